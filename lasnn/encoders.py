@@ -1,0 +1,53 @@
+"""Input encoders: an image x [B, 3, H, W] in [-1, 1] to input spikes or currents [T, B, 3, H, W]."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from lasnn import seeding
+
+Noise = Callable[[int, torch.Size], Tensor]  # steps, image batch's shape -> uniform [T, B, 3, H, W] in [0, 1)
+
+
+def batch_noise(generator: torch.Generator) -> Noise:
+    """One stream for a whole batch: training, keyed by (seed, purpose, epoch, batch)."""
+
+    def draw(steps: int, shape: torch.Size) -> Tensor:
+        batch, channels, height, width = shape
+        uniform = torch.rand(steps, batch, height, width, channels, generator=generator, device=generator.device)
+        return uniform.permute(0, 1, 4, 2, 3)
+
+    return draw
+
+
+def image_noise(seed: int, images: Sequence[int], device: torch.device) -> Noise:
+    """One stream for each image: evaluation, keyed by (eval seed, image index), so that batches don't matter.
+
+    Successive calls go on where the last one ended.
+    """
+    generators = [seeding.generator(seed, "evaluation encoder", index, device=device) for index in images]
+
+    def draw(steps: int, shape: torch.Size) -> Tensor:
+        batch, channels, height, width = shape
+        uniform = torch.empty(steps, batch, height, width, channels, device=device)
+        for image, generator in enumerate(generators):
+            uniform[:, image] = torch.rand(steps, height, width, channels, generator=generator, device=device)
+        return uniform.permute(0, 1, 4, 2, 3)
+
+    return draw
+
+
+def poisson(x: Tensor, steps: int, noise: Noise) -> Tensor:
+    """Signed rate code: o^t = sign(x) with probability |x|, else 0, so that the mean over time is x."""
+    uniform = noise(steps, x.shape)
+    return torch.le(uniform, x.abs(), out=uniform).mul_(x.sign())  # [T, B, 3, H, W]
+
+
+def direct(x: Tensor, steps: int, noise: Noise) -> Tensor:
+    """The analog image in every step; a view with stride 0 along T, which layers use to compute only once."""
+    return x[None].expand(steps, *x.shape)  # [T, B, 3, H, W]
+
+
+Encoder = Callable[[Tensor, int, Noise], Tensor]
+ENCODERS: dict[str, Encoder] = {"poisson": poisson, "direct": direct}

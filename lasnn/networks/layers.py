@@ -1,0 +1,89 @@
+"""Building blocks over [T, B, ...]: each folds time into the batch, computes once, and unfolds it."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def folded(operation, x: Tensor) -> Tensor:
+    """`operation`, which knows [N, ...], applied to [T, B, ...]; once only where all steps are the same."""
+    if x.stride(0) == 0 and x.shape[0] > 1:
+        return folded(operation, x[:1]).expand(x.shape[0], *(-1,) * (x.dim() - 1))
+    steps, batch = x.shape[:2]
+    return operation(x.flatten(0, 1)).unflatten(0, (steps, batch))  # [T, B, ...]
+
+
+class Conv(nn.Conv2d):
+    """Convolution with padding that keeps the side at stride 1: [T, B, C, H, W]."""
+
+    def __init__(self, channels_in: int, channels: int, kernel: int = 3, stride: int = 1, bias: bool = False):
+        super().__init__(channels_in, channels, kernel, stride, padding=kernel // 2, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return folded(super().forward, x)
+
+
+class Linear(nn.Linear):
+    """Matrix product over the last axis: [T, B, F]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return folded(super().forward, x)
+
+
+class Norm(nn.BatchNorm2d):
+    """Batch norm over [T, B, C, H, W]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return folded(super().forward, x)
+
+
+class ReLU(nn.Module):
+    """The analog neuron; `spiking` puts a LIF neuron in its place."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x)
+
+
+class Pool(nn.Module):
+    """2x2 pooling with stride 2, `average` or `max`."""
+
+    def __init__(self, kind: str = "average"):
+        super().__init__()
+        self.pool = {"average": F.avg_pool2d, "max": F.max_pool2d}[kind]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return folded(lambda images: self.pool(images, 2), x)
+
+
+class Flatten(nn.Module):
+    """[T, B, C, H, W] to [T, B, C*H*W], in the order (C, H, W) whatever the memory format."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(2)
+
+
+class GlobalAverage(nn.Module):
+    """[T, B, C, H, W] to [T, B, C]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((-2, -1))
+
+
+class Dropout(nn.Module):
+    """One mask for each image, the same in all time steps: [T, B, ...].
+
+    The mask comes from `generator`, which the training loop sets anew for each batch; off in evaluation.
+    """
+
+    def __init__(self, rate: float):
+        super().__init__()
+        if not 0 <= rate < 1:
+            raise ValueError(f"dropout rate {rate}: expected 0 <= rate < 1")
+        self.rate = rate
+        self.generator: torch.Generator | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        mask = torch.empty_like(x[0]).bernoulli_(1 - self.rate, generator=self.generator).div_(1 - self.rate)
+        return x * mask  # [T, B, ...]

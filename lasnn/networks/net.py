@@ -1,0 +1,115 @@
+"""A network: named layers in a row, three of them tapped, and a readout."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lasnn.errors import InputError
+from lasnn.networks.layers import Linear
+from lasnn.vocabulary import LEVELS
+
+
+class Output(NamedTuple):
+    """What a network returns: T steps, B images, K classes."""
+
+    features: Tensor  # [T, B, F], input of the readout
+    stages: dict[str, Tensor]  # tapped layer -> [T, B, C, H, W] after its nonlinearity, before dropout and pooling
+    readout: Linear
+
+    @property
+    def logits(self) -> Tensor:
+        """[B, K]: the output potential after T steps, Eq. (3): no leak, no spike. One product, by linearity."""
+        return self.readout(self.features.sum(0, keepdim=True))[0]
+
+    @property
+    def currents(self) -> Tensor:
+        """[T, B, K]: what each step adds to the output potential."""
+        return self.readout(self.features)
+
+
+class Net(nn.Module):
+    """`layers` maps [T, B, 3, H, W] to features; an ANN is the same network with T = 1 and ReLU.
+
+    Each layer returns two tensors: its activation, which may be tapped, and the input of the next layer.
+    `sides` holds, for each layer that may be tapped, the side of its activation.
+    """
+
+    def __init__(self, layers: dict[str, nn.Module], readout: Linear, sides: dict[str, int], side: int):
+        super().__init__()
+        self.layers = nn.ModuleDict(layers)
+        self.readout = readout
+        self.sides, self.side = sides, side
+        self.taps = taps_by_resolution(sides, side)
+
+    def forward(self, x: Tensor) -> Output:
+        stages, levels = {}, {layer: level for level, layer in self.taps.items()}
+        for name, layer in self.layers.items():
+            activation, x = layer(x)
+            if name in levels:
+                stages[levels[name]] = activation
+        return Output(x, stages, self.readout)
+
+
+def taps_by_resolution(sides: dict[str, int], side: int) -> dict[str, str]:
+    """Level -> layer: the last layers at R, R/2 and R/4, R = min(side, 32), all distinct (docs/choices.md, taps)."""
+    names, resolution, taps = list(sides), min(side, 32), {}
+    end = len(names)
+    for level, smallest in zip(reversed(LEVELS), (resolution / 4, resolution / 2, resolution), strict=True):
+        found = [index for index in range(end) if sides[names[index]] >= smallest]
+        if not found:
+            raise InputError(
+                f"taps: no layer is left for level {level!r} with a side of at least {smallest:g} in a network with "
+                f"sides {list(sides.values())}: choose a deeper network or larger images"
+            )
+        end = found[-1]
+        taps[level] = names[end]
+    return taps
+
+
+def taps_deep(sides: dict[str, int], side: int) -> dict[str, str]:
+    """As `taps_by_resolution`, but high is the last layer that may be tapped."""
+    return taps_by_resolution(sides, side) | {"high": list(sides)[-1]}
+
+
+TAPS = {"resolution": taps_by_resolution, "deep": taps_deep}
+
+
+class Census(NamedTuple):
+    """Sizes of a network for one image and step."""
+
+    weights: int
+    neurons: int
+    macs: int
+
+
+def census(net: Net) -> Census:
+    """Counts by observation: one image is sent through, in evaluation mode."""
+    macs = neurons = 0
+
+    def count(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        nonlocal macs, neurons
+        if isinstance(module, nn.Conv2d):
+            macs += output[0, 0].numel() * module.weight[0].numel()
+        elif isinstance(module, nn.Linear):
+            macs += module.weight.numel()
+        elif not isinstance(module, nn.BatchNorm2d):
+            neurons += output[0, 0].numel()
+
+    counted = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear | nn.BatchNorm2d) or is_neuron(m)]
+    handles = [module.register_forward_hook(count) for module in counted]
+    mode = net.training
+    try:
+        device = next(net.parameters()).device
+        with torch.no_grad():
+            _ = net.eval()(torch.zeros(1, 1, 3, net.side, net.side, device=device)).logits
+    finally:
+        net.train(mode)
+        for handle in handles:
+            handle.remove()
+    return Census(sum(p.numel() for p in net.parameters()), neurons, macs)
+
+
+def is_neuron(module: nn.Module) -> bool:
+    """Whether the module is a nonlinearity: ReLU or LIF."""
+    return type(module).__name__ in ("ReLU", "LIF")

@@ -1,0 +1,90 @@
+"""Residual networks: ResNet12 (student) and ResNet20 with batch norm (teacher)."""
+
+import torch
+from torch import Tensor, nn
+
+from lasnn.networks.layers import Conv, Dropout, Flatten, GlobalAverage, Linear, Norm, Pool, ReLU
+from lasnn.networks.net import Net
+from lasnn.networks.plain import Layer, scaled
+from lasnn.vocabulary import Architecture
+
+
+class Block(nn.Module):
+    """a = neuron(conv1(x)); b = neuron(conv2(dropout(a)) + shortcut(x)); the shortcut is the identity or a 1x1 conv."""
+
+    def __init__(self, channels_in: int, channels: int, stride: int, dropout: float):
+        super().__init__()
+        same = channels_in == channels and stride == 1
+        self.conv1 = Conv(channels_in, channels, 3, stride)
+        self.inner = ReLU()
+        self.dropout = Dropout(dropout)
+        self.conv2 = Conv(channels, channels)
+        self.shortcut = nn.Identity() if same else Conv(channels_in, channels, 1, stride)
+        self.junction = ReLU()
+        self.between = nn.Sequential()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        inner = self.dropout(self.inner(self.conv1(x)))
+        activation = self.junction(self.conv2(inner) + self.shortcut(x))
+        return activation, self.between(activation)
+
+
+def residual(arch: Architecture, classes: int, side: int, width: float, fc: int | None, dropout: float) -> Net:
+    """ResNet12: a stem of three 3x3 convolutions in place of the 7x7 one with stride 2, a pool, four blocks."""
+    rate, channels = arch.conv_dropout * dropout, scaled(arch.features[0], width)
+    layers = {
+        "p1": Layer(Conv(3, channels), Dropout(rate)),
+        "p2": Layer(Conv(channels, channels), Dropout(rate)),
+        "p3": Layer(Conv(channels, channels), Pool()),
+    }
+    sides = dict.fromkeys(layers, side)
+    now = side // 2
+    for index, (feature, stride) in enumerate(zip(arch.features, arch.strides, strict=True)):
+        wide, stride = scaled(feature, width), stride if now > 1 else 1
+        layers[f"b{index + 1}"] = Block(channels, wide, stride, rate)
+        now, channels = (now + stride - 1) // stride, wide
+        sides[f"b{index + 1}"] = now
+    layers["b4"].between.append(Flatten())
+    return Net(layers, Linear(channels * now * now, classes, bias=False), sides, side)
+
+
+class NormBlock(nn.Module):
+    """The basic block of He et al. with batch norm; the shortcut is the identity or a 1x1 convolution (option B)."""
+
+    def __init__(self, channels_in: int, channels: int, stride: int):
+        super().__init__()
+        same = channels_in == channels and stride == 1
+        self.conv1, self.norm1 = Conv(channels_in, channels, 3, stride), Norm(channels)
+        self.conv2, self.norm2 = Conv(channels, channels), Norm(channels)
+        self.shortcut = nn.Identity() if same else nn.Sequential(Conv(channels_in, channels, 1, stride), Norm(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = torch.relu(self.norm1(self.conv1(x)))
+        return torch.relu(self.norm2(self.conv2(inner)) + self.shortcut(x))
+
+
+class Stage(nn.Module):
+    """Blocks at one resolution; the activation of the last may be tapped."""
+
+    def __init__(self, *blocks: nn.Module, between: nn.Module | None = None):
+        super().__init__()
+        self.blocks = nn.Sequential(*blocks)
+        self.between = between or nn.Identity()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        activation = self.blocks(x)
+        return activation, self.between(activation)
+
+
+def residual_bn(arch: Architecture, classes: int, side: int, width: float, fc: int | None, dropout: float) -> Net:
+    """ResNet20: a 3x3 stem and three stages of three blocks. Images of 64x64 get a stem with stride 2."""
+    channels, stem = scaled(arch.features[0], width), 2 if side > 32 else 1
+    layers: dict[str, nn.Module] = {"stem": Stage(nn.Sequential(Conv(3, channels, 3, stem), Norm(channels)), nn.ReLU())}
+    sides, now = {}, side // stem
+    for index, (feature, stride) in enumerate(zip(arch.features, arch.strides, strict=True)):
+        wide = scaled(feature, width)
+        blocks = [NormBlock(channels, wide, stride), NormBlock(wide, wide, 1), NormBlock(wide, wide, 1)]
+        layers[f"s{index + 1}"] = Stage(*blocks, between=GlobalAverage() if index == 2 else None)
+        now, channels = now // stride, wide
+        sides[f"s{index + 1}"] = now
+    return Net(layers, Linear(channels, classes), sides, side)

@@ -1,0 +1,212 @@
+"""The settings of each kind of run, typed and checked. Numbers and their sources stand in `config.yaml`."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A frozen section of the configuration: an unknown key, a wrong type or an impossible value is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Data(Section):
+    train_images: Positive | None
+    test_images: Positive | None
+    held_out: Positive
+    crop_padding: Count
+    flip: bool
+
+
+class Network(Section):
+    width: Rate
+    fc: Positive | None
+    init: Literal["base", "he"]
+    dropout_scale: Annotated[float, Field(ge=0, lt=2)]
+
+
+class Training(Section):
+    optimizer: Literal["sgd", "adam"]
+    lr: Rate
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
+    weight_decay: Annotated[float, Field(ge=0)]
+    wd_mode: Literal["l2", "decoupled"]
+    batch: Positive
+    epochs: Count
+    schedule: Literal["steps", "cosine"]
+    milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...]
+    decay: Annotated[float, Field(gt=0, le=1)]
+    warmup_epochs: Count
+    clip_norm: Rate | None
+
+
+class Balancing(Section):
+    steps: Positive
+    images: Positive
+    batches: Positive
+    stat: Literal["max", "p99.7"]
+    augment: bool
+    residual: Literal["balanced", "base"]
+
+
+class Curve(Section):
+    steps: Positive
+    images: Positive | None
+    scales: Annotated[tuple[Rate, ...], Field(min_length=1)]
+    grid: Annotated[tuple[Positive, ...], Field(min_length=1)]
+
+
+class Neuron(Section):
+    order: Literal["sync", "delayed", "instant_reset"]
+    reset: Literal["soft", "hard"]
+
+
+class Spiking(Section):
+    scale: Rate | Literal["search"]
+    leak: Annotated[float, Field(gt=0, le=1)]
+    leak_guard: Annotated[float, Field(ge=0)]
+    logit_scale: Literal["auto", "sum", "mean"]
+    surrogate: Literal["bellec", "bellec_noscale", "literal", "stdb"]
+    gamma: Rate
+    stdb: tuple[Rate, Rate]
+    reset_grad: bool
+    init: Literal["converted", "converted_weights", "scratch"]
+
+
+class Choices(Section):
+    images: Positive
+    scale_grid: Annotated[tuple[Rate, ...], Field(min_length=1)]
+
+
+class Attention(Section):
+    alpha: Annotated[float, Field(ge=0)]
+    alpha_schedule: Literal["const", "linear_to_zero"]
+    map: Literal["spatial", "scalar"]
+    distance: Literal["l2", "l2sq", "mse"]
+    taps: Literal["resolution", "deep"]
+    levels: Annotated[tuple[Literal["low", "mid", "high"], ...], Field(min_length=1)]
+    kappa: Rate
+    teacher_grad: Literal["feature", "input"]
+
+
+class LabelKd(Section):
+    weight: Share
+    temperature: Rate
+    form: Literal["mix", "sum"]
+
+
+class Evaluation(Section):
+    seeds: Annotated[tuple[Count, ...], Field(min_length=1)]
+
+
+class Compute(Section):
+    threads: Positive
+    rows: Positive
+    micro_batch: Positive | Literal["auto"]
+    deterministic: bool
+
+
+class AnnSettings(Section):
+    """What an `AnnRun` depends on."""
+
+    revision: Positive
+    data: Data
+    network: Network
+    training: Training
+    compute: Compute
+
+
+class ConvertedSettings(Section):
+    """What a `ConvertedRun` depends on beside its parents."""
+
+    revision: Positive
+    data: Data
+    network: Network
+    neuron: Neuron
+    balancing: Balancing
+    curve: Curve
+    compute: Compute
+
+
+class SnnSettings(Section):
+    """What an `SnnRun` depends on beside its parents. Sections that its method doesn't read are None."""
+
+    revision: Positive
+    data: Data
+    network: Network
+    neuron: Neuron
+    balancing: Balancing
+    spiking: Spiking
+    choices: Choices
+    training: Training | None
+    attention: Attention | None
+    label_kd: LabelKd | None
+    evaluation: Evaluation
+    compute: Compute
+
+
+Settings = AnnSettings | ConvertedSettings | SnnSettings
+SETTINGS: dict[str, type[Settings]] = {"ann": AnnSettings, "converted": ConvertedSettings, "snn": SnnSettings}
+
+
+class Scope(Section):
+    """Which of the paper's cells a preset runs, and on what."""
+
+    datasets: dict[str, str | None]
+    students: Annotated[tuple[str, ...], Field(min_length=1)]
+    teachers: Annotated[tuple[str, ...], Field(min_length=1)]
+    teacher_of: dict[str, str]
+    methods: Annotated[tuple[str, ...], Field(min_length=1)]
+    steps: dict[str, Positive | None]
+    seeds: Annotated[tuple[Count, ...], Field(min_length=1)]
+
+
+class Protocol(Section):
+    """All sections of one overlay stack, before a run picks those that it depends on."""
+
+    scope: Scope
+    data: Data
+    network: Network
+    teacher: Training
+    ann: Training
+    balancing: Balancing
+    curve: Curve
+    neuron: Neuron
+    spiking: Spiking
+    choices: Choices
+    student: Training
+    attention: Attention
+    label_kd: LabelKd
+    evaluation: Evaluation
+    compute: Compute
+
+
+class Folders(Section):
+    results: str
+    data: str
+
+
+class OwnDataset(Section):
+    folder: str
+    side: Annotated[int, Field(ge=8, le=256)]
+
+
+class ConfigFile(Section):
+    """The top level of config.yaml. `protocol`, `presets` and `variants` are overlays, checked once stacked."""
+
+    preset: str
+    folders: Folders
+    mirror: str | dict[str, str] | None
+    allow_subset: bool
+    datasets: dict[str, OwnDataset]
+    device: Literal["auto", "cpu", "cuda"]
+    protocol: dict
+    presets: dict[str, dict]
+    variants: dict[str, dict]

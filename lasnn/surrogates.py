@@ -1,0 +1,73 @@
+"""Pseudo-derivatives ψ = ∂o/∂v of the spike o = 1[v > θ] (Eq. 14, 15 and what they must have meant).
+
+Each is a frozen value whose fields are its parameters and whose call writes ψ into `out`. All tensors have the same
+shape; `since` counts the steps since the neuron's last spike and is given only where `needs_history`.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Surrogate(Protocol):
+    """What a surrogate gradient must offer."""
+
+    needs_history: ClassVar[bool]
+
+    def __call__(self, v: Tensor, threshold: float, out: Tensor, since: Tensor | None = None) -> Tensor:
+        """ψ at membrane potential `v`, written to `out`."""
+
+
+@dataclass(frozen=True)
+class Bellec:
+    """ψ = (γ/θ) max(0, 1 - |v/θ - 1|): a triangle, non-zero for 0 < v < 2θ (Bellec et al. 2018).
+
+    With `by_threshold=False` the factor 1/θ of the chain rule through v/θ is dropped.
+    """
+
+    gamma: float = 0.3
+    by_threshold: bool = True
+    needs_history: ClassVar[bool] = False
+
+    def __call__(self, v: Tensor, threshold: float, out: Tensor, since: Tensor | None = None) -> Tensor:
+        peak = self.gamma / threshold if self.by_threshold else self.gamma
+        torch.sub(v, threshold, out=out).abs_()
+        return out.mul_(-peak / threshold).add_(peak).clamp_(min=0)
+
+
+@dataclass(frozen=True)
+class Literal:
+    """ψ = γ max(0, 1 - |θ|): Eq. (15) as printed. No membrane in it, and zero in every layer with θ >= 1."""
+
+    gamma: float = 0.3
+    needs_history: ClassVar[bool] = False
+
+    def __call__(self, v: Tensor, threshold: float, out: Tensor, since: Tensor | None = None) -> Tensor:
+        return out.fill_(self.gamma * max(0.0, 1 - abs(threshold)))
+
+
+@dataclass(frozen=True)
+class Stdb:
+    """ψ = (a/θ) exp(-b (t - t_last)), t_last the neuron's last spike strictly before t (Rathi et al. 2020).
+
+    A neuron that has not fired yet counts as having fired 1000 steps ago.
+    """
+
+    a: float = 0.3
+    b: float = 0.01
+    needs_history: ClassVar[bool] = True
+
+    def __call__(self, v: Tensor, threshold: float, out: Tensor, since: Tensor | None = None) -> Tensor:
+        return torch.mul(since, -self.b, out=out).exp_().mul_(self.a / threshold)
+
+
+def surrogate(name: str, gamma: float, stdb: tuple[float, float]) -> Surrogate:
+    """The surrogate that config.yaml calls `name`."""
+    return {
+        "bellec": Bellec(gamma),
+        "bellec_noscale": Bellec(gamma, by_threshold=False),
+        "literal": Literal(gamma),
+        "stdb": Stdb(*stdb),
+    }[name]

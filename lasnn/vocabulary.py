@@ -1,0 +1,92 @@
+"""The names of the field that a run is made of: networks, methods, encoders. No torch here: the workflow reads it.
+
+A network is a line of data. `lasnn/networks/` turns the line into layers; nothing else knows its shape.
+"""
+
+from dataclasses import dataclass
+
+POOL = "A"  # 2x2 average pooling with stride 2, left out where the side is 1 already
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network's definition as data (method: `docs/choices.md`, networks).
+
+    `family` names the builder. `features` lists output channels and `POOL`s (plain networks), or the output channels
+    of the blocks (residual ones) with `strides` beside them. `fc` is the number of units of each hidden linear layer.
+    """
+
+    title: str
+    family: str
+    features: tuple[int | str, ...]
+    strides: tuple[int, ...] = ()
+    kernel: int = 3
+    hidden: int = 0  # hidden linear layers
+    fc: int = 0  # units in each of them at width 1
+    conv_dropout: float = 0.2
+    fc_dropout: float = 0.5
+
+
+# Student networks and intermediate ANNs: no bias, no batch norm, average pooling.
+STUDENTS = {
+    "conv3fc2": Architecture(
+        "3Conv2Linear",
+        "plain",
+        (32, POOL, 32, POOL, 64, POOL),
+        kernel=5,
+        hidden=1,
+        fc=64,
+        conv_dropout=0,
+        fc_dropout=0.2,
+    ),
+    "vgg5": Architecture("VGG5", "plain", (64, POOL, 128, 128, POOL), hidden=2, fc=4096),
+    "vgg7": Architecture("VGG7", "plain", (64, POOL, 128, 256, POOL, 256, 512, POOL), hidden=2, fc=4096),
+    "vgg9": Architecture(
+        "VGG9", "plain", (64, POOL, 128, 256, POOL, 256, 512, POOL, 512, POOL, 512), hidden=2, fc=4096
+    ),
+    "vgg16": Architecture(
+        "VGG16",
+        "plain",
+        (64, 64, POOL, 128, 128, POOL, 256, 256, 256, POOL, 512, 512, 512, POOL, 512, 512, 512),
+        hidden=2,
+        fc=4096,
+    ),
+    "resnet12": Architecture("ResNet12", "residual", (64, 128, 256, 512), strides=(1, 2, 2, 2)),
+}
+
+# Teachers: bias or batch-norm shift, batch norm, their usual pooling.
+TEACHERS = {
+    "densenet121": Architecture("DenseNet121", "densenet", (6, 12, 24, 16)),  # layers in each dense block
+    "vgg16bn": Architecture(
+        "VGG16",
+        "plain_bn",
+        (64, 64, POOL, 128, 128, POOL, 256, 256, 256, POOL, 512, 512, 512, POOL, 512, 512, 512, POOL),
+    ),
+    "resnet20": Architecture("ResNet20", "residual_bn", (16, 32, 64), strides=(1, 2, 2)),
+}
+
+NETWORKS = STUDENTS | TEACHERS
+
+
+@dataclass(frozen=True)
+class Method:
+    """What the plan must know of a method: its title, whether it needs a teacher, the settings that it alone reads."""
+
+    title: str
+    teacher: bool
+    trained: bool
+    sections: tuple[str, ...] = ()
+
+
+METHODS = {
+    "conversion": Method("conversion", teacher=False, trained=False),
+    "hybrid": Method("hybrid training", teacher=False, trained=True),
+    "kd_label": Method("label KD", teacher=True, trained=True, sections=("label_kd",)),
+    "lasnn_act": Method("LaSNN, activation", teacher=True, trained=True, sections=("attention",)),
+    "lasnn_grad": Method("LaSNN, gradient", teacher=True, trained=True, sections=("attention",)),
+}
+
+ENCODERS = {"poisson": "signed Poisson rate code", "direct": "direct code"}
+
+LEVELS = ("low", "mid", "high")
+NO_TEACHER = "none"
