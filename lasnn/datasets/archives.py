@@ -1,0 +1,156 @@
+"""Reading folders, zips and tars without extracting them, and refusing archives that are unsafe or damaged."""
+
+import contextlib
+import hashlib
+import os
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from lasnn.errors import InputError
+
+FILE_LIMIT = 64 * 2**20  # bytes of one file of a folder or zip; images of these datasets have a few thousand
+TAR_MEMBER_LIMIT = 256 * 2**20  # bytes; the training batch of CIFAR-100 has 155 million
+DEPTH = 6  # levels of folders that are looked into, so that a link to a parent folder ends
+TAR_ENDINGS = (".tar.gz", ".tgz", ".tar")
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Files by relative name ("train/cat/1.png"), wherever they lie."""
+
+    label: str  # base name of the folder or archive: messages and results never hold a whole path
+    files: tuple[str, ...]  # sorted
+    folders: frozenset[str]
+    read: Callable[[str], bytes]
+
+    def below(self, folder: str) -> "Tree":
+        """The same tree as seen from inside `folder` ("" is the tree itself)."""
+        if not folder:
+            return self
+        start = f"{folder}/"
+        return Tree(
+            self.label,
+            tuple(each.removeprefix(start) for each in self.files if each.startswith(start)),
+            frozenset(each.removeprefix(start) for each in self.folders if each.startswith(start)),
+            lambda name: self.read(start + name),
+        )
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Tree]:
+    """The tree of a folder or of a zip file."""
+    if path.is_dir():
+        yield _folder_tree(path)
+        return
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise InputError(
+            f"archive {path.name} cannot be opened: expected a whole zip, found a truncated or other file ({error}); "
+            "fetch it again"
+        ) from error
+    with archive:
+        yield _zip_tree(path.name, archive)
+
+
+def check_md5(path: Path, expected: str) -> None:
+    """Raise an InputError unless the file has this MD5 (the only checksum that the publishers give)."""
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if found != expected:
+        raise InputError(
+            f"archive {path.name} is truncated or not the official one: expected md5 {expected}, found {found} "
+            f"({path.stat().st_size:,} bytes); fetch it again"
+        )
+
+
+def tar_members(path: Path, wanted: Collection[str]) -> dict[str, bytes]:
+    """Content of the wanted members of a tar file, in memory. Any unsafe member refuses the whole archive."""
+    contents = {}
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                _refuse_outside(path.name, member.name)
+                tarfile.data_filter(member, os.curdir)  # links out of the folder, devices
+                if member.isfile() and member.name in wanted:
+                    _refuse_large(path.name, member.name, member.size, TAR_MEMBER_LIMIT)
+                    contents[member.name] = archive.extractfile(member).read()
+    except tarfile.FilterError as error:
+        raise InputError(
+            f"archive {path.name} is refused: its member {error.tarinfo.name!r} leaves its folder or is a device; "
+            "do not use it"
+        ) from error
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise InputError(
+            f"archive {path.name} cannot be read: expected a whole tar, found a truncated or other file ({error}); "
+            "fetch it again"
+        ) from error
+    return contents
+
+
+def _folder_tree(root: Path) -> Tree:
+    files, folders = [], set()
+    for place, inside, names in os.walk(root, followlinks=True):
+        relative = PurePosixPath(Path(place).relative_to(root).as_posix())
+        if len(relative.parts) >= DEPTH:
+            inside.clear()
+        folders.update(str(relative / each) for each in inside)
+        files.extend(str(relative / each) for each in names)
+
+    def read(name: str) -> bytes:
+        path = root / name
+        _refuse_large(root.name, name, path.stat().st_size, FILE_LIMIT)
+        return path.read_bytes()
+
+    return Tree(root.name, tuple(sorted(files)), frozenset(folders), read)
+
+
+def _zip_tree(label: str, archive: zipfile.ZipFile) -> Tree:
+    files, folders = {}, set()
+    for info in archive.infolist():
+        _refuse_outside(label, info.filename)
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise InputError(f"archive {label} is refused: {info.filename!r} is a link; pack the file itself")
+        parts = PurePosixPath(info.filename)
+        folders.update(str(each) for each in parts.parents)
+        if info.is_dir():
+            folders.add(str(parts))
+        elif str(parts) in files:
+            raise InputError(f"archive {label} is refused: it holds {info.filename!r} twice; pack it again")
+        else:
+            files[str(parts)] = info
+
+    def read(name: str) -> bytes:
+        size = files[name].file_size
+        _refuse_large(label, name, size, FILE_LIMIT)
+        try:
+            with archive.open(files[name]) as file:
+                content = file.read(size + 1)
+        except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError, zlib.error) as error:
+            raise InputError(f"archive {label} is damaged at {name!r} ({error}); fetch or pack it again") from error
+        if len(content) != size:
+            raise InputError(
+                f"archive {label} is damaged at {name!r}: expected {size:,} bytes, found {len(content):,}; "
+                "fetch or pack it again"
+            )
+        return content
+
+    return Tree(label, tuple(sorted(files)), frozenset(folders - {"."}), read)
+
+
+def _refuse_outside(label: str, name: str) -> None:
+    parts = name.replace("\\", "/").split("/")
+    if ".." in parts or parts[0] == "" or parts[0].endswith(":"):
+        raise InputError(f"archive {label} is refused: its member {name!r} lies outside its folder; do not use it")
+
+
+def _refuse_large(label: str, name: str, size: int, limit: int) -> None:
+    if size > limit:
+        raise InputError(
+            f"{label} is refused: {name!r} has {size:,} bytes, the limit is {limit:,}; remove or shrink that file"
+        )

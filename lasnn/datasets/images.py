@@ -1,0 +1,66 @@
+"""Decoding of image files to pixel arrays."""
+
+import io
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lasnn.datasets.archives import Tree
+from lasnn.datasets.arrays import Contents
+from lasnn.errors import InputError
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
+EIGHT_BIT_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Which file of a tree belongs to which class, before any image is decoded."""
+
+    classes: tuple[str, ...]
+    train: tuple[tuple[str, int], ...]  # (file, label)
+    test: tuple[tuple[str, int], ...]
+
+
+def decoded(tree: Tree, listing: Listing, side: int) -> Contents:
+    """All images of the listing, each side x side pixels."""
+    return Contents(
+        listing.classes,
+        _pixels(tree, listing.train, side, "training"),
+        np.array([label for _, label in listing.train], dtype=np.int64),
+        _pixels(tree, listing.test, side, "test"),
+        np.array([label for _, label in listing.test], dtype=np.int64),
+    )
+
+
+def decode(content: bytes, side: int, where: str) -> np.ndarray:
+    """uint8 [3, side, side] of one image file; grey becomes RGB, transparency is dropped. `where` names it."""
+    from PIL import Image
+
+    try:
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        if image.size == (side, side) and image.mode in EIGHT_BIT_MODES:
+            return np.asarray(image.convert("RGB")).transpose(2, 0, 1)  # [3, side, side]
+    except Exception as error:  # decoders raise whatever the broken bytes lead them to
+        raise InputError(f"image {where} cannot be read ({type(error).__name__}); replace or remove it") from error
+    if image.size != (side, side):
+        width, height = image.size
+        raise InputError(f"image {where} has {width}x{height} pixels, expected {side}x{side}; resize all images")
+    raise InputError(f"image {where} has pixels of mode {image.mode}, expected 8 bits per channel; convert it")
+
+
+def _pixels(tree: Tree, entries: Sequence[tuple[str, int]], side: int, split: str) -> np.ndarray:
+    """uint8 [N, 3, side, side]"""
+    from PIL import Image
+    from tqdm import tqdm
+
+    images = np.empty((len(entries), 3, side, side), dtype=np.uint8)
+    with warnings.catch_warnings():
+        # Pillow only warns between one and two times its pixel limit
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        for index, (file, _) in enumerate(tqdm(entries, desc=f"{split} images", unit="", disable=None)):
+            images[index] = decode(tree.read(file), side, f"{file} of {tree.label}")
+    return images
