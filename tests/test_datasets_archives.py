@@ -1,0 +1,134 @@
+"""Archives that lie, climb out of their folder or are cut short are refused by name."""
+
+import io
+import struct
+import tarfile
+import zipfile
+
+import pytest
+
+from lasnn.datasets import archives
+from lasnn.errors import InputError
+
+
+def zip_of(path, **members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def tar_of(path, *members):
+    with tarfile.open(path, "w:gz") as archive:
+        for name, kind, link in members:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname, member.size = kind, link, 4 if kind == tarfile.REGTYPE else 0
+            archive.addfile(member, io.BytesIO(b"data"))
+    return path
+
+
+def message_of(call, *arguments):
+    with pytest.raises(InputError) as error:
+        call(*arguments)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def read_all(path):
+    with archives.opened(path) as tree:
+        return {name: tree.read(name) for name in tree.files}
+
+
+def test_folder_and_zip_give_the_same_tree(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "c.txt").write_bytes(b"hello")
+    zip_of(tmp_path / "a.zip", **{"b/c.txt": b"hello"})
+    for place in (tmp_path / "a", tmp_path / "a.zip"):
+        with archives.opened(place) as tree:
+            assert (tree.files, tree.folders, tree.read("b/c.txt")) == (("b/c.txt",), {"b"}, b"hello")
+            assert tree.below("b").read("c.txt") == b"hello"
+
+
+def test_a_link_to_a_parent_folder_ends(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x").write_bytes(b"x")
+    (tmp_path / "a" / "again").symlink_to(tmp_path / "a")
+    with archives.opened(tmp_path / "a") as tree:
+        assert len(tree.files) == archives.DEPTH + 1
+
+
+@pytest.mark.parametrize("name", ["../x.png", "a/../../x.png", "/etc/x.png", "C:/x.png", "..\\x.png"])
+def test_members_outside_the_folder(name, tmp_path):
+    message = message_of(read_all, zip_of(tmp_path / "bad.zip", **{name: b"x"}))
+    assert message.startswith(f"archive bad.zip is refused: its member {name!r} lies outside")
+    message = message_of(archives.tar_members, tar_of(tmp_path / "bad.tar.gz", (name, tarfile.REGTYPE, "")), {"x"})
+    assert message.startswith(f"archive bad.tar.gz is refused: its member {name!r} lies outside")
+
+
+@pytest.mark.parametrize(
+    "member",
+    [("link", tarfile.SYMTYPE, "/etc/passwd"), ("link", tarfile.SYMTYPE, "../x"), ("link", tarfile.CHRTYPE, "")],
+)
+def test_links_and_devices_in_a_tar(member, tmp_path):
+    path = tar_of(tmp_path / "bad.tar.gz", ("good", tarfile.REGTYPE, ""), member)
+    assert "its member 'link' leaves its folder or is a device" in message_of(archives.tar_members, path, {"good"})
+
+
+def test_link_in_a_zip(tmp_path):
+    link = zipfile.ZipInfo("link.png")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    assert "'link.png' is a link" in message_of(read_all, tmp_path / "bad.zip")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_member_twice(tmp_path):
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+        archive.writestr("x.png", b"1")
+        archive.writestr("x.png", b"2")
+    assert "holds 'x.png' twice" in message_of(read_all, tmp_path / "bad.zip")
+
+
+def test_tar_members_are_read_without_extraction(tmp_path):
+    path = tar_of(tmp_path / "a.tar.gz", ("f/one", tarfile.REGTYPE, ""), ("f/two", tarfile.REGTYPE, ""))
+    assert archives.tar_members(path, {"f/one", "f/none"}) == {"f/one": b"data"}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_truncated_archives(tmp_path):
+    path = zip_of(tmp_path / "a.zip", **{"x.png": bytes(1000)})
+    path.write_bytes(path.read_bytes()[:-10])
+    assert "archive a.zip cannot be opened: expected a whole zip" in message_of(read_all, path)
+    path = tar_of(tmp_path / "a.tar.gz", ("x", tarfile.REGTYPE, ""))
+    path.write_bytes(path.read_bytes()[:40])
+    assert "archive a.tar.gz cannot be read: expected a whole tar" in message_of(archives.tar_members, path, {"x"})
+
+
+def test_damaged_member(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:  # stored, so that its bytes can be found
+        archive.writestr("x.png", b"abcdefgh")
+    path = tmp_path / "a.zip"
+    path.write_bytes(path.read_bytes().replace(b"abcdefgh", b"abcdefgX"))
+    assert "archive a.zip is damaged at 'x.png' (Bad CRC-32" in message_of(read_all, path)
+
+
+def test_declared_size_is_checked(tmp_path):
+    path = zip_of(tmp_path / "a.zip", **{"x.png": bytes(1000)})
+    whole = path.read_bytes()
+    place = whole.rindex(b"PK\x01\x02") + 24  # the size in the central directory
+    for size, text in [(2**31, "the limit is 67,108,864"), (10, "damaged at 'x.png'"), (2000, "found 1,000")]:
+        path.write_bytes(whole[:place] + struct.pack("<I", size) + whole[place + 4 :])
+        assert text in message_of(read_all, path)
+
+
+def test_large_tar_member(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "TAR_MEMBER_LIMIT", 3)
+    path = tar_of(tmp_path / "a.tar.gz", ("x", tarfile.REGTYPE, ""))
+    assert "'x' has 4 bytes, the limit is 3" in message_of(archives.tar_members, path, {"x"})
+
+
+def test_wrong_md5(tmp_path):
+    path = zip_of(tmp_path / "a.zip", x=b"")
+    message = message_of(archives.check_md5, path, "0" * 32)
+    assert message.startswith(f"archive a.zip is truncated or not the official one: expected md5 {'0' * 32}, found ")

@@ -1,0 +1,116 @@
+"""A user's own images: folders and zips of train/<class>/<image>, and what is said about those that do not fit."""
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lasnn import datasets
+from lasnn.errors import InputError
+
+
+def one_line(error):
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+def image_tree(root, splits=("train", "test"), classes=("cat", "dog"), ending="png", side=8, count=2):
+    random = np.random.default_rng(1)
+    for split in splits:
+        for each in classes:
+            (root / split / each).mkdir(parents=True)
+            for index in range(count):
+                pixels = random.integers(0, 256, (side, side, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(root / split / each / f"{index}.{ending}", lossless=True)
+    return root
+
+
+def zipped(folder, path, prefix=""):
+    with zipfile.ZipFile(path, "w") as archive:
+        for each in sorted(folder.rglob("*")):
+            archive.write(each, prefix + str(each.relative_to(folder)))
+    return path
+
+
+def test_folder_zip_wrapped_zip_and_webp_agree(tmp_path):
+    tree = image_tree(tmp_path / "pets")
+    webp = image_tree(tmp_path / "webp", ending="webp", splits=("train", "val"))
+    (tree / "train" / "cat" / ".DS_Store").write_bytes(b"x")
+    (tree / "train" / "cat" / "Thumbs.db").write_bytes(b"x")
+    (tree / "README").write_bytes(b"x")
+    places = [tree, zipped(tree, tmp_path / "a.zip"), zipped(tree, tmp_path / "b.zip", prefix="pets/"), webp]
+    found = []
+    for place in places:
+        datasets.prepare("pets", tmp_path / "pets.npz", folder=str(place), side=8)
+        found.append(datasets.load(tmp_path / "pets.npz"))
+    assert len({each.digest for each in found}) == 1
+    assert [each.source["kind"] for each in found] == ["folder", "archive", "archive", "folder"]
+    assert (found[0].name, found[0].classes, found[0].side) == ("pets", ("cat", "dog"), 8)
+    assert str(tmp_path) not in json.dumps([each.source for each in found])
+    first = np.asarray(Image.open(tree / "train/cat/0.png")).transpose(2, 0, 1)
+    assert any(np.array_equal(first, image) for image in found[0].train_images)
+
+
+def test_grey_and_transparent_images_become_rgb(tmp_path):
+    tree = image_tree(tmp_path / "pets")
+    grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    Image.fromarray(grey).save(tree / "test/cat/0.png")
+    Image.fromarray(np.full((8, 8, 4), 7, np.uint8)).save(tree / "test/cat/1.png")
+    datasets.prepare("pets", tmp_path / "pets.npz", folder=str(tree), side=8)
+    images = datasets.load(tmp_path / "pets.npz").test_images
+    assert any(np.array_equal(image, np.stack([grey] * 3)) for image in images)
+    assert any((image == 7).all() for image in images)
+
+
+def save_deep(tree):
+    Image.fromarray(np.zeros((8, 8), np.uint16)).save(tree / "train/cat/0.png")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "text"),
+    [
+        (lambda t: Image.new("RGB", (9, 8)).save(t / "test/dog/1.png"), "test/dog/1.png of pets has 9x8 pixels, expec"),
+        (lambda t: (t / "test/dog/1.png").write_bytes(b"x"), "test/dog/1.png of pets cannot be read"),
+        (lambda t: (t / "test/dog/1.png").write_bytes((t / "test/dog/0.png").read_bytes()[:90]), "cannot be read"),
+        (save_deep, "pixels of mode I;16, expected 8 bits"),
+        (lambda t: [each.unlink() for each in (t / "train/cat").iterdir()], "train/cat holds no image"),
+        (lambda t: (t / "train/cow").mkdir(), "train/cow holds no image"),
+        (lambda t: image_tree(t, splits=("train",), classes=("cow",)), "only in train/: cow, only in test/: none"),
+        (lambda t: image_tree(t, splits=("test",), classes=("cow",)), "only in train/: none, only in test/: cow"),
+        (lambda t: (t / "train/cat/notes.txt").write_bytes(b"x"), "train/cat/notes.txt does not belong there"),
+        (lambda t: image_tree(t / "train/cat", splits=("a",)), "does not belong there"),
+        (lambda t: (t / "test").rename(t / "exam"), "expected the folders train/ and test/ (or val/), found exam, tr"),
+        (lambda t: (t / "train/cat/big.png").open("wb").truncate(2**27), "'train/cat/big.png' has 134,217,728 bytes"),
+    ],
+)
+def test_bad_trees(spoil, text, tmp_path):
+    tree = image_tree(tmp_path / "pets")
+    spoil(tree)
+    with pytest.raises(InputError) as error:
+        datasets.prepare("pets", tmp_path / "out" / "pets.npz", folder=str(tree), side=8)
+    assert text in one_line(error)
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_decompression_bomb_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)  # an 8x8 image is now between one and two times the limit
+    with pytest.raises(InputError, match="DecompressionBombWarning"):
+        datasets.prepare("pets", tmp_path / "pets.npz", folder=str(image_tree(tmp_path / "pets")), side=8)
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "exists", "text"),
+    [
+        ("cifar10", 8, True, "is a known one and cannot also have a `folder`"),
+        ("pets", None, True, "has side None, expected the width"),
+        ("pets", 8, False, "its folder 'gone' does not exist"),
+    ],
+)
+def test_bad_requests(name, side, exists, text, tmp_path):
+    place = image_tree(tmp_path / "pets") if exists else tmp_path / "gone"
+    with pytest.raises(InputError) as error:
+        datasets.prepare(name, tmp_path / "x.npz", folder=str(place), side=side)
+    assert text in one_line(error)

@@ -1,0 +1,279 @@
+"""Official archives and mirrors, with small archives in the official layout and a server on this machine."""
+
+import functools
+import hashlib
+import http.server
+import io
+import os
+import pickle
+import shutil
+import tarfile
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lasnn import datasets
+from lasnn.errors import InputError
+
+CLASSES = [f"class{index}" for index in range(10)]
+
+
+def md5(content):
+    return hashlib.md5(content).hexdigest()
+
+
+def message_of(call, *arguments, **named):
+    with pytest.raises(InputError) as error:
+        call(*arguments, **named)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.fixture(scope="module")
+def batches():
+    random = np.random.default_rng(0)
+
+    def batch(count):
+        labels = [index % 10 for index in range(count)]
+        return pickle.dumps({"data": random.integers(0, 256, (count, 3072), dtype=np.uint8), "labels": labels})
+
+    meta = pickle.dumps({"label_names": CLASSES})
+    return {"data_batch_1": batch(20), "data_batch_2": batch(10), "test_batch": batch(10), "batches.meta": meta}
+
+
+@pytest.fixture
+def official(batches, tmp_path, monkeypatch):
+    """A folder with a small archive in CIFAR-10's format, and torchvision told its checksums."""
+    import torchvision
+
+    folder = tmp_path / "official"
+    folder.mkdir()
+    archive = folder / "cifar-10-python.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for name, content in batches.items():
+            member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+
+    class Small(torchvision.datasets.CIFAR10):
+        url = "http://127.0.0.1:9/nothing-listens-here"
+        tgz_md5 = md5(archive.read_bytes())
+        train_list = [[each, md5(batches[each])] for each in ("data_batch_1", "data_batch_2")]  # noqa: RUF012
+        test_list = [["test_batch", md5(batches["test_batch"])]]  # noqa: RUF012
+        meta = {"filename": "batches.meta", "key": "label_names", "md5": md5(batches["batches.meta"])}  # noqa: RUF012
+
+    monkeypatch.setattr(torchvision.datasets, "CIFAR10", Small)
+    return archive
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """Serve a folder on 127.0.0.1; gives a function from folder to address."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    servers = []
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    def serve(folder):
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def image_tree(root, batches):
+    """The images of the batches as train/<class>/ and test/<class>/, lossless."""
+    for split, names in (("train", ("data_batch_1", "data_batch_2")), ("test", ("test_batch",))):
+        for name in names:
+            batch = pickle.loads(batches[name])
+            for index, (pixels, label) in enumerate(zip(batch["data"], batch["labels"], strict=True)):
+                place = root / split / CLASSES[label]
+                place.mkdir(parents=True, exist_ok=True)
+                image = Image.fromarray(pixels.reshape(3, 32, 32).transpose(1, 2, 0))
+                image.save(place / f"{name}_{index}.webp", lossless=True)
+    return root
+
+
+def prepared(path, name="cifar10", **named):
+    datasets.prepare(name, path, allow_subset=True, **named)
+    return datasets.load(path)
+
+
+def test_archive_folder_tree_and_server_give_one_digest(official, batches, served, tmp_path):
+    out = tmp_path / "data" / "cifar10.npz"
+    found = [
+        prepared(out, mirror=str(official)),
+        prepared(out, mirror=str(official.parent)),
+        prepared(out, mirror=served(official.parent)),
+        prepared(out, mirror=served(official.parent) + "/cifar-10-python.tar.gz"),
+    ]
+    extracted = tmp_path / "extracted" / "cifar-10-batches-py"
+    extracted.mkdir(parents=True)
+    for name, content in batches.items():
+        (extracted / name).write_bytes(content)
+    found.append(prepared(out, mirror=str(extracted.parent)))
+    trees = tmp_path / "trees"
+    image_tree(trees / "cifar10", batches)
+    found.append(prepared(out, mirror=str(trees)))
+    shutil.make_archive(tmp_path / "zips" / "cifar10-subset", "zip", trees / "cifar10")
+    found += [prepared(out, mirror=str(tmp_path / "zips")), prepared(out, mirror=served(tmp_path / "zips"))]
+
+    assert len({each.digest for each in found}) == 1
+    verified = "md5 " + md5(official.read_bytes())
+    assert [each.source["verified"] for each in found] == [verified] * 4 + ["md5 of each file"] + ["none"] * 3
+    assert found[0].source["sha256"] == hashlib.sha256(official.read_bytes()).hexdigest()
+    assert all(each.subset for each in found)
+    assert (found[0].train_images.shape, found[0].test_images.shape) == ((30, 3, 32, 32), (10, 3, 32, 32))
+    content = out.read_bytes()
+    assert str(tmp_path).encode() not in content
+    assert b"127.0.0.1" not in content
+    assert list(out.parent.iterdir()) == [out]
+
+
+def test_download_is_kept_and_used_again(official, served, tmp_path, monkeypatch):
+    import torchvision
+
+    out = tmp_path / "data" / "cifar10.npz"
+    address = served(official.parent) + "/cifar-10-python.tar.gz"
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", address)
+    first = prepared(out)
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", "http://127.0.0.1:9/")
+    assert prepared(out).digest == first.digest
+    assert sorted(each.name for each in out.parent.rglob("*")) == ["cifar-10-python.tar.gz", "cifar10.npz", "raw"]
+
+
+def test_no_connection(official, tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    message = message_of(datasets.prepare, "cifar10", tmp_path / "data" / "cifar10.npz")
+    assert "no connection to its publisher" in message
+    assert "set `mirror` to a folder or address that holds cifar-10-python.tar.gz" in message
+    assert not list((tmp_path / "data").iterdir())
+
+
+def test_wrong_download_is_not_kept(official, served, tmp_path, monkeypatch):
+    import torchvision
+
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", served(official.parent) + "/cifar-10-python.tar.gz")
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "tgz_md5", "0" * 32)
+    message = message_of(datasets.prepare, "cifar10", tmp_path / "data" / "cifar10.npz")
+    assert f"expected md5 {'0' * 32}, found " in message
+    assert not list((tmp_path / "data").iterdir())
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_real_checksums_refuse_other_archives(name, tmp_path):
+    file = "cifar-10-python.tar.gz" if name == "cifar10" else "cifar-100-python.tar.gz"
+    (tmp_path / file).write_bytes(b"something else")
+    message = message_of(datasets.prepare, name, tmp_path / "data" / "x.npz", mirror=str(tmp_path))
+    assert f"archive {file} is truncated or not the official one: expected md5" in message
+    assert not list((tmp_path / "data").iterdir())
+
+
+class Trap:
+    """A pickle that leaves a mark when it is opened."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
+def test_pickles_with_a_wrong_checksum_stay_closed(tmp_path):
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    for name in [*(f"data_batch_{index}" for index in range(1, 6)), "test_batch", "batches.meta"]:
+        (folder / name).write_bytes(pickle.dumps(Trap(tmp_path / "opened")))
+    message = message_of(datasets.prepare, "cifar10", tmp_path / "x.npz", mirror=str(tmp_path))
+    assert "data_batch_1 has md5" in message
+    assert "expected c99cafc152244af753f735de768cd75f" in message
+    assert not (tmp_path / "opened").exists()
+    (folder / "data_batch_1").unlink()
+    message = message_of(datasets.prepare, "cifar10", tmp_path / "x.npz", mirror=str(tmp_path))
+    assert "cifar-10-batches-py is not complete: data_batch_1 is missing" in message
+
+
+def test_subset_needs_consent(official, batches, tmp_path):
+    message = message_of(datasets.prepare, "cifar10", tmp_path / "x.npz", mirror=str(official))
+    assert "holds 30 of 50,000 training images of CIFAR-10; set allow_subset: true to use it" in message
+    image_tree(tmp_path / "cifar10", batches)
+    message = message_of(datasets.prepare, "cifar10", tmp_path / "x.npz", mirror=str(tmp_path))
+    assert "cifar10 holds 30 of 50,000 training images of CIFAR-10" in message
+    shutil.rmtree(tmp_path / "cifar10" / "train" / "class0")
+    shutil.rmtree(tmp_path / "cifar10" / "test" / "class0")
+    message = message_of(prepared, tmp_path / "x.npz", mirror=str(tmp_path))
+    assert "holds 9 classes, CIFAR-10 has 10" in message
+
+
+def test_too_many_images_are_another_dataset(batches, tmp_path, monkeypatch):
+    small = datasets.Source("CIFAR-10", 10, 32, 29, 10, "", "")
+    monkeypatch.setattr(datasets, "KNOWN", {"cifar10": small})
+    image_tree(tmp_path / "cifar10", batches)
+    assert "holds 30 training images, CIFAR-10 has 29" in message_of(prepared, tmp_path / "x.npz", mirror=str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("mirror", "text"),
+    [
+        ("empty", "looked for cifar-10-python.tar.gz, cifar-10-batches-py/, cifar10.zip, cifar10/, cifar10-subset.zip"),
+        ("gone", "does not exist: expected a folder, a .zip or .tar.gz file, or an http(s) address"),
+        ("ftp://127.0.0.1/x", "expected http(s)://host/path"),
+        ("http://me:secret@127.0.0.1/", "without a user name"),
+        ("http://127.0.0.1:9/", "gives no cifar-10-python.tar.gz"),
+    ],
+)
+def test_useless_mirrors(mirror, text, tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    (tmp_path / "empty").mkdir()
+    mirror = mirror if "://" in mirror else str(tmp_path / mirror)
+    message = message_of(datasets.prepare, "cifar10", tmp_path / "data" / "x.npz", mirror=mirror)
+    assert text in message
+    assert "secret" not in message
+    assert str(tmp_path) not in message
+    assert not list((tmp_path / "data").iterdir())
+
+
+def test_server_without_the_dataset(served, tmp_path):
+    (tmp_path / "empty").mkdir()
+    message = message_of(datasets.prepare, "cifar10", tmp_path / "x.npz", mirror=served(tmp_path / "empty"))
+    assert "looked for cifar-10-python.tar.gz, cifar10.zip, cifar10-subset.zip" in message
+
+
+def test_cut_connection(tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+    class Cut(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(bytes(10))
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Cut) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        mirror = f"http://127.0.0.1:{server.server_port}/cifar10.zip"
+        message = message_of(datasets.prepare, "cifar10", tmp_path / "data" / "x.npz", mirror=mirror)
+    assert "gives no cifar10.zip (10 of 1,000 bytes arrived)" in message
+    assert not list((tmp_path / "data").iterdir())
+
+
+@pytest.mark.skipif("LASNN_TEST_MIRROR" not in os.environ, reason="needs a real mirror")
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "tinyimagenet"])
+def test_real_mirror(name, tmp_path):
+    found = prepared(tmp_path / f"{name}.npz", name, mirror=os.environ["LASNN_TEST_MIRROR"])
+    known = datasets.KNOWN[name]
+    assert (len(found.classes), found.side, found.title) == (known.classes, known.side, known.title)
+    assert found.subset == ((len(found.train_labels), len(found.test_labels)) != (known.train, known.test))
