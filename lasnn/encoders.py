@@ -10,13 +10,18 @@ from lasnn import seeding
 Noise = Callable[[int, torch.Size], Tensor]  # steps, image batch's shape -> uniform [T, B, 3, H, W] in [0, 1)
 
 
-def batch_noise(generator: torch.Generator) -> Noise:
-    """One stream for a whole batch: training, keyed by (seed, purpose, epoch, batch)."""
+def batch_noise(generator: torch.Generator, start: int = 0, whole: int | None = None) -> Noise:
+    """One stream for a whole batch: training, keyed by (seed, purpose, epoch, batch).
+
+    Where only images `start` and following of a batch of `whole` are asked for, the rest is drawn all the same, so
+    that micro-batches change nothing.
+    """
 
     def draw(steps: int, shape: torch.Size) -> Tensor:
         batch, channels, height, width = shape
-        uniform = torch.rand(steps, batch, height, width, channels, generator=generator, device=generator.device)
-        return uniform.permute(0, 1, 4, 2, 3)
+        size = (steps, whole or batch, height, width, channels)
+        uniform = torch.rand(size, generator=generator, device=generator.device)
+        return uniform[:, start : start + batch].permute(0, 1, 4, 2, 3)
 
     return draw
 

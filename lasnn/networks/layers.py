@@ -70,9 +70,10 @@ class GlobalAverage(nn.Module):
 
 
 class Dropout(nn.Module):
-    """One mask for each image, the same in all time steps: [T, B, ...].
+    """One mask for each image, the same in all time steps: [T, B, ...]; off in evaluation.
 
-    The mask comes from `generator`, which the training loop sets anew for each batch; off in evaluation.
+    `draw_from` says where the masks of the next batch come from: they are drawn for the whole batch, of which `x` may
+    hold only a part, so that micro-batches change nothing.
     """
 
     def __init__(self, rate: float):
@@ -81,9 +82,16 @@ class Dropout(nn.Module):
             raise ValueError(f"dropout rate {rate}: expected 0 <= rate < 1")
         self.rate = rate
         self.generator: torch.Generator | None = None
+        self.start, self.whole = 0, None
+
+    def draw_from(self, generator: torch.Generator, start: int, whole: int) -> None:
+        """Draw the next mask from `generator`, for images `start` and following of a batch of `whole`."""
+        self.generator, self.start, self.whole = generator, start, whole
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.rate == 0:
             return x
-        mask = torch.empty_like(x[0]).bernoulli_(1 - self.rate, generator=self.generator).div_(1 - self.rate)
-        return x * mask  # [T, B, ...]
+        batch = x.shape[1]
+        mask = torch.empty(self.whole or batch, *x.shape[2:], dtype=x.dtype, device=x.device)
+        mask.bernoulli_(1 - self.rate, generator=self.generator).div_(1 - self.rate)
+        return x * mask[self.start : self.start + batch]  # [T, B, ...]

@@ -20,6 +20,10 @@ class Layer(nn.Module):
         activation = self.activation(self.synapses(x))
         return activation, self.between(activation)
 
+    def drive(self, x: Tensor, neuron: nn.Module) -> Tensor:
+        """The current that reaches its neuron."""
+        return self.synapses(x)
+
 
 def plain(arch: Architecture, classes: int, side: int, width: float, fc: int | None, dropout: float) -> Net:
     """A student or intermediate ANN: no bias, no batch norm, average pools."""

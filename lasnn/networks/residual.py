@@ -24,9 +24,15 @@ class Block(nn.Module):
         self.between = nn.Sequential()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        inner = self.dropout(self.inner(self.conv1(x)))
-        activation = self.junction(self.conv2(inner) + self.shortcut(x))
+        activation = self.junction(self.drive(x, self.junction))
         return activation, self.between(activation)
+
+    def drive(self, x: Tensor, neuron: nn.Module) -> Tensor:
+        """The current that reaches one of its two neurons."""
+        first = self.conv1(x)
+        if neuron is self.inner:
+            return first
+        return self.conv2(self.dropout(self.inner(first))) + self.shortcut(x)
 
 
 def residual(arch: Architecture, classes: int, side: int, width: float, fc: int | None, dropout: float) -> Net:

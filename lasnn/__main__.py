@@ -1,0 +1,114 @@
+"""The command line: each stage of the chain, and what the workflow calls. `python -m lasnn --help`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from lasnn.config import CONFIG, Config, read, restore
+from lasnn.datasets import KNOWN, prepare
+from lasnn.errors import InputError
+from lasnn.journal import Console
+from lasnn.lookup import known
+from lasnn.runs import KINDS
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; 0 if it went well, 2 with one line if the input was at fault."""
+    options = parser().parse_args(arguments)
+    console = Console(log=options.log)
+    try:
+        options.act(options, console)
+    except InputError as error:
+        console.say(f"error: {' '.join(str(error).split())}")
+        return 2
+    except KeyboardInterrupt:
+        console.say("error: interrupted; the same command goes on after the last whole epoch")
+        return 130
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """All verbs and their options."""
+    top = argparse.ArgumentParser(prog="python -m lasnn", description="LaSNN: layer-wise ANN-to-SNN distillation.")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--config", default=CONFIG, type=Path, help="the configuration file (default: config.yaml)")
+    common.add_argument("--log", type=Path, help="also write what is printed to this file")
+    verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
+
+    data = verbs.add_parser("data", parents=[common], help="prepare a dataset: one file of arrays")
+    data.add_argument("dataset", help=f"one of {', '.join(KNOWN)}, or a name under `datasets:` in the configuration")
+    data.set_defaults(act=data_verb)
+
+    helps = {
+        "ann": "train a teacher or an intermediate ANN",
+        "converted": "convert an ANN: threshold balancing and accuracy over time",
+        "snn": "make a spiking network by one method: hybrid, label KD, LaSNN, or conversion alone",
+    }
+    for kind in KINDS:
+        stage = verbs.add_parser(kind, parents=[common], help=helps[kind])
+        stage.add_argument("folder", help=f"results/<preset>/{KINDS[kind].PATTERN}")
+        stage.add_argument("--settings", help="JSON in place of what the configuration says (the workflow passes it)")
+        stage.add_argument("--device", choices=["auto", "cpu", "cuda"], help="default: `device` of the configuration")
+        stage.set_defaults(act=stage_verb, kind=kind)
+
+    exhibit = verbs.add_parser("exhibit", parents=[common], help="write a table or figure from finished runs")
+    exhibit.add_argument("path", help="results/<preset>/exhibits/<name>.<ending>")
+    exhibit.set_defaults(act=exhibit_verb)
+
+    plan = verbs.add_parser("plan", parents=[common], help="what a target costs: jobs, hours on this device, disk")
+    plan.add_argument(
+        "target", nargs="?", default="tables", help="`tables`, `figures`, `all` or the name of an exhibit"
+    )
+    plan.add_argument("--preset", help="default: `preset` of the configuration")
+    plan.add_argument("--device", choices=["auto", "cpu", "cuda"])
+    plan.add_argument("--quick", action="store_true", help="count jobs only; no calibration on this device")
+    plan.set_defaults(act=plan_verb)
+    return top
+
+
+def data_verb(options: argparse.Namespace, console: Console) -> None:
+    config = read(options.config)
+    known([*KNOWN, *config.file.datasets], options.dataset, "dataset")
+    own = config.own_dataset(options.dataset)
+    path = Path(config.data_file(options.dataset))
+    console.say(f"preparing {options.dataset}")
+    prepare(
+        options.dataset,
+        path,
+        mirror=config.mirror(options.dataset),
+        allow_subset=config.file.allow_subset,
+        folder=own.folder if own else None,
+        side=own.side if own else None,
+    )
+    console.say(f"wrote {path}")
+
+
+def stage_verb(options: argparse.Namespace, console: Console) -> None:
+    config = read(options.config)
+    preset, run = config.locate(options.folder)
+    if run.kind != options.kind:
+        raise InputError(f"{options.folder!r} is a run of kind {run.kind!r}: use `python -m lasnn {run.kind}`")
+    settings = restore(run, options.settings) if options.settings else preset.settings(run)
+    from lasnn.stages import STAGES  # torch is loaded here and not for the verbs that don't need it
+    from lasnn.workplace import Workplace, device_of
+
+    console.name = run.id
+    STAGES[run.kind](Workplace(preset, run, settings, device_of(options.device or config.file.device), console))
+
+
+def exhibit_verb(options: argparse.Namespace, console: Console) -> None:
+    from lasnn.report import write
+
+    for path in write(read(options.config), options.path, console):
+        console.say(f"wrote {path}")
+
+
+def plan_verb(options: argparse.Namespace, console: Console) -> None:
+    from lasnn.costs import print_plan
+
+    config: Config = read(options.config)
+    print_plan(config.preset(options.preset), options.target, options.device or config.file.device, options.quick)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

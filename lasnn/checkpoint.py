@@ -1,0 +1,67 @@
+"""Checkpoints: weights and what made them, whole or absent, the same bytes for the same content."""
+
+import hashlib
+import io
+import json
+import pickle
+from pathlib import Path
+from zipfile import BadZipFile
+
+import torch
+from torch import Tensor
+
+from lasnn import files
+from lasnn.errors import InputError
+
+FORMAT = 1
+
+
+def weights_digest(weights: dict[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        value = weights[name].detach().cpu().contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save(path: Path | str, weights: dict[str, Tensor], meta: dict) -> None:
+    """Write weights (a state dict) and `meta` (JSON: nothing that changes between identical runs)."""
+    weights = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
+    meta = meta | {"format": FORMAT, "weights_sha256": weights_digest(weights)}
+    write(path, {"weights": weights, "meta": json.dumps(meta, sort_keys=True)})
+
+
+def load(path: Path | str) -> tuple[dict[str, Tensor], dict]:
+    """Weights and meta of a checkpoint; InputError if it is missing, damaged or of another format."""
+    content = read(path)
+    try:
+        weights, meta = content["weights"], json.loads(content["meta"])
+    except (KeyError, TypeError, ValueError):
+        raise InputError(f"{path} is not a checkpoint of lasnn: delete it and make it again") from None
+    if meta.get("format") != FORMAT:
+        raise InputError(
+            f"{path} has format {meta.get('format')}, this version reads {FORMAT}: delete it and make it again"
+        )
+    if weights_digest(weights) != meta["weights_sha256"]:
+        raise InputError(f"{path} is damaged: its weights don't match their digest; delete it and make it again")
+    return weights, meta
+
+
+def write(path: Path | str, content: dict) -> None:
+    """`torch.save` in memory, then in one piece to disk: atomic, and without a file name inside."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    files.write_bytes(path, buffer.getvalue())
+
+
+def read(path: Path | str) -> dict:
+    """Tensors, numbers and words only (`weights_only`): a checkpoint can't run code."""
+    try:
+        return torch.load(path, weights_only=True, map_location="cpu")
+    except FileNotFoundError:
+        raise InputError(f"no checkpoint {path}: make it with `snakemake {path}`") from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError, BadZipFile) as error:
+        line = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+        raise InputError(f"{path} cannot be read as a checkpoint ({line}): delete it and make it again") from None

@@ -1,0 +1,150 @@
+"""ANN to SNN: spiking neurons in place of ReLU, and thresholds by balancing (Sengupta et al. 2019).
+
+θ_l is the largest input current that layer l sees in T steps when the layers before it spike at their own thresholds.
+Each layer's output spikes are kept, one bit each, as the input of the next, so every layer is simulated once for its
+threshold and once for its output, however deep the network.
+"""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lasnn.errors import InputError
+from lasnn.networks.layers import ReLU
+from lasnn.networks.net import Net
+from lasnn.networks.residual import Block
+from lasnn.neurons import LIF, Dynamics, streaming
+
+Chunks = Callable[[], Iterable[Tensor]]  # one fresh pass over a spike train, in chunks [t, B, ...]
+
+
+def spiking(net: Net, dynamics: Dynamics) -> Net:
+    """A copy of `net` with a LIF neuron in place of every ReLU; weights keep their names."""
+    net = copy.deepcopy(net)
+    for module in list(net.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, ReLU):
+                setattr(module, name, LIF(dynamics=dynamics).to(net.readout.weight.device))
+    return net
+
+
+def neurons(net: nn.Module) -> dict[str, LIF]:
+    """The spiking layers in forward order, by short names: `c1`, `f1`, `b1.inner`, `b1`."""
+    found = {}
+    for name, module in net.named_modules():
+        if isinstance(module, LIF):
+            short = name.removeprefix("layers.").removesuffix(".activation").removesuffix(".junction")
+            found[short] = module
+    return found
+
+
+def with_dynamics(net: Net, **changes: object) -> Net:
+    """`net` itself, with these fields of all neurons' dynamics changed."""
+    for neuron in neurons(net).values():
+        neuron.dynamics = replace(neuron.dynamics, **changes)
+    return net
+
+
+def set_thresholds(net: Net, thresholds: Iterable[float]) -> None:
+    """Give each spiking layer its threshold, in forward order."""
+    for neuron, threshold in zip(neurons(net).values(), thresholds, strict=True):
+        neuron.threshold.fill_(threshold)
+
+
+def thresholds(net: Net) -> dict[str, float]:
+    """The threshold of each spiking layer."""
+    return {name: neuron.threshold.item() for name, neuron in neurons(net).items()}
+
+
+@torch.no_grad()
+def scale_thresholds(net: Net, scale: float, residual: str = "balanced") -> Net:
+    """A copy of a balanced network, ready to simulate at a reduced horizon: θ <- s θ.
+
+    In a residual block the spikes of the inner neuron stand for θ_a units and those of the shortcut for one, so
+    W_2 <- s θ_a W_2 brings both branches of the sum to the same unit. Always start from the balanced network: the
+    fold must happen once.
+    """
+    net = copy.deepcopy(net)
+    blocks = [module for module in net.modules() if isinstance(module, Block)]
+    untouched = {id(n) for block in blocks for n in (block.inner, block.junction)} if residual == "base" else set()
+    for neuron in neurons(net).values():
+        if id(neuron) not in untouched:
+            neuron.threshold.mul_(scale)
+    if residual == "balanced":
+        for block in blocks:
+            block.conv2.weight.mul_(block.inner.threshold)
+    return net
+
+
+@torch.no_grad()
+def balance(net: Net, encoded: Chunks, stat: str = "max", residual: str = "balanced") -> dict[str, float]:
+    """Thresholds of every spiking layer of `net` (unscaled), also written into its neurons.
+
+    `encoded()` yields one pass of encoded calibration images in chunks [t, B, 3, H, W], the same at every call. The
+    net must be in evaluation mode with leak 1. A layer that nothing reaches is an InputError (dead layer).
+    """
+    names, folded, chunks = {id(n): name for name, n in neurons(net).items()}, [], encoded
+    try:
+        for layer in net.layers.values():
+            for neuron in neurons(layer).values():
+                if residual == "base" and isinstance(layer, Block):
+                    continue  # block neurons keep threshold 1
+                threshold = _largest_current(layer, neuron, chunks, STATISTICS[stat])
+                if not threshold > 0:
+                    raise InputError(
+                        f"threshold balancing: layer {names[id(neuron)]} gets no positive input current in the "
+                        f"calibration images (largest {threshold:g}): the network before it is dead; train it longer, "
+                        "or use network.init: he"
+                    )
+                neuron.threshold.fill_(threshold)
+                if isinstance(layer, Block) and neuron is layer.inner:
+                    folded.append((layer.conv2.weight, layer.conv2.weight.clone()))
+                    layer.conv2.weight.mul_(threshold)
+            chunks = _recorded(layer, chunks)
+    finally:
+        for weight, original in folded:
+            weight.copy_(original)
+    return thresholds(net)
+
+
+def _largest(current: Tensor) -> Tensor:
+    return current.amax()
+
+
+def _percentile(current: Tensor) -> Tensor:
+    """The 99.7th percentile over images and neurons of each step, then the maximum over steps."""
+    rows = current[:1] if current.stride(0) == 0 else current
+    rank = max(1, round(0.997 * rows[0].numel()))
+    return torch.stack([row.reshape(-1).kthvalue(rank).values for row in rows]).amax()
+
+
+STATISTICS = {"max": _largest, "p99.7": _percentile}
+
+
+def _largest_current(layer: nn.Module, neuron: LIF, chunks: Chunks, statistic: Callable[[Tensor], Tensor]) -> float:
+    with streaming(layer):
+        return max(statistic(layer.drive(chunk, neuron)).item() for chunk in chunks())
+
+
+def _recorded(layer: nn.Module, chunks: Chunks) -> Chunks:
+    """The layer's output for one pass of its input, kept as bits before pooling."""
+    kept: list[tuple[np.ndarray, torch.Size]] = []
+    device = None
+    with streaming(layer):
+        for chunk in chunks():
+            spikes, _ = layer(chunk)
+            device = spikes.device
+            # In the order of its memory, so that the memory format survives.
+            flat = spikes.permute(0, 1, 3, 4, 2) if spikes.dim() == 5 else spikes
+            kept.append((np.packbits(flat.to(torch.bool).cpu().numpy()), flat.shape))
+
+    def replay() -> Iterator[Tensor]:
+        for bits, shape in kept:
+            flat = torch.from_numpy(np.unpackbits(bits, count=shape.numel())).to(device).to(torch.float32).view(shape)
+            yield layer.between(flat.permute(0, 1, 4, 2, 3) if flat.dim() == 5 else flat)
+
+    return replay

@@ -1,0 +1,100 @@
+"""Stage 2b: thresholds for the intermediate ANN's weights, and the converted network's accuracy over time."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from torch import Tensor
+
+from lasnn import seeding
+from lasnn.conversion import Chunks, balance, scale_thresholds, set_thresholds, spiking, thresholds
+from lasnn.encoders import ENCODERS, batch_noise
+from lasnn.evaluation import evaluate
+from lasnn.images import training_batches
+from lasnn.networks import Net
+from lasnn.neurons import Dynamics
+from lasnn.runs import AnnRun
+from lasnn.workplace import Workplace, spikes_of
+
+
+def convert(place: Workplace) -> None:
+    """Balance, draw the curves, leave the files. The checkpoint holds unscaled thresholds and unfolded weights."""
+    settings, (_, test) = place.settings, place.images
+    parent, weights, meta = place.parent(AnnRun)
+    ann = place.build(parent, weights)
+    net = spiking(ann, Dynamics(order=settings.neuron.order, reset=settings.neuron.reset)).eval()
+    by_batch = balance_batches(place, net)
+    balanced = thresholds(net)
+    place.console.say("thresholds: " + ", ".join(f"{name} {value:.3f}" for name, value in balanced.items()))
+
+    shown = test.first(settings.curve.images)
+    analog = evaluate(ann, shown, "direct", 1, rows=settings.compute.rows).accuracy
+    grid = [moment for moment in settings.curve.grid if moment <= settings.curve.steps]
+    curves, predicted = [], []
+    for scale in settings.curve.scales:
+        curve, classes = draw_curve(place, net, scale, grid)
+        curves.append(curve)
+        predicted.append(classes)
+        points = ", ".join(f"T={moment} {accuracy:.1f}" for moment, accuracy in curve["accuracy"].items())
+        place.console.say(f"s={scale:g}: {points} (ANN {analog:.1f}; {len(shown)} images)")
+    metrics = {
+        "accuracy": curves[0]["final"],
+        "thresholds": balanced,
+        "thresholds_by_batch": by_batch,
+        "curves": curves,
+        "curve_images": len(shown),
+        "curve_ann_accuracy": analog,
+        "ann_accuracy": meta["accuracy"],
+    }
+    kept = {"predicted": np.stack(predicted), "steps": np.array(grid), "scales": np.array(settings.curve.scales)}
+    place.leave(net, metrics, kept, {"ann_accuracy": meta["accuracy"]})
+
+
+def balance_batches(place: Workplace, net: Net) -> list[list[float]]:
+    """Balance on each calibration batch; the net gets the maximum over batches (`max`) or the mean (`p99.7`)."""
+    settings, by_batch = place.settings.balancing, []
+    for batch in range(settings.batches):
+        place.console.say(f"threshold balancing over {settings.steps} steps, batch {batch + 1} of {settings.batches}")
+        found = balance(net, calibration(place, batch), settings.stat, settings.residual)
+        by_batch.append(list(found.values()))
+    combine = max if settings.stat == "max" else lambda values: sum(values) / len(values)
+    set_thresholds(net, [combine(values) for values in zip(*by_batch, strict=True)])
+    return by_batch
+
+
+def calibration(place: Workplace, batch: int) -> Chunks:
+    """One batch of encoded training images, the same at every pass, in chunks [t, B, 3, H, W]."""
+    settings, run = place.settings, place.run
+    plain = {} if settings.balancing.augment else {"crop_padding": 0, "flip": False}
+    data, seed = settings.data.model_copy(update=plain), seeding.key(run.seed, "balancing", batch)
+    x = next(training_batches(place.images[0], settings.balancing.images, data, seed, 0)).x
+    chunk = max(1, settings.compute.rows // len(x))
+
+    def encoded() -> Iterator[Tensor]:
+        noise = batch_noise(seeding.generator(seed, "encoder", device=place.device))
+        for start in range(0, settings.balancing.steps, chunk):
+            yield ENCODERS[run.encoder](x, min(chunk, settings.balancing.steps - start), noise)
+
+    return encoded
+
+
+def draw_curve(place: Workplace, net: Net, scale: float, grid: list[int]) -> tuple[dict, np.ndarray]:
+    """Accuracy at the steps of the grid, from one simulation, and the predicted classes there [G, N]."""
+    settings, shown = place.settings, place.images[1].first(place.settings.curve.images)
+    ready = scale_thresholds(net, scale, settings.balancing.residual)
+    with place.console.progress(len(shown), f"curve at s={scale:g}") as progress:
+        result = evaluate(
+            ready,
+            shown,
+            place.run.encoder,
+            settings.curve.steps,
+            rows=settings.compute.rows,
+            grid=grid,
+            step=progress.step,
+        )
+    accuracy = {str(moment): float(result.accuracy_by_step[moment - 1]) for moment in grid}
+    return {
+        "scale": scale,
+        "accuracy": accuracy,
+        "final": result.accuracy,
+        "spikes": spikes_of(result),
+    }, result.predicted

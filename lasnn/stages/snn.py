@@ -1,0 +1,154 @@
+"""Stage 3: a spiking network at T steps, merely converted or trained by one of the methods."""
+
+import numpy as np
+from torch import Tensor
+
+from lasnn import seeding
+from lasnn.choices import Choices, choose, rates
+from lasnn.conversion import neurons, scale_thresholds, set_thresholds, spiking, thresholds, with_dynamics
+from lasnn.encoders import ENCODERS, batch_noise
+from lasnn.errors import InputError
+from lasnn.evaluation import evaluate
+from lasnn.journal import Journal
+from lasnn.networks import TAPS, Net, census, initialise
+from lasnn.neurons import Dynamics
+from lasnn.objectives import OBJECTIVES, Step
+from lasnn.runs import AnnRun, ConvertedRun, SnnRun
+from lasnn.settings import SnnSettings
+from lasnn.surrogates import surrogate
+from lasnn.training import Losses, Moment, Part, fit
+from lasnn.vocabulary import NO_TEACHER
+from lasnn.workplace import Workplace, best_of, spikes_of
+
+MICRO_BATCH_BYTES = 2 << 30  # what `micro_batch: auto` lets the currents, spikes and gradients of a step take
+
+
+def run_snn(place: Workplace) -> None:
+    """Choose scale, leak and logit scale, train if the method trains, evaluate, leave the files."""
+    settings, run = place.settings, place.run
+    parent, weights, meta = place.parent(ConvertedRun)
+    ann = place.build(parent, {name: value for name, value in weights.items() if not name.endswith(".threshold")})
+    balanced = spiking(ann, dynamics(settings))
+    balanced.load_state_dict(weights)
+    teacher, teacher_accuracy = load_teacher(place, meta["ann_accuracy"])
+
+    shown = place.held_out.first(settings.choices.images)
+    chosen = choose(ann, balanced, shown, run.encoder, run.steps, settings, place.console)
+    net = start(place, ann, balanced, chosen)
+    trained = train(place, net, teacher, chosen) if settings.training else None
+    metrics, predictions = assess(place, net)
+    metrics |= {
+        "ann_accuracy": meta["ann_accuracy"],
+        "teacher_accuracy": teacher_accuracy,
+        "teacher_weaker": teacher_accuracy is not None and teacher_accuracy < meta["ann_accuracy"],
+        "choices": chosen.json(),
+        "thresholds": thresholds(net),
+        **(best_of(trained) if trained else {}),
+    }
+    place.leave(net, metrics, predictions, {"leak": chosen.leak, "logit_scale": chosen.logit_scale})
+
+
+def dynamics(settings: SnnSettings) -> Dynamics:
+    """The neurons' dynamics, with leak 1 until it is chosen."""
+    spiking = settings.spiking
+    return Dynamics(
+        order=settings.neuron.order,
+        reset=settings.neuron.reset,
+        surrogate=surrogate(spiking.surrogate, spiking.gamma, spiking.stdb),
+        reset_grad=spiking.reset_grad,
+    )
+
+
+def load_teacher(place: Workplace, ann_accuracy: float) -> tuple[Net | None, float | None]:
+    """The frozen teacher and its test accuracy; one that is weaker than the student's own ANN gets a warning."""
+    if place.run.teacher == NO_TEACHER:
+        return None, None
+    run, weights, meta = place.parent(AnnRun)
+    teacher = place.build(run, weights).eval().requires_grad_(False)
+    compared = f"teacher {run.network} {meta['accuracy']:.2f} %, student's ANN {ann_accuracy:.2f} %"
+    place.console.say(compared)
+    if meta["accuracy"] < ann_accuracy:
+        place.console.warn(f"the teacher is the weaker: {compared}")
+    return teacher, meta["accuracy"]
+
+
+def start(place: Workplace, ann: Net, balanced: Net, chosen: Choices) -> Net:
+    """The student before training: converted, or one of the controls (thresholds 1; random weights as well)."""
+    settings, run = place.settings, place.run
+    if settings.spiking.init == "converted":
+        net = scale_thresholds(balanced, chosen.scale, settings.balancing.residual)
+    else:
+        net = spiking(ann, dynamics(settings))
+        set_thresholds(net, [1.0] * len(neurons(net)))
+    if settings.spiking.init == "scratch":
+        draws = seeding.generator(run.seed, "scratch weights", run.student)
+        net = initialise(net.cpu(), run.student, settings.network.init, draws).to(place.device)
+    return with_dynamics(net, leak=chosen.leak)
+
+
+def train(place: Workplace, net: Net, teacher: Net | None, chosen: Choices) -> Journal:
+    """Train by the method's objective, with a look at the test images after each epoch (for the journal only)."""
+    settings, run, (images, test) = place.settings, place.run, place.images
+    if settings.attention:
+        taps = TAPS[settings.attention.taps]
+        for network in (net, teacher):
+            network.taps = taps(network.sides, network.side)
+
+    def look(epoch: int) -> dict:
+        now = evaluate(net, test, run.encoder, run.steps, rows=settings.compute.rows)
+        by_layer = {name: layer.per_neuron / run.steps for name, layer in now.spikes.items()}
+        return {"test_accuracy": now.accuracy, "rates": by_layer}
+
+    losses = student_losses(place, net, teacher, chosen.logit_scale)
+    return fit(net, losses, images, place.job(micro_batch(settings, run, net)), look)
+
+
+def student_losses(place: Workplace, net: Net, teacher: Net | None, logit_scale: str) -> Losses:
+    """Encode, simulate, and ask the method's objective."""
+    settings, run = place.settings, place.run
+    objective, encode = OBJECTIVES[run.method], ENCODERS[run.encoder]
+
+    def losses(part: Part, moment: Moment) -> dict[str, Tensor]:
+        noise = batch_noise(moment.draws("encoder", place.device), part.start, part.whole)
+        output = net(encode(part.batch.x, run.steps, noise))
+        logits = output.logits / run.steps if logit_scale == "mean" else output.logits
+        return objective(Step(part.batch, output, logits, teacher, moment.progress), settings)
+
+    return losses
+
+
+def micro_batch(settings: SnnSettings, run: SnnRun, net: Net) -> int:
+    """Images of a batch that are in memory at once. `auto` depends on settings only, never on free memory."""
+    batch, asked = settings.training.batch, settings.compute.micro_batch
+    if asked != "auto":
+        if batch % asked:
+            raise InputError(f"compute.micro_batch {asked} does not divide student.batch {batch}: choose a divisor")
+        return asked
+    per_image = 12 * run.steps * census(net).neurons  # current, spikes and their gradient in float32
+    fits = max(1, MICRO_BATCH_BYTES // per_image)
+    return max(size for size in range(1, batch + 1) if batch % size == 0 and size <= fits)
+
+
+def assess(place: Workplace, net: Net) -> tuple[dict, dict[str, np.ndarray]]:
+    """Metrics and predictions on the test images: accuracy is the mean over encoder seeds, the rest is the first's."""
+    settings, run, (_, test) = place.settings, place.run, place.images
+    seeds = settings.evaluation.seeds if run.encoder != "direct" else settings.evaluation.seeds[:1]
+    results = [evaluate(net, test, run.encoder, run.steps, seed=seed, rows=settings.compute.rows) for seed in seeds]
+    first = results[0]
+    place.console.say("end: " + rates({name: layer.per_neuron / run.steps for name, layer in first.spikes.items()}))
+    for name, layer in first.spikes.items():
+        if layer.total == 0:
+            place.console.warn(f"layer {name} is dead: no spike in {len(test)} test images")
+    metrics = {
+        "accuracy": float(np.mean([result.accuracy for result in results])),
+        "accuracy_by_seed": {str(seed): result.accuracy for seed, result in zip(seeds, results, strict=True)},
+        "accuracy_by_step": first.accuracy_by_step.tolist(),
+        "spikes": spikes_of(first),
+        "logit_std": float(first.logits.std(1).mean()),
+    }
+    predictions = {
+        "predicted": np.stack([result.predicted[-1] for result in results]),  # [seeds, N]
+        "encoder_seeds": np.array(seeds),
+        "logits": first.logits,  # [N, K]
+    }
+    return metrics, predictions

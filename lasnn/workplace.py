@@ -1,0 +1,166 @@
+"""Where names meet disk: what a stage reads, and the files that a run leaves.
+
+A run's folder holds `model.pt` (weights and what made them), `metrics.json` (no clock in it), `predictions.npz`,
+`provenance.json` (what differs between identical runs), `log.jsonl` (one line for each epoch), and, while it is
+unfinished, `resume.pt`.
+"""
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lasnn import checkpoint, files, seeding
+from lasnn.config import Preset, dump, identity
+from lasnn.datasets import Prepared, load
+from lasnn.errors import InputError
+from lasnn.evaluation import Evaluation
+from lasnn.images import Images, split
+from lasnn.journal import Console, Journal
+from lasnn.networks import Net, build, initialise
+from lasnn.provenance import Stopwatch, describe
+from lasnn.runs import Run
+from lasnn.settings import Settings
+from lasnn.training import Job
+
+FORMAT = 1  # of metrics.json, provenance.json and predictions.npz
+
+
+def device_of(name: str) -> torch.device:
+    """The device that `auto`, `cpu` or `cuda` means here."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("device cuda was asked for, but torch finds no CUDA device here: use --device cpu or auto")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+@dataclass
+class Workplace:
+    """One run at work: its settings, its device, its images, its parents, its folder."""
+
+    preset: Preset
+    run: Run
+    settings: Settings
+    device: torch.device
+    console: Console
+
+    def __post_init__(self) -> None:
+        torch.set_num_threads(self.settings.compute.threads)
+        torch.use_deterministic_algorithms(self.settings.compute.deterministic, warn_only=True)
+        self.folder = Path(self.preset.folder(self.run))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.stopwatch = Stopwatch(self.device)
+
+    @cached_property
+    def prepared(self) -> Prepared:
+        """The whole dataset."""
+        path = Path(self.preset.config.data_file(self.run.dataset))
+        if not path.exists():
+            raise InputError(f"no prepared images {path}: make them with `python -m lasnn data {self.run.dataset}`")
+        return load(path)
+
+    @cached_property
+    def images(self) -> tuple[Images, Images]:
+        """The training and test images that the run uses."""
+        return split(self.prepared, self.settings.data, self.device)
+
+    @property
+    def held_out(self) -> Images:
+        """The training images that tuned choices look at."""
+        return self.images[0].last(self.settings.data.held_out)
+
+    @cached_property
+    def parents(self) -> dict[str, str]:
+        """The digest of each parent's checkpoint, by its run."""
+        return {str(run): files.sha256(self._model(run)) for run in self.preset.parents(self.run)}
+
+    def parent(self, kind: type[Run]) -> tuple[Run, dict, dict]:
+        """The parent of this kind, with the weights and meta of its checkpoint."""
+        run = next(run for run in self.preset.parents(self.run) if isinstance(run, kind))
+        return run, *checkpoint.load(self._model(run))
+
+    def _model(self, run: Run) -> Path:
+        path = Path(self.preset.folder(run)) / "model.pt"
+        if not path.exists():
+            raise InputError(f"{self.run} starts from {path}, which is missing: make it first, or use snakemake")
+        return path
+
+    def build(self, run: Run, weights: dict | None = None) -> Net:
+        """The ReLU network of a run, with these weights or freshly initialised."""
+        network = self.settings.network if run == self.run else self.preset.settings(run).network
+        name, classes, side = run.network_name, len(self.prepared.classes), self.prepared.side
+        net = build(name, classes, side, width=network.width, fc=network.fc, dropout_scale=network.dropout_scale)
+        if weights is None:
+            initialise(net, name, network.init, seeding.generator(run.seed, "initial weights", name))
+        else:
+            net.load_state_dict(weights)
+        return net.to(self.device)
+
+    def job(self, micro_batch: int) -> Job:
+        """The run's training; its tag tells whether a resume file belongs to it."""
+        tag = [identity(self.run), dump(self.settings), self.parents, self.prepared.digest, torch.__version__]
+        digest = hashlib.sha256(json.dumps(tag).encode()).hexdigest()
+        recipe = self.settings.training
+        return Job(recipe, self.settings.data, self.run.seed, micro_batch, self.folder, digest, self.console)
+
+    def leave(self, net: Net, metrics: dict, predictions: dict[str, np.ndarray], meta: dict | None = None) -> None:
+        """Write the run's files, the checkpoint after those that describe it; then drop the resume state."""
+        train, test = self.images
+        data = {
+            "dataset": self.prepared.name,
+            "title": self.prepared.title,
+            "digest": self.prepared.digest,
+            "subset": self.prepared.subset,
+            "classes": len(self.prepared.classes),
+            "side": self.prepared.side,
+            "train_images": len(train),
+            "test_images": len(test),
+        }
+        common = {
+            "format": FORMAT,
+            "preset": self.preset.name,
+            "run": identity(self.run),
+            "revision": self.settings.revision,
+            "settings": json.loads(dump(self.settings)),
+            "parents": self.parents,
+            "data": data,
+        }
+        buffer = io.BytesIO()
+        np.savez(buffer, format=np.int64(FORMAT), image_ids=test.ids.numpy(), **predictions)
+        files.write_bytes(self.folder / "predictions.npz", buffer.getvalue())
+        files.write_json(self.folder / "metrics.json", common | metrics)
+        checkpoint.save(
+            self.folder / "model.pt", net.state_dict(), common | {"accuracy": metrics["accuracy"]} | (meta or {})
+        )
+        cost = self.stopwatch.stop()
+        provenance = {"format": FORMAT, "run": identity(self.run), "data": data | {"source": self.prepared.source}}
+        files.write_json(self.folder / "provenance.json", provenance | describe(self.device) | cost)
+        (self.folder / "resume.pt").unlink(missing_ok=True)
+        self.console.say(
+            f"done: {metrics['accuracy']:.2f} % on {len(test)} test images, {cost['seconds']:.0f} s, "
+            f"peak {cost['peak_memory_bytes'] / 2**20:.0f} MiB"
+        )
+
+
+def spikes_of(result: Evaluation) -> dict[str, dict]:
+    """Spike counts of each layer for metrics.json: `per_neuron` is spikes for each neuron and image, at most T."""
+    return {
+        name: {
+            "per_neuron": layer.per_neuron,
+            "total": layer.total,
+            "neurons": layer.neurons,
+            "images": layer.images,
+            "silent": layer.silent,
+        }
+        for name, layer in result.spikes.items()
+    }
+
+
+def best_of(journal: Journal) -> dict:
+    """The best test accuracy of any epoch (what the base code keeps); never to be mixed with the last epoch's."""
+    best = max((line["test_accuracy"] for line in journal.lines), default=None)
+    return {"accuracy_best_test": best, "epochs": len(journal.lines)}
