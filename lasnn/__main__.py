@@ -8,7 +8,6 @@ from lasnn.config import CONFIG, Config, read, restore
 from lasnn.datasets import KNOWN, prepare
 from lasnn.errors import InputError
 from lasnn.journal import Console
-from lasnn.lookup import known
 from lasnn.runs import KINDS
 
 
@@ -68,7 +67,6 @@ def parser() -> argparse.ArgumentParser:
 
 def data_verb(options: argparse.Namespace, console: Console) -> None:
     config = read(options.config)
-    known([*KNOWN, *config.file.datasets], options.dataset, "dataset")
     own = config.own_dataset(options.dataset)
     path = Path(config.data_file(options.dataset))
     console.say(f"preparing {options.dataset}")

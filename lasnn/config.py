@@ -22,6 +22,7 @@ from lasnn.settings import SETTINGS, ConfigFile, OwnDataset, Protocol, Scope, Se
 from lasnn.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, STUDENTS, TEACHERS
 
 CONFIG = Path("config.yaml")
+DATA_REVISION = 1  # raise it when a change of `lasnn.datasets` changes prepared files
 
 
 def read(path: Path | str = CONFIG) -> "Config":
@@ -92,13 +93,28 @@ class Config:
         preset.check_names(run)
         return preset, run
 
+    @property
+    def dataset_names(self) -> list[str]:
+        """Every dataset that a run may name."""
+        return [*DATASETS, *self.file.datasets]
+
+    @property
+    def variant_names(self) -> list[str]:
+        """Every variant that a run may name."""
+        return [BASE, *(name for name in self.file.variants if name != BASE)]
+
+    def data_params(self, dataset: str) -> str:
+        """What a prepared dataset depends on, as JSON; never where a mirror or a folder lies."""
+        own = self.own_dataset(dataset)
+        return json.dumps({"revision": DATA_REVISION, "dataset": dataset, "side": own.side if own else None})
+
     def data_file(self, dataset: str) -> str:
         """Where the prepared images of a dataset lie."""
         return f"{self.file.folders.data}/{dataset}.npz"
 
     def own_dataset(self, dataset: str) -> OwnDataset | None:
         """The entry of a user's own image folder; None for a known dataset."""
-        known([*DATASETS, *self.file.datasets], dataset, "dataset")
+        known(self.dataset_names, dataset, "dataset")
         return self.file.datasets.get(dataset)
 
     def mirror(self, dataset: str) -> str | None:
@@ -157,7 +173,7 @@ class Preset:
     def check_names(self, run: Run) -> None:
         """InputError if a word of the run is unknown, or if its method and its teacher don't fit."""
         self.config.own_dataset(run.dataset)
-        known([BASE, *self.config.file.variants], run.variant, "variant")
+        known(self.config.variant_names, run.variant, "variant")
         if isinstance(run, AnnRun):
             known(NETWORKS, run.network, "network")
             return
@@ -178,7 +194,7 @@ class Preset:
         for paper, ours in self.scope.datasets.items():
             known(DATASETS, paper, f"dataset {where}.datasets")
             if ours is not None:
-                known([*DATASETS, *self.config.file.datasets], ours, f"dataset {where}.datasets")
+                known(self.config.dataset_names, ours, f"dataset {where}.datasets")
         for name in (*self.scope.students, *self.scope.teacher_of):
             known(STUDENTS, name, f"student {where}")
         for name in (*self.scope.teachers, *self.scope.teacher_of.values()):

@@ -25,6 +25,11 @@ class _Run:
     def __str__(self) -> str:
         return self.PATTERN.format(**asdict(self))
 
+    @classmethod
+    def from_words(cls, words: dict[str, str]) -> "Run":
+        """The run whose fields are these words (a rule's wildcards, a match of `PATTERN`); others are ignored."""
+        return cls(**{field.name: field.type(words[field.name]) for field in fields(cls)})
+
     @property
     def kind(self) -> str:
         """First segment of the path: `ann`, `converted` or `snn`."""
@@ -104,7 +109,7 @@ def parse(path: str) -> Run:
         types = {field.name: field.type for field in fields(kind)}
         groups = {name: f"(?P<{name}>{NUMBER if type_ is int else NAME})" for name, type_ in types.items()}
         if match := re.fullmatch(kind.PATTERN.format(**groups), path):
-            return kind(**{name: types[name](text) for name, text in match.groupdict().items()})
+            return kind.from_words(match.groupdict())
     patterns = ", ".join(kind.PATTERN for kind in KINDS.values())
     raise InputError(f"no run is called {path!r}: a run's path below results/<preset>/ is one of {patterns}")
 

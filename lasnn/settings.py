@@ -157,8 +157,9 @@ SETTINGS: dict[str, type[Settings]] = {"ann": AnnSettings, "converted": Converte
 
 
 class Scope(Section):
-    """Which of the paper's cells a preset runs, and on what."""
+    """Which of the paper's cells a preset runs, and on what; `note` is printed under every exhibit."""
 
+    note: str | None
     datasets: dict[str, str | None]
     students: Annotated[tuple[str, ...], Field(min_length=1)]
     teachers: Annotated[tuple[str, ...], Field(min_length=1)]

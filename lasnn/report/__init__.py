@@ -1,0 +1,55 @@
+"""Tables and figures: each is one file in `exhibits/` and one line here. No torch: the workflow graph is built from it.
+
+The exhibits are the plan: a preset runs what its exhibits ask for, and nothing else.
+"""
+
+from pathlib import Path
+
+from lasnn.config import Config, Preset
+from lasnn.errors import InputError
+from lasnn.journal import Console
+from lasnn.lookup import known, pick
+from lasnn.report.exhibits import figure5, table1, table2, table3, table4, table_s1
+from lasnn.report.kinds import Exhibit, Figure, Table
+from lasnn.runs import Run
+
+EXHIBITS: dict[str, Exhibit] = {
+    "table1": table1.EXHIBIT,
+    "table2": table2.EXHIBIT,
+    "table3": table3.EXHIBIT,
+    "table4": table4.EXHIBIT,
+    "table_s1": table_s1.EXHIBIT,
+    "figure5": figure5.EXHIBIT,
+}
+
+TARGETS = {
+    "tables": [name for name, exhibit in EXHIBITS.items() if isinstance(exhibit, Table)],
+    "figures": [name for name, exhibit in EXHIBITS.items() if isinstance(exhibit, Figure)],
+    "all": list(EXHIBITS),
+}
+
+
+def exhibits_of(target: str) -> list[str]:
+    """The exhibits that `tables`, `figures`, `all` or one exhibit's name stands for."""
+    known([*TARGETS, *EXHIBITS], target, "target")
+    return TARGETS.get(target, [target])
+
+
+def files_of(preset: Preset, name: str) -> list[str]:
+    """The files of an exhibit."""
+    return [f"{preset.root}/exhibits/{name}.{ending}" for ending in EXHIBITS[name].endings]
+
+
+def runs_of_target(preset: Preset, target: str) -> list[Run]:
+    """Every run that a target needs, parents before children."""
+    return preset.ancestors([run for name in exhibits_of(target) for run in EXHIBITS[name].runs(preset)])
+
+
+def write(config: Config, path: str, console: Console) -> list[Path]:
+    """Write the files of the exhibit that `path` (results/<preset>/exhibits/<name>.<ending>) is one of."""
+    target = Path(path)
+    if target.parent.name != "exhibits":
+        raise InputError(f"{path!r} is not an exhibit: expected results/<preset>/exhibits/<name>.<ending>")
+    exhibit, preset = pick(EXHIBITS, target.stem, "exhibit"), config.preset(target.parent.parent.name)
+    known(exhibit.endings, target.suffix[1:], f"ending of {target.stem}")
+    return exhibit.write(target.with_suffix(""), preset)

@@ -1,0 +1,83 @@
+"""A cell of an exhibit: what the paper calls it, what the paper prints there, and which runs of ours answer it."""
+
+import csv
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+
+from lasnn.config import Preset
+from lasnn.runs import AnnRun, Run, SnnRun
+from lasnn.vocabulary import METHODS, NO_TEACHER, STUDENTS, TEACHERS
+
+PAPER = Path(__file__).with_name("paper.csv")
+KEYS = ("exhibit", "row_label", "dataset", "student", "teacher", "method", "encoding", "timesteps", "metric")
+
+# The paper's names for what config.yaml calls by id.
+DATASETS = {"CIFAR-10": "cifar10", "CIFAR-100": "cifar100", "TinyImageNet": "tinyimagenet"}
+STUDENT_IDS = {architecture.title: name for name, architecture in STUDENTS.items()}
+TEACHER_IDS = {architecture.title: name for name, architecture in TEACHERS.items()}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The nine key columns of paper.csv, the printed value (empty: not printed) and its unit and note."""
+
+    exhibit: str
+    row_label: str
+    dataset: str
+    student: str
+    teacher: str
+    method: str
+    encoding: str
+    timesteps: str
+    metric: str
+    value: str = ""
+    unit: str = ""
+    note: str = ""
+
+    @property
+    def quoted(self) -> bool:
+        """Whether the paper itself quotes the value from elsewhere."""
+        return self.note.startswith("literature value")
+
+    @property
+    def paper(self) -> float | None:
+        """The printed value as a number."""
+        return float(self.value) if self.value else None
+
+
+@cache
+def paper_cells(*exhibits: str) -> tuple[Cell, ...]:
+    """The paper's cells of these exhibits (`Table I`, `Fig 5a`), in the order of printing."""
+    names = {field.name for field in fields(Cell)}
+    with open(PAPER, newline="") as file:
+        rows = [{key: value for key, value in row.items() if key in names} for row in csv.DictReader(file)]
+    return tuple(Cell(**row) for row in rows if row["exhibit"].split(" / ")[0] in exhibits)
+
+
+def runs_of(cell: Cell, preset: Preset) -> list[Run]:
+    """Our runs behind a cell, one for each seed; none where the preset leaves the cell out."""
+    scope = preset.scope
+    dataset = scope.datasets.get(DATASETS.get(cell.dataset, ""))
+    if dataset is None or cell.quoted:
+        return []
+    teacher = TEACHER_IDS.get(cell.teacher)
+    if cell.method == "ann_teacher":
+        return [AnnRun(dataset, teacher, seed=seed) for seed in scope.seeds] if teacher in scope.teachers else []
+    student = STUDENT_IDS.get(cell.student)
+    if student not in scope.students:
+        return []
+    if cell.method == "ann":
+        return [AnnRun(dataset, student, seed=seed) for seed in scope.seeds]
+    if cell.method not in scope.methods or cell.method not in METHODS:
+        return []
+    steps = scope.steps.get(f"{cell.encoding}-T{cell.timesteps or 100}")
+    if METHODS[cell.method].teacher:
+        teacher = teacher or scope.teacher_of.get(student)
+        if teacher not in scope.teachers:
+            return []
+    else:
+        teacher = NO_TEACHER
+    if steps is None:
+        return []
+    return [SnnRun(dataset, student, cell.method, cell.encoding, steps, teacher, seed=seed) for seed in scope.seeds]

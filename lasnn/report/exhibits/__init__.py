@@ -1,0 +1,1 @@
+"""One file for each table or figure; `lasnn.report.EXHIBITS` lists them."""

@@ -1,0 +1,29 @@
+"""Table I: LaSNN beside converted networks of the literature, on CIFAR-10."""
+
+import pandas as pd
+
+from lasnn.report.cells import paper_cells
+from lasnn.report.kinds import Table
+from lasnn.report.labels import dataset, method, steps
+from lasnn.report.rows import number
+
+
+def arrange(tidy: pd.DataFrame) -> pd.DataFrame:
+    """One line for each work."""
+    work = tidy["row_label"].str.replace("This work", "LaSNN") + tidy["quoted"].map({True: " (quoted)", False: ""})
+    return pd.DataFrame(
+        {
+            "work": work,
+            "dataset": dataset(tidy),
+            "network": tidy["student"],
+            "method": method(tidy),
+            "T": steps(tidy),
+            "ours, %": [number(*values) for values in zip(tidy["ours"], tidy["sd"], tidy["n"], strict=True)],
+            "paper, %": tidy["paper"].map(number),
+        }
+    )
+
+
+EXHIBIT = Table(
+    "Table I: accuracy of LaSNN and of converted SNNs", lambda preset: list(paper_cells("Table I")), arrange
+)

@@ -1,0 +1,91 @@
+"""Table S1 (ours): every method from the same converted networks, with the settings that each number hangs on."""
+
+import pandas as pd
+
+from lasnn.config import Preset
+from lasnn.report import rows
+from lasnn.report.cells import DATASETS, Cell, paper_cells
+from lasnn.report.kinds import Table
+from lasnn.report.labels import dataset, method, ours, steps
+from lasnn.report.rows import number
+from lasnn.runs import parse
+from lasnn.vocabulary import METHODS, STUDENTS
+
+
+def cells(preset: Preset) -> list[Cell]:
+    """Poisson input at the paper's T = 100: every student and method of the preset."""
+    return [
+        Cell(
+            "Table S1",
+            STUDENTS[student].title,
+            paper,
+            STUDENTS[student].title,
+            "unspecified" if info.teacher else "",
+            name,
+            "poisson",
+            "100",
+            "top1",
+            unit="%",
+        )
+        for paper, ours_id in ((title, preset.scope.datasets.get(key)) for title, key in DATASETS.items())
+        if ours_id is not None
+        for student in preset.scope.students
+        if _asked(paper, student)
+        for name, info in METHODS.items()
+        if name in preset.scope.methods
+    ]
+
+
+def _asked(dataset: str, student: str) -> bool:
+    """Whether Table II pairs this dataset and student."""
+    title = STUDENTS[student].title
+    return any((cell.dataset, cell.student) == (dataset, title) for cell in paper_cells("Table II"))
+
+
+def arrange(tidy: pd.DataFrame) -> pd.DataFrame:
+    """One line for each student and method."""
+    return pd.DataFrame(
+        {
+            "dataset": dataset(tidy),
+            "network": tidy["student"],
+            "method": method(tidy),
+            "teacher": [line.split("/")[5] if line else "-" for line in tidy["runs"].fillna("")],
+            "T": steps(tidy),
+            "s": tidy["scale"].map(lambda value: number(value, digits=1)),
+            "leak": tidy["leak"].map(number),
+            "logits": tidy["logit_scale"].fillna("-"),
+            "start, %": tidy["start"].map(number),
+            "accuracy, %": ours(tidy),
+            "ANN, %": tidy["ann"].map(number),
+            "teacher, %": tidy["teacher_accuracy"].map(number),
+            "spikes per neuron": tidy["spikes"].map(lambda value: number(value, digits=3)),
+        }
+    )
+
+
+class WithCompany(Table):
+    """Also reads what the runs started from and how much they spike."""
+
+    def tidy(self, preset: Preset) -> pd.DataFrame:
+        tidy = super().tidy(preset)
+        found = [
+            rows.metrics_of(parse(line.split()[0]), preset) if isinstance(line, str) else {} for line in tidy["runs"]
+        ]
+        tidy["start"] = [one.get("choices", {}).get("start_accuracy") for one in found]
+        tidy["ann"] = [one.get("ann_accuracy") for one in found]
+        tidy["teacher_accuracy"] = [one.get("teacher_accuracy") for one in found]
+        tidy["spikes"] = [_network_mean(one.get("spikes")) for one in found]
+        return tidy
+
+
+def _network_mean(spikes: dict | None) -> float | None:
+    """S_net: spikes for each neuron of the network and image."""
+    if not spikes:
+        return None
+    layers = spikes.values()
+    return sum(one["total"] for one in layers) / sum(one["images"] * one["neurons"] for one in layers)
+
+
+EXHIBIT = WithCompany(
+    "Table S1: every method from the same converted network, with what each number hangs on", cells, arrange
+)

@@ -1,0 +1,112 @@
+"""The two kinds of exhibit, and how each is written: tables as CSV, Markdown and LaTeX, figures as SVG, PNG and CSV."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import pandas as pd
+
+from lasnn import files
+from lasnn.config import Preset
+from lasnn.report import rows
+from lasnn.report.cells import Cell, runs_of
+from lasnn.runs import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+Cells = Callable[[Preset], list[Cell]]
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A table or figure: its cells name the runs that it needs, and nothing else is run for it."""
+
+    title: str
+    cells: Cells
+    endings: ClassVar[tuple[str, ...]] = ()
+
+    def runs(self, preset: Preset) -> list[Run]:
+        """Every run behind a cell, each once."""
+        return list(dict.fromkeys(run for cell in self.cells(preset) for run in runs_of(cell, preset)))
+
+    def tidy(self, preset: Preset) -> pd.DataFrame:
+        """One line for each cell."""
+        return rows.table(self.cells(preset), preset)
+
+
+@dataclass(frozen=True)
+class Table(Exhibit):
+    """A table: `arrange` turns the tidy lines into what a reader sees."""
+
+    arrange: Callable[[pd.DataFrame], pd.DataFrame]
+    endings: ClassVar[tuple[str, ...]] = ("csv", "md", "tex")
+
+    def write(self, stem: Path, preset: Preset) -> list[Path]:
+        """Write all three files."""
+        tidy = self.tidy(preset)
+        shown, notes = self.arrange(tidy), remarks(tidy, preset)
+        markdown = [f"# {self.title}", "", shown.to_markdown(index=False, disable_numparse=True), ""]
+        markdown += [f"- {note}" for note in notes]
+        caption = " ".join(note if note.endswith(".") else f"{note}." for note in (self.title, *notes))
+        latex = shown.to_latex(index=False, escape=True, caption=_escaped(caption), na_rep="-")
+        files.write_text(stem.with_suffix(".csv"), tidy.to_csv(index=False))
+        files.write_text(stem.with_suffix(".md"), "\n".join(markdown) + "\n")
+        files.write_text(stem.with_suffix(".tex"), latex)
+        return [stem.with_suffix(f".{ending}") for ending in self.endings]
+
+
+@dataclass(frozen=True)
+class Figure(Exhibit):
+    """A figure: `draw` turns the tidy lines into a drawing."""
+
+    draw: Callable[[pd.DataFrame], "Drawing"]
+    endings: ClassVar[tuple[str, ...]] = ("svg", "png", "csv")
+
+    def write(self, stem: Path, preset: Preset) -> list[Path]:
+        """Write both pictures and the numbers behind them."""
+        import matplotlib as mpl
+        import seaborn as sns
+
+        mpl.use("Agg")
+        sns.set_theme(context="paper", style="whitegrid", palette="colorblind", font_scale=0.9)
+        # A fixed salt and no date: the same numbers give the same bytes.
+        mpl.rcParams.update({"svg.hashsalt": "lasnn", "svg.fonttype": "none", "figure.constrained_layout.use": True})
+        tidy = self.tidy(preset)
+        drawing = self.draw(tidy)
+        drawing.text(0.01, -0.02, "\n".join(remarks(tidy, preset)), va="top", fontsize="small", wrap=True)
+        for ending, options in {"svg": {"metadata": {"Date": None}}, "png": {"dpi": 200}}.items():
+            buffer = io.BytesIO()
+            drawing.savefig(buffer, format=ending, bbox_inches="tight", **options)
+            files.write_bytes(stem.with_suffix(f".{ending}"), buffer.getvalue())
+        files.write_text(stem.with_suffix(".csv"), tidy.to_csv(index=False))
+        return [stem.with_suffix(f".{ending}") for ending in self.endings]
+
+
+def remarks(tidy: pd.DataFrame, preset: Preset) -> list[str]:
+    """What a reader must know beside the numbers."""
+    ran = tidy[tidy["n"] > 0]
+    notes = [f"Preset {preset.name}. Ours: mean ± sd over n seeds; `-`: not run or not printed."]
+    if preset.scope.note:
+        notes.append(preset.scope.note)
+    for (title, train, test, subset), _ in ran.groupby(["ran_dataset", "train_images", "test_images", "subset"]):
+        part = ", from a source that holds only a part of the dataset" if subset else ""
+        notes.append(f"{title}: n_train {train:g}, n_test {test:g}{part}.")
+    if tidy["quoted"].any():
+        notes.append("Quoted: the paper's own quotation of another work; nobody reran it here.")
+    if ran["teacher_weaker"].eq(True).any():
+        weak = sorted(set(ran.loc[ran["teacher_weaker"].eq(True), "runs"].str.split("/").str[2]))
+        notes.append(f"Warning: the teacher is weaker than the student's own ANN for {', '.join(weak)}.")
+    revisions = sorted({word for words in ran["revision"] for word in words.split()})
+    kinds = {word.rstrip("0123456789") for word in revisions}
+    if len(revisions) > len(kinds):
+        notes.append(f"Warning: results of different revisions of the code are mixed: {', '.join(revisions)}.")
+    return notes
+
+
+def _escaped(text: str) -> str:
+    for character in "_%&#$":
+        text = text.replace(character, f"\\{character}")
+    return text.replace("±", "$\\pm$")

@@ -1,0 +1,99 @@
+"""Metrics files of runs to one tidy table: a line for each cell, the paper's value beside ours."""
+
+import json
+import statistics
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+from lasnn.config import Preset
+from lasnn.errors import InputError
+from lasnn.report.cells import KEYS, Cell, runs_of
+from lasnn.runs import Run
+
+
+@cache
+def metrics(path: str) -> dict:
+    """One run's metrics.json; InputError if it is missing or damaged."""
+    try:
+        return json.loads(Path(path).read_text())
+    except FileNotFoundError:
+        raise InputError(f"no {path}: make it first, or use snakemake") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is damaged ({error}): delete it and make it again") from None
+
+
+def metrics_of(run: Run, preset: Preset) -> dict:
+    """The metrics of a run of this preset."""
+    return metrics(f"{preset.folder(run)}/metrics.json")
+
+
+def _journal(run: Run, preset: Preset) -> list[dict]:
+    return [json.loads(line) for line in Path(preset.folder(run), "log.jsonl").read_text().splitlines()]
+
+
+def _provenance(run: Run, preset: Preset) -> dict:
+    return metrics(f"{preset.folder(run)}/provenance.json")
+
+
+def epoch_minutes(run: Run, preset: Preset) -> float:
+    """Mean wall time of a training epoch in minutes."""
+    return statistics.mean(line["seconds"] for line in _journal(run, preset)) / 60
+
+
+def peak_gigabytes(run: Run, preset: Preset) -> float:
+    """Peak memory: the device's where there is one, else the process's."""
+    cost = _provenance(run, preset)
+    return cost.get("peak_device_memory_bytes", cost["peak_memory_bytes"]) / 1e9
+
+
+# What a metric of paper.csv is called in a run's files.
+METRICS = {
+    "top1": lambda run, preset: metrics_of(run, preset)["accuracy"],
+    "epoch_time": epoch_minutes,
+    "gpu_memory": peak_gigabytes,
+}
+
+
+def row(cell: Cell, runs: list[Run], preset: Preset) -> dict:
+    """One line: the nine keys, the paper's value, ours over seeds, and the company that a number keeps."""
+    line = {key: getattr(cell, key) for key in KEYS}
+    line |= {"unit": cell.unit, "paper": cell.paper, "quoted": cell.quoted}
+    line |= {"ours": None, "sd": None, "n": len(runs), "preset": preset.name}
+    if not runs:
+        return line
+    values = [METRICS[cell.metric](run, preset) for run in runs]
+    found = [metrics_of(run, preset) for run in runs]
+    first, choices = found[0], found[0].get("choices", {})
+    return line | {
+        "ours": statistics.mean(values),
+        "sd": statistics.stdev(values) if len(values) > 1 else None,
+        "ran_dataset": first["data"]["title"],
+        "subset": first["data"]["subset"],
+        "ran_steps": getattr(runs[0], "steps", None),
+        "train_images": first["data"]["train_images"],
+        "test_images": first["data"]["test_images"],
+        "scale": choices.get("scale"),
+        "leak": choices.get("leak"),
+        "logit_scale": choices.get("logit_scale"),
+        "teacher_weaker": any(one.get("teacher_weaker") for one in found),
+        "revision": " ".join(sorted({f"{one['run']['kind']}{one['revision']}" for one in found})),
+        "runs": " ".join(str(run) for run in runs),
+    }
+
+
+def table(cells: list[Cell], preset: Preset) -> pd.DataFrame:
+    """The tidy table of an exhibit's cells."""
+    columns = [*row(cells[0], [], preset), "ran_dataset", "subset", "ran_steps", "train_images", "test_images"]
+    columns += ["scale", "leak", "logit_scale", "teacher_weaker", "revision", "runs"]
+    return pd.DataFrame([row(cell, runs_of(cell, preset), preset) for cell in cells], columns=columns)
+
+
+def number(mean: float | None, sd: float | None = None, n: int | None = None, digits: int = 2) -> str:
+    """A value as a table shows it: `-` where nothing was run, `±` where several seeds were."""
+    if mean is None or pd.isna(mean):
+        return "-"
+    spread = "" if sd is None or pd.isna(sd) else f" ± {sd:.{digits}f}"
+    count = "" if n is None else f" (n={n:g})"
+    return f"{mean:.{digits}f}{spread}{count}"

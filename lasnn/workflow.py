@@ -1,0 +1,55 @@
+"""What the Snakefile asks before its first job: whether the targets can be made at all."""
+
+import contextlib
+import os
+import re
+import sys
+from difflib import get_close_matches
+from collections.abc import Iterable
+from pathlib import Path
+
+from lasnn.config import Config
+from lasnn.errors import InputError
+from lasnn.lookup import known, pick
+from lasnn.report import EXHIBITS, TARGETS
+
+RUN_FILES = ("model.pt", "metrics.json", "predictions.npz", "provenance.json")
+
+
+def command_line_targets() -> list[str]:
+    """The targets that were typed; Snakemake offers them to a Snakefile only after it was read."""
+    from snakemake.cli import parse_args
+
+    if Path(sys.argv[0]).name not in ("snakemake", "__main__.py"):
+        return []  # called by another program, which may pass targets of its own
+    with open(os.devnull, "w") as quiet, contextlib.redirect_stderr(quiet):  # it has said everything once already
+        _, options = parse_args(sys.argv[1:])
+    return [str(target) for target in options.targets or ()]
+
+
+def check_targets(config: Config, targets: Iterable[str]) -> None:
+    """InputError with the known names if a target is neither a rule nor a file that some rule makes."""
+    for target in targets:
+        target = str(target)
+        results, data = config.file.folders.results, config.file.folders.data
+        if target in TARGETS:
+            continue
+        if match := re.fullmatch(rf"{re.escape(data)}/(?P<dataset>[^/]+)\.npz", target):
+            config.own_dataset(match["dataset"])
+        elif match := re.fullmatch(rf"{re.escape(results)}/(?P<preset>[^/]+)/exhibits/(?P<name>[^/]+)\.(\w+)", target):
+            _check_exhibit(config, match["preset"], match["name"], match[3])
+        elif target.startswith(f"{results}/") and Path(target).name in RUN_FILES:
+            config.locate(str(Path(target).parent))
+        else:
+            near = get_close_matches(target, TARGETS, n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            raise InputError(
+                f"unknown target {target!r}{hint}: known are {', '.join(TARGETS)}, "
+                f"{results}/<preset>/exhibits/<exhibit>.<ending>, {results}/<preset>/<run>/model.pt "
+                f"and {data}/<dataset>.npz"
+            )
+
+
+def _check_exhibit(config: Config, preset: str, name: str, ending: str) -> None:
+    config.preset(preset)
+    known(pick(EXHIBITS, name, "exhibit").endings, ending, f"ending of {name}")

@@ -1,0 +1,92 @@
+# What the rules ask of lasnn: settings, parents and files of a run. No rule carries logic of its own.
+import shutil
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(workflow.basedir).parent))
+
+from lasnn.config import Config, dump
+from lasnn.errors import InputError
+from lasnn.report import EXHIBITS, exhibits_of, files_of, runs_of_target
+from lasnn.runs import NAME, NUMBER, AnnRun, ConvertedRun, SnnRun
+from lasnn.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, STUDENTS, TEACHERS
+from lasnn.workflow import check_targets, command_line_targets
+
+
+def say(line):
+    """One line to whoever typed the command, once and not again in each job's process."""
+    if not workflow.remote_exec:
+        print(line, file=sys.stderr)
+
+
+try:
+    CONFIG = Config(config)
+    check_targets(CONFIG, command_line_targets())
+except InputError as error:
+    say(f"error: {error}")
+    raise SystemExit(1)
+
+RESULTS, DATA = CONFIG.file.folders.results, CONFIG.file.folders.data
+ROOT = RESULTS + "/{preset}"
+
+# --use-conda works with conda and without: without it the jobs run in the interpreter that runs Snakemake.
+CONDA = shutil.which("conda") is not None
+ENV = "../../environment.yml" if CONDA else None
+IN_CONDA = CONDA and "conda" in {str(method) for method in workflow.deployment_settings.deployment_method}
+PYTHON = "python" if IN_CONDA else sys.executable
+if not IN_CONDA:
+    say(f"jobs run in the interpreter that runs Snakemake ({sys.executable}), not in a conda environment")
+
+
+def one_of(names):
+    return "|".join(sorted(names, key=len, reverse=True))
+
+
+wildcard_constraints:
+    preset=one_of(CONFIG.file.presets),
+    dataset=one_of(CONFIG.dataset_names),
+    network=one_of(NETWORKS),
+    student=one_of(STUDENTS),
+    teacher=one_of([NO_TEACHER, *TEACHERS]),
+    method=one_of(METHODS),
+    encoder=one_of(ENCODERS),
+    variant=one_of(CONFIG.variant_names),
+    exhibit=one_of(EXHIBITS),
+    steps=NUMBER,
+    seed=NUMBER,
+
+
+def run_of(kind, wildcards):
+    """The run that a rule's wildcards spell."""
+    return kind.from_words(dict(wildcards.items()))
+
+
+def models_of(kind):
+    """Checkpoints that a run of this kind starts from."""
+
+    def models(wildcards):
+        preset = CONFIG.preset(wildcards.preset)
+        return [f"{preset.folder(parent)}/model.pt" for parent in preset.parents(run_of(kind, wildcards))]
+
+    return models
+
+
+def settings_of(kind):
+    """Settings of a run as JSON: a change of any of them, and of nothing else, reruns it."""
+    return lambda wildcards: dump(CONFIG.preset(wildcards.preset).settings(run_of(kind, wildcards)))
+
+
+def threads_of(kind):
+    """Threads of torch, a setting of the preset and not of --cores."""
+    return lambda wildcards: CONFIG.preset(wildcards.preset).settings(run_of(kind, wildcards)).compute.threads
+
+
+def metrics_of(wildcards):
+    """Metrics of every run behind an exhibit's cells."""
+    preset = CONFIG.preset(wildcards.preset)
+    return [f"{preset.folder(run)}/metrics.json" for run in EXHIBITS[wildcards.exhibit].runs(preset)]
+
+
+def files_of_target(target):
+    """The files of all exhibits of a target, in the preset that the configuration names."""
+    return [path for name in exhibits_of(target) for path in files_of(CONFIG.preset(), name)]
