@@ -4,8 +4,8 @@ import contextlib
 import os
 import re
 import sys
-from difflib import get_close_matches
 from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 
 from lasnn.config import Config

@@ -1,4 +1,5 @@
 # What the rules ask of lasnn: settings, parents and files of a run. No rule carries logic of its own.
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -31,11 +32,16 @@ ROOT = RESULTS + "/{preset}"
 
 # --use-conda works with conda and without: without it the jobs run in the interpreter that runs Snakemake.
 CONDA = shutil.which("conda") is not None
-ENV = "../../environment.yml" if CONDA else None
 IN_CONDA = CONDA and "conda" in {str(method) for method in workflow.deployment_settings.deployment_method}
-PYTHON = "python" if IN_CONDA else sys.executable
+ENVIRONMENT = str(Path(workflow.basedir).parent / "environment.yml")
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 if not IN_CONDA:
     say(f"jobs run in the interpreter that runs Snakemake ({sys.executable}), not in a conda environment")
+
+
+def environment(wildcards):
+    """The conda environment of every job; None where conda is not to be had."""
+    return ENVIRONMENT if CONDA else None
 
 
 def one_of(names):

@@ -1,20 +1,20 @@
 rule data:
     output:
-        prepared=DATA + "/{dataset}.npz",
-    params:
-        source=lambda wildcards: CONFIG.data_params(wildcards.dataset),
+        prepared=f"{DATA}/{{dataset}}.npz",
     log:
-        DATA + "/{dataset}.log",
+        f"{DATA}/{{dataset}}.log",
     benchmark:
-        DATA + "/{dataset}.benchmark.tsv"
+        f"{DATA}/{{dataset}}.benchmark.tsv"
     conda:
-        ENV
+        environment
     threads: 1
     resources:
         gpu=0,
         mem_mb=4000,
         runtime=120,
+    params:
+        source=lambda wildcards: CONFIG.data_params(wildcards.dataset),
     message:
         "Preparing {wildcards.dataset}"
     shell:
-        "{PYTHON} -m lasnn data {wildcards.dataset} --log {log}"
+        "python -m lasnn data {wildcards.dataset} --log {log}"

@@ -3,26 +3,28 @@ rule table:
         metrics=metrics_of,
         paper="lasnn/report/paper.csv",
     output:
-        multiext(f"{ROOT}/exhibits/{{exhibit}}", ".csv", ".md", ".tex"),
-    wildcard_constraints:
-        exhibit=one_of(exhibits_of("tables")),
-    params:
-        scope=lambda wildcards: CONFIG.preset(wildcards.preset).scope.model_dump_json(),
+        csv=f"{ROOT}/exhibits/{{exhibit}}.csv",
+        md=f"{ROOT}/exhibits/{{exhibit}}.md",
+        tex=f"{ROOT}/exhibits/{{exhibit}}.tex",
     log:
         f"{ROOT}/exhibits/{{exhibit}}.log",
     benchmark:
         f"{ROOT}/exhibits/{{exhibit}}.benchmark.tsv"
+    wildcard_constraints:
+        exhibit=one_of(exhibits_of("tables")),
     conda:
-        ENV
+        environment
     threads: 1
     resources:
         gpu=0,
         mem_mb=2000,
         runtime=10,
+    params:
+        scope=lambda wildcards: CONFIG.preset(wildcards.preset).scope.model_dump_json(),
     message:
         "Writing {wildcards.exhibit}"
     shell:
-        "{PYTHON} -m lasnn exhibit {output[0]} --log {log}"
+        "python -m lasnn exhibit {output.csv} --log {log}"
 
 
 rule figure:
@@ -30,23 +32,25 @@ rule figure:
         metrics=metrics_of,
         paper="lasnn/report/paper.csv",
     output:
-        multiext(f"{ROOT}/exhibits/{{exhibit}}", ".svg", ".png", ".csv"),
-    wildcard_constraints:
-        exhibit=one_of(exhibits_of("figures")),
-    params:
-        scope=lambda wildcards: CONFIG.preset(wildcards.preset).scope.model_dump_json(),
+        svg=f"{ROOT}/exhibits/{{exhibit}}.svg",
+        png=f"{ROOT}/exhibits/{{exhibit}}.png",
+        csv=f"{ROOT}/exhibits/{{exhibit}}.csv",
     log:
         f"{ROOT}/exhibits/{{exhibit}}.log",
     benchmark:
         f"{ROOT}/exhibits/{{exhibit}}.benchmark.tsv"
+    wildcard_constraints:
+        exhibit=one_of(exhibits_of("figures")),
     conda:
-        ENV
+        environment
     threads: 1
     resources:
         gpu=0,
         mem_mb=2000,
         runtime=10,
+    params:
+        scope=lambda wildcards: CONFIG.preset(wildcards.preset).scope.model_dump_json(),
     message:
         "Drawing {wildcards.exhibit}"
     shell:
-        "{PYTHON} -m lasnn exhibit {output[0]} --log {log}"
+        "python -m lasnn exhibit {output.csv} --log {log}"

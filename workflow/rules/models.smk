@@ -3,86 +3,86 @@
 
 rule ann:
     input:
-        data=DATA + "/{dataset}.npz",
+        data=f"{DATA}/{{dataset}}.npz",
     output:
         model=f"{ROOT}/{AnnRun.PATTERN}/model.pt",
         metrics=f"{ROOT}/{AnnRun.PATTERN}/metrics.json",
         predictions=f"{ROOT}/{AnnRun.PATTERN}/predictions.npz",
         provenance=f"{ROOT}/{AnnRun.PATTERN}/provenance.json",
-    params:
-        folder=f"{ROOT}/{AnnRun.PATTERN}",
-        settings=settings_of(AnnRun),
     log:
         f"{ROOT}/{AnnRun.PATTERN}/console.log",
     benchmark:
         f"{ROOT}/{AnnRun.PATTERN}/benchmark.tsv"
     conda:
-        ENV
+        environment
     threads: threads_of(AnnRun)
     resources:
         gpu=1,
         mem_mb=8000,
         runtime=1440,
+    params:
+        folder=f"{ROOT}/{AnnRun.PATTERN}",
+        settings=settings_of(AnnRun),
     message:
         "Training the ANN {wildcards.network} on {wildcards.dataset}"
     shell:
-        "{PYTHON} -m lasnn ann {params.folder} --settings {params.settings:q} --log {log}"
+        "python -m lasnn ann {params.folder} --settings {params.settings:q} --log {log}"
 
 
 rule converted:
     input:
         models=models_of(ConvertedRun),
-        data=DATA + "/{dataset}.npz",
+        data=f"{DATA}/{{dataset}}.npz",
     output:
         model=f"{ROOT}/{ConvertedRun.PATTERN}/model.pt",
         metrics=f"{ROOT}/{ConvertedRun.PATTERN}/metrics.json",
         predictions=f"{ROOT}/{ConvertedRun.PATTERN}/predictions.npz",
         provenance=f"{ROOT}/{ConvertedRun.PATTERN}/provenance.json",
-    params:
-        folder=f"{ROOT}/{ConvertedRun.PATTERN}",
-        settings=settings_of(ConvertedRun),
     log:
         f"{ROOT}/{ConvertedRun.PATTERN}/console.log",
     benchmark:
         f"{ROOT}/{ConvertedRun.PATTERN}/benchmark.tsv"
     conda:
-        ENV
+        environment
     threads: threads_of(ConvertedRun)
     resources:
         gpu=1,
         mem_mb=16000,
         runtime=1440,
+    params:
+        folder=f"{ROOT}/{ConvertedRun.PATTERN}",
+        settings=settings_of(ConvertedRun),
     message:
         "Converting {wildcards.student} on {wildcards.dataset}, {wildcards.encoder} input"
     shell:
-        "{PYTHON} -m lasnn converted {params.folder} --settings {params.settings:q} --log {log}"
+        "python -m lasnn converted {params.folder} --settings {params.settings:q} --log {log}"
 
 
 rule snn:
     input:
         models=models_of(SnnRun),
-        data=DATA + "/{dataset}.npz",
+        data=f"{DATA}/{{dataset}}.npz",
     output:
         model=f"{ROOT}/{SnnRun.PATTERN}/model.pt",
         metrics=f"{ROOT}/{SnnRun.PATTERN}/metrics.json",
         predictions=f"{ROOT}/{SnnRun.PATTERN}/predictions.npz",
         provenance=f"{ROOT}/{SnnRun.PATTERN}/provenance.json",
-    params:
-        folder=f"{ROOT}/{SnnRun.PATTERN}",
-        settings=settings_of(SnnRun),
     log:
         f"{ROOT}/{SnnRun.PATTERN}/console.log",
     benchmark:
         f"{ROOT}/{SnnRun.PATTERN}/benchmark.tsv"
     conda:
-        ENV
+        environment
     threads: threads_of(SnnRun)
     resources:
         gpu=1,
         mem_mb=16000,
         runtime=7200,
+    params:
+        folder=f"{ROOT}/{SnnRun.PATTERN}",
+        settings=settings_of(SnnRun),
     message:
         "{wildcards.method}: {wildcards.student} on {wildcards.dataset}, {wildcards.encoder} T={wildcards.steps}, "
         "teacher {wildcards.teacher}"
     shell:
-        "{PYTHON} -m lasnn snn {params.folder} --settings {params.settings:q} --log {log}"
+        "python -m lasnn snn {params.folder} --settings {params.settings:q} --log {log}"
