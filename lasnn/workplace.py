@@ -8,6 +8,7 @@ unfinished, `resume.pt`.
 import hashlib
 import io
 import json
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -50,7 +51,10 @@ class Workplace:
 
     def __post_init__(self) -> None:
         torch.set_num_threads(self.settings.compute.threads)
-        torch.use_deterministic_algorithms(self.settings.compute.deterministic, warn_only=True)
+        if self.device.type == "cuda":  # on the CPU every operation that is used here is deterministic as it is
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            torch.utils.deterministic.fill_uninitialized_memory = False
+            torch.use_deterministic_algorithms(self.settings.compute.deterministic, warn_only=True)
         self.folder = Path(self.preset.folder(self.run))
         self.folder.mkdir(parents=True, exist_ok=True)
         self.stopwatch = Stopwatch(self.device)

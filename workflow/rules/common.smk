@@ -1,5 +1,5 @@
 # What the rules ask of lasnn: settings, parents and files of a run. No rule carries logic of its own.
-import os
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -28,14 +28,14 @@ except InputError as error:
     raise SystemExit(1)
 
 RESULTS, DATA = CONFIG.file.folders.results, CONFIG.file.folders.data
-ROOT = RESULTS + "/{preset}"
+ROOT = f"{RESULTS}/{{preset}}"
 
 # --use-conda works with conda and without: without it the jobs run in the interpreter that runs Snakemake.
 CONDA = shutil.which("conda") is not None
 IN_CONDA = CONDA and "conda" in {str(method) for method in workflow.deployment_settings.deployment_method}
 ENVIRONMENT = str(Path(workflow.basedir).parent / "environment.yml")
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 if not IN_CONDA:
+    shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
     say(f"jobs run in the interpreter that runs Snakemake ({sys.executable}), not in a conda environment")
 
 

@@ -1,0 +1,64 @@
+"""A finished run's network for use in a script."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from lasnn import checkpoint
+from lasnn.conversion import spiking, thresholds, with_dynamics
+from lasnn.encoders import ENCODERS, batch_noise
+from lasnn.networks import Output, build
+from lasnn.neurons import Dynamics
+from lasnn.runs import parse
+from lasnn.seeding import generator
+
+
+class Loaded(nn.Module):
+    """A trained network with what it takes to feed it: its encoder, its T, its normalisation.
+
+    `net` is the network itself, on [T, B, 3, H, W]; `run` says which run it is and `meta` what made it.
+    """
+
+    def __init__(self, weights: dict[str, Tensor], meta: dict):
+        super().__init__()
+        self.meta, self.run = meta, parse(meta["run"]["path"])
+        self.encoder = getattr(self.run, "encoder", "direct")
+        self.steps = getattr(self.run, "steps", meta["settings"].get("curve", {}).get("steps", 1))
+        network, data = meta["settings"]["network"], meta["data"]
+        net = build(
+            self.run.network_name,
+            data["classes"],
+            data["side"],
+            width=network["width"],
+            fc=network["fc"],
+            dropout_scale=network["dropout_scale"],
+        )
+        if self.run.kind != "ann":
+            neuron = meta["settings"]["neuron"]
+            net = spiking(net, Dynamics(order=neuron["order"], reset=neuron["reset"]))
+            with_dynamics(net, leak=meta.get("leak", 1.0))
+        net.load_state_dict(weights)
+        self.net = net.eval()
+
+    def observe(self, images: Tensor, steps: int | None = None, seed: int = 0) -> Output:
+        """Run the network on images [B, 3, H, W] in [0, 1]: features, tapped activations, logits."""
+        x = (images * 2 - 1).contiguous(memory_format=torch.channels_last)
+        noise = batch_noise(generator(seed, "loaded network", device=x.device))
+        return self.net(ENCODERS[self.encoder](x, steps or self.steps, noise))
+
+    @torch.no_grad()
+    def forward(self, images: Tensor, steps: int | None = None, seed: int = 0) -> Tensor:
+        """Logits [B, K] after T steps."""
+        return self.observe(images, steps, seed).logits
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The threshold of each spiking layer (none in an ANN); a converted run's are unscaled."""
+        return thresholds(self.net)
+
+
+def load(folder: str | Path) -> Loaded:
+    """The network of the run in `folder`, on the CPU; `.to("cuda")` moves it."""
+    path = Path(folder)
+    return Loaded(*checkpoint.load(path if path.suffix == ".pt" else path / "model.pt"))
