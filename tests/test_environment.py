@@ -1,0 +1,74 @@
+"""environment.yml, pyproject.toml and uv.lock say the same, and nothing is installed that nothing uses."""
+
+import platform
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+LOCK = tomllib.loads((ROOT / "uv.lock").read_text())
+CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())
+
+GROUPS = PROJECT["dependency-groups"]
+PIPELINE = [*PROJECT["project"]["dependencies"], *GROUPS["torch"]]
+NAMES = [pin.partition("==")[0] for pin in (*PIPELINE, *GROUPS["dev"])]
+
+# How a package shows in the project's own text, where that is not `import <its name>`.
+SHOWS = {
+    "scikit-learn": "from sklearn",
+    "pillow": "from PIL",
+    "pyyaml": "import yaml",
+    "tabulate": "to_markdown(",  # pandas loads it for that
+    "jinja2": "to_latex(",  # pandas loads it for that
+    "dvc": "dvc ",
+    "papermill": "papermill ",
+    "ipykernel": "papermill ",  # the kernel that papermill starts
+    "nbconvert": "nbconvert ",
+    "ruff": "ruff check",
+    "snakefmt": "snakefmt",
+}
+# For the lineage of checkpoints and the notebooks. Take a name out as soon as something uses it.
+NOT_USED_YET = {"dvc", "papermill", "ipykernel", "nbconvert"}
+
+
+def pip_section():
+    return next(entry["pip"] for entry in CONDA["dependencies"] if isinstance(entry, dict))
+
+
+@pytest.mark.parametrize("pin", [*PIPELINE, *GROUPS["dev"]])
+def test_every_direct_dependency_is_pinned_as_locked(pin):
+    assert re.fullmatch(r"[a-z0-9-]+==[0-9]+(\.[0-9]+)*", pin)
+    name, version = pin.split("==")
+    assert [package["version"] for package in LOCK["package"] if package["name"] == name] == [version]
+
+
+def test_conda_has_the_pins_of_the_pipeline():
+    assert sorted(pip_section()) == sorted(PIPELINE)
+
+
+def test_python_is_the_same_everywhere():
+    assert PROJECT["project"]["requires-python"] == ">=3.11,<3.12"
+    assert LOCK["requires-python"] == "==3.11.*"
+    assert "python=3.11.*" in CONDA["dependencies"]
+    assert platform.python_version().startswith("3.11.")
+
+
+def test_conda_file_can_be_copied_elsewhere():
+    assert CONDA["channels"] == ["conda-forge", "nodefaults"]
+    assert "pip" in CONDA["dependencies"]  # else conda would choose one by itself, with a warning
+    assert not [entry for entry in pip_section() if entry.startswith("-") or "/" in entry]
+
+
+def test_every_direct_dependency_is_used():
+    files = [path for folder in ("lasnn", "workflow", "tests", "notebooks") for path in (ROOT / folder).rglob("*")]
+    files = [path for path in files if path.suffix in (".py", ".smk", ".ipynb") and path != Path(__file__)]
+    text = "\n".join(path.read_text() for path in [*files, ROOT / ".ci" / "run"])
+
+    def used(name):
+        return SHOWS[name] in text if name in SHOWS else re.search(rf"^\s*(import|from) {name}\b", text, re.MULTILINE)
+
+    assert {name for name in NAMES if not used(name)} == NOT_USED_YET
