@@ -1,0 +1,291 @@
+"""The real Snakefile in a working copy: what it plans, what it refuses, what it reruns, and where its jobs run."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+DOUBLES = ROOT / "tests" / "doubles"
+PARTS = ("workflow", "lasnn", "config.yaml", "environment.yml", "pyproject.toml")
+QUICK_RUN = "results/quick/snn/digits/vgg5"
+
+# The whole chain for one student with the least work that every stage accepts.
+TINY = {
+    "scope": {
+        "datasets": {"cifar10": "digits", "cifar100": None, "tinyimagenet": None},
+        "students": ["conv3fc2"],
+        "teachers": ["vgg16bn"],
+        "teacher_of": {"conv3fc2": "vgg16bn"},
+        "steps": {"poisson-T100": 2, "poisson-T30": None, "direct-T30": None, "direct-T50": None},
+        "seeds": [0],
+    },
+    "data": {"train_images": 64, "test_images": 32, "held_out": 32, "crop_padding": 0, "flip": False},
+    "network": {"width": 0.125, "fc": 16, "init": "he"},
+    "teacher": {"batch": 32, "epochs": 1},
+    "ann": {"batch": 32, "epochs": 1},
+    "balancing": {"steps": 20, "images": 16},
+    "curve": {"steps": 20, "grid": [10, 20], "scales": [1.0], "images": 16},
+    "spiking": {"scale": 0.7, "logit_scale": "mean"},
+    "choices": {"images": 16},
+    "student": {"batch": 32, "epochs": 1},
+    "evaluation": {"seeds": [0]},
+}
+TRAINED = ("hybrid", "kd_label", "lasnn_act", "lasnn_grad")
+TABLES = {f"results/tiny/exhibits/{name}.csv" for name in ("table1", "table2", "table3", "table4", "table_s1")}
+
+
+def tiny_snn(*methods):
+    teachers = {"conversion": "none", "hybrid": "none"}
+    runs = (f"{method}/poisson-T2/{teachers.get(method, 'vgg16bn')}" for method in methods)
+    return {f"results/tiny/snn/digits/conv3fc2/{run}/base/s0" for run in runs}
+
+
+def copy_of_project(folder):
+    for part in PARTS:
+        source, copy = ROOT / part, folder / part
+        if source.is_dir():
+            shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, copy)
+    return folder
+
+
+def snakemake(folder, *words, doubles=False):
+    """A call as a user types it; conda is not on PATH, or its double is."""
+    path = [one for one in os.get_exec_path() if not Path(one, "conda").exists()]
+    if doubles:
+        path = [str(DOUBLES), str(Path(sys.executable).parent), *path]  # the double borrows from this interpreter
+    environment = os.environ | {"PATH": os.pathsep.join(path)}
+    command = [sys.executable, "-m", "snakemake", *map(str, words)]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def done(folder, *words, **options):
+    result = snakemake(folder, *words, **options)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result
+
+
+def changed(folder, changes):
+    """Changes of config.yaml as words of the command line."""
+    path = folder / "changes.yaml"
+    path.write_text(yaml.safe_dump(changes))
+    return ["--configfile", path]
+
+
+def plan(folder, *words):
+    """What a dry run would do: (verb, what it makes) of each job."""
+    shown = done(folder, "--cores", 1, "--dry-run", "--printshellcmds", *words).stdout
+    jobs = Counter(re.findall(r"python -m lasnn (\w+) (\S+)", shown))
+    assert set(jobs.values()) <= {1}
+    return set(jobs)
+
+
+def made_by(jobs, *verbs):
+    return {made for verb, made in jobs if verb in verbs}
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory):
+    """A working copy in which nothing is ever made."""
+    folder = copy_of_project(tmp_path_factory.mktemp("untouched"))
+    yield folder
+    assert not (folder / "results").exists()
+    assert not (folder / "data").exists()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A working copy with all tables of the tiny preset."""
+    folder = copy_of_project(tmp_path_factory.mktemp("finished"))
+    content = yaml.safe_load((folder / "config.yaml").read_text())
+    content |= {"preset": "tiny", "presets": {"tiny": TINY}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(content))
+    done(folder, "--cores", 2, "tables")
+    return folder
+
+
+# What is planned
+
+
+def test_quick_plan(untouched):
+    jobs = plan(untouched, "tables")
+    assert made_by(jobs, "data") == {"digits"}
+    assert {Path(made).name for made in made_by(jobs, "exhibit")} == {Path(table).name for table in TABLES}
+    methods = {made.split("/")[5] for made in made_by(jobs, "snn")}
+    assert methods == {"conversion", *TRAINED}
+    assert {"results/quick/ann/digits/vgg16bn/base/s0", "results/quick/ann/digits/vgg5/base/s0"} <= made_by(jobs, "ann")
+    assert "results/quick/converted/digits/vgg5/poisson/base/s0" in made_by(jobs, "converted")
+
+
+def test_small_plan(untouched):
+    jobs = plan(untouched, "tables", "--config", "preset=small")
+    assert made_by(jobs, "data") == {"cifar10"}
+    assert all(made.startswith("results/small/") for made in made_by(jobs, "ann", "converted", "snn", "exhibit"))
+    assert len(made_by(jobs, "exhibit")) == len(TABLES)
+
+
+def test_paper_plan_holds_every_training_of_tables_1_to_4(untouched):
+    jobs = plan(untouched, "tables", "--config", "preset=paper")
+    assert made_by(jobs, "data") == {"cifar10", "cifar100", "tinyimagenet"}
+    planned = Counter(made.split("/")[5] for made in made_by(jobs, "snn"))
+    with open(ROOT / "lasnn" / "report" / "paper.csv", newline="") as file:
+        cells = [row for row in csv.DictReader(file) if re.fullmatch(r"Table (I|II|III|IV)", row["exhibit"])]
+    for method in ("hybrid", "kd_label", "lasnn_act"):
+        own = [row for row in cells if row["method"] == method and not row["note"].startswith("literature")]
+        pairs = {(row["dataset"], row["student"]) for row in own}
+        assert len(pairs) >= 7
+        assert planned[method] >= 3 * len(pairs)  # three seeds
+    names = {tuple(made.split("/")[3:4] + made.split("/")[7:8]) for made in made_by(jobs, "snn") if "lasnn_act" in made}
+    assert {("cifar10", "densenet121"), ("cifar10", "vgg16bn"), ("cifar100", "vgg16bn")} <= names
+
+
+def test_one_exhibit_plans_only_what_it_needs(untouched):
+    jobs = plan(untouched, "results/quick/exhibits/table1.md")
+    assert len(made_by(jobs, "exhibit")) == 1
+    assert {made.split("/")[5] for made in made_by(jobs, "snn")} == {"lasnn_act"}
+
+
+# What is refused
+
+TYPED = {
+    "target": (["tabels"], "unknown target 'tabels' (did you mean 'tables'?)"),
+    "preset": (["tables", "--config", "preset=papr"], "unknown preset 'papr'"),
+    "exhibit": (["results/quick/exhibits/table9.md"], "unknown exhibit 'table9'"),
+    "method": ([f"{QUICK_RUN}/lasn_act/poisson-T10/vgg16bn/base/s0/model.pt"], "unknown method 'lasn_act'"),
+    "no teacher": ([f"{QUICK_RUN}/lasnn_act/poisson-T10/none/base/s0/model.pt"], "'lasnn_act' needs a teacher"),
+    "a needless one": ([f"{QUICK_RUN}/hybrid/poisson-T10/vgg16bn/base/s0/model.pt"], "'hybrid' needs no teacher"),
+    "T=0": ([f"{QUICK_RUN}/hybrid/poisson-T0/none/base/s0/model.pt"], "0 time steps"),
+    "misspelt key": (["--config", "presett=quick"], "unknown key 'presett'"),
+}
+CONFIGURED = {
+    "misspelt key": ({"presets": {"quick": {"student": {"epohcs": 7}}}}, "unknown key 'student.epohcs'"),
+    "wrong type": ({"protocol": {"student": {"epochs": "many"}}}, "student.epochs is 'many'"),
+    "T=0": ({"presets": {"quick": {"scope": {"steps": {"poisson-T100": 0}}}}}, "poisson-T100 is 0"),
+    "empty list": ({"protocol": {"scope": {"students": []}}}, "scope.students is []"),
+    "negative rate": ({"presets": {"small": {"student": {"lr": -0.1}}}}, "student.lr is -0.1"),
+}
+
+
+def refused(folder, *words):
+    """The one line that says why nothing is done."""
+    result = snakemake(folder, "--cores", 1, *words)
+    assert result.returncode != 0
+    assert "Traceback" not in result.stdout + result.stderr
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    return line
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_refuses_what_was_typed(untouched, name):
+    words, reason = TYPED[name]
+    assert reason in refused(untouched, *words)
+
+
+@pytest.mark.parametrize("name", CONFIGURED)
+def test_refuses_what_was_configured(untouched, tmp_path, name):
+    changes, reason = CONFIGURED[name]
+    assert reason in refused(untouched, *changed(tmp_path, changes))
+
+
+# What is rerun
+
+
+def test_tables_are_made_once(finished):
+    assert {str(path.relative_to(finished)) for path in finished.glob("results/tiny/exhibits/*.csv")} == TABLES
+    assert "Nothing to be done" in done(finished, "--cores", 1, "tables").stderr
+
+
+def test_student_setting_reruns_trained_spiking_networks_only(finished, tmp_path):
+    jobs = plan(finished, "tables", *changed(tmp_path, {"presets": {"tiny": {"student": {"epochs": 7}}}}))
+    assert made_by(jobs, "data", "ann", "converted") == set()
+    assert made_by(jobs, "snn") == tiny_snn(*TRAINED)
+    assert made_by(jobs, "exhibit") == TABLES - {"results/tiny/exhibits/table4.csv"}  # it has no student of this size
+
+
+def test_teacher_setting_reruns_that_teacher_and_its_students(finished, tmp_path):
+    jobs = plan(finished, "tables", *changed(tmp_path, {"presets": {"tiny": {"teacher": {"epochs": 7}}}}))
+    assert made_by(jobs, "ann") == {"results/tiny/ann/digits/vgg16bn/base/s0"}
+    assert made_by(jobs, "data", "converted") == set()
+    assert made_by(jobs, "snn") == tiny_snn("kd_label", "lasnn_act", "lasnn_grad")
+
+
+def test_note_rewrites_tables_only(finished, tmp_path):
+    jobs = plan(finished, "tables", *changed(tmp_path, {"presets": {"tiny": {"scope": {"note": "Another note."}}}}))
+    assert made_by(jobs, "data", "ann", "converted", "snn") == set()
+    assert made_by(jobs, "exhibit") == TABLES
+
+
+def test_where_things_run_or_lie_reruns_nothing(finished):
+    assert plan(finished, "tables", "--config", "device=cpu", "mirror=elsewhere") == set()
+
+
+def test_newer_file_with_the_same_content_reruns_nothing(finished):
+    for model in finished.glob("results/tiny/ann/**/model.pt"):
+        model.touch()
+    assert plan(finished, "tables") == set()
+
+
+# Where jobs run
+
+
+def test_use_conda_without_conda(tmp_path):
+    folder = copy_of_project(tmp_path)
+    result = done(folder, "--cores", 1, "--use-conda", "data/digits.npz")
+    said = [line for line in result.stderr.splitlines() if "interpreter that runs Snakemake" in line]
+    assert len(said) == 1
+    assert sys.executable in said[0]
+    assert (folder / "data" / "digits.npz").exists()
+    assert not list(folder.glob(".snakemake/conda/*"))
+
+
+def test_use_conda_with_the_double(tmp_path):
+    folder = copy_of_project(tmp_path)
+    result = done(folder, "--cores", 1, "--use-conda", "data/digits.npz", doubles=True)
+    assert "interpreter that runs Snakemake" not in result.stderr
+    assert (folder / "data" / "digits.npz").exists()
+    (asked,) = folder.glob(".snakemake/conda/*/asked.json")
+    assert json.loads(asked.read_text()) == yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    assert asked.with_name("used").exists()
+    assert plan(folder, "data/digits.npz") == set()  # going from conda to no conda is no reason to make a file again
+
+
+# How the rules are written
+
+
+def test_lint(untouched):
+    result = snakemake(untouched, "--lint")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_format(untouched):
+    command = [sys.executable, "-m", "snakefmt", "--check", "--config", "pyproject.toml", "workflow"]
+    result = subprocess.run(command, cwd=untouched, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def rules():
+    text = "\n\n\n".join(path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")))
+    return dict(re.findall(r"^rule (\w+):\n((?:[ ]{4}.*\n|\n(?= ))+)", text + "\n", re.MULTILINE))
+
+
+def test_rules_are_the_known_ones():
+    assert sorted(rules()) == ["ann", "converted", "data", "figure", "snn", "table"]
+
+
+@pytest.mark.parametrize("name", rules())
+def test_every_rule_says_what_it_needs(name):
+    body = rules()[name]
+    for part in ("output", "log", "benchmark", "conda", "threads", "resources", "message", "shell"):
+        assert re.search(rf"^    {part}:", body, re.MULTILINE), part
+    for resource in ("gpu", "mem_mb", "runtime"):
+        assert re.search(rf"^        {resource}=\d+,", body, re.MULTILINE), resource
