@@ -7,6 +7,7 @@ misspelt key stops the workflow before its first job.
 
 import copy
 import json
+import os
 from dataclasses import fields, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -22,11 +23,18 @@ from lasnn.settings import SETTINGS, ConfigFile, OwnDataset, Protocol, Scope, Se
 from lasnn.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, STUDENTS, TEACHERS
 
 CONFIG = Path("config.yaml")
+PASSED_ON = "LASNN_CONFIG"  # environment variable that carries the workflow's configuration to its jobs
 DATA_REVISION = 1  # raise it when a change of `lasnn.datasets` changes prepared files
 
 
 def read(path: Path | str = CONFIG) -> "Config":
-    """The checked configuration of a file; InputError says which key is wrong and why."""
+    """The checked configuration of a file; InputError says which key is wrong and why.
+
+    Inside a job of the workflow the default file gives way to what the workflow passes on, as `--config` may have
+    changed it.
+    """
+    if Path(path) == CONFIG and PASSED_ON in os.environ:
+        return Config(json.loads(os.environ[PASSED_ON]))
     try:
         content = yaml.safe_load(Path(path).read_text())
     except FileNotFoundError:

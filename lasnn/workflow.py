@@ -1,6 +1,7 @@
 """What the Snakefile asks before its first job: whether the targets can be made at all."""
 
 import contextlib
+import json
 import os
 import re
 import sys
@@ -8,7 +9,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
-from lasnn.config import Config
+from lasnn.config import PASSED_ON, Config
 from lasnn.errors import InputError
 from lasnn.lookup import known, pick
 from lasnn.report import EXHIBITS, TARGETS
@@ -25,6 +26,14 @@ def command_line_targets() -> list[str]:
     with open(os.devnull, "w") as quiet, contextlib.redirect_stderr(quiet):  # it has said everything once already
         _, options = parse_args(sys.argv[1:])
     return [str(target) for target in options.targets or ()]
+
+
+def pass_on(content: dict) -> None:
+    """Let the jobs see the configuration as it is now, with what `--config` changed.
+
+    It travels in the environment and not in a rule's params, so that where a mirror lies is no reason to rerun.
+    """
+    os.environ[PASSED_ON] = json.dumps(content)
 
 
 def check_targets(config: Config, targets: Iterable[str]) -> None:

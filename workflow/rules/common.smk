@@ -11,7 +11,7 @@ from lasnn.errors import InputError
 from lasnn.report import EXHIBITS, exhibits_of, files_of, runs_of_target
 from lasnn.runs import NAME, NUMBER, AnnRun, ConvertedRun, SnnRun
 from lasnn.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, STUDENTS, TEACHERS
-from lasnn.workflow import check_targets, command_line_targets
+from lasnn.workflow import check_targets, command_line_targets, pass_on
 
 
 def say(line):
@@ -23,6 +23,7 @@ def say(line):
 try:
     CONFIG = Config(config)
     check_targets(CONFIG, command_line_targets())
+    pass_on(config)
 except InputError as error:
     say(f"error: {error}")
     raise SystemExit(1)
