@@ -1,0 +1,294 @@
+"""Conversion: thresholds by balancing, against hand-made networks, a naive simulation, and the ANN they stand for."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from oracle import bright_input, dyadic_input, simulate, small, small_snn
+from torch import nn
+
+from lasnn.conversion import (
+    STATISTICS,
+    balance,
+    neurons,
+    scale_thresholds,
+    set_thresholds,
+    spiking,
+    thresholds,
+    with_dynamics,
+)
+from lasnn.errors import InputError
+from lasnn.networks import Net
+from lasnn.networks.layers import Flatten, Linear
+from lasnn.networks.plain import Layer
+from lasnn.networks.residual import Block
+from lasnn.neurons import Dynamics
+from lasnn.vocabulary import STUDENTS
+
+
+def chunked(x, size):
+    """`x` [T, B, ...] in chunks, the same at every pass."""
+    return lambda: iter(x.split(size))
+
+
+def pixel(*values):
+    """An input train whose first channel takes these values, one image of 1x1."""
+    x = torch.zeros(len(values), 1, 3, 1, 1)
+    x[:, 0, 0, 0, 0] = torch.tensor(values)
+    return x
+
+
+# ---- balancing by hand -----------------------------------------------------------------------------------------------
+
+
+def two_layer_net(first, second):
+    """Two spiking layers of one neuron each, on a 1x1 image of which only the first channel counts."""
+    one = Layer(nn.Sequential(Flatten(), Linear(3, 1, bias=False)))
+    two = Layer(Linear(1, 1, bias=False))
+    net = Net({"f1": one, "f2": two}, Linear(1, 1, bias=False), {"a": 4, "b": 2, "c": 1}, 4)
+    net.taps = {}
+    one.synapses[1].weight.data = torch.tensor([[first, 0.0, 0.0]])
+    two.synapses.weight.data = torch.tensor([[second]])
+    return spiking(net, Dynamics()).eval()
+
+
+def test_balance_two_neurons_by_hand():
+    """Currents 1, 2, 0.5, 1.5 into the first neuron: θ_1 = 2. v = 1, 3, 1.5, 3: it fires in step 2 and 4.
+
+    Each spike brings 0.75 to the second neuron: θ_2 = 0.75.
+    """
+    net = two_layer_net(2.0, 0.75)
+    assert balance(net, chunked(pixel(0.5, 1.0, 0.25, 0.75), 4)) == {"f1": 2.0, "f2": 0.75}
+    assert thresholds(net) == {"f1": 2.0, "f2": 0.75}
+
+
+def test_thresholds_are_currents_not_potentials():
+    """A constant current of 0.5 adds up in the potential, but θ_1 = 0.5; then v = 0.5 ties, 1 fires, ..."""
+    net = two_layer_net(0.5, 3.0)
+    assert balance(net, chunked(pixel(1.0, 1.0, 1.0), 2)) == {"f1": 0.5, "f2": 3.0}
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_chunks_change_nothing_by_hand(size):
+    assert balance(two_layer_net(2.0, 0.75), chunked(pixel(0.5, 1.0, 0.25, 0.75), size)) == {"f1": 2.0, "f2": 0.75}
+
+
+def test_a_dead_layer_is_named():
+    net = two_layer_net(2.0, -0.75)
+    with pytest.raises(InputError, match=r"layer f2 gets no positive input current.*largest -?0"):
+        balance(net, chunked(pixel(0.5, 1.0, 0.25, 0.75), 4))
+    with pytest.raises(InputError, match="layer f1"):
+        balance(two_layer_net(2.0, 0.75), chunked(pixel(-1.0, -0.5), 2))
+
+
+@pytest.mark.parametrize("name", ["b1.inner", "b2"])
+def test_a_dead_layer_of_a_residual_network_is_named_and_weights_come_back(name):
+    net = spiking(small("resnet12"), Dynamics()).eval()
+    block = net.layers[name.split(".")[0]]
+    with torch.no_grad():
+        (block.conv1 if name.endswith("inner") else block.conv2).weight.fill_(-1)
+        if not name.endswith("inner"):
+            block.shortcut.weight.fill_(-1)
+    before = {key: value.clone() for key, value in net.named_parameters()}
+    with pytest.raises(InputError, match=f"layer {name} gets"):
+        balance(net, chunked(dyadic_input(8, 2).abs(), 4))
+    assert all(torch.equal(value, before[key]) for key, value in net.named_parameters())
+
+
+# ---- the statistics --------------------------------------------------------------------------------------------------
+
+
+def test_statistic_max():
+    assert STATISTICS["max"](torch.tensor([[[1.0, -7.0]], [[5.0, 2.0]]])) == 5
+
+
+@pytest.mark.parametrize("shape", [(3, 10, 100), (2, 4, 5, 5, 20), (5, 1, 1), (2, 1, 8)])
+def test_statistic_percentile_is_the_nearest_rank(shape):
+    """The entry of rank round(0.997 n) of each step's n currents, negative ones too; then the maximum over steps.
+
+    Numpy interpolates between ranks: the two neighbours of its value enclose ours.
+    """
+    current = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    ordered = np.sort(current.reshape(shape[0], -1).numpy(), axis=1)
+    count = ordered.shape[1]
+    expected = ordered[:, max(1, round(0.997 * count)) - 1].max()
+    assert STATISTICS["p99.7"](current).item() == expected
+    nearest = np.percentile(ordered, 99.7, axis=1, method="nearest").max()
+    if count in (1, 8, 1000):
+        assert expected == nearest
+
+
+def test_statistic_percentile_by_hand():
+    current = torch.stack([torch.arange(1000.0), -torch.arange(1000.0)]).view(2, 10, 100)
+    assert STATISTICS["p99.7"](current) == 996  # the 997th of 0, 1, ..., 999; the second step has none above 0
+    assert STATISTICS["p99.7"](current[1:]) == -3  # the 997th of -999, ..., 0
+
+
+@pytest.mark.parametrize("stat", STATISTICS)
+def test_statistic_of_a_current_that_is_constant_in_time(stat):
+    once = torch.randn(1, 4, 50, generator=torch.Generator().manual_seed(0))
+    assert STATISTICS[stat](once.expand(7, 4, 50)) == STATISTICS[stat](once.repeat(7, 1, 1))
+
+
+# ---- against a naive simulation --------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def naive_balance(net, x, statistic, residual="balanced"):
+    """Each threshold from one more simulation of the whole network, step by step, with W_2 folded as it goes."""
+    names, found = list(neurons(net)), {}
+    for name in names:
+        layer = net.layers[name.removesuffix(".inner")]
+        if residual == "base" and isinstance(layer, Block):
+            found[name] = 1.0
+            continue
+        found[name] = statistic(simulate(net, x).currents[name]).item()
+        neurons(net)[name].threshold.fill_(found[name])
+        if isinstance(layer, Block) and neurons(net)[name] is layer.inner:
+            layer.conv2.weight.mul_(found[name])
+    return found
+
+
+@pytest.mark.parametrize("residual", ["balanced", "base"])
+@pytest.mark.parametrize("stat", STATISTICS)
+@pytest.mark.parametrize("name", ["conv3fc2", "vgg5", "resnet12"])
+def test_balance_equals_a_naive_simulation(name, stat, residual):
+    """The recorded bits are the simulated spikes, in chunks or whole, also where the last byte of bits is not full."""
+    x = bright_input(40, 3)
+    net = small_snn(name, threshold=1.0)
+    expected = naive_balance(small_snn(name, threshold=1.0), x, STATISTICS[stat], residual)
+    before = {key: value.clone() for key, value in net.named_parameters()}
+    for size in (40, 11):
+        found = balance(net, chunked(x, size), stat, residual)
+        assert found == expected  # all currents are dyadic, so all thresholds and folded weights are
+        assert thresholds(net) == found
+    assert all(torch.equal(value, before[key]) for key, value in net.named_parameters())  # bit for bit
+
+
+@pytest.mark.parametrize("order", ["delayed", "instant_reset"])
+def test_balance_follows_the_order_of_the_neurons(order):
+    x = bright_input(40, 2)
+    net = small_snn("vgg5", Dynamics(order=order))
+    expected = naive_balance(small_snn("vgg5", Dynamics(order=order)), x, STATISTICS["max"])
+    assert balance(net, chunked(x, 15)) == expected
+
+
+@pytest.mark.parametrize("name", ["vgg5", "resnet12"])
+def test_threshold_is_at_least_every_current(name):
+    net, x = small_snn(name), bright_input(40, 3)
+    found = balance(net, chunked(x, 15))
+    trace = simulate(scale_thresholds(net, 1.0), x)
+    for layer, current in trace.currents.items():
+        assert (current <= found[layer]).all(), layer
+        assert (current == found[layer]).any(), layer
+
+
+def test_thresholds_do_not_depend_on_the_readout():
+    x, net, other = bright_input(40, 2), small_snn("vgg5"), small_snn("vgg5")
+    with torch.no_grad():
+        other.readout.weight.mul_(-3)
+    assert balance(net, chunked(x, 40)) == balance(other, chunked(x, 40))
+
+
+@pytest.mark.parametrize("name", ["vgg5", "resnet12"])
+def test_first_weights_times_a_power_of_two(name):
+    """W_1 -> 4 W_1 makes θ_1 four times as large and changes no spike."""
+    x, net, other = bright_input(160, 2), small_snn(name), small_snn(name)
+    with torch.no_grad():
+        next(other.parameters()).mul_(4)
+    first, second = balance(net, chunked(x, 40)), balance(other, chunked(x, 40))
+    label = next(iter(first))
+    assert second == first | {label: 4 * first[label]}
+    with torch.no_grad():
+        spikes = simulate(scale_thresholds(net, 1.0), x).spikes
+        scaled = simulate(scale_thresholds(other, 1.0), x).spikes
+    assert all(train.any() and torch.equal(train, scaled[layer]) for layer, train in spikes.items())
+
+
+# ---- scaling and folding ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["vgg5", "resnet12"])
+def test_scaling_multiplies_every_threshold_and_leaves_the_original(name):
+    net = small_snn(name)
+    set_thresholds(net, [0.5 * (i + 1) for i in range(len(neurons(net)))])
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    scaled = scale_thresholds(net, 0.5)
+    assert thresholds(scaled) == {layer: 0.5 * value for layer, value in thresholds(net).items()}
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+    for key, value in scaled.named_parameters():
+        if key.endswith("conv2.weight"):  # W_2 <- s θ_a W_2
+            inner = neurons(net)[key.split(".")[1] + ".inner"].threshold
+            assert torch.equal(value, before[key] * (0.5 * inner))
+        else:
+            assert torch.equal(value, before[key])
+
+
+def test_scaling_of_a_base_residual_network_leaves_its_blocks():
+    net = small_snn("resnet12", threshold=1.0)
+    scaled = scale_thresholds(net, 0.5, "base")
+    expected = {layer: 0.5 if layer.startswith("p") else 1.0 for layer in thresholds(net)}
+    assert thresholds(scaled) == expected
+    assert all(torch.equal(a, b) for a, b in zip(scaled.parameters(), net.parameters(), strict=True))
+
+
+def test_thresholds_travel_in_the_state_dict():
+    net = small_snn("vgg5")
+    set_thresholds(net, [1.5, 2.5, 3.5, 4.5, 5.5])
+    other = small_snn("vgg5", seed=1)
+    other.load_state_dict(net.state_dict())
+    assert list(thresholds(other).values()) == [1.5, 2.5, 3.5, 4.5, 5.5]
+    with pytest.raises(ValueError, match=r"longer|shorter"):
+        set_thresholds(net, [1.0])
+
+
+def test_with_dynamics_changes_only_what_it_names():
+    net = small_snn("vgg5", Dynamics(order="instant_reset"))
+    assert with_dynamics(net, leak=0.9) is net
+    assert {neuron.dynamics for neuron in neurons(net).values()} == {Dynamics(0.9, "instant_reset")}
+
+
+# ---- the converted network tends to its ANN --------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def worst_rates(name, steps):
+    """For each layer max |r Π θ - a| / max a, over 4 images of positive mean under direct input, λ = 1."""
+    ann = small(name, seed=3)
+    x = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    train = x.expand(steps, *x.shape)
+    net = spiking(ann, Dynamics()).eval()
+    units = balance(net, chunked(train, steps))
+    net = scale_thresholds(net, 1.0)
+
+    analog, rates, h = {}, {}, x[None]
+    for layer, module in ann.layers.items():
+        activation, h = module(h)
+        analog[layer] = activation[0]
+    for layer, neuron in neurons(net).items():
+        neuron.register_forward_hook(lambda m, x, spikes, layer=layer: rates.__setitem__(layer, spikes.mean(0)))
+    potential, product, errors = net(train).logits, 1.0, {}
+    for layer in analog:  # inner neurons of blocks drop out of the product after their junction
+        product *= units[layer]
+        errors[layer] = ((rates[layer] * product - analog[layer]).abs().max() / analog[layer].max()).item()
+    logits = ann(x[None]).logits
+    errors["logits"] = ((potential / steps * product - logits).abs().max() / logits.abs().max()).item()
+    return errors
+
+
+@pytest.mark.parametrize(("name", "steps"), [("conv3fc2", 250), ("vgg5", 250), ("resnet12", 1000)])
+def test_rates_times_thresholds_tend_to_the_activations(name, steps):
+    short, long = worst_rates(name, steps), worst_rates(name, 4 * steps)
+    assert max(long.values()) < 0.08
+    for layer, error in long.items():
+        ratio = short[layer] / error
+        assert 2.2 < ratio < 8, f"{layer}: {short[layer]:.4f} -> {error:.4f}; about 4 is expected of 1/T"
+
+
+@pytest.mark.parametrize("name", STUDENTS)
+def test_every_student_can_be_balanced(name):
+    net = spiking(small(name, side=16), Dynamics()).eval()
+    found = balance(net, chunked(bright_input(80, 2, side=16), 40))
+    assert list(found) == list(neurons(net))
+    assert all(value > 0 and math.isfinite(value) for value in found.values())

@@ -1,0 +1,95 @@
+"""Encoders: the mean is the image, the values are signed spikes, and noise belongs to an image or to a whole batch."""
+
+import pytest
+import torch
+
+from lasnn.encoders import ENCODERS, batch_noise, direct, image_noise, poisson
+from lasnn.vocabulary import ENCODERS as NAMES
+
+VALUES = (-1.0, -0.5, -0.1, 0.0, 0.3, 1.0)
+
+
+def image(*shape, seed=0):
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def noise_of(*words):
+    return batch_noise(torch.Generator().manual_seed(sum(words)))
+
+
+def test_the_vocabulary_names_exactly_the_encoders():
+    assert set(NAMES) == set(ENCODERS)
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_mean_over_time_is_the_image(encoder):
+    x = torch.tensor(VALUES).repeat(1000).view(1, 3, 50, 40)  # 1000 pixels of each value
+    spikes = ENCODERS[encoder](x, 200, noise_of(1))
+    assert spikes.shape == (200, 1, 3, 50, 40)
+    means = spikes.reshape(200, 1000, len(VALUES)).mean((0, 1))  # over 2e5 draws
+    assert torch.allclose(means, torch.tensor(VALUES), atol=0.005)
+
+
+def test_poisson_spikes_are_signed_units():
+    x = torch.tensor(VALUES).view(1, 1, 1, -1).expand(1, 3, 4, -1)
+    spikes = poisson(x, 500, noise_of(2))
+    by_value = spikes.movedim(-1, 0).flatten(1)
+    allowed = [{-1.0}, {-1.0, 0.0}, {-1.0, 0.0}, {0.0}, {0.0, 1.0}, {1.0}]  # x = 0 never spikes, |x| = 1 always
+    assert [set(values.tolist()) for values in by_value] == allowed
+
+
+def test_poisson_by_hand():
+    x = torch.tensor([0.5, -0.5, 0.5, 0.0]).view(1, 1, 2, 2)
+    uniform = torch.tensor([0.5, 0.25, 0.75, 0.0]).view(1, 1, 1, 2, 2)  # u <= |x|: yes, yes, no, but x = 0 has no sign
+    spikes = poisson(x, 1, lambda steps, shape: uniform.clone())
+    assert spikes.flatten().tolist() == [1.0, -1.0, 0.0, 0.0]
+
+
+def test_direct_is_the_image_in_every_step_without_a_copy():
+    x = image(2, 3, 4, 4)
+    encoded = direct(x, 5, noise_of(3))
+    assert all(torch.equal(step, x) for step in encoded)
+    assert encoded.stride(0) == 0
+    assert encoded.data_ptr() == x.data_ptr()
+
+
+def keyed(x, indices, chunks, seed=0):
+    noise = image_noise(seed, indices, torch.device("cpu"))
+    return torch.cat([poisson(x, steps, noise) for steps in chunks])
+
+
+def test_evaluation_noise_belongs_to_the_image():
+    x = image(5, 3, 4, 4)
+    whole = keyed(x, range(10, 15), [12])
+    assert torch.equal(keyed(x[2:4], [12, 13], [12]), whole[:, 2:4])
+    assert torch.equal(keyed(x[[4, 0]], [14, 10], [12]), whole[:, [4, 0]])  # whatever its neighbours
+    assert not torch.equal(keyed(x, range(10, 15), [12], seed=1), whole)
+    same = x[:1].expand(2, -1, -1, -1)
+    first, second = keyed(same, [0, 1], [12]).unbind(1)
+    assert not torch.equal(first, second)  # another index, other spikes
+
+
+@pytest.mark.parametrize("chunks", [[1] * 12, [5, 7], [11, 1]])
+def test_evaluation_noise_goes_on_from_chunk_to_chunk(chunks):
+    x = image(3, 3, 4, 4)
+    assert torch.equal(keyed(x, range(3), chunks), keyed(x, range(3), [12]))
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_part_of_a_batch_is_the_slice_of_the_whole(encoder):
+    x = image(6, 3, 4, 4)
+
+    def encoded(start, stop):
+        noise = batch_noise(torch.Generator().manual_seed(7), start, len(x))
+        return ENCODERS[encoder](x[start:stop], 9, noise)
+
+    whole = ENCODERS[encoder](x, 9, batch_noise(torch.Generator().manual_seed(7)))
+    for start, stop in [(0, 2), (2, 4), (4, 6), (1, 6), (5, 6)]:
+        assert torch.equal(encoded(start, stop), whole[:, start:stop])
+
+
+def test_training_noise_differs_between_images_and_steps():
+    same = torch.full((2, 3, 4, 4), 0.5)
+    spikes = poisson(same, 2, noise_of(4))
+    assert not torch.equal(spikes[:, 0], spikes[:, 1])
+    assert not torch.equal(spikes[0], spikes[1])

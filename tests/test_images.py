@@ -1,0 +1,129 @@
+"""Images: scaling and augmentation by hand, shuffling keyed by seed and epoch."""
+
+import pytest
+import torch
+from oracle import settings_of
+
+from lasnn.images import Batch, Images, augmented, plain_batches, scaled, training_batches
+
+
+def data(padding=0, flip=False):
+    return settings_of().data.model_copy(update={"crop_padding": padding, "flip": flip})
+
+
+def pictures(count=6, side=4, seed=0):
+    """Pixels from 1 to 255, so that 0 only ever is padding; labels and ids 0, 1, 2, ..."""
+    draws = torch.Generator().manual_seed(seed)
+    pixels = torch.randint(1, 256, (count, 3, side, side), generator=draws, dtype=torch.uint8)
+    return Images(pixels, torch.arange(count), torch.arange(count))
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def expected_draws(count, padding, seed=0):
+    """Row and column offsets and flips that `augmented` draws, in this order."""
+    draws = generator(seed)
+    offsets = torch.randint(0, 2 * padding + 1, (2, count), generator=draws)
+    return offsets, torch.rand(count, generator=draws) < 0.5
+
+
+def test_scaled_pixels_by_hand():
+    x = scaled(torch.tensor([0, 51, 102, 255], dtype=torch.uint8).view(1, 1, 2, 2).expand(2, 3, 2, 2))
+    assert x[0, 0].flatten().tolist() == pytest.approx([-1.0, -0.6, -0.2, 1.0])
+    everything = scaled(torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16))
+    assert (everything.min(), everything.max()) == (-1, 1)
+    assert (everything.flatten().diff() > 0).all()
+    assert x.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_without_padding_and_flip_pixels_stay():
+    images = pictures()
+    assert torch.equal(augmented(images.pixels, data(), generator()), images.pixels)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("padding", [0, 1, 2, 4])
+def test_crop_and_flip_by_hand(padding, flip):
+    pixels, side = pictures(40).pixels, 4
+    found = augmented(pixels, data(padding, flip), generator(3))
+    (rows, columns), flips = expected_draws(40, padding, 3)
+    assert found.shape == pixels.shape
+    for index in range(40):
+        for row in range(side):
+            for column in range(side):
+                seen = side - 1 - column if flip and flips[index] else column
+                r, c = row + rows[index] - padding, seen + columns[index] - padding
+                inside = 0 <= r < side and 0 <= c < side
+                expected = pixels[index, :, r, c].tolist() if inside else [0, 0, 0]  # black around the image
+                assert found[index, :, row, column].tolist() == expected
+    if padding:
+        assert set(rows.tolist()) == set(columns.tolist()) == set(range(2 * padding + 1))
+    assert 0.2 < flips.float().mean() < 0.8
+
+
+def test_padding_is_black_which_scales_to_minus_one():
+    pixels = torch.full((30, 3, 4, 4), 255, dtype=torch.uint8)
+    x = scaled(augmented(pixels, data(padding=2), generator()))
+    assert set(x.unique().tolist()) == {-1.0, 1.0}
+
+
+def test_switching_one_augmentation_off_changes_no_draw_of_the_other():
+    images = pictures(20)
+    both, crop = (augmented(images.pixels, data(2, flip), generator()) for flip in (True, False))
+    _, flips = expected_draws(20, 2)
+    assert torch.equal(both[~flips], crop[~flips])
+    assert torch.equal(both[flips], crop[flips].flip(3))
+
+
+def order(seed, epoch, size=3, count=20, **augmentation):
+    batches = training_batches(pictures(count), size, data(**augmentation), seed, epoch)
+    return torch.cat([batch.labels for batch in batches]).tolist()
+
+
+def test_order_depends_on_seed_and_epoch_only():
+    first = order(0, 0)
+    assert sorted(first) == list(range(20))
+    assert first == order(0, 0) == order(0, 0, padding=2, flip=True) == order(0, 0, size=7)
+    assert len({tuple(order(seed, epoch)) for seed in (0, 1) for epoch in (0, 1)}) == 4
+
+
+def test_training_batches_hold_each_image_once_with_its_label():
+    images = pictures(20)
+    batches = list(training_batches(images, 8, data(), 0, 0))
+    assert [len(batch) for batch in batches] == [8, 8, 4]
+    for batch in batches:
+        assert torch.equal(batch.x, scaled(images.pixels[batch.labels]))
+
+
+def test_augmentation_depends_on_seed_epoch_and_batch():
+    same = Images(pictures(1).pixels.expand(12, -1, -1, -1), torch.arange(12), torch.arange(12))
+
+    def drawn(seed, epoch):
+        return [batch.x for batch in training_batches(same, 6, data(2, True), seed, epoch)]
+
+    first, second = drawn(0, 0)
+    assert torch.equal(first, drawn(0, 0)[0])
+    assert not torch.equal(first, second)
+    assert not torch.equal(first, drawn(0, 1)[0])
+    assert not torch.equal(first, drawn(1, 0)[0])
+
+
+def test_plain_batches_are_all_images_in_order():
+    images = pictures(7)
+    batches = list(plain_batches(images, 3))
+    assert [len(batch) for batch in batches] == [3, 3, 1]
+    assert torch.equal(torch.cat([batch.x for batch in batches]), scaled(images.pixels))
+    assert torch.equal(torch.cat([batch.labels for batch in batches]), images.labels)
+
+
+def test_parts_of_images_and_batches():
+    images = pictures(7)
+    assert images.first(3).ids.tolist() == [0, 1, 2]
+    assert images.first(None).ids.tolist() == list(range(7))
+    assert images.last(2).ids.tolist() == [5, 6]
+    assert images.last(99).ids.tolist() == list(range(7))
+    batch = Batch(scaled(images.pixels), images.labels)
+    assert torch.equal(batch.part(2, 5).x, batch.x[2:5])
+    assert batch.part(2, 5).labels.tolist() == [2, 3, 4]

@@ -1,0 +1,333 @@
+"""The spiking neuron against traces written out by hand and against the step-by-step oracle."""
+
+import math
+
+import pytest
+import torch
+from oracle import ORDERS, PSI, SURROGATES, Neuron, close, dyadic_input, simulate, small_snn, surrogate_of
+
+from lasnn import neurons as neurons_module
+from lasnn.conversion import neurons
+from lasnn.neurons import LIF, Dynamics, streaming
+
+# θ = 1 and I = 0.625 in each of eight steps; the potential ties with θ in the last step at λ = 1 (method.md 1.3).
+V_WITHOUT_LEAK = [0.625, 1.25, 0.875, 1.5, 1.125, 0.75, 1.375, 1.0]
+TRACES = {  # leak, order -> potential before the reset, spikes that the next layer sees
+    (1.0, "sync"): (V_WITHOUT_LEAK, "01011010"),
+    (1.0, "instant_reset"): (V_WITHOUT_LEAK, "01011010"),
+    (1.0, "delayed"): (V_WITHOUT_LEAK, "00101101"),
+    (0.5, "sync"): (
+        [0.625, 0.9375, 1.09375, 0.171875, 0.7109375, 0.98046875, 1.115234375, 0.1826171875],
+        "00100010",
+    ),
+    (0.5, "instant_reset"): (
+        [0.625, 0.9375, 1.09375, 0.671875, 0.9609375, 1.10546875, 0.677734375, 0.9638671875],
+        "00100100",
+    ),
+}
+HARD = {  # v^t = λ v^{t-1} (1 - o^{t-1}) + I
+    1.0: ([0.625, 1.25, 0.625, 1.25, 0.625, 1.25, 0.625, 1.25], "01010101"),
+    0.5: ([0.625, 0.9375, 1.09375, 0.625, 0.9375, 1.09375, 0.625, 0.9375], "00100100"),
+}
+
+
+def constant(value=0.625, steps=8):
+    return torch.full((steps, 1, 1), value)
+
+
+def spikes_of(train):
+    return "".join(str(int(o)) for o in train.flatten())
+
+
+def random_current(steps=20, shape=(3, 7), seed=0, dtype=torch.float64, unit=1 / 8):
+    """Multiples of 1/8 between -0.75 and 1.5: sums are exact, and spikes neither rare nor certain."""
+    values = torch.randint(-6, 13, (steps, *shape), generator=torch.Generator().manual_seed(seed))
+    return values.to(dtype) * unit
+
+
+def by_oracle(current, threshold, dynamics, psi="bellec"):
+    neuron = Neuron(threshold, dynamics, psi)
+    return torch.stack([neuron(step) for step in current]), neuron
+
+
+# ---- traces ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_order_has_a_trace():
+    assert {order for _, order in TRACES} == set(ORDERS)
+
+
+@pytest.mark.parametrize("with_gradient", [False, True])
+@pytest.mark.parametrize(("leak", "order"), TRACES)
+def test_trace(leak, order, with_gradient):
+    potential, seen = TRACES[leak, order]
+    current = constant().requires_grad_(with_gradient) * 1
+    assert spikes_of(LIF(1.0, Dynamics(leak, order))(current)) == seen
+    outputs, neuron = by_oracle(constant(), 1.0, Dynamics(leak, order))
+    assert torch.stack(neuron.potentials).flatten().tolist() == potential
+    assert spikes_of(outputs) == seen
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("with_gradient", [False, True])
+@pytest.mark.parametrize("leak", HARD)
+def test_trace_of_the_hard_reset(leak, with_gradient, order):
+    potential, seen = HARD[leak]
+    seen = "0" + seen[:-1] if order == "delayed" else seen
+    current = constant().requires_grad_(with_gradient) * 1
+    assert spikes_of(LIF(1.0, Dynamics(leak, order, "hard"))(current)) == seen
+    outputs, neuron = by_oracle(constant(), 1.0, Dynamics(leak, order, "hard"))
+    assert torch.stack(neuron.potentials).flatten().tolist() == potential
+    assert spikes_of(outputs) == seen
+
+
+@pytest.mark.parametrize("with_gradient", [False, True])
+def test_a_potential_at_the_threshold_does_not_spike(with_gradient):
+    current = torch.tensor([1.0, 0.0, 0.25]).view(3, 1, 1).requires_grad_(with_gradient) * 1
+    assert spikes_of(LIF(1.0)(current)) == "001"
+
+
+@pytest.mark.parametrize(("current", "without_leak", "with_leak"), [(0.015, 1, 0), (0.055, 5, 4), (0.305, 30, 29)])
+def test_what_the_leak_of_the_protocol_costs_in_a_hundred_steps(current, without_leak, with_leak):
+    for leak, expected in [(1.0, without_leak), (0.99, with_leak)]:
+        assert LIF(1.0, Dynamics(leak))(constant(current, 100).double()).sum() == expected
+
+
+def test_a_threshold_other_than_one():
+    assert spikes_of(LIF(0.5)(constant(0.25))) == "00101010"  # v: .25 .5 .75 .5 .75 ...
+
+
+# ---- spikes against the oracle ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reset", ["soft", "hard"])
+@pytest.mark.parametrize("leak", [1.0, 0.5])
+@pytest.mark.parametrize("order", ORDERS)
+def test_scan_gives_the_spikes_of_the_oracle(order, leak, reset):
+    current, dynamics = random_current(), Dynamics(leak, order, reset)
+    expected, _ = by_oracle(current, 0.75, dynamics)
+    assert 0.1 < expected.mean() < 0.9
+    assert torch.equal(LIF(0.75, dynamics)(current.clone()), expected)
+    assert torch.equal(LIF(0.75, dynamics)(current.clone().requires_grad_() * 1), expected)
+
+
+@pytest.mark.parametrize(("dtype", "leak", "steps"), [(torch.float32, 1.0, 16), (torch.float64, 0.5, 16)])
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("name", ["conv3fc2", "resnet12"])
+def test_layer_first_equals_step_by_step(name, order, dtype, leak, steps):
+    net = small_snn(name, Dynamics(leak, order)).to(dtype)
+    x = dyadic_input(steps, 2).to(dtype)
+    with torch.no_grad():
+        trace = simulate(net, x)
+        output = net(x)
+    assert all(0.01 < spikes.mean() < 0.9 for spikes in trace.spikes.values())
+    assert torch.equal(output.logits, trace.logits)
+    assert torch.equal(output.currents, torch.stack(trace.outputs))
+    assert output.logits.any()
+    for level, stage in output.stages.items():
+        assert torch.equal(stage, trace.stages[level])
+    with_gradient = net(x)
+    assert with_gradient.logits.requires_grad
+    assert torch.equal(with_gradient.logits, trace.logits)
+
+
+@pytest.mark.parametrize("chunks", [[1] * 12, [5, 7]])
+@pytest.mark.parametrize("reset", ["soft", "hard"])
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("name", ["conv3fc2", "resnet12"])
+def test_streamed_in_chunks_equals_whole(name, order, reset, chunks):
+    net, x = small_snn(name, Dynamics(1.0, order, reset)), dyadic_input(12, 2)
+    with torch.no_grad():
+        whole = net(x).currents
+        with streaming(net):
+            chunked = torch.cat([net(part).currents for part in x.split(chunks)])
+        assert torch.equal(chunked, whole)
+        assert torch.equal(net(x).currents, whole)  # outside, potentials are forgotten
+        with streaming(net):
+            again = net(x).currents
+    assert torch.equal(again, whole)
+
+
+def test_streaming_forgets_after_an_error():
+    net, x = small_snn("conv3fc2"), dyadic_input(6, 2)
+    with torch.no_grad():
+        whole = net(x).currents
+
+        def interrupted():
+            with streaming(net):
+                net(x[:3])
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+        assert torch.equal(net(x).currents, whole)
+
+
+# ---- gradients -------------------------------------------------------------------------------------------------------
+
+
+def gradients(current, threshold, dynamics, psi, weight):
+    """dL/dI by the scan and by the oracle, for L = Σ weight o."""
+    ours = current.clone().requires_grad_()
+    (LIF(threshold, dynamics)(ours * 1) * weight).sum().backward()
+    theirs = current.clone().requires_grad_()
+    (by_oracle(theirs, threshold, dynamics, psi)[0] * weight).sum().backward()
+    return ours.grad, theirs.grad
+
+
+def cases():
+    for order in ORDERS:
+        for name in SURROGATES:
+            yield order, name, "soft", False
+            yield order, name, "soft", True
+            yield order, name, "hard", False
+
+
+@pytest.mark.parametrize("leak", [1.0, 0.9])
+@pytest.mark.parametrize(("order", "name", "reset", "reset_grad"), list(cases()))
+def test_gradient_equals_autograd_of_the_oracle(order, name, reset, reset_grad, leak):
+    current = random_current() + 1e-3  # away from ties, which rounding could decide either way
+    weight = torch.randn(current.shape, generator=torch.Generator().manual_seed(1), dtype=current.dtype)
+    dynamics = Dynamics(leak, order, reset, surrogate_of(name), reset_grad)
+    ours, theirs = gradients(current, 0.75, dynamics, name, weight)
+    assert close(ours, theirs, 1e-12)
+
+
+@pytest.mark.parametrize("reset_grad", [False, True])
+@pytest.mark.parametrize("order", ORDERS)
+def test_gradient_by_hand(order, reset_grad):
+    """Two steps, θ = 1, λ = 1/2, I = 0.5, 1.25 and L = o^1 + o^2 (delayed: only o^1 is seen), surrogate Bellec.
+
+    v = 0.5, 1.5: ψ = 0.3 (1 - 0.5) = 0.15 in both steps, and o^1 = 0, so the orders agree on v.
+    """
+    current = torch.tensor([0.5, 1.25], dtype=torch.float64).view(2, 1, 1).requires_grad_()
+    LIF(1.0, Dynamics(0.5, order, reset_grad=reset_grad))(current * 1).sum().backward()
+    last = 0.0 if order == "delayed" else 0.15  # δ^2
+    reset = {False: 0.0, True: 0.5 if order == "instant_reset" else 1.0}[reset_grad]
+    first = (1 - reset * last) * 0.15 + 0.5 * last  # δ^1 = (g - reset θ δ^2) ψ + λ δ^2
+    assert current.grad.flatten().tolist() == pytest.approx([first, last], rel=1e-12)
+
+
+@pytest.mark.parametrize("name", SURROGATES)
+def test_surrogates_at_some_potentials(name):
+    v = torch.linspace(-2, 4, 61, dtype=torch.float64)
+    since = torch.arange(1.0, 62.0, dtype=torch.float64)
+    for theta in (0.5, 1.0, 1.75):
+        found = surrogate_of(name)(v, theta, out=torch.full_like(v, math.nan), since=since)
+        assert torch.allclose(found, PSI[name](v, theta, since), rtol=1e-12, atol=1e-14)
+
+
+def test_bellec_by_hand():
+    v = torch.tensor([-0.5, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0])  # θ = 2: a triangle over 0..4 with its top 0.3/2 at 2
+    found = surrogate_of("bellec")(v, 2.0, out=torch.empty_like(v))
+    assert found.tolist() == pytest.approx([0, 0, 0.075, 0.15, 0.075, 0, 0])
+    found = surrogate_of("bellec_noscale")(v, 2.0, out=torch.empty_like(v))
+    assert found.tolist() == pytest.approx([0, 0, 0.15, 0.3, 0.15, 0, 0])
+
+
+@pytest.mark.parametrize(("threshold", "zero"), [(0.75, False), (1.0, True), (2.0, True)])
+def test_literal_has_no_gradient_from_threshold_one_on(threshold, zero):
+    current = (random_current() * 2).requires_grad_()
+    spikes = LIF(threshold, Dynamics(0.9, surrogate=surrogate_of("literal")))(current * 1)
+    assert spikes.any()
+    spikes.sum().backward()
+    assert (current.grad == 0).all() if zero else (current.grad > 0).all()
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_second_backward_raises(order):
+    current = random_current().requires_grad_()
+    loss = LIF(0.75, Dynamics(order=order))(current * 1).sum()
+    loss.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="run forward again"):
+        loss.backward()
+
+
+@pytest.mark.parametrize("name", ["conv3fc2", "resnet12"])
+@pytest.mark.parametrize("order", ORDERS)
+def test_gradient_of_all_weights_equals_the_oracle(name, order):
+    net = small_snn(name, Dynamics(0.5, order, reset_grad=True)).double()
+    x = dyadic_input(14, 2).double()  # enough steps for eleven delays
+    labels = torch.tensor([1, 3])
+    found = torch.autograd.grad(torch.nn.functional.cross_entropy(net(x).logits, labels), list(net.parameters()))
+    expected = torch.autograd.grad(
+        torch.nn.functional.cross_entropy(simulate(net, x).logits, labels), list(net.parameters())
+    )
+    for (weight, _), ours, theirs in zip(net.named_parameters(), found, expected, strict=True):
+        assert close(ours, theirs, 1e-10), weight
+
+
+# ---- how the scan walks through memory -------------------------------------------------------------------------------
+
+
+def run(current, dynamics, weight):
+    """Spikes and dL/dI of the scan, and spikes without gradient."""
+    leaf = current.clone(memory_format=torch.preserve_format).requires_grad_()
+    spikes = LIF(0.75, dynamics)(leaf * 1)
+    (spikes * weight).sum().backward()
+    plain = LIF(0.75, dynamics)(current.clone(memory_format=torch.preserve_format))
+    return spikes.detach(), leaf.grad, plain
+
+
+@pytest.mark.parametrize("block", [1, 5, 64])
+@pytest.mark.parametrize("name", SURROGATES)
+def test_block_size_changes_nothing(monkeypatch, name, block):
+    dynamics = Dynamics(0.9, "instant_reset", surrogate=surrogate_of(name), reset_grad=True)
+    current = random_current(shape=(3, 2, 5, 7), dtype=torch.float32)
+    weight = torch.randn(current.shape, generator=torch.Generator().manual_seed(1))
+    expected = run(current, dynamics, weight)
+    monkeypatch.setattr(neurons_module, "BLOCK", block)
+    assert len(list(neurons_module.blocks(current.flatten(1)))) > 1
+    for found, whole in zip(run(current, dynamics, weight), expected, strict=True):
+        assert torch.equal(found, whole)
+
+
+@pytest.mark.parametrize("reset", ["soft", "hard"])
+@pytest.mark.parametrize("shape", [(3, 2, 5, 7), (3, 1, 4, 4), (1, 4, 1, 1), (2, 4, 1, 3)])
+def test_memory_format_changes_nothing(shape, reset):
+    current = random_current(shape=shape)
+    last = current.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)  # channels last within a step
+    weight = torch.randn(current.shape, generator=torch.Generator().manual_seed(1), dtype=current.dtype)
+    for a, b in zip(
+        run(current, Dynamics(0.9, reset=reset), weight), run(last, Dynamics(0.9, reset=reset), weight), strict=True
+    ):
+        assert torch.equal(a, b)
+
+
+def test_gradients_in_another_memory_format_or_constant_in_time():
+    current = random_current(shape=(3, 2, 5, 7))
+    last = current.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
+    constant_in_time = random_current(1, (3, 2, 5, 7), seed=1).expand(20, -1, -1, -1, -1)  # as from a mean over T
+    for layout in (current, last):
+        for upstream in (constant_in_time, constant_in_time.contiguous()):
+            leaf = layout.clone(memory_format=torch.preserve_format).requires_grad_()
+            LIF(0.75, Dynamics(0.9))(leaf * 1).backward(upstream)
+            theirs = current.clone().requires_grad_()
+            by_oracle(theirs, 0.75, Dynamics(0.9))[0].backward(upstream)
+            assert close(leaf.grad, theirs.grad, 1e-12)
+
+
+@pytest.mark.parametrize("shape", [(3, 7), (3, 2, 4, 4)])
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_current_constant_in_time_equals_the_dense_one(order, shape):
+    once = random_current(steps=1, shape=shape)
+    once = once.clone(memory_format=torch.preserve_format)
+    expanded = once.expand(9, *shape)
+    spikes = LIF(0.75, Dynamics(0.5, order))(expanded)
+    assert spikes.any()
+    assert torch.equal(spikes, LIF(0.75, Dynamics(0.5, order))(expanded.clone(memory_format=torch.contiguous_format)))
+    assert torch.equal(expanded[0], once[0])  # the one image that all steps share is not overwritten
+
+
+def test_direct_input_computes_the_first_layer_once():
+    net = small_snn("conv3fc2")
+    image = dyadic_input(1, 2)[0]
+    seen = []
+    net.layers["c1"].synapses.register_forward_hook(lambda module, inputs, output: seen.append(output.stride(0)))
+    with torch.no_grad():
+        output = net(image.expand(6, *image.shape))
+        dense = net(image.expand(6, *image.shape).contiguous())
+    assert seen[0] == 0
+    assert seen[1] != 0
+    assert torch.equal(output.currents, dense.currents)
+    assert all(neuron.carried is None for neuron in neurons(net).values())

@@ -1,0 +1,181 @@
+"""Objectives: losses by hand, and the gradient of the whole student against the step-by-step oracle."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from oracle import bright_input, close, dyadic_input, settings_of, simulate, small, small_snn
+from torch.nn import functional as F
+
+from lasnn.images import Batch
+from lasnn.networks import Output
+from lasnn.networks.layers import Linear
+from lasnn.neurons import Dynamics
+from lasnn.objectives import OBJECTIVES, Step
+from lasnn.vocabulary import METHODS
+
+STEPS = 12
+LABELS = torch.tensor([1, 3, 0])
+LAYER_WISE = [name for name, method in METHODS.items() if "attention" in method.sections]
+
+
+class Answers:
+    """A teacher that gives these logits; what label distillation alone asks of one."""
+
+    def __init__(self, logits):
+        self.readout = Linear(1, 1)
+        self.logits = logits
+
+    def __call__(self, x):
+        return Output(x, {}, self.readout)._replace() if self.logits is None else self
+
+
+def student(dtype=torch.float64):
+    return small_snn("vgg5", Dynamics(0.5)).to(dtype)
+
+
+def teacher(dtype=torch.float64):
+    return small("vgg16bn", seed=1).requires_grad_(False).to(dtype)
+
+
+def batch_and_input(dtype=torch.float64):
+    """An analog batch for the teacher and an encoded one, another in each step, for the student."""
+    return Batch(dyadic_input(1, 3)[0].to(dtype), LABELS), bright_input(STEPS, 3).to(dtype)
+
+
+def gradient(net, method, settings, progress=0.0, dtype=torch.float64):
+    """The loss terms of `method` and the gradient of their sum at every weight."""
+    batch, x = batch_and_input(dtype)
+    output = net(x)
+    step = Step(batch, output, output.logits / STEPS, teacher(dtype) if METHODS[method].teacher else None, progress)
+    terms = OBJECTIVES[method](step, settings)
+    return terms, torch.autograd.grad(sum(terms.values()), list(net.parameters()))
+
+
+def test_every_trained_method_has_an_objective():
+    assert set(OBJECTIVES) == {name for name, method in METHODS.items() if method.trained}
+
+
+# ---- by hand ---------------------------------------------------------------------------------------------------------
+
+
+def softmax(z):
+    e = np.exp(z - z.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize(("form", "weights"), [("mix", (0.25, 0.75)), ("sum", (1.0, 1.0))])
+def test_label_distillation_by_hand(form, weights):
+    z, z_teacher, labels = np.array([[1.0, 2.0, 0.5], [0.0, -1.0, 3.0]]), np.array([[4.0, 0, 1], [1, 1, 5.0]]), [1, 2]
+    tau = 4.0
+    p_teacher, p = softmax(z_teacher / tau), softmax(z / tau)
+    divergence = tau**2 * (p_teacher * (np.log(p_teacher) - np.log(p))).sum(1).mean()
+    entropy = -np.log(softmax(z)[[0, 1], labels]).mean()
+
+    settings = settings_of("kd_label", label_kd={"weight": 0.75, "temperature": tau, "form": form})
+    batch = Batch(torch.zeros(2, 3, 4, 4), torch.tensor(labels))
+    terms = OBJECTIVES["kd_label"](Step(batch, None, torch.tensor(z), Answers(torch.tensor(z_teacher)), 0.0), settings)
+    assert terms["ce"].item() == pytest.approx(weights[0] * entropy, rel=1e-12)
+    assert terms["kd"].item() == pytest.approx(weights[1] * divergence, rel=1e-12)
+
+
+def test_cross_entropy_by_hand():
+    """Logits log 3 and 0: p = 3/4, 1/4."""
+    step = Step(Batch(None, torch.tensor([0, 1])), None, torch.tensor([[math.log(3), 0.0]] * 2), None, 0.0)
+    assert OBJECTIVES["hybrid"](step, settings_of("hybrid"))["ce"].item() == pytest.approx(
+        (math.log(4 / 3) + math.log(4)) / 2
+    )
+
+
+# ---- α ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", LAYER_WISE)
+def test_alpha_zero_gives_hybrid_bit_for_bit(method):
+    net = student(torch.float32)
+    _, expected = gradient(net, "hybrid", settings_of("hybrid"), dtype=torch.float32)
+    settings = settings_of(method, attention={"alpha": 0.0})
+    terms, found = gradient(net, method, settings, dtype=torch.float32)
+    assert terms["attention"] == 0
+    assert all(ours.any() and torch.equal(ours, theirs) for ours, theirs in zip(found, expected, strict=True))
+    _, other = gradient(net, method, settings_of(method), dtype=torch.float32)
+    assert not torch.equal(other[0], expected[0])
+
+
+@pytest.mark.parametrize("method", LAYER_WISE)
+def test_alpha_and_its_schedule(method):
+    def attention(progress=0.0, **update):
+        return gradient(student(), method, settings_of(method, attention=update), progress)[0]["attention"].item()
+
+    whole = attention(alpha=2.0)  # α/2 = 1
+    assert whole > 0.1
+    assert attention(alpha=0.9) == pytest.approx(0.45 * whole, rel=1e-12)
+    assert attention(alpha=0.9, progress=0.75) == pytest.approx(0.45 * whole, rel=1e-12)
+    linear = {"alpha": 0.9, "alpha_schedule": "linear_to_zero"}
+    assert attention(**linear) == pytest.approx(0.45 * whole, rel=1e-12)
+    assert attention(progress=0.75, **linear) == pytest.approx(0.25 * 0.45 * whole, rel=1e-12)
+
+
+# ---- the gradient of the whole student -------------------------------------------------------------------------------
+
+
+def naive_maps(method, net, batch):
+    """The teacher's maps by plain autograd, one image at a time."""
+    maps = []
+    for x, label in zip(batch.x, batch.labels, strict=True):
+        stages, h = {}, x[None, None].clone().requires_grad_()
+        for name, layer in net.layers.items():
+            activation, h = layer(h)
+            if name in net.taps.values():
+                activation.retain_grad()
+                stages[name] = activation
+        F.cross_entropy(net.readout(h)[0], label[None]).backward()
+        if method == "lasnn_act":
+            maps.append({level: stages[name].detach()[0, 0].square().mean(0) for level, name in net.taps.items()})
+        else:
+            maps.append({level: stages[name].grad[0, 0].abs().sum(0) for level, name in net.taps.items()})
+    return {level: torch.stack([map_[level] for map_ in maps]) for level in net.taps}
+
+
+def naive_student_map(method, spikes):
+    if method == "lasnn_act":
+        return (sum(spikes) / len(spikes)).square().mean(1)
+    total = 0
+    for t in range(len(spikes)):
+        for earlier in range(t):
+            total = total + math.exp(earlier - t) * (spikes[earlier] * spikes[t]).sum(1)
+    return total / len(spikes)
+
+
+def naive_loss(method, net):
+    """L of one batch, term by term, from the step-by-step simulation."""
+    batch, x = batch_and_input()
+    trace = simulate(net, x)
+    z = trace.logits / STEPS
+    entropy = -z.log_softmax(1)[range(3), LABELS].mean()
+    if method == "hybrid":
+        return entropy
+    if method == "kd_label":
+        target = (teacher()(batch.x[None]).logits / 4).softmax(1)
+        p = (z / 4).softmax(1)
+        return 0.1 * entropy + 0.9 * 16 * (target * (target / p).log()).sum(1).mean()
+    loss, maps = entropy, naive_maps(method, teacher(), batch)
+    for level, theirs in maps.items():
+        ours = naive_student_map(method, trace.stages[level])
+        if ours.shape[-1] > theirs.shape[-1]:  # VGG5 at high: 4x4 against 2x2
+            ours = F.avg_pool2d(ours[:, None], 2)[:, 0]
+        q = [map_.flatten(1) / map_.flatten(1).norm(dim=1, keepdim=True) for map_ in (theirs, ours)]
+        loss = loss + 0.9 / 2 * ((q[0] - q[1]) ** 2).sum(1).add(1e-12).sqrt().mean()
+    return loss
+
+
+@pytest.mark.parametrize("method", OBJECTIVES)
+def test_gradient_of_the_whole_student_equals_the_oracle(method):
+    net = student()
+    terms, found = gradient(net, method, settings_of(method))
+    loss = naive_loss(method, net)
+    expected = torch.autograd.grad(loss, list(net.parameters()))
+    assert sum(terms.values()).item() == pytest.approx(loss.item(), rel=1e-10)
+    for (name, _), ours, theirs in zip(net.named_parameters(), found, expected, strict=True):
+        assert close(ours, theirs, 1e-9), name
