@@ -243,7 +243,9 @@ def test_dropout_mask():
     masked = mask_of(dropout, (5, 4, 3, 8, 8))
     assert masked.unique().tolist() == pytest.approx([0, 1 / 0.75])
     assert all(torch.equal(step, masked[0]) for step in masked)  # one mask for all steps
-    assert not torch.equal(masked[0, 0], masked[0, 1])  # another for each image
+    assert not torch.equal(masked[0, 0], masked[0, 1])  # another for each image, channel and position
+    assert not torch.equal(masked[0, 0, 0], masked[0, 0, 1])
+    assert not torch.equal(masked[0, 0, 0, 0], masked[0, 0, 0, 1])
     assert torch.equal(mask_of(dropout, (5, 4, 3, 8, 8)), masked)
     assert not torch.equal(mask_of(dropout, (5, 4, 3, 8, 8), seed=1), masked)
     kept = (mask_of(dropout, (1, 100, 1000), seed=2) > 0).double().mean()

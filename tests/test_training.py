@@ -16,7 +16,7 @@ from lasnn.images import Images
 from lasnn.journal import Console
 from lasnn.networks.layers import Dropout
 from lasnn.neurons import Dynamics
-from lasnn.training import Job, fit, learning_rate, optimizer
+from lasnn.training import Job, Moment, fit, learning_rate, optimizer
 
 STEPS = 6
 
@@ -266,6 +266,15 @@ def test_a_training_that_diverges_keeps_the_last_good_epoch(tmp_path, bad):
 
 
 # ---- draws -----------------------------------------------------------------------------------------------------------
+
+
+def test_draws_are_keyed_by_seed_epoch_batch_and_purpose():
+    moments = [Moment(seed, epoch, batch, 0.0) for seed in (0, 1) for epoch in (0, 1) for batch in (0, 1)]
+    first = [torch.rand(3, generator=m.draws(purpose)).tolist() for m in moments for purpose in ("encoder", "dropout")]
+    again = [torch.rand(3, generator=m.draws(purpose)).tolist() for m in moments for purpose in ("encoder", "dropout")]
+    assert first == again
+    assert len({tuple(numbers) for numbers in first}) == 16
+    assert Moment(0, 0, 0, 0.5).draws("encoder").initial_seed() == moments[0].draws("encoder").initial_seed()
 
 
 def test_switching_the_teacher_on_changes_no_draw(tmp_path):
