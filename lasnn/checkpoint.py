@@ -16,9 +16,9 @@ from lasnn.errors import InputError
 FORMAT = 1
 
 
-def weights_digest(weights: dict[str, Tensor]) -> str:
-    """SHA-256 over names, types, shapes and values."""
-    digest = hashlib.sha256()
+def content_digest(weights: dict[str, Tensor], meta: str) -> str:
+    """SHA-256 over the meta text and the weights' names, types, shapes and values."""
+    digest = hashlib.sha256(meta.encode())
     for name in sorted(weights):
         value = weights[name].detach().cpu().contiguous()
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
@@ -29,8 +29,8 @@ def weights_digest(weights: dict[str, Tensor]) -> str:
 def save(path: Path | str, weights: dict[str, Tensor], meta: dict) -> None:
     """Write weights (a state dict) and `meta` (JSON: nothing that changes between identical runs)."""
     weights = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
-    meta = meta | {"format": FORMAT, "weights_sha256": weights_digest(weights)}
-    write(path, {"weights": weights, "meta": json.dumps(meta, sort_keys=True)})
+    text = json.dumps(meta | {"format": FORMAT}, sort_keys=True)
+    write(path, {"weights": weights, "meta": text, "sha256": content_digest(weights, text)})
 
 
 def load(path: Path | str) -> tuple[dict[str, Tensor], dict]:
@@ -38,14 +38,15 @@ def load(path: Path | str) -> tuple[dict[str, Tensor], dict]:
     content = read(path)
     try:
         weights, meta = content["weights"], json.loads(content["meta"])
-    except (KeyError, TypeError, ValueError):
+        intact = content_digest(weights, content["meta"]) == content["sha256"]
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise InputError(f"{path} is not a checkpoint of lasnn: delete it and make it again") from None
     if meta.get("format") != FORMAT:
         raise InputError(
             f"{path} has format {meta.get('format')}, this version reads {FORMAT}: delete it and make it again"
         )
-    if weights_digest(weights) != meta["weights_sha256"]:
-        raise InputError(f"{path} is damaged: its weights don't match their digest; delete it and make it again")
+    if not intact:
+        raise InputError(f"{path} is damaged: its content doesn't match its digest; delete it and make it again")
     return weights, meta
 
 

@@ -1,0 +1,102 @@
+"""Checkpoints and other files: whole or absent, the same bytes for the same content, refused when damaged."""
+
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+
+from lasnn import checkpoint, files
+from lasnn.errors import InputError
+
+WEIGHTS = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor(1.5)}
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    checkpoint.save(tmp_path / "model.pt", WEIGHTS, {"run": "x"})
+    weights, meta = checkpoint.load(tmp_path / "model.pt")
+    assert all(torch.equal(weights[name], value) for name, value in WEIGHTS.items())
+    assert meta["run"] == "x"
+
+
+def test_equal_content_gives_equal_bytes_whatever_the_path_and_memory_format(tmp_path):
+    weights = {"w": torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(0))}
+    last = {"w": weights["w"].to(memory_format=torch.channels_last)}
+    checkpoint.save(tmp_path / "a.pt", weights, {"run": "x"})
+    checkpoint.save(tmp_path / "b_longer_name.pt", last, {"run": "x"})
+    assert files.sha256(tmp_path / "a.pt") == files.sha256(tmp_path / "b_longer_name.pt")
+
+
+def test_a_changed_byte_is_refused_by_name_or_changes_nothing(tmp_path):
+    path, changed = tmp_path / "model.pt", tmp_path / "changed.pt"
+    checkpoint.save(path, {"w": torch.randn(40, 10)}, {"run": "x", "accuracy": 12.5})
+    weights, meta = checkpoint.load(path)
+    content, refused = path.read_bytes(), 0
+    for position in range(0, len(content), 23):
+        changed.write_bytes(content[:position] + bytes([content[position] ^ 0x41]) + content[position + 1 :])
+        try:
+            found = checkpoint.load(changed)
+        except InputError as error:
+            refused += "changed.pt" in str(error)
+        else:  # a byte of the zip's padding, or of a date
+            assert torch.equal(found[0]["w"], weights["w"])
+            assert found[1] == meta
+    assert refused > len(content) / 23 / 2
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 0.95, 0.999])
+def test_a_truncated_file_is_refused_by_name(tmp_path, share):
+    path = tmp_path / "model.pt"
+    checkpoint.save(path, WEIGHTS, {"run": "x"})
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    with pytest.raises(InputError, match=r"model\.pt"):
+        checkpoint.load(path)
+
+
+def test_a_checkpoint_cannot_run_code(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "evil"),)
+
+    torch.save({"weights": {}, "meta": Evil()}, tmp_path / "model.pt")
+    with pytest.raises(InputError, match="cannot be read"):
+        checkpoint.load(tmp_path / "model.pt")
+    (tmp_path / "plain.pt").write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(InputError):
+        checkpoint.load(tmp_path / "plain.pt")
+    assert not (tmp_path / "evil").exists()
+
+
+def test_other_files_are_refused(tmp_path):
+    torch.save({"something": 1}, tmp_path / "other.pt")
+    with pytest.raises(InputError, match="not a checkpoint"):
+        checkpoint.load(tmp_path / "other.pt")
+    with zipfile.ZipFile(tmp_path / "zip.pt", "w") as archive:
+        archive.writestr("x", "y")
+    with pytest.raises(InputError):
+        checkpoint.load(tmp_path / "zip.pt")
+    np.savez(tmp_path / "arrays.npz", x=np.zeros(3))
+    with pytest.raises(InputError):
+        checkpoint.load(tmp_path / "arrays.npz")
+    with pytest.raises(InputError, match="no checkpoint"):
+        checkpoint.load(tmp_path / "absent.pt")
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "metrics.json"
+    files.write_json(path, {"a": 1})
+    before = path.read_bytes()
+
+    def fail():
+        with files.replacing(path) as file:
+            file.write(b"half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    with pytest.raises(ValueError, match="JSON"):
+        files.write_json(path, {"a": float("nan")})
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["metrics.json"]

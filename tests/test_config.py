@@ -1,0 +1,148 @@
+"""config.yaml: overlays in order, settings of a run, its parents, and one clear line for every mistake."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lasnn.config import Config, dump, merged, read, restore
+from lasnn.errors import InputError
+from lasnn.runs import AnnRun, ConvertedRun, SnnRun
+
+CONTENT = yaml.safe_load(Path("config.yaml").read_text())
+VGG5 = SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn")
+
+
+def changed(**overlay):
+    """The committed configuration with an overlay."""
+    return Config(merged(copy.deepcopy(CONTENT), overlay))
+
+
+def test_later_overlays_win():
+    config = changed(
+        protocol={"student": {"epochs": 100}, "for": {"vgg5": {"student": {"epochs": 90}}}},
+        presets={"quick": {"student": {"epochs": 80}, "for": {"vgg5+lasnn_act": {"student": {"epochs": 70}}}}},
+        variants={"longer": {"student": {"epochs": 60}}},
+    )
+    epochs = {
+        "paper, another network": ("paper", SnnRun("cifar10", "vgg9", "hybrid", "poisson", 100)),
+        "paper, for vgg5": ("paper", SnnRun("cifar10", "vgg5", "hybrid", "poisson", 100)),
+        "quick": ("quick", SnnRun("digits", "vgg5", "hybrid", "poisson", 10)),
+        "quick, for vgg5 and lasnn_act": ("quick", VGG5),
+        "variant": ("quick", SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn", "longer")),
+    }
+    found = {name: config.preset(preset).settings(run).training.epochs for name, (preset, run) in epochs.items()}
+    assert list(found.values()) == [100, 90, 80, 70, 60]
+
+
+def test_a_run_depends_on_its_own_sections_only():
+    base, other = changed().preset("quick"), changed(protocol={"attention": {"alpha": 0.5}}).preset("quick")
+    hybrid = SnnRun("digits", "vgg5", "hybrid", "poisson", 10)
+    assert base.settings(VGG5) != other.settings(VGG5)
+    assert base.settings(hybrid) == other.settings(hybrid)
+    ann = AnnRun("digits", "vgg5")
+    more = changed(presets={"quick": {"teacher": {"epochs": 99}, "student": {"epochs": 99}}}).preset("quick")
+    assert more.settings(ann) == base.settings(ann)
+    assert more.settings(AnnRun("digits", "vgg16bn")).training.epochs == 99
+
+
+def test_settings_survive_the_command_line():
+    for run in (VGG5, AnnRun("digits", "vgg5"), ConvertedRun("digits", "vgg5", "poisson")):
+        settings = read().preset("quick").settings(run)
+        assert restore(run, dump(settings)) == settings
+    text = json.loads(dump(settings)) | {"curv": {}}
+    with pytest.raises(InputError, match="--settings: unknown key 'curv'"):
+        restore(run, json.dumps(text))
+
+
+def test_parents_are_shared_with_the_base_run_unless_the_variant_reaches_them():
+    preset = changed(
+        variants={"narrow": {"network": {"width": 0.5}}, "weak": {"for": {"vgg16bn": {"teacher": {"epochs": 0}}}}}
+    )
+    preset = preset.preset("quick")
+
+    def parents(variant):
+        return preset.parents(SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn", variant))
+
+    assert parents("alpha01") == (ConvertedRun("digits", "vgg5", "poisson"), AnnRun("digits", "vgg16bn"))
+    assert parents("weak") == (ConvertedRun("digits", "vgg5", "poisson"), AnnRun("digits", "vgg16bn", "weak"))
+    converted, teacher = parents("narrow")
+    assert (converted.variant, teacher.variant) == ("narrow", "narrow")
+    assert preset.parents(converted) == (AnnRun("digits", "vgg5", "narrow"),)
+
+
+def test_ancestors_come_parents_first_and_once():
+    order = read().preset("quick").ancestors([VGG5, VGG5])
+    assert [type(run).__name__ for run in order] == ["AnnRun", "ConvertedRun", "AnnRun", "SnnRun"]
+
+
+@pytest.mark.parametrize(
+    ("overlay", "message"),
+    [
+        ({"presset": "quick"}, "unknown key 'presset'"),
+        ({"preset": "papr"}, "unknown preset 'papr'.*did you mean 'paper'"),
+        ({"preset": 3}, "preset is 3"),
+        ({"protocol": {"student": {"epoch": 3}}}, "unknown key 'student.epoch': known are optimizer"),
+        ({"presets": {"small": {"student": {"lr": "fast"}}}}, r"presets.small: student.lr is 'fast'"),
+        ({"presets": {"small": {"student": {"lr": -0.1}}}}, "student.lr is -0.1: .*greater than 0"),
+        ({"presets": {"quick": {"student": {"batch": 0}}}}, "student.batch is 0"),
+        ({"presets": {"quick": {"student": {"epochs": 1.5}}}}, "student.epochs is 1.5"),
+        ({"presets": {"quick": {"student": {"epochs": True}}}}, "student.epochs is True"),
+        ({"presets": {"quick": {"scope": {"students": []}}}}, r"scope.students is \[\]"),
+        ({"presets": {"quick": {"scope": {"seeds": []}}}}, r"scope.seeds is \[\]"),
+        ({"presets": {"quick": {"scope": {"students": ["vgg6"]}}}}, "unknown student .*'vgg6'"),
+        ({"presets": {"quick": {"scope": {"teachers": ["vgg16"]}}}}, "unknown teacher .*'vgg16'"),
+        ({"presets": {"quick": {"scope": {"methods": ["lasnn"]}}}}, "unknown method .*'lasnn'"),
+        ({"presets": {"quick": {"scope": {"datasets": {"cifar10": "mnist"}}}}}, "unknown dataset .*'mnist'"),
+        ({"presets": {"quick": {"scope": {"steps": {"poisson-T100": 0}}}}}, "scope.steps.poisson-T100 is 0"),
+        ({"presets": {"quick": {"scope": {"steps": {"poison-T100": 5}}}}}, "unknown encoder .*'poison'"),
+        ({"presets": {"quick": {"for": {"vgg55": {"student": {"epochs": 1}}}}}}, "unknown name .*'vgg55'"),
+        ({"presets": {"quick": {"for": {"vgg5": {"student": {"epoch": 1}}}}}}, r"quick.for.vgg5: unknown key"),
+        ({"presets": {"quick": {"spiking": {"surrogate": "relu"}}}}, "spiking.surrogate is 'relu'"),
+        ({"presets": {"quick": {"spiking": {"leak": float("nan")}}}}, "spiking.leak is nan"),
+        ({"presets": {"quick": {"evaluation": {"seeds": []}}}}, r"evaluation.seeds is \[\]"),
+        ({"presets": {"mine": 3}}, "presets.mine is 3"),
+        ({"variants": {"x": {"attention": {"alhpa": 0.1}}}}, "variants.x: unknown key 'attention.alhpa'"),
+        ({"datasets": {"cifar10": {"folder": "x", "side": 32}}}, "datasets.cifar10 is a known dataset's name"),
+        ({"datasets": {"birds": {"folder": "x", "side": 2}}}, "datasets.birds.side is 2"),
+        ({"device": "gpu"}, "device is 'gpu'"),
+        ({"mirror": 5}, "mirror"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_it(overlay, message):
+    with pytest.raises(InputError, match=message) as caught:
+        changed(**overlay)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("results/quick/snn/digits/vgg5/lasnn_act/poisson-T10/none/base/s0", "needs a teacher"),
+        ("results/quick/snn/digits/vgg5/hybrid/poisson-T10/vgg16bn/base/s0", "needs no teacher"),
+        ("results/quick/snn/digits/vgg5/hybrid/poisson-T0/none/base/s0", "asks for 0 time steps"),
+        ("results/quick/snn/digits/vgg5/hybird/poisson-T10/none/base/s0", "unknown method 'hybird'"),
+        ("results/quick/snn/digits/vgg6/hybrid/poisson-T10/none/base/s0", "unknown student 'vgg6'"),
+        ("results/quick/snn/mnist/vgg5/hybrid/poisson-T10/none/base/s0", "unknown dataset 'mnist'"),
+        ("results/quick/snn/digits/vgg5/hybrid/rate-T10/none/base/s0", "unknown encoder 'rate'"),
+        ("results/quick/snn/digits/vgg5/hybrid/poisson-T10/none/alpha/s0", "unknown variant 'alpha'"),
+        ("results/quik/ann/digits/vgg5/base/s0", "unknown preset 'quik'"),
+        ("elsewhere/quick/ann/digits/vgg5/base/s0", "outside the results folder"),
+        ("results/quick/ann/digits/vgg16bnn/base/s0", "unknown network"),
+    ],
+)
+def test_a_wrong_folder_is_one_line_that_names_it(path, message):
+    with pytest.raises(InputError, match=message):
+        read().locate(path)
+
+
+@pytest.mark.parametrize("text", ["a: [", "just words", "", "\t- x"])
+def test_a_file_that_is_no_configuration(tmp_path, text):
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError):
+        read(path)
+    with pytest.raises(InputError, match="run from the folder"):
+        read(tmp_path / "absent.yaml")

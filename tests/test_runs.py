@@ -1,0 +1,65 @@
+"""A run is a value: its path, its names, and the way back."""
+
+import pytest
+
+from lasnn.config import read
+from lasnn.errors import InputError
+from lasnn.report import runs_of_target
+from lasnn.runs import AnnRun, ConvertedRun, SnnRun, parse, split
+
+EXAMPLES = {
+    "ann/cifar10/vgg16bn/base/s0": AnnRun("cifar10", "vgg16bn"),
+    "converted/digits/vgg5/direct/scratch/s12": ConvertedRun("digits", "vgg5", "direct", "scratch", 12),
+    "snn/cifar10/vgg5/lasnn_act/poisson-T100/vgg16bn/base/s0": SnnRun(
+        "cifar10", "vgg5", "lasnn_act", "poisson", 100, "vgg16bn"
+    ),
+    "snn/cifar10/vgg5/hybrid/direct-T8/none/alpha01/s3": SnnRun(
+        "cifar10", "vgg5", "hybrid", "direct", 8, variant="alpha01", seed=3
+    ),
+}
+
+
+@pytest.mark.parametrize(("path", "run"), EXAMPLES.items())
+def test_a_run_prints_its_path_and_parses_it_back(path, run):
+    assert str(run) == path
+    assert parse(path) == run
+
+
+@pytest.mark.parametrize("preset", ["paper", "small", "quick"])
+def test_every_planned_run_parses_back(preset):
+    preset = read().preset(preset)
+    runs = runs_of_target(preset, "all")
+    assert len(runs) > 10
+    for run in runs:
+        assert parse(str(run)) == run
+        preset.check_names(run)
+        assert split(preset.folder(run)) == (preset.root, run)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "ann/cifar10/vgg5/base/s01",  # a number has one spelling
+        "ann/cifar10/vgg5/base/s-1",
+        "ann/cifar10/vgg5/s0",
+        "ann/CIFAR10/vgg5/base/s0",
+        "snn/cifar10/vgg5/hybrid/poisson/none/base/s0",
+        "ann/../vgg5/base/s0",
+        "",
+    ],
+)
+def test_other_paths_are_refused_with_the_patterns(path):
+    with pytest.raises(InputError, match=r"snn/\{dataset\}/\{student\}"):
+        parse(path)
+
+
+def test_ids_leave_out_what_every_run_shares():
+    assert EXAMPLES["snn/cifar10/vgg5/lasnn_act/poisson-T100/vgg16bn/base/s0"].id == (
+        "cifar10-vgg5-lasnn_act-poisson-T100-vgg16bn-s0"
+    )
+    assert AnnRun("digits", "vgg5").id == "ann-digits-vgg5-s0"
+
+
+def test_names_by_which_the_configuration_means_a_run():
+    run = SnnRun("cifar10", "vgg5", "lasnn_act", "poisson", 100, "vgg16bn", "alpha01", 1)
+    assert run.names == {"cifar10", "vgg5", "lasnn_act", "poisson", "poisson-T100"}  # not its teacher, variant or seed
