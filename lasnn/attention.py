@@ -98,9 +98,16 @@ def resized(map_: Tensor, side: int) -> Tensor:
 
 
 def unit(map_: Tensor) -> Tensor:
-    """[B, H, W] to unit vectors [B, H*W]; an all-zero map stays zero, with a finite gradient."""
+    """[B, H, W] to unit vectors [B, H*W]; an all-zero map stays zero and passes no gradient.
+
+    Dividing by the largest entry first keeps the squares of a confident teacher's tiny gradients from vanishing.
+    """
     vector = map_.flatten(1)
-    return vector / vector.square().sum(1, keepdim=True).add(EPSILON**2).sqrt().clamp_min(EPSILON)
+    peak = vector.detach().abs().amax(1, keepdim=True)
+    silent = peak == 0
+    vector = vector / peak.masked_fill(silent, 1)
+    norm = vector.square().sum(1, keepdim=True).masked_fill(silent, 1).sqrt()
+    return (vector / norm).masked_fill(silent, 0)
 
 
 DISTANCES: dict[str, Callable[[Tensor], Tensor]] = {  # difference [B, n] -> [B]

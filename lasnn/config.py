@@ -283,6 +283,8 @@ def _first(error: ValidationError, model: type[BaseModel]) -> str:
         return f"unknown key {key!r}: known are {', '.join(siblings)}" if siblings else f"unknown key {key!r}"
     if first["type"] == "missing":
         return f"key {key!r} is missing"
+    if first["type"] == "value_error":  # several keys that don't go together
+        return str(first["ctx"]["error"])
     return f"{key} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 

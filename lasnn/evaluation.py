@@ -69,6 +69,8 @@ def evaluate(
     """
     device = net.readout.weight.device
     grid = tuple(grid) or (steps,)
+    if min(grid) < 1 or max(grid) > steps:
+        raise ValueError(f"grid {grid}: expected steps from 1 to {steps}")
     classes, batch_size = net.readout.out_features, min(BATCH, rows) if steps > 1 else rows
     correct = torch.zeros(steps, dtype=torch.int64, device=device)
     predicted = torch.zeros(len(grid), len(images), dtype=torch.int16)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
@@ -187,6 +187,22 @@ class Protocol(Section):
     label_kd: LabelKd
     evaluation: Evaluation
     compute: Compute
+
+    @model_validator(mode="after")
+    def sections_agree(self) -> "Protocol":
+        """Settings that are fine alone and impossible together."""
+        if self.neuron.reset == "hard" and self.spiking.reset_grad:
+            raise ValueError("spiking.reset_grad: true goes with neuron.reset: soft only")
+        for name in ("teacher", "ann", "student"):
+            training: Training = getattr(self, name)
+            if training.optimizer == "sgd" and training.wd_mode == "decoupled":
+                raise ValueError(f"{name}.wd_mode: decoupled goes with optimizer: adam; for sgd use l2")
+        micro, batch = self.compute.micro_batch, self.student.batch
+        if micro != "auto" and batch % micro:
+            raise ValueError(f"compute.micro_batch {micro} does not divide student.batch {batch}: choose a divisor")
+        if min(self.curve.grid) > self.curve.steps:
+            raise ValueError(f"curve.grid has no point up to curve.steps {self.curve.steps}")
+        return self
 
 
 class Folders(Section):

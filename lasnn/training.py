@@ -63,7 +63,7 @@ def learning_rate(recipe: Training, epoch: int) -> float:
         return recipe.lr * (epoch + 1) / (recipe.warmup_epochs + 1)
     if recipe.schedule == "cosine":
         return recipe.lr * 0.5 * (1 + math.cos(math.pi * epoch / recipe.epochs))
-    passed = sum(epoch >= round(milestone * recipe.epochs) for milestone in recipe.milestones)
+    passed = sum(epoch >= max(1, round(milestone * recipe.epochs)) for milestone in recipe.milestones)
     return recipe.lr * recipe.decay**passed
 
 
@@ -74,8 +74,6 @@ def optimizer(net: nn.Module, recipe: Training) -> torch.optim.Optimizer:
     if recipe.optimizer == "adam":
         adam = torch.optim.AdamW if recipe.wd_mode == "decoupled" else torch.optim.Adam
         return adam(parameters, lr=recipe.lr, betas=recipe.betas, weight_decay=decay, fused=True)
-    if recipe.wd_mode == "decoupled":
-        raise InputError("wd_mode: decoupled goes with optimizer: adam; for sgd use l2")
     return torch.optim.SGD(parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=decay, fused=True)
 
 

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from lasnn.networks.layers import Conv, GlobalAverage, Linear, Norm, Pool
 from lasnn.networks.net import Net
 from lasnn.networks.plain import scaled
+from lasnn.networks.residual import halved
 from lasnn.vocabulary import Architecture
 
 GROWTH = 32
@@ -54,7 +55,7 @@ def densenet(arch: Architecture, classes: int, side: int, width: float, fc: int 
     growth, stride = scaled(GROWTH, width), 2 if side > 32 else 1
     channels = 2 * growth
     layers: dict[str, nn.Module] = {"stem": Stem(channels, stride)}
-    sides, now, last = {}, side // stride, len(arch.features) - 1
+    sides, now, last = {}, halved(side, stride), len(arch.features) - 1
     for index, depth in enumerate(arch.features):
         dense = nn.Sequential(*(DenseLayer(channels + i * growth, growth) for i in range(depth)))
         channels += depth * growth

@@ -48,10 +48,15 @@ def residual(arch: Architecture, classes: int, side: int, width: float, fc: int 
     for index, (feature, stride) in enumerate(zip(arch.features, arch.strides, strict=True)):
         wide, stride = scaled(feature, width), stride if now > 1 else 1
         layers[f"b{index + 1}"] = Block(channels, wide, stride, rate)
-        now, channels = (now + stride - 1) // stride, wide
+        now, channels = halved(now, stride), wide
         sides[f"b{index + 1}"] = now
     layers["b4"].between.append(Flatten())
     return Net(layers, Linear(channels * now * now, classes, bias=False), sides, side)
+
+
+def halved(side: int, stride: int) -> int:
+    """Side after a padded convolution with this stride."""
+    return (side + stride - 1) // stride
 
 
 class NormBlock(nn.Module):
@@ -86,11 +91,11 @@ def residual_bn(arch: Architecture, classes: int, side: int, width: float, fc: i
     """ResNet20: a 3x3 stem and three stages of three blocks. Images of 64x64 get a stem with stride 2."""
     channels, stem = scaled(arch.features[0], width), 2 if side > 32 else 1
     layers: dict[str, nn.Module] = {"stem": Stage(nn.Sequential(Conv(3, channels, 3, stem), Norm(channels)), nn.ReLU())}
-    sides, now = {}, side // stem
+    sides, now = {}, halved(side, stem)
     for index, (feature, stride) in enumerate(zip(arch.features, arch.strides, strict=True)):
         wide = scaled(feature, width)
         blocks = [NormBlock(channels, wide, stride), NormBlock(wide, wide, 1), NormBlock(wide, wide, 1)]
         layers[f"s{index + 1}"] = Stage(*blocks, between=GlobalAverage() if index == 2 else None)
-        now, channels = now // stride, wide
+        now, channels = halved(now, stride), wide
         sides[f"s{index + 1}"] = now
     return Net(layers, Linear(channels, classes), sides, side)

@@ -7,7 +7,6 @@ from lasnn import seeding
 from lasnn.choices import Choices, choose, rates
 from lasnn.conversion import neurons, scale_thresholds, set_thresholds, spiking, thresholds, with_dynamics
 from lasnn.encoders import ENCODERS, batch_noise
-from lasnn.errors import InputError
 from lasnn.evaluation import evaluate
 from lasnn.journal import Journal
 from lasnn.networks import TAPS, Net, census, initialise
@@ -121,8 +120,6 @@ def micro_batch(settings: SnnSettings, run: SnnRun, net: Net) -> int:
     """Images of a batch that are in memory at once. `auto` depends on settings only, never on free memory."""
     batch, asked = settings.training.batch, settings.compute.micro_batch
     if asked != "auto":
-        if batch % asked:
-            raise InputError(f"compute.micro_batch {asked} does not divide student.batch {batch}: choose a divisor")
         return asked
     per_image = 12 * run.steps * census(net).neurons  # current, spikes and their gradient in float32
     fits = max(1, MICRO_BATCH_BYTES // per_image)
