@@ -62,6 +62,10 @@ def parser() -> argparse.ArgumentParser:
     plan.add_argument("--device", choices=["auto", "cpu", "cuda"])
     plan.add_argument("--quick", action="store_true", help="count jobs only; no calibration on this device")
     plan.set_defaults(act=plan_verb)
+
+    lineage = verbs.add_parser("lineage", parents=[common], help="write dvc.yaml from the plan")
+    lineage.add_argument("--preset", help="default: `preset` of the configuration")
+    lineage.set_defaults(act=lineage_verb)
     return top
 
 
@@ -106,6 +110,13 @@ def plan_verb(options: argparse.Namespace, console: Console) -> None:
 
     config: Config = read(options.config)
     print_plan(config.preset(options.preset), options.target, options.device or config.file.device, options.quick)
+
+
+def lineage_verb(options: argparse.Namespace, console: Console) -> None:
+    from lasnn import files, lineage
+
+    files.write_text("dvc.yaml", lineage.text(read(options.config).preset(options.preset)))
+    console.say("wrote dvc.yaml")
 
 
 if __name__ == "__main__":

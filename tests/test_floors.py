@@ -14,7 +14,7 @@ FLOORS = [
     ["runs", "settings", "datasets"],
     ["config", "seeding", "surrogates", "journal"],
     ["neurons", "encoders", "images", "networks", "checkpoint", "report"],
-    ["conversion", "attention", "workflow"],
+    ["conversion", "attention", "workflow", "lineage"],
     ["objectives", "evaluation", "training", "provenance", "loading"],
     ["choices", "workplace"],
     ["stages", "costs"],

@@ -9,9 +9,12 @@ from lasnn.config import Config, Preset
 from lasnn.errors import InputError
 from lasnn.journal import Console
 from lasnn.lookup import known, pick
+from lasnn.report.cells import PAPER
 from lasnn.report.exhibits import figure5, table1, table2, table3, table4, table_s1
 from lasnn.report.kinds import Exhibit, Figure, Table
 from lasnn.runs import Run
+
+__all__ = ["EXHIBITS", "PAPER", "TARGETS", "exhibits_of", "files_of", "runs_of_target", "write"]
 
 EXHIBITS: dict[str, Exhibit] = {
     "table1": table1.EXHIBIT,
