@@ -9,10 +9,12 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
+import yaml
+
 from lasnn.config import PASSED_ON, Config
 from lasnn.errors import InputError
 from lasnn.lookup import known, pick
-from lasnn.report import EXHIBITS, TARGETS
+from lasnn.report import EXHIBITS, TARGETS, files_of
 
 RUN_FILES = ("model.pt", "metrics.json", "predictions.npz", "provenance.json")
 
@@ -28,6 +30,19 @@ def command_line_targets() -> list[str]:
     return [str(target) for target in options.targets or ()]
 
 
+def typed(value: object) -> object:
+    """What `--config key={...}` says, as YAML reads it: Snakemake leaves every nested number a word."""
+    if isinstance(value, dict):
+        return {key: typed(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [typed(entry) for entry in value]
+    if isinstance(value, str):
+        with contextlib.suppress(yaml.YAMLError):
+            meant = yaml.safe_load(value)
+            return value if isinstance(meant, dict | list) else meant
+    return value
+
+
 def pass_on(content: dict) -> None:
     """Let the jobs see the configuration as it is now, with what `--config` changed.
 
@@ -39,10 +54,13 @@ def pass_on(content: dict) -> None:
 def check_targets(config: Config, targets: Iterable[str]) -> None:
     """InputError with the known names if a target is neither a rule nor a file that some rule makes."""
     for target in targets:
-        target = str(target)
+        target = str(target).removeprefix("./")
         results, data = config.file.folders.results, config.file.folders.data
         if target in TARGETS:
             continue
+        if target in EXHIBITS:
+            paths = files_of(config.preset(), target)
+            raise InputError(f"{target!r} is an exhibit, not a target: ask for one of its files, {' or '.join(paths)}")
         if match := re.fullmatch(rf"{re.escape(data)}/(?P<dataset>[^/]+)\.npz", target):
             config.own_dataset(match["dataset"])
         elif match := re.fullmatch(rf"{re.escape(results)}/(?P<preset>[^/]+)/exhibits/(?P<name>[^/]+)\.(\w+)", target):

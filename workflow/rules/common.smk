@@ -4,6 +4,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from snakemake.utils import update_config
+
 sys.path.insert(0, str(Path(workflow.basedir).parent))
 
 from lasnn.config import Config, dump
@@ -11,7 +13,7 @@ from lasnn.errors import InputError
 from lasnn.report import EXHIBITS, exhibits_of, files_of, runs_of_target
 from lasnn.runs import NAME, NUMBER, AnnRun, ConvertedRun, SnnRun
 from lasnn.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, STUDENTS, TEACHERS
-from lasnn.workflow import check_targets, command_line_targets, pass_on
+from lasnn.workflow import check_targets, command_line_targets, pass_on, typed
 
 
 def say(line):
@@ -19,6 +21,8 @@ def say(line):
     if not workflow.remote_exec:
         print(line, file=sys.stderr)
 
+
+update_config(config, typed(workflow.config_settings.overwrite_config))
 
 try:
     CONFIG = Config(config)
