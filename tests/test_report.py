@@ -1,0 +1,164 @@
+"""Exhibits: the paper's numbers, the runs behind each cell, and tables that never show what no run made."""
+
+import csv
+import json
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from lasnn.config import Config, identity, merged, read
+from lasnn.errors import InputError
+from lasnn.report import EXHIBITS, PAPER, TARGETS, exhibits_of, runs_of_target
+from lasnn.report.cells import KEYS, Cell, paper_cells, runs_of
+from lasnn.report.kinds import Table
+from lasnn.report.rows import number
+from lasnn.runs import AnnRun, SnnRun
+from lasnn.vocabulary import METHODS
+
+CONTENT = yaml.safe_load(Path("config.yaml").read_text())
+LASNN = SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn")
+
+
+@pytest.fixture
+def preset(tmp_path):
+    """`quick` with two seeds in a folder of its own, where nothing has run."""
+    overlay = {"folders": {"results": str(tmp_path / "results")}, "presets": {"quick": {"scope": {"seeds": [0, 1]}}}}
+    return Config(merged(CONTENT, overlay)).preset("quick")
+
+
+def pretend(preset, run, accuracy, **more):
+    """A finished run's metrics, as a run leaves them."""
+    metrics = {
+        "accuracy": accuracy,
+        "run": identity(run),
+        "revision": 1,
+        "data": {"title": "Digits", "subset": False, "train_images": 1437, "test_images": 360},
+        "choices": {"scale": 0.7, "leak": 1.0, "logit_scale": "mean", "start_accuracy": 60.0},
+    }
+    folder = Path(preset.folder(run))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "metrics.json").write_text(json.dumps(metrics | more))
+
+
+def rows_of_paper():
+    with open(PAPER, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_papers_numbers_parse_and_their_nine_keys_are_unique():
+    rows = rows_of_paper()
+    assert len(rows) == 193
+    assert max(Counter(tuple(row[key] for key in KEYS) for row in rows).values()) == 1
+    for row in rows:
+        assert row["value"] == "" or row["metric"] in ("timesteps",) or float(row["value"]) is not None
+    assert max(Counter((row["exhibit"], row["row_label"], row["metric"]) for row in rows).values()) > 1
+
+
+@pytest.mark.parametrize(
+    "name", ["Table I", "Table II", "Table III", "Table IV", "Fig 3", "Fig 4", "Fig 5a", "Fig 6", "Fig 7"]
+)
+def test_every_exhibit_of_the_paper_has_rows(name):
+    assert paper_cells(name) or any(row["exhibit"].startswith(name) for row in rows_of_paper())
+
+
+@pytest.mark.parametrize(
+    ("exhibit", "count", "value"),
+    [("Table I", 5, 83.27), ("Table II", 28, 80.38), ("Table III", 4, 42.38), ("Table IV", 18, 95.84)],
+)
+def test_cells_of_the_tables(exhibit, count, value):
+    cells = paper_cells(exhibit)
+    assert len(cells) == count
+    assert value in [cell.paper for cell in cells]
+
+
+def test_produced_rows_carry_the_nine_keys_and_join(preset):
+    for name in TARGETS["tables"]:
+        if name == "table_s1":
+            continue  # ours, not the paper's
+        paper = {tuple(row[key] for key in KEYS) for row in rows_of_paper()}
+        cells = EXHIBITS[name].cells(preset)
+        assert cells
+        assert {tuple(getattr(cell, key) for key in KEYS) for cell in cells} <= paper
+
+
+def test_runs_behind_cells(preset):
+    cell = next(c for c in paper_cells("Table II") if (c.student, c.method) == ("VGG5", "lasnn_act"))
+    assert runs_of(cell, preset) == [LASNN, SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn", seed=1)]
+    assert runs_of(next(c for c in paper_cells("Table II") if c.dataset == "CIFAR-100"), preset) == []
+    assert runs_of(next(c for c in paper_cells("Table I") if c.quoted), preset) == []
+    teacher = next(c for c in paper_cells("Table IV") if c.row_label == "teacher VGG16")
+    assert runs_of(teacher, preset) == [AnnRun("digits", "vgg16bn", seed=seed) for seed in (0, 1)]
+    without = next(c for c in paper_cells("Table IV") if (c.student, c.method) == ("VGG5", "conversion"))
+    assert runs_of(without, preset)[0] == SnnRun("digits", "vgg5", "conversion", "poisson", 10)
+
+
+def test_the_paper_preset_runs_every_cell_of_tables_2_and_4():
+    preset = read().preset("paper")
+    for exhibit in ("Table II", "Table IV"):
+        assert all(len(runs_of(cell, preset)) == 3 for cell in paper_cells(exhibit))
+    methods = Counter(run.method for run in runs_of_target(preset, "all") if isinstance(run, SnnRun) and run.seed == 0)
+    assert methods["hybrid"] == methods["kd_label"] == 7
+    assert methods["lasnn_act"] == 7 + 6  # Table II, and two more teachers for each of three students
+    assert set(methods) == set(METHODS)
+
+
+def test_mean_and_deviation_over_seeds_and_the_paper_beside_them(preset):
+    other = SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn", seed=1)
+    pretend(preset, LASNN, 90.0)
+    pretend(preset, other, 92.0, teacher_weaker=True)
+    cell = next(c for c in paper_cells("Table II") if (c.student, c.method) == ("VGG5", "lasnn_act"))
+    table = Table("one cell", lambda preset: [cell], lambda tidy: tidy[["ours", "paper"]])
+    tidy = table.tidy(preset)
+    line = tidy.iloc[0]
+    assert (line["ours"], line["n"], line["paper"], line["ran_dataset"], line["ran_steps"]) == (
+        91.0,
+        2,
+        86.68,
+        "Digits",
+        10,
+    )
+    assert line["sd"] == pytest.approx(2**0.5)
+    assert line["runs"].split() == [str(LASNN), str(other)]
+    from lasnn.report.kinds import remarks
+
+    notes = " ".join(remarks(tidy, preset))
+    for words in ("does not rank methods", "n_train 1437, n_test 360", "teacher is weaker"):
+        assert words in notes
+
+
+def test_mixed_revisions_and_subsets_are_said(preset):
+    from lasnn.report.kinds import remarks
+    from lasnn.report.rows import table
+
+    cells = [c for c in paper_cells("Table II") if c.student == "VGG5" and c.method in ("hybrid", "kd_label")]
+    for cell, revision in zip(cells, (1, 2), strict=True):
+        for run in runs_of(cell, preset):
+            data = {"title": "Digits", "subset": True, "train_images": 10, "test_images": 5}
+            pretend(preset, run, 50.0, revision=revision, data=data)
+    notes = " ".join(remarks(table(cells, preset), preset))
+    assert "revisions of the code are mixed: snn1, snn2" in notes
+    assert "holds only a part" in notes
+
+
+def test_a_cell_without_a_run_shows_a_dash_and_a_missing_run_is_an_error(preset):
+    cell = Cell(*[""] * 4, teacher="", method="hybrid", encoding="poisson", timesteps="100", metric="top1")
+    table = Table("nothing", lambda preset: [cell], lambda tidy: tidy[["ours"]])
+    assert pd.isna(table.tidy(preset).iloc[0]["ours"])
+    assert number(None) == "-"
+    with pytest.raises(InputError, match=r"metrics\.json: make it first"):
+        EXHIBITS["table2"].tidy(preset)
+
+
+def test_numbers_as_tables_show_them():
+    assert number(91.0, 1.414, 2) == "91.00 ± 1.41 (n=2)"
+    assert number(91.0, None, 1) == "91.00 (n=1)"
+    assert number(float("nan")) == "-"
+
+
+def test_unknown_targets_name_the_known_ones():
+    assert exhibits_of("table2") == ["table2"]
+    with pytest.raises(InputError, match="tables"):
+        exhibits_of("tabels")

@@ -1,0 +1,260 @@
+"""The chain on real digits, tiny: files of a run, equal bytes from equal commands, resume, and the command line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+import lasnn
+from lasnn import files, training
+from lasnn.__main__ import main
+from lasnn.config import merged
+from lasnn.journal import Console
+
+CONTENT = yaml.safe_load(Path("config.yaml").read_text())
+TINY = {
+    "presets": {
+        "quick": {
+            "data": {"train_images": 96, "test_images": 40, "held_out": 32},
+            "teacher": {"epochs": 1},
+            "ann": {"epochs": 3},
+            "balancing": {"steps": 30, "images": 16},
+            "curve": {"steps": 20, "grid": [10, 20], "images": 20},
+            "choices": {"images": 16},
+            "student": {"epochs": 2},
+            "evaluation": {"seeds": [0, 1]},
+        }
+    },
+    "variants": {"auto": {"spiking": {"scale": "search", "logit_scale": "auto"}}},
+}
+ANN = "ann/digits/vgg5/base/s0"
+TEACHER = "ann/digits/vgg16bn/base/s0"
+CONVERTED = "converted/digits/vgg5/poisson/base/s0"
+LASNN = "snn/digits/vgg5/lasnn_act/poisson-T6/vgg16bn/base/s0"
+HASHED = ("model.pt", "metrics.json", "predictions.npz")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Prepared digits."""
+    from lasnn.datasets import prepare
+
+    path = tmp_path_factory.mktemp("data")
+    prepare("digits", path / "digits.npz")
+    return path
+
+
+@pytest.fixture
+def place(data, tmp_path):
+    """Runs verbs of the command line on a tiny configuration in a folder of its own."""
+    return Tiny(data, tmp_path)
+
+
+class Tiny:
+    def __init__(self, data, folder, **overlay):
+        self.results = folder / "results"
+        content = merged(merged(CONTENT, TINY), {"folders": {"results": str(self.results), "data": str(data)}})
+        self.config = folder / "config.yaml"
+        self.config.write_text(yaml.safe_dump(merged(content, overlay)))
+
+    def __call__(self, verb, *words):
+        return main([verb, *words, "--config", str(self.config)])
+
+    def run(self, *paths):
+        for path in paths:
+            assert self(path.split("/")[0], f"{self.results}/quick/{path}") == 0
+
+    def folder(self, path):
+        return self.results / "quick" / path
+
+
+@pytest.fixture(scope="module")
+def chain(data, tmp_path_factory):
+    """The whole chain, made once."""
+    place = Tiny(data, tmp_path_factory.mktemp("chain"))
+    place.run(ANN, TEACHER, CONVERTED, LASNN)
+    return place
+
+
+def test_a_run_leaves_its_files_and_no_resume_state(chain):
+    for path in (ANN, TEACHER, CONVERTED, LASNN):
+        folder = chain.folder(path)
+        names = {entry.name for entry in folder.iterdir()}
+        assert {*HASHED, "provenance.json"} <= names
+        assert "resume.pt" not in names
+        metrics = json.loads((folder / "metrics.json").read_text())
+        assert metrics["format"] == 1
+        assert metrics["run"]["path"] == path
+        assert metrics["data"]["train_images"] == 96
+        assert json.loads((folder / "provenance.json").read_text())["seconds"] > 0
+        with np.load(folder / "predictions.npz") as predictions:
+            assert int(predictions["format"]) == 1
+            assert len(predictions["image_ids"]) == 40
+    lines = (chain.folder(LASNN) / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
+
+
+def test_parents_and_data_are_named_by_digest(chain):
+    metrics = json.loads((chain.folder(LASNN) / "metrics.json").read_text())
+    expected = {path: files.sha256(chain.folder(path) / "model.pt") for path in (CONVERTED, TEACHER)}
+    assert metrics["parents"] == expected
+    assert len(metrics["data"]["digest"]) == 64
+
+
+def test_metrics_agree_with_the_predictions(chain):
+    from lasnn.datasets import load
+
+    metrics = json.loads((chain.folder(LASNN) / "metrics.json").read_text())
+    with np.load(chain.folder(LASNN) / "predictions.npz") as predictions:
+        predicted, ids = predictions["predicted"], predictions["image_ids"]
+    prepared = load(Path(yaml.safe_load(chain.config.read_text())["folders"]["data"]) / "digits.npz")
+    assert (ids == prepared.test_ids[:40]).all()
+    accuracies = 100 * (predicted == prepared.test_labels[:40]).mean(1)
+    assert list(metrics["accuracy_by_seed"].values()) == pytest.approx(accuracies.tolist())
+    assert metrics["accuracy"] == pytest.approx(accuracies.mean())
+    assert metrics["accuracy_by_step"][-1] == pytest.approx(accuracies[0])
+
+
+def test_the_same_commands_give_the_same_bytes(chain, place):
+    place.run(ANN, TEACHER, CONVERTED, LASNN)
+    for path in (ANN, TEACHER, CONVERTED, LASNN):
+        for name in HASHED:
+            assert files.sha256(place.folder(path) / name) == files.sha256(chain.folder(path) / name), (path, name)
+
+
+@pytest.mark.parametrize("path", [ANN, LASNN])
+def test_an_interrupted_training_ends_in_the_same_bytes(chain, place, monkeypatch, path):
+    place.run(*([TEACHER, ANN, CONVERTED] if path == LASNN else []))
+    real, calls = training.checkpoint.write, []
+
+    def stop_after_the_first_epoch(file, state):
+        real(file, state)
+        calls.append(file)
+        if len(calls) == 1 and Path(file).name == "resume.pt":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training.checkpoint, "write", stop_after_the_first_epoch)
+    assert place(path.split("/")[0], str(place.folder(path))) == 130
+    assert (place.folder(path) / "resume.pt").exists()
+    assert not (place.folder(path) / "model.pt").exists()
+    monkeypatch.undo()
+    place.run(path)
+    for name in HASHED:
+        assert files.sha256(place.folder(path) / name) == files.sha256(chain.folder(path) / name)
+
+
+def test_other_methods_and_automatic_choices_run(chain, capsys):
+    for path in (
+        "snn/digits/vgg5/conversion/poisson-T6/none/base/s0",
+        "snn/digits/vgg5/hybrid/poisson-T6/none/auto/s0",
+        "snn/digits/vgg5/hybrid/poisson-T6/none/scratch/s0",
+        "snn/digits/vgg5/lasnn_grad/poisson-T6/vgg16bn/base/s0",
+        "snn/digits/vgg5/kd_label/poisson-T6/vgg16bn/base/s0",
+    ):
+        chain.run(path)
+        metrics = json.loads((chain.folder(path) / "metrics.json").read_text())
+        assert 0 <= metrics["accuracy"] <= 100
+    auto = json.loads((chain.folder("snn/digits/vgg5/hybrid/poisson-T6/none/auto/s0") / "metrics.json").read_text())
+    choices = auto["choices"]
+    best = max(choices["accuracy_by_scale"].values())
+    assert choices["scale"] == max(float(s) for s, accuracy in choices["accuracy_by_scale"].items() if accuracy == best)
+    entropies = choices["start_cross_entropy_of"]
+    assert choices["logit_scale"] == min(entropies, key=entropies.get)
+    scratch = json.loads(
+        (chain.folder("snn/digits/vgg5/hybrid/poisson-T6/none/scratch/s0") / "metrics.json").read_text()
+    )
+    assert set(scratch["thresholds"].values()) == {1.0}
+    said = capsys.readouterr().err
+    assert "spikes per neuron and step: c1" in said
+    assert "the teacher is the weaker" in said or "teacher vgg16bn" in said
+
+
+def test_conversion_has_one_curve_for_each_scale(chain):
+    metrics = json.loads((chain.folder(CONVERTED) / "metrics.json").read_text())
+    assert [curve["scale"] for curve in metrics["curves"]] == [1.0, 0.7]
+    assert set(metrics["curves"][0]["accuracy"]) == {"10", "20"}
+    assert all(threshold > 0 for threshold in metrics["thresholds"].values())
+
+
+def test_a_loaded_network_is_the_one_that_was_evaluated(chain):
+    net = lasnn.load(str(chain.folder(ANN)))
+    from lasnn.datasets import load
+
+    prepared = load(Path(yaml.safe_load(chain.config.read_text())["folders"]["data"]) / "digits.npz")
+    logits = net(torch.from_numpy(prepared.test_images[:40]).float() / 255)
+    with np.load(chain.folder(ANN) / "predictions.npz") as predictions:
+        assert np.allclose(logits.numpy(), predictions["logits"], atol=1e-4)
+    snn = lasnn.load(str(chain.folder(LASNN)))
+    assert (snn.run.steps, snn.encoder) == (6, "poisson")
+    output = snn.observe(torch.rand(2, 3, 16, 16))
+    assert output.logits.shape == (2, 10)
+    assert set(output.stages) == {"low", "mid", "high"}
+    assert set(output.stages["low"].unique().tolist()) <= {0.0, 1.0}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["snn", "{}/quick/" + LASNN], "which is missing: make it first"),
+        (["ann", "{}/quick/" + LASNN], "use `python -m lasnn snn`"),
+        (["ann", "{}/quick/ann/digits/vgg6/base/s0"], "unknown network 'vgg6'"),
+        (["ann", "{}/quick/" + ANN, "--settings", "{{}}"], "--settings: key 'revision' is missing"),
+        (["ann", "{}/quick/" + ANN, "--settings", "not json"], "--settings"),
+        (["ann", "nowhere"], "not the folder of a run"),
+        (["data", "mnist"], "unknown dataset 'mnist'"),
+        (["exhibit", "{}/quick/exhibits/table9.csv"], "unknown exhibit 'table9'"),
+        (["exhibit", "{}/quick/exhibits/table2.pdf"], "unknown ending"),
+        (["exhibit", "{}/quick/exhibits/table2.csv"], "make it first"),
+        (["plan", "tabels"], "unknown target 'tabels'"),
+        (["plan", "tables", "--preset", "papr"], "unknown preset 'papr'"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(place, capsys, words, message):
+    assert place(*[word.format(place.results) for word in words]) == 2
+    said = capsys.readouterr().err
+    assert len(said.strip().splitlines()) == 1
+    assert "error: " in said
+    assert message in said
+    assert not [path for path in place.results.rglob("*") if path.is_file()]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_without_a_device(place, capsys):
+    assert place("ann", str(place.folder(ANN)), "--device", "cuda") == 2
+    assert "no CUDA device" in capsys.readouterr().err
+
+
+def test_a_damaged_parent_is_refused_by_name(place, capsys):
+    place.run(ANN)
+    model = place.folder(ANN) / "model.pt"
+    model.write_bytes(model.read_bytes()[:-2000])
+    capsys.readouterr()
+    assert place("converted", str(place.folder(CONVERTED))) == 2
+    assert str(model) in capsys.readouterr().err
+
+
+def test_missing_images_say_how_to_make_them(tmp_path, capsys):
+    place = Tiny(tmp_path / "no_data", tmp_path)
+    assert place("ann", str(place.folder(ANN))) == 2
+    assert "python -m lasnn data digits" in capsys.readouterr().err
+
+
+def test_the_plan_counts_and_estimates(place, capsys):
+    assert place("plan", "tables") == 0
+    said = capsys.readouterr().out
+    assert "25 runs, 25 of them to do" in said
+    assert "all, one after another" in said
+
+
+def test_a_log_keeps_what_was_said(tmp_path, capsys):
+    console = Console("a run", tmp_path / "console.log")
+    console.say("hello")
+    with console.progress(3, "training") as progress:
+        progress.INTERVAL = 0
+        progress.step(note="epoch 1")
+    assert "a run: hello" in (tmp_path / "console.log").read_text()
+    assert "training 1/3" in (tmp_path / "console.log").read_text()
+    assert "a run: hello" in capsys.readouterr().err
