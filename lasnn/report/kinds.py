@@ -88,7 +88,8 @@ class Figure(Exhibit):
 def remarks(tidy: pd.DataFrame, preset: Preset) -> list[str]:
     """What a reader must know beside the numbers."""
     ran = tidy[tidy["n"] > 0]
-    notes = [f"Preset {preset.name}. Ours: mean ± sd over n seeds; `-`: not run or not printed."]
+    seeds = ", ".join(f"{count:g}" for count in sorted(set(ran["n"]))) or "none run"
+    notes = [f"Preset {preset.name}. Ours: mean ± sd over n seeds (n = {seeds}); `-`: not run or not printed."]
     if preset.scope.note:
         notes.append(preset.scope.note)
     for (title, train, test, subset), _ in ran.groupby(["ran_dataset", "train_images", "test_images", "subset"]):
