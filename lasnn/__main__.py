@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import traceback
 from pathlib import Path
 
 from lasnn.config import CONFIG, Config, read, restore
@@ -23,6 +24,10 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         console.say("error: interrupted; the same command goes on after the last whole epoch")
         return 130
+    except Exception:
+        if console.log:
+            console.log.write(traceback.format_exc())
+        raise
     return 0
 
 

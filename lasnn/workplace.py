@@ -65,7 +65,10 @@ class Workplace:
         path = Path(self.preset.config.data_file(self.run.dataset))
         if not path.exists():
             raise InputError(f"no prepared images {path}: make them with `python -m lasnn data {self.run.dataset}`")
-        return load(path)
+        prepared = load(path)
+        if prepared.subset and not self.preset.config.file.allow_subset:
+            raise InputError(f"{path} holds only a part of {prepared.title}: delete it, or set allow_subset: true")
+        return prepared
 
     @cached_property
     def images(self) -> tuple[Images, Images]:

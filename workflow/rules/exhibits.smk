@@ -4,7 +4,12 @@ rule table:
         paper="lasnn/report/paper.csv",
     output:
         csv=f"{ROOT}/exhibits/{{exhibit}}.csv",
-        md=f"{ROOT}/exhibits/{{exhibit}}.md",
+        md=report(
+            f"{ROOT}/exhibits/{{exhibit}}.md",
+            caption="../report/exhibit.rst",
+            category="Tables",
+            labels={"exhibit": "{exhibit}", "preset": "{preset}"},
+        ),
         tex=f"{ROOT}/exhibits/{{exhibit}}.tex",
     log:
         f"{ROOT}/exhibits/{{exhibit}}.log",
@@ -32,7 +37,12 @@ rule figure:
         metrics=metrics_of,
         paper="lasnn/report/paper.csv",
     output:
-        svg=f"{ROOT}/exhibits/{{exhibit}}.svg",
+        svg=report(
+            f"{ROOT}/exhibits/{{exhibit}}.svg",
+            caption="../report/exhibit.rst",
+            category="Figures",
+            labels={"exhibit": "{exhibit}", "preset": "{preset}"},
+        ),
         png=f"{ROOT}/exhibits/{{exhibit}}.png",
         csv=f"{ROOT}/exhibits/{{exhibit}}.csv",
     log:
