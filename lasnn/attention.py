@@ -18,12 +18,30 @@ Maps = dict[str, Tensor]  # level -> [B, H, W]
 # ---- the student's maps, from its spikes [T, B, C, H, W] -------------------------------------------------------------
 
 
+class FiringRate(torch.autograd.Function):
+    """Mean over time, [T, B, ...] to [B, ...]: r = (1/T) Σ_t o^t.
+
+    The gradient of every step is the same g/T; it is passed on as a view with stride 0 along T, in the memory format
+    of the spikes, and not written out T times as the gradient of `mean` would be.
+    """
+
+    @staticmethod
+    def forward(ctx, spikes: Tensor) -> Tensor:
+        ctx.steps, ctx.strides = len(spikes), spikes.stride()[1:]
+        return spikes.mean(0)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        laid_out = gradient.new_empty_strided(gradient.shape, ctx.strides)
+        return torch.div(gradient, ctx.steps, out=laid_out).expand(ctx.steps, *gradient.shape)
+
+
 def activation_map(activation: Tensor) -> Tensor:
     """Q = (1/C) Σ_c |A_c|² of the mean over time: [T, B, C, H, W] to [B, H, W] (Eq. 5, 6).
 
     For spikes the mean over time is the firing rate; an ANN has T = 1 and its activation is meant.
     """
-    return activation.mean(0).square().mean(1)
+    return FiringRate.apply(activation).square().mean(1)
 
 
 class SpikeActivationMap(torch.autograd.Function):

@@ -1,7 +1,7 @@
 """Pseudo-derivatives ψ = ∂o/∂v of the spike o = 1[v > θ] (Eq. 14, 15 and what they must have meant).
 
-Each is a frozen value whose fields are its parameters and whose call writes ψ into `out`. All tensors have the same
-shape; `since` counts the steps since the neuron's last spike and is given only where `needs_history`.
+Each is a frozen value whose fields are its parameters and whose call overwrites the excess v - θ with ψ. All tensors
+have the same shape; `since` counts the steps since the neuron's last spike and is given only where `needs_history`.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class Surrogate(Protocol):
 
     needs_history: ClassVar[bool]
 
-    def __call__(self, v: Tensor, threshold: float, out: Tensor, since: Tensor | None = None) -> Tensor:
-        """ψ at membrane potential `v`, written to `out`."""
+    def __call__(self, excess: Tensor, threshold: float, since: Tensor | None = None) -> Tensor:
+        """ψ where the membrane potential is `excess` above the threshold, written over it."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,9 @@ class Bellec:
     by_threshold: bool = True
     needs_history: ClassVar[bool] = False
 
-    def __call__(self, v: Tensor, threshold: float, out: Tensor, since: Tensor | None = None) -> Tensor:
+    def __call__(self, excess: Tensor, threshold: float, since: Tensor | None = None) -> Tensor:
         peak = self.gamma / threshold if self.by_threshold else self.gamma
-        torch.sub(v, threshold, out=out).abs_()
-        return out.mul_(-peak / threshold).add_(peak).clamp_(min=0)
+        return excess.abs_().mul_(-peak / threshold).add_(peak).relu_()
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,8 @@ class Literal:
     gamma: float = 0.3
     needs_history: ClassVar[bool] = False
 
-    def __call__(self, v: Tensor, threshold: float, out: Tensor, since: Tensor | None = None) -> Tensor:
-        return out.fill_(self.gamma * max(0.0, 1 - abs(threshold)))
+    def __call__(self, excess: Tensor, threshold: float, since: Tensor | None = None) -> Tensor:
+        return excess.fill_(self.gamma * max(0.0, 1 - abs(threshold)))
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,8 @@ class Stdb:
     b: float = 0.01
     needs_history: ClassVar[bool] = True
 
-    def __call__(self, v: Tensor, threshold: float, out: Tensor, since: Tensor | None = None) -> Tensor:
-        return torch.mul(since, -self.b, out=out).exp_().mul_(self.a / threshold)
+    def __call__(self, excess: Tensor, threshold: float, since: Tensor | None = None) -> Tensor:
+        return torch.mul(since, -self.b, out=excess).exp_().mul_(self.a / threshold)
 
 
 def surrogate(name: str, gamma: float, stdb: tuple[float, float]) -> Surrogate:
