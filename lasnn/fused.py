@@ -21,8 +21,9 @@ from lasnn.surrogates import Bellec, Literal, Stdb, Surrogate
 try:
     import triton
     import triton.language as tl
+    from triton.language import constexpr
 except ImportError:  # torch for CPU comes without it
-    triton = None
+    triton, constexpr = None, object
 
 INTERPRETED = triton is not None and triton.knobs.runtime.interpret  # TRITON_INTERPRET=1: kernels run in numpy
 TYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -36,7 +37,7 @@ def jit(kernel):
 
 
 @jit
-def coefficients(threshold, A: "tl.constexpr", B: "tl.constexpr", SURROGATE: "tl.constexpr"):
+def coefficients(threshold, A: constexpr, B: constexpr, SURROGATE: constexpr):
     """Height and slope of ψ, rounded once from float64 as Python's are."""
     theta, a = threshold.to(tl.float64), tl.full((), A, tl.float64)
     height, slope = a, tl.full((), B, tl.float64)
@@ -54,7 +55,7 @@ def coefficients(threshold, A: "tl.constexpr", B: "tl.constexpr", SURROGATE: "tl
 
 
 @jit
-def pseudo_derivative(v, since, threshold, height, slope, SURROGATE: "tl.constexpr"):
+def pseudo_derivative(v, since, threshold, height, slope, SURROGATE: constexpr):
     if SURROGATE == "literal":
         psi = tl.zeros_like(v) + height
     elif SURROGATE == "stdb":
@@ -74,15 +75,15 @@ def forward_kernel(
     threshold,  # [1]
     steps,
     neurons,
-    LEAK: "tl.constexpr",
-    INSTANT: "tl.constexpr",
-    HARD: "tl.constexpr",
-    SURROGATE: "tl.constexpr",
-    A: "tl.constexpr",
-    B: "tl.constexpr",
-    CONSTANT: "tl.constexpr",
-    BLOCK: "tl.constexpr",
-    STAGES: "tl.constexpr",
+    LEAK: constexpr,
+    INSTANT: constexpr,
+    HARD: constexpr,
+    SURROGATE: constexpr,
+    A: constexpr,
+    B: constexpr,
+    CONSTANT: constexpr,
+    BLOCK: constexpr,
+    STAGES: constexpr,
 ):
     n = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = n < neurons
@@ -132,12 +133,12 @@ def backward_kernel(
     steps,
     neurons,
     last,  # (T - 1) N
-    LEAK: "tl.constexpr",
-    INSTANT: "tl.constexpr",
-    RESET_GRAD: "tl.constexpr",
-    CONSTANT: "tl.constexpr",
-    BLOCK: "tl.constexpr",
-    STAGES: "tl.constexpr",
+    LEAK: constexpr,
+    INSTANT: constexpr,
+    RESET_GRAD: constexpr,
+    CONSTANT: constexpr,
+    BLOCK: constexpr,
+    STAGES: constexpr,
 ):
     n = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = n < neurons
@@ -174,13 +175,21 @@ def backward_kernel(
 
 def launch(kernel, neurons: int, widest: Tensor, *arguments, **constants) -> None:
     """Run `kernel` over blocks of the neurons; `widest` is the tensor whose type sets the width of a load."""
-    # A thread takes 16 bytes at a time, the widest load there is. Few neurons go into one-warp programs, so that they
-    # spread over all multiprocessors; from 2^18 on four warps a program spare the scheduler. Four rows are in flight
-    # (STAGES), because the loop itself waits for nothing but memory.
-    warps = 4 if neurons >= 2**18 else 1
-    block = 32 * warps * (16 // widest.element_size())
+    # A thread takes 16 bytes at a time, the widest load there is. The loop waits for memory only, so what
+    # counts is the number of bytes on their way. Up to 4096 warps (32 programs on each multiprocessor of an H200, as
+    # many as it holds) a program is one warp that fetches six rows ahead; beyond, four warps and three rows.
+    lane = 16 // widest.element_size()
+    warps, stages = (1, 6) if neurons <= 4096 * 32 * lane else (4, 3)
+    block = 32 * warps * lane
     with torch.cuda.device_of(widest):
-        kernel[(triton.cdiv(neurons, block),)](*arguments, **constants, BLOCK=block, STAGES=4, num_warps=warps)
+        kernel[(triton.cdiv(neurons, block),)](
+            *arguments,
+            **constants,
+            BLOCK=block,
+            STAGES=stages,
+            num_warps=warps,
+            enable_fp_fusion=False,  # round as torch does, so that the same neurons spike
+        )
 
 
 # ---- tensors as rows of neurons --------------------------------------------------------------------------------------
@@ -234,3 +243,92 @@ SHAPES = {
     Literal: lambda s: Shape("literal", s.gamma),
     Stdb: lambda s: Shape("stdb", s.a, s.b),
 }
+
+
+def available(current: Tensor, dynamics: object = None) -> bool:
+    """Whether the kernels can run on this tensor, and know the surrogate of these dynamics."""
+    placed = triton is not None and (current.is_cuda or INTERPRETED)
+    return placed and current.dtype in TYPES and (dynamics is None or type(dynamics.surrogate) in SHAPES)
+
+
+def constants(dynamics) -> dict:
+    """How a neuron moves, as the kernels are compiled for it."""
+    return {"LEAK": dynamics.leak, "INSTANT": dynamics.order == "instant_reset"}
+
+
+def shape_of(surrogate: Surrogate) -> Shape:
+    return SHAPES[type(surrogate)](surrogate)
+
+
+def fused_fire(
+    current: Tensor, start: Tensor | None, threshold: Tensor | float, dynamics, dtype: torch.dtype | None = None
+) -> tuple[Tensor, Tensor]:
+    """Spikes without a gradient, and the potential carried out in float32, as `lasnn.neurons.fire`.
+
+    `current` [T, B, ...] is overwritten with its spikes, unless its steps share one row or `dtype` asks for another
+    type, for example torch.uint8. `start` [B, ...] is the potential carried in.
+    """
+    strides = step_strides(current)
+    row = rows(current, strides)
+    dtype = dtype or current.dtype
+    spikes = row if len(row) == len(current) and dtype == row.dtype else empty(current, strides, dtype)
+    end = empty(current[:1], strides, torch.float32)
+    if current.numel() == 0:
+        return spikes, end[0].zero_() if start is None else start.float()
+    if start is not None:
+        start = rows(start[None].to(torch.float32), strides)
+    scalars = on_device(threshold, current), len(current), current[0].numel()
+    fixed = {
+        **constants(dynamics),
+        "HARD": dynamics.reset == "hard",
+        "SURROGATE": "literal",
+        "A": 0.0,
+        "B": 0.0,
+        "CONSTANT": len(row) < len(current),
+    }
+    launch(forward_kernel, scalars[2], row, row, spikes, None, start, end, *scalars, **fixed)
+    return spikes, end[0]
+
+
+class FusedScan(torch.autograd.Function):
+    """`lasnn.neurons.Scan` with two more, optional arguments: the type of the spikes and the type that ψ is kept in.
+
+    By default spikes have the type of the current and ψ is bfloat16. Where the current has the type of ψ it is
+    overwritten with ψ, and that with δ; the operation that made it must not need its output for its backward pass.
+    """
+
+    @staticmethod
+    def forward(
+        ctx,
+        current: Tensor,
+        threshold: Tensor | float,
+        dynamics,
+        dtype: torch.dtype | None = None,
+        saved: torch.dtype = torch.bfloat16,
+    ) -> Tensor:
+        strides = step_strides(current)
+        row = rows(current.detach(), strides)
+        spikes = empty(current, strides, dtype or current.dtype)
+        psi = row if len(row) == len(current) and saved == row.dtype else empty(current, strides, saved)
+        ctx.dynamics, ctx.threshold, ctx.dtype = dynamics, on_device(threshold, current), current.dtype
+        ctx.psi, ctx.spikes = psi, spikes.detach() if dynamics.reset == "hard" and not dynamics.reset_grad else None
+        if current.numel():
+            scalars = ctx.threshold, len(current), current[0].numel()
+            fixed = {**constants(dynamics), **vars(shape_of(dynamics.surrogate)), "CONSTANT": len(row) < len(current)}
+            launch(forward_kernel, scalars[2], row, row, spikes, psi, None, None, *scalars, **fixed)
+        return spikes
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
+        if ctx.psi is None:
+            raise RuntimeError("the scan's saved state was overwritten by an earlier backward pass: run forward again")
+        # Let go of what is kept: its memory is free as soon as this pass is through with it.
+        (psi, spikes), ctx.psi, ctx.spikes = (ctx.psi, ctx.spikes), None, None
+        steps, neurons = len(psi), psi[0].numel()
+        row = rows(gradient, psi.stride()[1:])
+        delta = psi if psi.dtype == ctx.dtype else empty(psi, psi.stride()[1:], ctx.dtype)
+        if psi.numel():
+            scalars = ctx.threshold, steps, neurons, (steps - 1) * neurons
+            fixed = {**constants(ctx.dynamics), "RESET_GRAD": ctx.dynamics.reset_grad, "CONSTANT": len(row) < steps}
+            launch(backward_kernel, neurons, delta, row, psi, spikes, delta, *scalars, **fixed)
+        return delta, None, None, None, None

@@ -21,7 +21,6 @@ from lasnn.surrogates import Bellec, Surrogate
 
 # The scan walks over blocks of neurons so that the few rows it works on stay in the cache of a core.
 BLOCK = 65536
-_ONE = torch.ones(())
 
 
 @dataclass(frozen=True)
@@ -83,12 +82,6 @@ def fire(current: Tensor, start: Tensor | None, threshold: float, dynamics: Dyna
     return current, carried.view(-1).as_strided(current[0].shape, current[0].stride())
 
 
-def step_function(excess: Tensor, out: Tensor) -> Tensor:
-    """1[v - θ > 0] as a number. The subtraction is exact enough: its sign is that of the comparison, ties give 0."""
-    # The derivative of ReLU times one; a comparison written to floats goes through a temporary of bools and a copy.
-    return torch.ops.aten.threshold_backward.grad_input(_ONE.to(excess).expand_as(excess), excess, 0, grad_input=out)
-
-
 class Scan(torch.autograd.Function):
     """Spikes with the surrogate gradient of backpropagation through time.
 
@@ -108,7 +101,7 @@ class Scan(torch.autograd.Function):
             for row, o in zip(psi[:, block], out[:, block], strict=True):
                 v.add_(row)
                 torch.sub(v, threshold, out=row)
-                step_function(row, out=o)
+                torch.gt(row, 0, out=o)  # the sign of v - θ is that of the comparison; ties give 0
                 surrogate(row, threshold, since=since)
                 dynamics.carry(v, o, threshold)
                 if since is not None:

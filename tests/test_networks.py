@@ -355,3 +355,18 @@ def test_initial_weights_follow_the_seed_alone(name, rule):
     first, again, other = weights(0), weights(0), weights(1)
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not any(torch.equal(a, b) for a, b in zip(first, other, strict=True) if a.dim() > 1)
+
+
+@pytest.mark.parametrize("side", [2, 5, 8])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_average_pool_has_the_gradient_of_torchs_own(side, memory_format):
+    from lasnn.networks.layers import AveragePool
+
+    x = torch.randn(3, 4, side, side, dtype=torch.float64, generator=torch.Generator().manual_seed(side))
+    x = x.contiguous(memory_format=memory_format)
+    ours, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
+    weight = torch.arange(1.0, side // 2 + 1, dtype=torch.float64)
+    (AveragePool.apply(ours) * weight).sum().backward()
+    (torch.nn.functional.avg_pool2d(theirs, 2) * weight).sum().backward()
+    assert torch.equal(ours.grad, theirs.grad)
+    assert torch.autograd.gradcheck(AveragePool.apply, (x[:1].requires_grad_(),))

@@ -44,15 +44,39 @@ class ReLU(nn.Module):
         return F.relu(x)
 
 
+class AveragePool(torch.autograd.Function):
+    """2x2 average pooling with stride 2 over [N, C, H, W], an odd last row or column left out.
+
+    torch's own keeps its whole input for the backward pass, which needs only its shape: for a spiking layer that is
+    all spikes of all steps.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        ctx.shape, ctx.strides = x.shape, x.stride()
+        return F.avg_pool2d(x, 2)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        height, width = gradient.shape[2:]
+        result = gradient.new_empty_strided(ctx.shape, ctx.strides)
+        if (2 * height, 2 * width) != ctx.shape[2:]:
+            result.zero_()
+        covered = result[:, :, : 2 * height, : 2 * width]
+        quarter = (gradient * 0.25)[:, :, :, None, :, None]
+        covered.unflatten(3, (width, 2)).unflatten(2, (height, 2)).copy_(quarter)  # [N, C, H/2, 2, W/2, 2]
+        return result
+
+
 class Pool(nn.Module):
     """2x2 pooling with stride 2, `average` or `max`."""
 
     def __init__(self, kind: str = "average"):
         super().__init__()
-        self.pool = {"average": F.avg_pool2d, "max": F.max_pool2d}[kind]
+        self.pool = {"average": AveragePool.apply, "max": lambda x: F.max_pool2d(x, 2)}[kind]
 
     def forward(self, x: Tensor) -> Tensor:
-        return folded(lambda images: self.pool(images, 2), x)
+        return folded(self.pool, x)
 
 
 class Flatten(nn.Module):

@@ -19,7 +19,7 @@ from lasnn.training import Losses, Moment, Part, fit
 from lasnn.vocabulary import NO_TEACHER
 from lasnn.workplace import Workplace, best_of, spikes_of
 
-MICRO_BATCH_BYTES = 2 << 30  # what `micro_batch: auto` lets the currents, spikes and gradients of a step take
+MICRO_BATCH_BYTES = 1 << 30  # what `micro_batch: auto` lets the currents, spikes and gradients of a step take
 
 
 def run_snn(place: Workplace) -> None:
@@ -88,6 +88,7 @@ def start(place: Workplace, ann: Net, balanced: Net, chosen: Choices) -> Net:
 def train(place: Workplace, net: Net, teacher: Net | None, chosen: Choices) -> Journal:
     """Train by the method's objective, with a look at the test images after each epoch (for the journal only)."""
     settings, run, (images, test) = place.settings, place.run, place.images
+    net.taps = {}  # what is not tapped need not be kept for the backward pass
     if settings.attention:
         taps = TAPS[settings.attention.taps]
         for network in (net, teacher):
