@@ -24,11 +24,31 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         console.say("error: interrupted; the same command goes on after the last whole epoch")
         return 130
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            keep(console)
+            raise
+        console.say(
+            "error: out of memory; finished epochs are kept and the same command goes on after them: set a smaller "
+            f"compute.micro_batch or compute.rows in {options.config}"
+        )
+        return 3
     except Exception:
-        if console.log:
-            console.log.write(traceback.format_exc())
+        keep(console)
         raise
     return 0
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether torch or Python could not get the memory that it asked for."""
+    words = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, MemoryError) or any(word in str(error) for word in words)
+
+
+def keep(console: Console) -> None:
+    """Write the traceback of a defect to the log as well."""
+    if console.log:
+        console.log.write(traceback.format_exc())
 
 
 def parser() -> argparse.ArgumentParser:

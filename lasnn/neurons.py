@@ -152,6 +152,8 @@ class LIF(nn.Module):
     def forward(self, current: Tensor) -> Tensor:
         if current.stride(0) == 0 and current.shape[0] > 1:  # the same current in each step: direct encoding
             current = current.clone(memory_format=torch.contiguous_format) if current.dim() < 5 else _dense(current)
+        if current.dtype == torch.bfloat16:  # products may be in bfloat16, potentials never
+            current = current.float()
         threshold = self.threshold.item()
         if torch.is_grad_enabled() and current.requires_grad:
             spikes = Scan.apply(current, threshold, self.dynamics)

@@ -110,6 +110,7 @@ class Compute(Section):
     threads: Positive
     rows: Positive
     micro_batch: Positive | Literal["auto"]
+    amp: Literal["off", "tf32", "bf16"]
     deterministic: bool
 
 

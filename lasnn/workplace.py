@@ -55,6 +55,13 @@ class Workplace:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.utils.deterministic.fill_uninitialized_memory = False
             torch.use_deterministic_algorithms(self.settings.compute.deterministic, warn_only=True)
+        amp = self.settings.compute.amp
+        if amp != "off" and self.device.type != "cuda":
+            raise InputError(f"compute.amp {amp} was asked for on {self.device.type}: it needs CUDA; use amp: off")
+        if amp == "bf16" and not torch.cuda.is_bf16_supported():
+            raise InputError(
+                f"compute.amp bf16 was asked for, but {torch.cuda.get_device_name()} lacks it: use tf32 or off"
+            )
         self.folder = Path(self.preset.folder(self.run))
         self.folder.mkdir(parents=True, exist_ok=True)
         self.stopwatch = Stopwatch(self.device)

@@ -221,6 +221,26 @@ def test_bad_input_is_one_line_and_leaves_nothing(place, capsys, words, message)
     assert not [path for path in place.results.rglob("*") if path.is_file()]
 
 
+def test_out_of_memory_says_which_knob_to_turn(place, capsys, monkeypatch):
+    from lasnn.stages import ann
+
+    def greedy(net):
+        torch.empty(1 << 50)  # a petabyte: torch's own error, from its own allocator
+
+    monkeypatch.setattr(ann, "census", greedy)
+    assert place("ann", str(place.folder(ANN))) == 3
+    said = capsys.readouterr().err
+    assert "out of memory" in said
+    assert "compute.micro_batch" in said
+    assert (place.folder(ANN) / "resume.pt").exists()  # all three epochs
+
+
+def test_amp_without_a_device_that_has_it(data, tmp_path, capsys):
+    place = Tiny(data, tmp_path, protocol={"compute": {"amp": "bf16"}})
+    assert place("ann", str(place.folder(ANN)), "--device", "cpu") == 2
+    assert "compute.amp bf16" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_cuda_without_a_device(place, capsys):
     assert place("ann", str(place.folder(ANN)), "--device", "cuda") == 2

@@ -1,6 +1,10 @@
 """Stage 3: a spiking network at T steps, merely converted or trained by one of the methods."""
 
+import contextlib
+from collections.abc import Iterator
+
 import numpy as np
+import torch
 from torch import Tensor
 
 from lasnn import seeding
@@ -100,7 +104,8 @@ def train(place: Workplace, net: Net, teacher: Net | None, chosen: Choices) -> J
         return {"test_accuracy": now.accuracy, "rates": by_layer}
 
     losses = student_losses(place, net, teacher, chosen.logit_scale)
-    return fit(net, losses, images, place.job(micro_batch(settings, run, net)), look)
+    with tf32(settings.compute.amp == "tf32"):
+        return fit(net, losses, images, place.job(micro_batch(settings, run, net)), look)
 
 
 def student_losses(place: Workplace, net: Net, teacher: Net | None, logit_scale: str) -> Losses:
@@ -110,11 +115,27 @@ def student_losses(place: Workplace, net: Net, teacher: Net | None, logit_scale:
 
     def losses(part: Part, moment: Moment) -> dict[str, Tensor]:
         noise = batch_noise(moment.draws("encoder", place.device), part.start, part.whole)
-        output = net(encode(part.batch.x, run.steps, noise))
-        logits = output.logits / run.steps if logit_scale == "mean" else output.logits
+        # Spikes are exact in bfloat16; potentials stay float32 (the neuron sees to that).
+        with torch.autocast(place.device.type, torch.bfloat16, enabled=settings.compute.amp == "bf16"):
+            output = net(encode(part.batch.x, run.steps, noise))
+        logits = output.logits.float() / (run.steps if logit_scale == "mean" else 1)
         return objective(Step(part.batch, output, logits, teacher, moment.progress), settings)
 
     return losses
+
+
+@contextlib.contextmanager
+def tf32(wanted: bool) -> Iterator[None]:
+    """Products and convolutions in TF32 while the block runs, if wanted: forward and backward of a training."""
+    products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    if wanted:
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.allow_tf32 = True
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(products)
+        torch.backends.cudnn.allow_tf32 = convolutions
 
 
 def micro_batch(settings: SnnSettings, run: SnnRun, net: Net) -> int:
