@@ -11,12 +11,10 @@ their place (`reset_grad` left out).
 The kernels know nothing of images: a tensor [T, B, ...] is T rows of N neurons in the order of its memory.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from lasnn.surrogates import Bellec, Literal, Stdb, Surrogate
+from lasnn.surrogates import Bellec, Literal, Stdb
 
 try:
     import triton
@@ -67,24 +65,14 @@ def pseudo_derivative(v, since, threshold, height, slope, SURROGATE: constexpr):
 
 @jit
 def forward_kernel(
-    current,  # [T, N], or [1, N] if CONSTANT
-    spikes,  # [T, N]; may be `current`
-    saved,  # ψ [T, N]; may be `current`; None without a gradient
-    start,  # [N] float32 or None: at rest
-    end,  # [N] float32 or None
-    threshold,  # [1]
-    steps,
-    neurons,
-    LEAK: constexpr,
-    INSTANT: constexpr,
-    HARD: constexpr,
-    SURROGATE: constexpr,
-    A: constexpr,
-    B: constexpr,
-    CONSTANT: constexpr,
-    BLOCK: constexpr,
-    STAGES: constexpr,
-):
+    current, spikes, saved, start, end, threshold, steps, neurons,
+    LEAK: constexpr, INSTANT: constexpr, HARD: constexpr, SURROGATE: constexpr, A: constexpr, B: constexpr,
+    CONSTANT: constexpr, BLOCK: constexpr, STAGES: constexpr,
+):  # fmt: skip
+    """Spikes and ψ [T, N] of a current [T, N], or [1, N] if CONSTANT; either may be written over the current.
+
+    `saved` is None without a gradient, `start` [N] at rest, and `end` [N] where the last potential isn't wanted.
+    """
     n = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = n < neurons
     theta = tl.load(threshold).to(tl.float32)
@@ -125,21 +113,14 @@ def forward_kernel(
 
 @jit
 def backward_kernel(
-    gradient,  # g [T, N], or [1, N] if CONSTANT
-    saved,  # ψ [T, N]
-    spikes,  # [T, N]; None where the reset passes δ on
-    result,  # δ [T, N]; may be `saved`
-    threshold,  # [1]
-    steps,
-    neurons,
-    last,  # (T - 1) N
-    LEAK: constexpr,
-    INSTANT: constexpr,
-    RESET_GRAD: constexpr,
-    CONSTANT: constexpr,
-    BLOCK: constexpr,
-    STAGES: constexpr,
-):
+    gradient, saved, spikes, result, threshold, steps, neurons, last,
+    LEAK: constexpr, INSTANT: constexpr, RESET_GRAD: constexpr,
+    CONSTANT: constexpr, BLOCK: constexpr, STAGES: constexpr,
+):  # fmt: skip
+    """δ [T, N] of g [T, N], or [1, N] if CONSTANT, and ψ [T, N], which it may overwrite; `last` is (T - 1) N.
+
+    `spikes` are given where a reset to zero cuts the way of δ through the potential.
+    """
     n = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = n < neurons
     delta = tl.full((BLOCK,), 0.0, tl.float32)
@@ -229,35 +210,39 @@ def on_device(threshold: Tensor | float, current: Tensor) -> Tensor:
 # ---- what the layer calls --------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Shape:
-    """A surrogate as the kernel knows it: its formula's name and two numbers."""
-
-    SURROGATE: str
-    A: float
-    B: float = 0.0
-
-
-SHAPES = {
-    Bellec: lambda s: Shape("bellec" if s.by_threshold else "bellec_noscale", s.gamma),
-    Literal: lambda s: Shape("literal", s.gamma),
-    Stdb: lambda s: Shape("stdb", s.a, s.b),
+# A surrogate as the kernels know it: the name of its formula and two numbers.
+SURROGATES = {
+    Bellec: lambda s: {"SURROGATE": "bellec" if s.by_threshold else "bellec_noscale", "A": s.gamma, "B": 0.0},
+    Literal: lambda s: {"SURROGATE": "literal", "A": s.gamma, "B": 0.0},
+    Stdb: lambda s: {"SURROGATE": "stdb", "A": s.a, "B": s.b},
 }
+NO_SURROGATE = {"SURROGATE": "", "A": 0.0, "B": 0.0}
 
 
 def available(current: Tensor, dynamics: object = None) -> bool:
     """Whether the kernels can run on this tensor, and know the surrogate of these dynamics."""
     placed = triton is not None and (current.is_cuda or INTERPRETED)
-    return placed and current.dtype in TYPES and (dynamics is None or type(dynamics.surrogate) in SHAPES)
+    return placed and current.dtype in TYPES and (dynamics is None or type(dynamics.surrogate) in SURROGATES)
 
 
-def constants(dynamics) -> dict:
-    """How a neuron moves, as the kernels are compiled for it."""
-    return {"LEAK": dynamics.leak, "INSTANT": dynamics.order == "instant_reset"}
-
-
-def shape_of(surrogate: Surrogate) -> Shape:
-    return SHAPES[type(surrogate)](surrogate)
+def scan_rows(
+    row: Tensor, spikes: Tensor, psi: Tensor | None, ends: tuple[Tensor | None, ...], threshold: Tensor, dynamics
+) -> None:
+    """Forward over rows of currents; ψ is wanted with a gradient, the potentials at both ends without one."""
+    steps, neurons = len(spikes), spikes[0].numel()
+    if neurons == 0:
+        return
+    launch(
+        forward_kernel,
+        neurons,
+        row,
+        *(row, spikes, psi, *ends, threshold, steps, neurons),
+        **(NO_SURROGATE if psi is None else SURROGATES[type(dynamics.surrogate)](dynamics.surrogate)),
+        LEAK=dynamics.leak,
+        INSTANT=dynamics.order == "instant_reset",
+        HARD=dynamics.reset == "hard",
+        CONSTANT=len(row) < steps,
+    )
 
 
 def fused_fire(
@@ -273,20 +258,9 @@ def fused_fire(
     dtype = dtype or current.dtype
     spikes = row if len(row) == len(current) and dtype == row.dtype else empty(current, strides, dtype)
     end = empty(current[:1], strides, torch.float32)
-    if current.numel() == 0:
-        return spikes, end[0].zero_() if start is None else start.float()
     if start is not None:
         start = rows(start[None].to(torch.float32), strides)
-    scalars = on_device(threshold, current), len(current), current[0].numel()
-    fixed = {
-        **constants(dynamics),
-        "HARD": dynamics.reset == "hard",
-        "SURROGATE": "literal",
-        "A": 0.0,
-        "B": 0.0,
-        "CONSTANT": len(row) < len(current),
-    }
-    launch(forward_kernel, scalars[2], row, row, spikes, None, start, end, *scalars, **fixed)
+    scan_rows(row, spikes, None, (start, end), on_device(threshold, current), dynamics)
     return spikes, end[0]
 
 
@@ -312,10 +286,7 @@ class FusedScan(torch.autograd.Function):
         psi = row if len(row) == len(current) and saved == row.dtype else empty(current, strides, saved)
         ctx.dynamics, ctx.threshold, ctx.dtype = dynamics, on_device(threshold, current), current.dtype
         ctx.psi, ctx.spikes = psi, spikes.detach() if dynamics.reset == "hard" and not dynamics.reset_grad else None
-        if current.numel():
-            scalars = ctx.threshold, len(current), current[0].numel()
-            fixed = {**constants(dynamics), **vars(shape_of(dynamics.surrogate)), "CONSTANT": len(row) < len(current)}
-            launch(forward_kernel, scalars[2], row, row, spikes, psi, None, None, *scalars, **fixed)
+        scan_rows(row, spikes, psi, (None, None), ctx.threshold, dynamics)
         return spikes
 
     @staticmethod
@@ -324,11 +295,18 @@ class FusedScan(torch.autograd.Function):
             raise RuntimeError("the scan's saved state was overwritten by an earlier backward pass: run forward again")
         # Let go of what is kept: its memory is free as soon as this pass is through with it.
         (psi, spikes), ctx.psi, ctx.spikes = (ctx.psi, ctx.spikes), None, None
-        steps, neurons = len(psi), psi[0].numel()
-        row = rows(gradient, psi.stride()[1:])
-        delta = psi if psi.dtype == ctx.dtype else empty(psi, psi.stride()[1:], ctx.dtype)
-        if psi.numel():
-            scalars = ctx.threshold, steps, neurons, (steps - 1) * neurons
-            fixed = {**constants(ctx.dynamics), "RESET_GRAD": ctx.dynamics.reset_grad, "CONSTANT": len(row) < steps}
-            launch(backward_kernel, neurons, delta, row, psi, spikes, delta, *scalars, **fixed)
+        steps, neurons, strides = len(psi), psi[0].numel(), psi.stride()[1:]
+        row = rows(gradient, strides)
+        delta = psi if psi.dtype == ctx.dtype else empty(psi, strides, ctx.dtype)
+        if neurons:
+            launch(
+                backward_kernel,
+                neurons,
+                delta,
+                *(row, psi, spikes, delta, ctx.threshold, steps, neurons, (steps - 1) * neurons),
+                LEAK=ctx.dynamics.leak,
+                INSTANT=ctx.dynamics.order == "instant_reset",
+                RESET_GRAD=ctx.dynamics.reset_grad,
+                CONSTANT=len(row) < steps,
+            )
         return delta, None, None, None, None

@@ -1,0 +1,334 @@
+"""The kernels of `lasnn.fused` against the torch scan: in Triton's interpreter on the CPU, and on a GPU where one is.
+
+The interpreter must be chosen before the kernels are read, so one test runs this file again in a process of its own.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from oracle import ORDERS, SURROGATES, bright_input, close, small_snn, surrogate_of
+
+from lasnn import fused
+from lasnn.fused import FusedScan, fused_fire
+from lasnn.neurons import LIF, Dynamics, Scan, fire
+from lasnn.surrogates import Bellec
+
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+THETA = 0.75
+EXACT = 2e-6  # of float32, relative to the largest entry
+COMPACT = 2**-7  # of ψ in bfloat16, which the interpreter cuts off instead of rounding
+
+on_gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
+# Device and shape of a step: not multiples of a block, on the GPU with and without aligned rows, few neurons and many.
+SIZES = [("cpu", (3, 43))] if INTERPRETED else [pytest.param("cuda", (3, 43, n), marks=on_gpu) for n in (1, 1024, 9216)]
+DEVICES = ["cpu"] if INTERPRETED else [pytest.param("cuda", marks=on_gpu)]
+
+
+def random_current(device, shape, steps=7, dtype=torch.float32):
+    """Multiples of 1/8 between -0.75 and 1.5: sums are exact, and some potentials tie with the threshold."""
+    values = torch.randint(-6, 13, (steps, *shape), generator=torch.Generator().manual_seed(0))
+    return (values / 8).to(device, dtype)
+
+
+def noise(like, seed=1):
+    return torch.randn(like.shape, generator=torch.Generator().manual_seed(seed)).to(like.device)
+
+
+def gradient(scan, current, weight):
+    """Spikes, and dL/dI for L = Σ weight o."""
+    leaf = current.clone(memory_format=torch.preserve_format).requires_grad_()
+    spikes = scan(leaf * 1)
+    spikes.backward(weight.to(spikes.dtype))
+    return spikes.detach(), leaf.grad
+
+
+def theirs(dynamics):
+    return lambda current: Scan.apply(current, THETA, dynamics)
+
+
+def ours(dynamics, *more):
+    return lambda current: FusedScan.apply(
+        current, torch.tensor(THETA, device=current.device), dynamics, *(more or (None, torch.float32))
+    )
+
+
+def test_the_kernels_in_the_interpreter():
+    if INTERPRETED:
+        pytest.skip("this is the process that runs them")
+    pytest.importorskip("triton")
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-m", "not gpu", str(Path(__file__))],
+        env={**os.environ, "TRITON_INTERPRET": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-3000:]
+
+
+def test_without_a_gpu_and_interpreter_the_kernels_are_not_available():
+    assert fused.available(torch.zeros(2, 3)) == INTERPRETED
+    assert not fused.available(torch.zeros(2, 3, dtype=torch.float64))
+    assert not fused.available(torch.zeros(2, 3), Dynamics(surrogate=object()))
+
+
+def compiled(kernel, types, tmp_path, monkeypatch, **constants):
+    """PTX of a kernel for a Hopper GPU, which the compiler makes without one; types by argument, None to leave out."""
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource, compile
+
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    names = kernel.arg_names
+    signature = {name: types.get(name) or "constexpr" for name in names}
+    given = {(names.index(name),): constants.get(name) for name in names if signature[name] == "constexpr"}
+    wide = [name for name in names if signature[name] == "*fp32" or name in ("neurons", "last")]
+    aligned = {(names.index(name),): [["tt.divisibility", 16]] for name in wide}
+    options = {"num_warps": 4, "enable_fp_fusion": False}
+    built = compile(ASTSource(kernel, signature, given, aligned), GPUTarget("cuda", 90, 32), options)
+    assert built.asm["cubin"]
+    return built.asm["ptx"]
+
+
+@pytest.mark.skipif(INTERPRETED, reason="nothing is compiled in the interpreter")
+def test_kernels_compile_for_a_hopper_gpu(tmp_path, monkeypatch):
+    pytest.importorskip("triton")
+    common = {"LEAK": 0.99, "INSTANT": False, "CONSTANT": False, "BLOCK": 512, "STAGES": 3}
+    rows = dict.fromkeys(("current", "spikes", "saved", "gradient", "result", "threshold"), "*fp32")
+    numbers = {"steps": "i32", "neurons": "i32", "last": "i64"}
+    forward = {**common, "HARD": False, "SURROGATE": "bellec", "A": 0.3, "B": 0.0}
+    ptx = compiled(fused.forward_kernel, rows | numbers, tmp_path, monkeypatch, **forward)
+    assert "fma.rn.f32" not in ptx  # potentials are rounded after each operation, as torch's are
+    assert "cp.async" in ptx  # rows are fetched ahead
+    rows["spikes"] = None
+    ptx = compiled(fused.backward_kernel, rows | numbers, tmp_path, monkeypatch, **common, RESET_GRAD=False)
+    assert "cp.async" in ptx
+
+
+# ---- values ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("device", "shape"), SIZES)
+@pytest.mark.parametrize("name", SURROGATES)
+@pytest.mark.parametrize("reset_grad", [False, True])
+@pytest.mark.parametrize("reset", ["soft", "hard"])
+@pytest.mark.parametrize("order", ORDERS)
+def test_spikes_and_gradient_of_the_scan(order, reset, reset_grad, name, device, shape):
+    """Away from dyadic numbers: leak 0.9, so that rounding must agree too."""
+    dynamics = Dynamics(0.9, order, reset, surrogate_of(name), reset_grad)
+    current = random_current(device, shape) + noise(torch.empty(7, *shape, device=device), 2) / 10
+    weight = noise(current)
+    spikes, expected = gradient(theirs(dynamics), current, weight)
+    assert 0.1 < spikes.mean() < 0.9
+    found, exact = gradient(ours(dynamics), current, weight)
+    assert torch.equal(found, spikes)
+    assert close(exact, expected, EXACT)
+    found, compact = gradient(ours(dynamics, None, torch.bfloat16), current, weight)
+    assert torch.equal(found, spikes)
+    assert close(compact, expected, COMPACT)
+
+
+@pytest.mark.parametrize(("device", "shape"), SIZES)
+@pytest.mark.parametrize("leak", [1.0, 0.5])
+@pytest.mark.parametrize("reset", ["soft", "hard"])
+@pytest.mark.parametrize("order", ORDERS)
+def test_dyadic_numbers_are_exact(order, reset, leak, device, shape):
+    """Also δ: γ = 1/4, θ = 1 and g in eighths leave no bit behind."""
+    dynamics = Dynamics(leak, order, reset, Bellec(0.25, by_threshold=False), reset_grad=order == "sync")
+    current = random_current(device, shape, steps=4)
+    weight = random_current(device, shape, steps=4).flip(0)
+    spikes, expected = gradient(lambda x: Scan.apply(x, 1.0, dynamics), current, weight)
+    for saved in (torch.float32, torch.bfloat16):
+        found, delta = gradient(lambda x, kept=saved: FusedScan.apply(x, 1.0, dynamics, None, kept), current, weight)
+        assert torch.equal(found, spikes)
+        assert torch.equal(delta, expected)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_potential_at_the_threshold_does_not_spike(device):
+    current = torch.tensor([1.0, 0.0, 0.25], device=device).view(3, 1, 1)
+    scanned = FusedScan.apply(current.clone().requires_grad_() * 1, 1.0, Dynamics())
+    assert scanned.flatten().tolist() == [0, 0, 1]
+    assert fused_fire(current, None, 1.0, Dynamics())[0].flatten().tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("saved", [torch.float32, torch.bfloat16])
+def test_one_step(saved, device):
+    current = random_current(device, (129,), steps=1)
+    weight = noise(current)
+    spikes, expected = gradient(theirs(Dynamics(0.9)), current, weight)
+    found, delta = gradient(ours(Dynamics(0.9), None, saved), current, weight)
+    assert torch.equal(found, spikes)
+    assert close(delta, expected, COMPACT)
+
+
+@pytest.mark.parametrize(("device", "shape"), SIZES)
+def test_currents_and_spikes_in_bfloat16(device, shape):
+    """Potentials stay float32: the spikes are those of the same currents in float32."""
+    dynamics = Dynamics(0.9)
+    current = random_current(device, shape, dtype=torch.bfloat16)
+    weight = noise(current).bfloat16()
+    spikes, expected = gradient(theirs(dynamics), current.float(), weight)
+    found, delta = gradient(ours(dynamics, None, torch.bfloat16), current, weight)
+    assert found.dtype == delta.dtype == torch.bfloat16
+    assert torch.equal(found.float(), spikes)
+    assert close(delta.float(), expected, 2 * COMPACT)
+    found, delta = gradient(ours(dynamics, torch.bfloat16), current.float(), weight)
+    assert found.dtype == torch.bfloat16
+    assert delta.dtype == torch.float32
+    assert close(delta, expected, COMPACT)
+
+
+# ---- memory ----------------------------------------------------------------------------------------------------------
+
+
+def channels_last(x):
+    """[T, B, C, H, W] with channels last within a step."""
+    return x.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
+
+
+def test_layouts_in_another_order_or_with_gaps():
+    x = torch.arange(2 * 3 * 4 * 5 * 6.0).view(2, 3, 4, 5, 6)
+    last = channels_last(x)
+    assert fused.rows(last, fused.step_strides(last)) is last
+    for odd in (x[:, :, :2], x.transpose(0, 1), last[..., ::2], x[:1].expand(2, -1, -1, -1, -1)):
+        strides = fused.step_strides(odd)
+        row = fused.rows(odd, strides)
+        assert torch.equal(row.expand_as(odd), odd)
+        assert row.is_contiguous() or channels_last(row).stride() == row.stride()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("reset", ["soft", "hard"])
+def test_layout_of_current_and_gradient_changes_nothing(reset, device):
+    current = random_current(device, (3, 2, 5, 7))
+    dynamics = Dynamics(0.9, reset=reset)
+    dense = noise(current)
+    constant = dense[:1].expand_as(dense)  # as from a mean over time
+    for weight in (dense, channels_last(dense), constant, channels_last(dense)[:1].expand_as(dense)):
+        spikes, expected = gradient(theirs(dynamics), current, weight)
+        for layout in (current, channels_last(current), current.repeat(1, 2, 1, 1, 1)[:, :3]):
+            found, delta = gradient(ours(dynamics), layout, weight)
+            assert torch.equal(found, spikes)
+            assert close(delta, expected, EXACT)
+            plain, _ = fused_fire(layout.clone(), None, THETA, dynamics)
+            assert torch.equal(plain, spikes)
+    # One number for all, as from a sum: every stride is 0.
+    assert gradient(ours(dynamics), current, torch.ones((), device=device).expand_as(current))[1].any()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_current_that_all_steps_share_is_read_and_not_written(device):
+    once = random_current(device, (3, 43), steps=1)
+    shared, dense = once.expand(9, -1, -1), once.repeat(9, 1, 1)
+    before = once.clone()
+    spikes, end = fused_fire(shared, None, THETA, Dynamics(0.5))
+    expected, potential = fire(dense.clone(), None, THETA, Dynamics(0.5))
+    assert torch.equal(spikes, expected)
+    assert torch.equal(end, potential)
+    leaf = once.clone().requires_grad_()
+    FusedScan.apply((leaf * 1).expand(9, -1, -1), THETA, Dynamics(0.5)).sum().backward()
+    _, steps = gradient(theirs(Dynamics(0.5)), dense, torch.ones_like(dense))
+    assert close(leaf.grad, steps.sum(0, keepdim=True), COMPACT)
+    assert torch.equal(once, before)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_what_is_overwritten(device):
+    current = random_current(device, (3, 43)).requires_grad_() * 1
+    spikes = FusedScan.apply(current, THETA, Dynamics(), None, torch.float32)
+    assert spikes.grad_fn.psi.data_ptr() == current.data_ptr()
+    loss = spikes.sum()
+    loss.backward(retain_graph=True)
+    assert spikes.grad_fn.psi is None
+    with pytest.raises(RuntimeError, match="run forward again"):
+        loss.backward()
+    current = random_current(device, (3, 43))
+    assert fused_fire(current, None, THETA, Dynamics())[0] is current
+
+
+# ---- inference -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("device", "shape"), SIZES)
+@pytest.mark.parametrize("chunks", [[7], [1, 4, 2]])
+@pytest.mark.parametrize("reset", ["soft", "hard"])
+@pytest.mark.parametrize("order", ORDERS)
+def test_fire_whole_and_in_chunks(order, reset, chunks, device, shape):
+    dynamics = Dynamics(0.9, order, reset)
+    current = random_current(device, shape) + 0.01
+    expected, potential = fire(current.clone(), None, THETA, dynamics)
+    found, carried = [], None
+    for part in current.split(chunks):
+        spikes, carried = fused_fire(part.clone(), carried, torch.tensor(THETA, device=device), dynamics)
+        found.append(spikes)
+    assert torch.equal(torch.cat(found), expected)
+    assert torch.equal(carried, potential)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_fire_to_bytes(device):
+    current = random_current(device, (3, 43))
+    found, _ = fused_fire(current.clone(), None, THETA, Dynamics(), torch.uint8)
+    assert found.dtype == torch.uint8
+    assert torch.equal(found.float(), fire(current, None, THETA, Dynamics())[0])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(
+    not torch.cuda.is_available() or torch.cuda.mem_get_info()[0] < 12 * 2**30, reason="needs 12 GB on a CUDA device"
+)
+def test_more_values_than_32_bits_can_count():
+    current = torch.full((4096, 2**20), 0.625, dtype=torch.bfloat16, device="cuda")
+    expected, _ = fire(torch.full((4096, 1), 0.625), None, 1.0, Dynamics(0.5))
+    spikes, _ = fused_fire(current, None, 1.0, Dynamics(0.5))
+    assert torch.equal(spikes[:, -1].float().cpu(), expected[:, 0])
+    assert torch.equal(spikes[-1], spikes[-1, :1].expand(2**20))
+
+
+# ---- a network -------------------------------------------------------------------------------------------------------
+
+
+class FusedLIF(LIF):
+    """A layer that always takes the kernels."""
+
+    def forward(self, current):
+        if torch.is_grad_enabled() and current.requires_grad:
+            spikes = FusedScan.apply(current, self.threshold, self.dynamics, None, torch.float32)
+        else:
+            spikes, _ = fused_fire(current, None, self.threshold, self.dynamics)
+        return self._delayed(spikes) if self.dynamics.order == "delayed" else spikes
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("order", ORDERS)
+def test_loss_and_gradients_of_a_network(monkeypatch, order, device):
+    """Dyadic weights, inputs and leak: convolutions are exact on any device and in any order of summation."""
+    monkeypatch.setattr(fused, "available", lambda *_: False)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
+    net, x = small_snn("resnet12", Dynamics(1.0, order)).to(device), bright_input(14, 2).to(device)
+    labels = torch.tensor([1, 3], device=device)
+
+    def run():
+        net.zero_grad()
+        output = net(x)
+        loss = torch.nn.functional.cross_entropy(output.logits, labels)
+        loss.backward()
+        with torch.no_grad():
+            logits = net(x).logits
+        return loss.item(), output.logits.detach(), logits, [weight.grad.clone() for weight in net.parameters()]
+
+    loss, *logits, gradients = run()
+    for module in net.modules():
+        if isinstance(module, LIF):
+            module.__class__ = FusedLIF
+    fused_loss, *fused_logits, fused_gradients = run()
+    assert fused_loss == loss
+    assert all(torch.equal(a, b) for a, b in zip(fused_logits, logits, strict=True))
+    for found, expected in zip(fused_gradients, gradients, strict=True):
+        assert close(found, expected, 1e-4)
