@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from lasnn import fused
 from lasnn.surrogates import Bellec, Surrogate
 
 # The scan walks over blocks of neurons so that the few rows it works on stay in the cache of a core.
@@ -150,16 +151,20 @@ class LIF(nn.Module):
         self.carried: dict[str, Tensor] | None = None
 
     def forward(self, current: Tensor) -> Tensor:
-        if current.stride(0) == 0 and current.shape[0] > 1:  # the same current in each step: direct encoding
-            current = current.clone(memory_format=torch.contiguous_format) if current.dim() < 5 else _dense(current)
-        if current.dtype == torch.bfloat16:  # products may be in bfloat16, potentials never
-            current = current.float()
-        threshold = self.threshold.item()
-        if torch.is_grad_enabled() and current.requires_grad:
-            spikes = Scan.apply(current, threshold, self.dynamics)
+        start = self.carried.get("potential") if self.carried else None
+        scan, walk, threshold, spikes_in = Scan.apply, fire, self.threshold, ()
+        if fused.available(current, self.dynamics):  # the kernels read any layout and type, and θ where it is
+            scan, walk, spikes_in = fused.FusedScan.apply, fused.fused_fire, (torch.float32,)
         else:
-            start = self.carried.get("potential") if self.carried else None
-            spikes, potential = fire(current, start, threshold, self.dynamics)
+            if current.stride(0) == 0 and current.shape[0] > 1:  # the same current in each step: direct encoding
+                current = current.clone(memory_format=torch.contiguous_format) if current.dim() < 5 else _dense(current)
+            if current.dtype == torch.bfloat16:  # products may be in bfloat16, potentials never
+                current = current.float()
+            threshold = threshold.item()
+        if torch.is_grad_enabled() and current.requires_grad:
+            spikes = scan(current, threshold, self.dynamics, *spikes_in)
+        else:
+            spikes, potential = walk(current, start, threshold, self.dynamics, *spikes_in)
             if self.carried is not None:
                 self.carried["potential"] = potential
         return self._delayed(spikes) if self.dynamics.order == "delayed" else spikes

@@ -13,6 +13,7 @@ FLOORS = [
     ["lookup", "files", "vocabulary"],
     ["runs", "settings", "datasets"],
     ["config", "seeding", "surrogates", "journal"],
+    ["fused"],
     ["neurons", "encoders", "images", "networks", "checkpoint", "report"],
     ["conversion", "attention", "workflow", "lineage"],
     ["objectives", "evaluation", "training", "provenance", "loading"],
