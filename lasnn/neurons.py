@@ -11,13 +11,14 @@ Every order of update below is `v^t = u^{t-1} + I^t` with its own rule for what 
 """
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
 
-from lasnn import fused
 from lasnn.surrogates import Bellec, Surrogate
 
 # The scan walks over blocks of neurons so that the few rows it works on stay in the cache of a core.
@@ -153,7 +154,8 @@ class LIF(nn.Module):
     def forward(self, current: Tensor) -> Tensor:
         start = self.carried.get("potential") if self.carried else None
         scan, walk, threshold, spikes_in = Scan.apply, fire, self.threshold, ()
-        if fused.available(current, self.dynamics):  # the kernels read any layout and type, and θ where it is
+        fused = kernels(current, self.dynamics)
+        if fused:  # the kernels read any layout and type, and θ where it is
             scan, walk, spikes_in = fused.FusedScan.apply, fused.fused_fire, (torch.float32,)
         else:
             if current.stride(0) == 0 and current.shape[0] > 1:  # the same current in each step: direct encoding
@@ -175,6 +177,15 @@ class LIF(nn.Module):
         if self.carried is not None:
             self.carried["spikes"] = spikes[-1].clone()
         return torch.cat([first[None], spikes[:-1]])  # [T, B, ...]
+
+
+def kernels(current: Tensor, dynamics: Dynamics) -> ModuleType | None:
+    """The fused kernels, where they can take this current; loaded only there, since a CPU can't use them."""
+    if not current.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
+        return None
+    from lasnn import fused
+
+    return fused if fused.available(current, dynamics) else None
 
 
 def _dense(current: Tensor) -> Tensor:
