@@ -1,0 +1,53 @@
+"""`python -m benchmarks`: measure, write CSV files and figures (benchmarks/README.md)."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks.implementations import MODULES
+from benchmarks.measure import write
+from benchmarks.plot import PLOTS
+from benchmarks.runs import RUNS, Request, say, set_up
+from lasnn.errors import InputError
+from lasnn.vocabulary import STUDENTS
+
+
+def arguments(words: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--what", nargs="+", choices=RUNS, default=["training"])
+    parser.add_argument("--networks", nargs="+", choices=STUDENTS, default=["vgg5"])
+    parser.add_argument("--steps", nargs="+", type=int, default=[25], help="T")
+    parser.add_argument("--batch", type=int, default=16, help="images in a training step")
+    parser.add_argument("--images", type=int, default=64, help="images of an inference, or of an epoch of the ANN")
+    parser.add_argument("--micro-batch", type=int, default=None, help="also ours with micro-batches of this size")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--width", type=float, default=1.0)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--implementations", nargs="+", choices=MODULES, default=list(MODULES))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    return parser.parse_args(words)
+
+
+def main(words: list[str] | None = None) -> int:
+    given = vars(arguments(words))
+    what, out = given.pop("what"), given.pop("out")
+    request = Request(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+    set_up(request)
+    missing = [name for name in request.implementations if name not in request.usable]
+    if missing:
+        say(f"not installed, left out: {', '.join(missing)} (uv sync --locked --group bench)")
+    for name in what:
+        say(f"{name}:")
+        try:
+            for row in RUNS[name](request):
+                path = write(out, name, [row])
+        except (InputError, ValueError) as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            return 1
+        say(f"wrote {path}" + (f" and {PLOTS[name](path)}" if name in PLOTS else ""))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

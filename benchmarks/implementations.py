@@ -1,0 +1,42 @@
+"""The implementations by name, and whether they can be had here."""
+
+import importlib.util
+
+from benchmarks.case import Subject
+from benchmarks.measure import clock
+from lasnn.lookup import pick
+
+MODULES = {
+    "floor": ("benchmarks.floor", "Floor", None),
+    "ours": ("benchmarks.ours", "Ours", None),
+    "spikingjelly": ("benchmarks.spikingjelly_peer", "Spikingjelly", "spikingjelly"),
+    "snntorch": ("benchmarks.snntorch_peer", "Snntorch", "snntorch"),
+}
+PEERS = ("spikingjelly", "snntorch")
+
+
+def installed(name: str) -> bool:
+    """Whether the library that `name` needs can be imported."""
+    package = pick(MODULES, name, "implementation")[2]
+    return package is None or importlib.util.find_spec(package) is not None
+
+
+def kind(name: str) -> type:
+    """The class of an implementation; its library is imported only now."""
+    module, attribute, _ = pick(MODULES, name, "implementation")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def quickest(name: str, subject: Subject, action: str):
+    """The implementation, in whichever of its variants does `action` (train, infer) fastest in a short trial."""
+    made = kind(name)
+    best = None
+    for variant in made.variants:
+        candidate = made(subject, variant)
+        call = getattr(candidate, action)
+        call()
+        seconds = min(clock(call, subject.case.device) for _ in range(2))
+        if best is None or seconds < best[0]:
+            best = seconds, variant
+        del candidate, call
+    return made(subject, best[1])

@@ -1,0 +1,56 @@
+"""This project: its training step and its evaluation, called as the stages call them."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from benchmarks.case import RECIPE, Subject
+from benchmarks.equality import Seen
+from lasnn.conversion import neurons
+from lasnn.encoders import ENCODERS, batch_noise
+from lasnn.evaluation import evaluate
+from lasnn.journal import Console
+from lasnn.settings import Data
+from lasnn.training import Job, Moment, Part, _step, optimizer
+
+
+class Ours:
+    """Net, spiking neurons, fused Adam, micro-batches."""
+
+    name = "ours"
+
+    def __init__(self, subject: Subject, variant: str = ""):
+        case = self.case = subject.case
+        self.subject, self.net = subject, subject.copy_of_net()
+        self.optimizer = optimizer(self.net, RECIPE)
+        data = Data(train_images=None, test_images=None, held_out=1, crop_padding=4, flip=True)
+        self.job = Job(RECIPE, data, 0, case.micro_batch or case.batch, None, "", Console())
+        self.steps_done = 0
+        if case.micro_batch:
+            self.name = f"ours, micro-batches of {case.micro_batch}"
+
+    def train(self) -> None:
+        """One training step: encode, forward, cross-entropy, backward, gradient norm, Adam."""
+        self.net.train()
+        moment = Moment(seed=0, epoch=0, batch=self.steps_done, progress=0.0)
+        self.steps_done += 1
+        _step(self.net, self._losses, self.subject.batch, moment, self.optimizer, self.job)
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def _losses(self, part: Part, moment: Moment) -> dict[str, Tensor]:
+        noise = batch_noise(moment.draws("encoder", self.case.device), part.start, part.whole)
+        output = self.net(ENCODERS["poisson"](part.batch.x, self.case.steps, noise))
+        return {"ce": F.cross_entropy(output.logits / self.case.steps, part.batch.labels)}
+
+    def infer(self) -> None:
+        """Evaluate all images, streamed in chunks."""
+        evaluate(self.net, self.subject.images, "poisson", self.case.steps, rows=self.case.rows)
+
+    def see(self, spikes: Tensor, labels: Tensor, order: str = "sync") -> Seen:
+        """Spikes, logits and gradients for this input, with dropout off and the neurons' order of update as given."""
+        net, seen = self.subject.copy_of_net(order=order).eval(), []
+        for neuron in neurons(net).values():
+            neuron.register_forward_hook(lambda module, inputs, output: seen.append(output.detach().clone()))
+        logits = net(spikes.clone()).logits / len(spikes)
+        weights = [net.get_parameter(name) for name, _ in net.named_parameters()]
+        return Seen(seen, logits.detach(), list(torch.autograd.grad(F.cross_entropy(logits, labels), weights)))

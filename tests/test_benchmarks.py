@@ -1,0 +1,110 @@
+"""Benchmarks: the floor does the network's work and no more, peers compute what we compute, the command runs."""
+
+import csv
+import importlib.util
+import statistics
+
+import pytest
+import torch
+
+from benchmarks.__main__ import main
+from benchmarks.case import Case, prepare
+from benchmarks.equality import Distance, check
+from benchmarks.floor import Floor, kernels
+from benchmarks.implementations import PEERS, kind
+from benchmarks.measure import by_turns, summary
+from benchmarks.ours import Ours
+from lasnn.errors import InputError
+from lasnn.networks import build, census
+from lasnn.vocabulary import STUDENTS
+
+torch.set_num_threads(1)  # the tests' tensors are tiny: threads would only wait for each other
+
+NETWORKS = ("vgg5", "vgg9", "resnet12")
+WIDTH = 0.25
+
+
+@pytest.mark.parametrize("name", STUDENTS)
+def test_floor_does_the_multiplications_of_the_network(name):
+    net = build(name, 10, 32, width=WIDTH)
+    found = kernels(net)
+    assert sum(kernel.macs for kernel in found) == census(net).macs
+    assert [kernel.first for kernel in found] == [True] + [False] * (len(found) - 1)
+    assert [kernel.once for kernel in found] == [False] * (len(found) - 1) + [True]
+
+
+@pytest.mark.parametrize("index", [0, 4, -1])  # the first convolution, one with stride 2, the readout
+def test_floor_kernels_give_the_gradients_of_autograd(index):
+    floor = Floor(prepare(Case("resnet12", 2, 2, WIDTH)))
+    kernel = floor.kernels[index]
+    x, gradient = floor._input(kernel, 4).clone().requires_grad_(not kernel.first), floor._gradient(kernel, 4)
+    kernel.weight.requires_grad_()
+    wanted = [kernel.weight] if kernel.first else [x, kernel.weight]
+    expected = torch.autograd.grad(kernel.forward(x), wanted, gradient)
+    with torch.no_grad():
+        found = kernel.backward(x, gradient)
+    assert (found[0] is None) == kernel.first
+    for a, b in zip(found[-len(wanted) :], expected, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("name", PEERS)
+def test_a_peer_computes_what_we_compute(name, network):
+    pytest.importorskip(name)
+    ours = Ours(prepare(Case(network, 2, 2, WIDTH, fc=64)))
+    for variant in kind(name).variants:
+        assert check(kind(name)(ours.subject, variant), ours).close
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_a_peer_with_another_threshold_is_not_timed(name):
+    pytest.importorskip(name)
+    subject = prepare(Case("vgg5", 2, 2, WIDTH, fc=64))
+    ours, peer = Ours(subject), kind(name)(subject)
+    for neuron in (module for module in subject.net.modules() if hasattr(module, "threshold")):
+        neuron.threshold.mul_(1.5)
+    with pytest.raises(InputError, match="not timed"):
+        check(peer, ours)
+
+
+def test_silent_layers_prove_nothing():
+    assert Distance(spikes=0, logits=0, gradients=0, rate=0.1).close
+    assert not Distance(spikes=0, logits=0, gradients=0, rate=0).close
+
+
+def test_every_call_has_its_turn():
+    seen = []
+    times = by_turns({"a": lambda: seen.append("a"), "b": lambda: seen.append("b")}, 3, "cpu")
+    assert "".join(seen) == "ab" + "ab" + "ba" + "ab"
+    row = summary([3.0, 1.0, 2.0], [1.0, 1.0, 4.0], None)
+    assert (row["median_s"], row["min_s"], row["max_s"], row["ratio_to_floor"]) == (2, 1, 3, 2)
+    assert [len(value) for value in times.values()] == [3, 3]
+
+
+@pytest.mark.parametrize("what", ["training", "inference", "memory"])
+def test_the_command_runs(what, tmp_path):
+    words = f"--what {what} --networks conv3fc2 --steps 2 --batch 2 --images 2 --rounds 2 --threads 1 --width {WIDTH}"
+    threads = torch.get_num_threads()
+    try:
+        assert main([*words.split(), "--implementations", "ours", "floor", "--out", str(tmp_path)]) == 0
+    finally:
+        torch.set_num_threads(threads)
+    rows = list(csv.DictReader((tmp_path / f"{what}.csv").open()))
+    assert {row["implementation"] for row in rows} == ({"ours"} if what == "memory" else {"ours", "floor"})
+    assert all(row["hardware"] and row["torch"] and row["threads"] == "1" for row in rows)
+    for row in rows:
+        times = [float(value) for value in row["times_s"].split()]
+        assert float(row["median_s"]) == pytest.approx(statistics.median(times), abs=1e-4)
+
+
+def test_it_runs_without_the_libraries_it_compares_with(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    words = "--what training --networks conv3fc2 --steps 2 --batch 2 --rounds 1 --threads 1 --width 0.25"
+    assert main([*words.split(), "--out", str(tmp_path)]) == 0
+    assert "not installed, left out: spikingjelly, snntorch" in capsys.readouterr().out
+
+
+def test_a_wrong_size_is_refused(capsys, tmp_path):
+    assert main(["--steps", "0", "--out", str(tmp_path)]) == 1
+    assert "expected at least 1" in capsys.readouterr().err
