@@ -35,6 +35,7 @@ def measure(job: dict) -> dict:
     imports = peak_mb()
     subject = prepare(case, job.get("images"))
     thing = made(subject, job.get("variant", ""))
+    subject.net = None  # it has weights of its own
     call, times = getattr(thing, job["action"]), []
     for _ in range(1 + job.get("repeats", 1)):  # the first warms up
         times.append(clock(call, case.device))
