@@ -22,6 +22,7 @@ class Ours:
     def __init__(self, subject: Subject, variant: str = ""):
         case = self.case = subject.case
         self.subject, self.net = subject, subject.copy_of_net()
+        self.net.taps = {}  # as the stage does for a loss that reads none
         self.optimizer = optimizer(self.net, RECIPE)
         data = Data(train_images=None, test_images=None, held_out=1, crop_padding=4, flip=True)
         self.job = Job(RECIPE, data, 0, case.micro_batch or case.batch, None, "", Console())

@@ -11,6 +11,7 @@ from benchmarks.equality import check
 from benchmarks.implementations import PEERS, installed, kind, quickest
 from benchmarks.measure import apart, by_turns, columns, origin, summary
 from benchmarks.teacher import teacher_rows
+from lasnn.memory import keep_freed_memory
 
 SCALING_STEPS = {"train": (10, 25, 50, 100), "infer": (10, 25, 100, 250, 1000, 2500)}
 SCALING_BATCHES, SCALING_WIDTHS, SCALING_T = (4, 8, 16, 32), (0.25, 0.5, 1.0), 25
@@ -136,6 +137,7 @@ RUNS = {
 
 
 def set_up(request: Request) -> None:
-    """Threads, and float32 products on a GPU as on a CPU."""
+    """Threads, the allocator's setting that our jobs use, for everyone, and float32 products on a GPU as on a CPU."""
     torch.set_num_threads(request.threads)
+    keep_freed_memory()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False

@@ -16,6 +16,8 @@ from lasnn.journal import Console, Journal
 from lasnn.networks.layers import Dropout
 from lasnn.settings import Data, Training
 
+NORM_EVERY = 8  # batches from one look at the gradient's norm to the next, where nothing is clipped
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -100,13 +102,15 @@ def fit(
                 group["lr"] = rate
             net.train()
             sums: dict[str, float] = {}
+            norms: list[float] = []
             for index, batch in enumerate(training_batches(images, recipe.batch, job.data, job.seed, epoch)):
                 moment = Moment(job.seed, epoch, index, epoch / recipe.epochs)
                 terms = _step(net, losses, batch, moment, optim, job)
+                norms += [terms.pop("gradient_norm")] if "gradient_norm" in terms else []
                 for name, value in terms.items():
-                    sums[name] = sums.get(name, 0.0) + value * (len(batch) if name != "gradient_norm" else 1)
+                    sums[name] = sums.get(name, 0.0) + value * len(batch)
                 progress.step(note=f"epoch {epoch + 1}/{recipe.epochs} loss {terms['loss']:.3f}")
-            norm = sums.pop("gradient_norm") / batches
+            norm = sum(norms) / len(norms)
             entry = {name: value / len(images) for name, value in sums.items()}
             entry |= {"epoch": epoch + 1, "lr": rate, "gradient_norm": norm, "seconds": time.monotonic() - began}
             entry |= watch(epoch) if watch else {}
@@ -132,8 +136,12 @@ def _step(
         for name, value in {**terms, "loss": loss / share}.items():
             total[name] = total.get(name, 0.0) + value.item() * share
     parameters = [parameter for group in optim.param_groups for parameter in group["params"]]
-    limit = job.recipe.clip_norm or math.inf
-    total["gradient_norm"] = nn.utils.clip_grad_norm_(parameters, limit).item()
+    if job.recipe.clip_norm:
+        total["gradient_norm"] = nn.utils.clip_grad_norm_(parameters, job.recipe.clip_norm).item()
+    elif moment.batch % NORM_EVERY == 0:  # for the journal; a pass over all weights
+        total["gradient_norm"] = nn.utils.get_total_norm(
+            [parameter.grad for parameter in parameters if parameter.grad is not None]
+        ).item()
     if not all(math.isfinite(value) for value in total.values()):
         raise InputError(
             f"training diverged in epoch {moment.epoch + 1}, batch {moment.batch + 1}: "

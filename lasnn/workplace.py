@@ -23,6 +23,7 @@ from lasnn.errors import InputError
 from lasnn.evaluation import Evaluation
 from lasnn.images import Images, split
 from lasnn.journal import Console, Journal
+from lasnn.memory import keep_freed_memory
 from lasnn.networks import Net, build, initialise
 from lasnn.provenance import Stopwatch, describe
 from lasnn.runs import Run
@@ -51,6 +52,7 @@ class Workplace:
 
     def __post_init__(self) -> None:
         torch.set_num_threads(self.settings.compute.threads)
+        keep_freed_memory()
         if self.device.type == "cuda":  # on the CPU every operation that is used here is deterministic as it is
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.utils.deterministic.fill_uninitialized_memory = False
