@@ -16,8 +16,6 @@ from lasnn.journal import Console, Journal
 from lasnn.networks.layers import Dropout
 from lasnn.settings import Data, Training
 
-NORM_EVERY = 8  # batches from one look at the gradient's norm to the next, where nothing is clipped
-
 
 @dataclass(frozen=True)
 class Moment:
@@ -102,15 +100,13 @@ def fit(
                 group["lr"] = rate
             net.train()
             sums: dict[str, float] = {}
-            norms: list[float] = []
             for index, batch in enumerate(training_batches(images, recipe.batch, job.data, job.seed, epoch)):
                 moment = Moment(job.seed, epoch, index, epoch / recipe.epochs)
                 terms = _step(net, losses, batch, moment, optim, job)
-                norms += [terms.pop("gradient_norm")] if "gradient_norm" in terms else []
                 for name, value in terms.items():
-                    sums[name] = sums.get(name, 0.0) + value * len(batch)
+                    sums[name] = sums.get(name, 0.0) + value * (len(batch) if name != "gradient_norm" else 1)
                 progress.step(note=f"epoch {epoch + 1}/{recipe.epochs} loss {terms['loss']:.3f}")
-            norm = sum(norms) / len(norms)
+            norm = sums.pop("gradient_norm") / batches
             entry = {name: value / len(images) for name, value in sums.items()}
             entry |= {"epoch": epoch + 1, "lr": rate, "gradient_norm": norm, "seconds": time.monotonic() - began}
             entry |= watch(epoch) if watch else {}
@@ -138,7 +134,7 @@ def _step(
     parameters = [parameter for group in optim.param_groups for parameter in group["params"]]
     if job.recipe.clip_norm:
         total["gradient_norm"] = nn.utils.clip_grad_norm_(parameters, job.recipe.clip_norm).item()
-    elif moment.batch % NORM_EVERY == 0:  # for the journal; a pass over all weights
+    else:
         total["gradient_norm"] = nn.utils.get_total_norm(
             [parameter.grad for parameter in parameters if parameter.grad is not None]
         ).item()
