@@ -370,3 +370,26 @@ def test_average_pool_has_the_gradient_of_torchs_own(side, memory_format):
     (torch.nn.functional.avg_pool2d(theirs, 2) * weight).sum().backward()
     assert torch.equal(ours.grad, theirs.grad)
     assert torch.autograd.gradcheck(AveragePool.apply, (x[:1].requires_grad_(),))
+
+
+@pytest.mark.parametrize(("channels", "wide", "side"), [(8, 16, 16), (4, 8, 7), (64, 128, 4)])
+def test_a_strided_pointwise_convolution_is_computed_without_the_strided_kernel(channels, wide, side, monkeypatch):
+    from lasnn.networks.layers import Conv
+
+    conv, draws = Conv(channels, wide, 1, 2).double(), torch.Generator().manual_seed(0)
+    x = torch.randn(2, 3, channels, side, side, dtype=torch.float64, generator=draws)
+    ours, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
+    expected = torch.nn.functional.conv2d(theirs.flatten(0, 1), conv.weight, stride=2)  # contiguous: the safe format
+    strides, real = [], torch.nn.functional.conv2d
+
+    def seen(x, weight, bias=None, stride=1, *rest):
+        strides.append(stride)
+        return real(x, weight, bias, stride, *rest)
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", seen)
+    found = conv(ours)
+    assert strides == [1]
+    assert torch.allclose(found.flatten(0, 1), expected, rtol=1e-12)
+    found.square().sum().backward()
+    expected.square().sum().backward()
+    assert torch.allclose(ours.grad, theirs.grad, rtol=1e-12)
