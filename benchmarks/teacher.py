@@ -10,6 +10,7 @@ from torchvision.models.vgg import cfgs, make_layers
 from torchvision.transforms import v2
 
 from benchmarks.case import CLASSES, SIDE, images_like
+from benchmarks.case import RECIPE as STUDENT_RECIPE
 from benchmarks.equality import GRADIENTS, LOGITS, relative
 from benchmarks.measure import by_turns, summary
 from lasnn import seeding
@@ -18,24 +19,10 @@ from lasnn.images import Images, scaled, training_batches
 from lasnn.journal import Console
 from lasnn.networks import Net, build, initialise
 from lasnn.networks.plain import scaled as channels
-from lasnn.settings import Data, Training
+from lasnn.settings import Data
 from lasnn.training import Job, Moment, Part, _step, optimizer
 
-RECIPE = Training(
-    optimizer="sgd",
-    lr=0.01,
-    momentum=0.9,
-    betas=(0.9, 0.999),
-    weight_decay=5e-4,
-    wd_mode="l2",
-    batch=256,
-    epochs=1,
-    schedule="steps",
-    milestones=(),
-    decay=0.1,
-    warmup_epochs=0,
-    clip_norm=None,
-)
+RECIPE = STUDENT_RECIPE.model_copy(update={"optimizer": "sgd", "lr": 0.01, "batch": 256})
 DATA = Data(train_images=None, test_images=None, held_out=1, crop_padding=4, flip=True)
 
 

@@ -21,6 +21,9 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         console.say(f"error: {' '.join(str(error).split())}")
         return 2
+    except OSError as error:  # a full disk, a folder that can't be written
+        console.say(f"error: {error}; what is finished is kept: mend this and run the same command again")
+        return 4
     except KeyboardInterrupt:
         console.say("error: interrupted; the same command goes on after the last whole epoch")
         return 130

@@ -11,8 +11,8 @@ def keep_freed_memory() -> bool:
     """Let the process keep what it frees, instead of handing large blocks back and having them zeroed anew.
 
     Every training step frees and takes the same large tensors. By default glibc maps each of them afresh, and the first
-    touch of every page costs as much as the arithmetic on it: about a tenth of a training step on a CPU. Only glibc has
-    this switch; elsewhere nothing happens. Returns whether it was set.
+    touch of every page costs about as much as the arithmetic on it. Only glibc has this switch;
+    elsewhere nothing happens. Returns whether it was set.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -235,6 +235,16 @@ def test_out_of_memory_says_which_knob_to_turn(place, capsys, monkeypatch):
     assert (place.folder(ANN) / "resume.pt").exists()  # all three epochs
 
 
+def test_a_folder_that_cannot_be_written_is_one_line(data, tmp_path, capsys):
+    place = Tiny(data, tmp_path)
+    place.results.write_text("a file where the results folder should be")
+    assert place("ann", str(place.folder(ANN))) == 4
+    said = capsys.readouterr().err
+    assert len(said.strip().splitlines()) == 1
+    assert "error: " in said
+    assert str(place.results) in said
+
+
 def test_amp_without_a_device_that_has_it(data, tmp_path, capsys):
     place = Tiny(data, tmp_path, protocol={"compute": {"amp": "bf16"}})
     assert place("ann", str(place.folder(ANN)), "--device", "cpu") == 2

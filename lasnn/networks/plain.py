@@ -1,5 +1,8 @@
 """Plain networks: convolutions and pools in a row, then linear layers (VGG and 3Conv2Linear; VGG16 with batch norm)."""
 
+from itertools import pairwise
+from typing import NamedTuple
+
 from torch import Tensor, nn
 
 from lasnn.networks.layers import Conv, Dropout, Flatten, GlobalAverage, Linear, Norm, Pool, ReLU
@@ -25,41 +28,57 @@ class Layer(nn.Module):
         return self.synapses(x)
 
 
-def plain(arch: Architecture, classes: int, side: int, width: float, fc: int | None, dropout: float) -> Net:
-    """A student or intermediate ANN: no bias, no batch norm, average pools."""
-    layers, sides, channels, now = {}, {}, 3, side
-    for feature, following in zip(arch.features, (*arch.features[1:], None), strict=True):
+class Place(NamedTuple):
+    """One convolution of a feature list: where it stands and what follows it."""
+
+    name: str
+    channels_in: int
+    channels: int
+    side: int
+    before_pool: bool  # the list has a pool after it
+    pooled: bool  # and the side is still large enough for one
+
+
+def convolutions(arch: Architecture, side: int, width: float) -> list[Place]:
+    """The convolutions of a feature list, in order; pools stop at side 1."""
+    places, channels = [], 3
+    for feature, following in pairwise((*arch.features, None)):
         if feature == POOL:
             continue
-        name, pooled = f"c{len(layers) + 1}", following == POOL and now > 1
-        wide = scaled(feature, width)
-        between = [Pool()] if pooled else [] if following == POOL else [Dropout(arch.conv_dropout * dropout)]
-        layers[name] = Layer(Conv(channels, wide, arch.kernel), *between)
-        sides[name], channels = now, wide
-        now = now // 2 if pooled else now
-    layers[name].between.append(Flatten())
-    units = channels * now * now
+        pooled, wide = following == POOL and side > 1, scaled(feature, width)
+        places.append(Place(f"c{len(places) + 1}", channels, wide, side, following == POOL, pooled))
+        channels, side = wide, side // 2 if pooled else side
+    return places
+
+
+def plain(arch: Architecture, classes: int, side: int, width: float, fc: int | None, dropout: float) -> Net:
+    """A student or intermediate ANN: no bias, no batch norm, average pools."""
+    places, layers = convolutions(arch, side, width), {}
+    for place in places:
+        layers[place.name] = layer = Layer(Conv(place.channels_in, place.channels, arch.kernel))
+        if place.pooled:
+            layer.between.append(Pool())
+        elif not place.before_pool:
+            layer.between.append(Dropout(arch.conv_dropout * dropout))
+    layer.between.append(Flatten())
+    units = place.channels * (place.side // 2 if place.pooled else place.side) ** 2
     for index in range(arch.hidden):
         hidden = fc or arch.fc
         layers[f"f{index + 1}"] = Layer(Linear(units, hidden, bias=False), Dropout(arch.fc_dropout * dropout))
         units = hidden
+    sides = {place.name: place.side for place in places}
     return Net(layers, Linear(units, classes, bias=False), sides, side)
 
 
 def plain_bn(arch: Architecture, classes: int, side: int, width: float, fc: int | None, dropout: float) -> Net:
     """A teacher: convolution with bias, batch norm, max pools, global average, one linear layer."""
-    layers, sides, channels, now = {}, {}, 3, side
-    for feature, following in zip(arch.features, (*arch.features[1:], None), strict=True):
-        if feature == POOL:
-            continue
-        name, pooled = f"c{len(layers) + 1}", following == POOL and now > 1
-        wide = scaled(feature, width)
-        synapses = nn.Sequential(Conv(channels, wide, arch.kernel, bias=True), Norm(wide))
-        layers[name] = Layer(synapses, *([Pool("max")] if pooled else []))
-        sides[name], channels = now, wide
-        now = now // 2 if pooled else now
-    layers[name].between.append(GlobalAverage())
-    return Net(layers, Linear(channels, classes), sides, side)
+    places, layers = convolutions(arch, side, width), {}
+    for place in places:
+        synapses = nn.Sequential(Conv(place.channels_in, place.channels, arch.kernel, bias=True), Norm(place.channels))
+        layers[place.name] = layer = Layer(synapses, *([Pool("max")] if place.pooled else []))
+    layer.between.append(GlobalAverage())
+    sides = {place.name: place.side for place in places}
+    return Net(layers, Linear(place.channels, classes), sides, side)
 
 
 def scaled(channels: int, width: float) -> int:
