@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from lasnn.config import Preset
-from lasnn.runs import AnnRun, Run, SnnRun
+from lasnn.runs import BASE, AnnRun, Run, SnnRun
 from lasnn.vocabulary import METHODS, NO_TEACHER, STUDENTS, TEACHERS
 
 PAPER = Path("lasnn/report/paper.csv")  # as the workflow names it
@@ -20,7 +20,7 @@ TEACHER_IDS = {architecture.title: name for name, architecture in TEACHERS.items
 
 @dataclass(frozen=True)
 class Cell:
-    """The nine key columns of paper.csv, the printed value (empty: not printed) and its unit and note."""
+    """The nine key columns of paper.csv, the printed value (empty: not printed), its unit and note, and our variant."""
 
     exhibit: str
     row_label: str
@@ -34,6 +34,7 @@ class Cell:
     value: str = ""
     unit: str = ""
     note: str = ""
+    variant: str = BASE  # of our runs: an overlay of config.yaml; the paper knows none
 
     @property
     def quoted(self) -> bool:
@@ -49,7 +50,7 @@ class Cell:
 @cache
 def paper_cells(*exhibits: str) -> tuple[Cell, ...]:
     """The paper's cells of these exhibits (`Table I`, `Fig 5a`), in the order of printing."""
-    names = {field.name for field in fields(Cell)}
+    names = {field.name for field in fields(Cell)} - {"variant"}
     with open(Path(__file__).with_name(PAPER.name), newline="") as file:
         rows = [{key: value for key, value in row.items() if key in names} for row in csv.DictReader(file)]
     return tuple(Cell(**row) for row in rows if row["exhibit"].split(" / ")[0] in exhibits)
@@ -63,12 +64,13 @@ def runs_of(cell: Cell, preset: Preset) -> list[Run]:
         return []
     teacher = TEACHER_IDS.get(cell.teacher)
     if cell.method == "ann_teacher":
-        return [AnnRun(dataset, teacher, seed=seed) for seed in scope.seeds] if teacher in scope.teachers else []
+        seeds = scope.seeds if teacher in scope.teachers else ()
+        return [AnnRun(dataset, teacher, cell.variant, seed) for seed in seeds]
     student = STUDENT_IDS.get(cell.student)
     if student not in scope.students:
         return []
     if cell.method == "ann":
-        return [AnnRun(dataset, student, seed=seed) for seed in scope.seeds]
+        return [AnnRun(dataset, student, cell.variant, seed) for seed in scope.seeds]
     if cell.method not in scope.methods or cell.method not in METHODS:
         return []
     steps = scope.steps.get(f"{cell.encoding}-T{cell.timesteps or 100}")
@@ -80,4 +82,5 @@ def runs_of(cell: Cell, preset: Preset) -> list[Run]:
         teacher = NO_TEACHER
     if steps is None:
         return []
-    return [SnnRun(dataset, student, cell.method, cell.encoding, steps, teacher, seed=seed) for seed in scope.seeds]
+    words = (dataset, student, cell.method, cell.encoding, steps, teacher, cell.variant)
+    return [SnnRun(*words, seed) for seed in scope.seeds]

@@ -59,7 +59,7 @@ METRICS = {
 def row(cell: Cell, runs: list[Run], preset: Preset) -> dict:
     """One line: the nine keys, the paper's value, ours over seeds, and the company that a number keeps."""
     line = {key: getattr(cell, key) for key in KEYS}
-    line |= {"unit": cell.unit, "paper": cell.paper, "quoted": cell.quoted}
+    line |= {"variant": cell.variant, "unit": cell.unit, "paper": cell.paper, "quoted": cell.quoted}
     line |= {"ours": None, "sd": None, "n": len(runs), "preset": preset.name}
     if not runs:
         return line
