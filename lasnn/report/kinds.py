@@ -10,7 +10,7 @@ import pandas as pd
 
 from lasnn import files
 from lasnn.config import Preset
-from lasnn.report import rows
+from lasnn.report import rows, style
 from lasnn.report.cells import Cell, runs_of
 from lasnn.runs import Run
 
@@ -67,16 +67,10 @@ class Figure(Exhibit):
 
     def write(self, stem: Path, preset: Preset) -> list[Path]:
         """Write both pictures and the numbers behind them."""
-        import matplotlib as mpl
-        import seaborn as sns
-
-        mpl.use("Agg")
-        sns.set_theme(context="paper", style="whitegrid", palette="colorblind", font_scale=0.9)
-        # A fixed salt and no date: the same numbers give the same bytes.
-        mpl.rcParams.update({"svg.hashsalt": "lasnn", "svg.fonttype": "none", "figure.constrained_layout.use": True})
+        style.theme()
         tidy = self.tidy(preset)
         drawing = self.draw(tidy)
-        drawing.text(0.01, -0.02, "\n".join(remarks(tidy, preset)), va="top", fontsize="small", wrap=True)
+        style.remarks_below(drawing, remarks(tidy, preset))
         for ending, options in {"svg": {"metadata": {"Date": None}}, "png": {"dpi": 200}}.items():
             buffer = io.BytesIO()
             drawing.savefig(buffer, format=ending, bbox_inches="tight", **options)

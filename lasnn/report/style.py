@@ -1,0 +1,105 @@
+"""The common look of all figures: one colour, marker, line and hatch for each method, one page width, remarks below.
+
+Colours are seaborn's `colorblind` palette. Each method's lightness, hatch, marker and dashes differ as well, so that a
+figure reads in greyscale. Nothing here loads matplotlib before a figure is drawn.
+"""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+WIDTH = 7.0  # inches: the text width of a two-column page
+REMARK_SIZE, REMARK_LETTERS = 6.5, 132  # points, and letters of that size in a line of WIDTH
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one method is drawn, wherever it is drawn."""
+
+    color: str
+    marker: str = "o"
+    hatch: str = ""
+    dashes: tuple[float, ...] = ()
+
+    @property
+    def bar(self) -> dict:
+        """Keywords of `Axes.bar`."""
+        return {"color": self.color, "hatch": self.hatch, "edgecolor": "white", "linewidth": 0.4}
+
+    @property
+    def line(self) -> dict:
+        """Keywords of `Axes.plot`."""
+        dashes = {"dashes": self.dashes} if self.dashes else {}
+        return {"color": self.color, "marker": self.marker, "markersize": 3.5, "linewidth": 1.2} | dashes
+
+
+METHOD_STYLE = {
+    "ann": Look("#303030", "s", "", (1, 1)),
+    "ann_teacher": Look("#ca9161", "D", "xx", (4, 1, 1, 1)),
+    "conversion": Look("#949494", "v", "..."),
+    "calibration": Look("#ece133", "P", "++", (5, 2)),
+    "hybrid": Look("#56b4e9", "^", "//", (4, 1.5)),
+    "kd_label": Look("#de8f05", "s", "\\\\", (2, 1)),
+    "kd_spike": Look("#fbafe4", "X", "oo", (1, 2)),
+    "lasnn_act": Look("#0173b2", "o"),
+    "lasnn_grad": Look("#d55e00", "D", "xxx", (6, 1, 1, 1)),
+}
+ENCODER_STYLE = {"poisson": Look("#0173b2"), "direct": Look("#029e73", "D", "//", (4, 1.5))}
+SERIES = (  # for series that are not methods: in this order
+    Look("#0173b2"),
+    Look("#de8f05", "s", "//", (4, 1.5)),
+    Look("#029e73", "^", "\\\\", (2, 1)),
+    Look("#cc78bc", "D", "..", (5, 1, 1, 1)),
+    Look("#949494", "v", "xx", (1, 1)),
+    Look("#303030", "P", "++", (3, 3)),
+)
+PRINTED = {"marker": "x", "color": "black", "s": 18, "linewidths": 1.1, "zorder": 4}  # what the paper prints
+
+
+def theme() -> None:
+    """Set seaborn's and matplotlib's defaults; the same numbers give the same bytes (a fixed salt, no date)."""
+    import matplotlib as mpl
+    import seaborn as sns
+
+    mpl.use("Agg")
+    sns.set_theme(context="paper", style="whitegrid", palette="colorblind", font_scale=0.85)
+    mpl.rcParams.update(
+        {
+            "svg.hashsalt": "lasnn",
+            "svg.fonttype": "none",
+            "figure.constrained_layout.use": True,
+            "hatch.linewidth": 0.5,
+            "axes.linewidth": 0.6,
+            "axes.axisbelow": True,
+            "grid.linewidth": 0.5,
+            "legend.handlelength": 2.4,
+        }
+    )
+
+
+def sheet(rows: int = 1, columns: int = 1, height: float = 2.6, **options: object) -> tuple["Drawing", list]:
+    """A drawing of the page's width with `rows` x `columns` panels, as a list of rows."""
+    from matplotlib.figure import Figure as Drawing
+
+    drawing = Drawing(figsize=(WIDTH, height))
+    return drawing, drawing.subplots(rows, columns, squeeze=False, **options).tolist()
+
+
+def legend(drawing: "Drawing", columns: int = 4) -> None:
+    """One legend above all panels, each label once."""
+    found = {}
+    for axes in drawing.axes:
+        handles, labels = axes.get_legend_handles_labels()
+        found |= dict(zip(labels, handles, strict=True))
+    if found:
+        drawing.legend(found.values(), found.keys(), loc="outside upper center", ncols=columns, frameon=False)
+
+
+def remarks_below(drawing: "Drawing", notes: Sequence[str]) -> None:
+    """Set remarks below the panels, broken so that they stay inside the page's width."""
+    lines = [line for note in notes for line in textwrap.wrap(note, REMARK_LETTERS)]
+    drawing.text(0.01, -0.08 / drawing.get_figheight(), "\n".join(lines), va="top", fontsize=REMARK_SIZE)
