@@ -128,6 +128,12 @@ def unit(map_: Tensor) -> Tensor:
     return (vector / norm).masked_fill(silent, 0)
 
 
+def as_compared(teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:
+    """Two maps [B, H, W] at the smaller of their resolutions, each image's a unit vector: still [B, h, w]."""
+    side = min(teacher.shape[-1], student.shape[-1])
+    return tuple(unit(resized(map_, side)).unflatten(1, (side, side)) for map_ in (teacher, student))
+
+
 DISTANCES: dict[str, Callable[[Tensor], Tensor]] = {  # difference [B, n] -> [B]
     "l2": lambda difference: difference.square().sum(1).add(EPSILON).sqrt(),
     "l2sq": lambda difference: difference.square().sum(1),
@@ -137,8 +143,8 @@ DISTANCES: dict[str, Callable[[Tensor], Tensor]] = {  # difference [B, n] -> [B]
 
 def spatial_distance(teacher: Tensor, student: Tensor, distance: str) -> Tensor:
     """Mean over the batch of the distance between unit-normalised maps at the smaller resolution (Eq. 7, 12)."""
-    side = min(teacher.shape[-1], student.shape[-1])
-    return DISTANCES[distance](unit(resized(teacher, side)) - unit(resized(student, side))).mean()
+    ours, theirs = as_compared(student, teacher)
+    return DISTANCES[distance]((theirs - ours).flatten(1)).mean()
 
 
 def scalar_distance(teacher: Tensor, student: Tensor, distance: str) -> Tensor:

@@ -65,8 +65,7 @@ def stages(preset: Preset) -> dict[str, dict]:
         found[stage_name(run)] = stage
     for name, exhibit in EXHIBITS.items():
         made = files_of(preset, name)
-        metrics = [f"{preset.folder(run)}/metrics.json" for run in exhibit.runs(preset)]
-        stage = _stage(made[0], [PAPER.as_posix(), *metrics], made, cache=False)
+        stage = _stage(made[0], [PAPER.as_posix(), *exhibit.files(preset)], made, cache=False)
         own = [f"presets.{preset.name}.scope"] if "scope" in preset.config.file.presets[preset.name] else []
         stage["params"] = [{"config.yaml": ["protocol.scope", *own]}]
         found[f"exhibit-{name}"] = stage

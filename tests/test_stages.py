@@ -109,13 +109,26 @@ def test_metrics_agree_with_the_predictions(chain):
 
     metrics = json.loads((chain.folder(LASNN) / "metrics.json").read_text())
     with np.load(chain.folder(LASNN) / "predictions.npz") as predictions:
-        predicted, ids = predictions["predicted"], predictions["image_ids"]
+        predicted, ids, labels = (predictions[name] for name in ("predicted", "image_ids", "labels"))
     prepared = load(Path(yaml.safe_load(chain.config.read_text())["folders"]["data"]) / "digits.npz")
     assert (ids == prepared.test_ids[:40]).all()
+    assert (labels == prepared.test_labels[:40]).all()
     accuracies = 100 * (predicted == prepared.test_labels[:40]).mean(1)
     assert list(metrics["accuracy_by_seed"].values()) == pytest.approx(accuracies.tolist())
     assert metrics["accuracy"] == pytest.approx(accuracies.mean())
     assert metrics["accuracy_by_step"][-1] == pytest.approx(accuracies[0])
+
+
+def test_attention_maps_are_what_the_loss_compares(chain):
+    """Of VGG5 on 16x16 images: sides 16, 8 and 4 (the student's third layer has 8x8), and each image a unit vector."""
+    with np.load(chain.folder(LASNN) / "predictions.npz") as predictions:
+        for level, side in {"low": 16, "mid": 8, "high": 4}.items():
+            teacher, student = (predictions[f"maps_{name}_{level}"] for name in ("teacher", "student"))
+            assert teacher.shape == student.shape == (8, side, side)
+            for maps in (teacher, student):
+                norms = np.linalg.norm(maps.reshape(8, -1), axis=1)
+                assert np.isclose(norms, 1, atol=1e-5).all() or set(norms[~np.isclose(norms, 1, atol=1e-5)]) == {0}
+            assert not np.allclose(teacher, student)
 
 
 def test_the_same_commands_give_the_same_bytes(chain, place):

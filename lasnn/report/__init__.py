@@ -14,7 +14,18 @@ from lasnn.report.exhibits import figure5, table1, table2, table3, table4, table
 from lasnn.report.kinds import Exhibit, Figure, Table
 from lasnn.runs import Run
 
-__all__ = ["EXHIBITS", "PAPER", "TARGETS", "exhibits_of", "files_of", "runs_of_target", "write"]
+__all__ = [
+    "EXHIBITS",
+    "PAPER",
+    "TARGETS",
+    "Figure",
+    "Table",
+    "exhibits_of",
+    "files_of",
+    "names_of",
+    "runs_of_target",
+    "write",
+]
 
 EXHIBITS: dict[str, Exhibit] = {
     "table1": table1.EXHIBIT,
@@ -26,7 +37,7 @@ EXHIBITS: dict[str, Exhibit] = {
 }
 
 TARGETS = {
-    "tables": [name for name, exhibit in EXHIBITS.items() if isinstance(exhibit, Table)],
+    "tables": [name for name, exhibit in EXHIBITS.items() if isinstance(exhibit, Table) and exhibit.main],
     "figures": [name for name, exhibit in EXHIBITS.items() if isinstance(exhibit, Figure)],
     "all": list(EXHIBITS),
 }
@@ -36,6 +47,11 @@ def exhibits_of(target: str) -> list[str]:
     """The exhibits that `tables`, `figures`, `all` or one exhibit's name stands for."""
     known([*TARGETS, *EXHIBITS], target, "target")
     return TARGETS.get(target, [target])
+
+
+def names_of(kind: type[Exhibit]) -> list[str]:
+    """The exhibits of one kind, `Table` or `Figure`."""
+    return [name for name, exhibit in EXHIBITS.items() if isinstance(exhibit, kind)]
 
 
 def files_of(preset: Preset, name: str) -> list[str]:

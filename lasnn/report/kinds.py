@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -22,19 +22,35 @@ Cells = Callable[[Preset], list[Cell]]
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A table or figure: its cells name the runs that it needs, and nothing else is run for it."""
+    """A table or figure: its cells name the runs that it needs, and nothing else is run for it.
+
+    `main`: whether a table belongs to the target `tables`; the others are made for `all`.
+    """
 
     title: str
     cells: Cells
+    main: bool = field(default=True, kw_only=True)
     endings: ClassVar[tuple[str, ...]] = ()
 
     def runs(self, preset: Preset) -> list[Run]:
         """Every run behind a cell, each once."""
         return list(dict.fromkeys(run for cell in self.cells(preset) for run in runs_of(cell, preset)))
 
+    def files(self, preset: Preset) -> list[str]:
+        """Every file that the exhibit is made from, beside the paper's numbers."""
+        return [f"{preset.folder(run)}/metrics.json" for run in self.runs(preset)]
+
+    def plan(self, preset: Preset) -> str:
+        """What of the configuration the exhibit shows, as one word of JSON: a change of it makes the exhibit anew."""
+        return preset.scope.model_dump_json()
+
     def tidy(self, preset: Preset) -> pd.DataFrame:
         """One line for each cell."""
         return rows.table(self.cells(preset), preset)
+
+    def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
+        """What stands below it."""
+        return remarks(tidy, preset)
 
 
 @dataclass(frozen=True)
@@ -47,7 +63,7 @@ class Table(Exhibit):
     def write(self, stem: Path, preset: Preset) -> list[Path]:
         """Write all three files."""
         tidy = self.tidy(preset)
-        shown, notes = self.arrange(tidy), remarks(tidy, preset)
+        shown, notes = self.arrange(tidy), self.notes(tidy, preset)
         markdown = [f"# {self.title}", "", shown.to_markdown(index=False, disable_numparse=True), ""]
         markdown += [f"- {note}" for note in notes]
         caption = " ".join(note if note.endswith(".") else f"{note}." for note in (self.title, *notes))
@@ -65,12 +81,16 @@ class Figure(Exhibit):
     draw: Callable[[pd.DataFrame], "Drawing"]
     endings: ClassVar[tuple[str, ...]] = ("svg", "png", "csv")
 
+    def picture(self, tidy: pd.DataFrame, preset: Preset) -> "Drawing":
+        """The drawing without its remarks."""
+        return self.draw(tidy)
+
     def write(self, stem: Path, preset: Preset) -> list[Path]:
         """Write both pictures and the numbers behind them."""
         style.theme()
         tidy = self.tidy(preset)
-        drawing = self.draw(tidy)
-        style.remarks_below(drawing, remarks(tidy, preset))
+        drawing = self.picture(tidy, preset)
+        style.remarks_below(drawing, self.notes(tidy, preset))
         for ending, options in {"svg": {"metadata": {"Date": None}}, "png": {"dpi": 200}}.items():
             buffer = io.BytesIO()
             drawing.savefig(buffer, format=ending, bbox_inches="tight", **options)

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from lasnn import seeding
+from lasnn.attention import VARIANTS, as_compared
 from lasnn.choices import Choices, choose, rates
 from lasnn.conversion import neurons, scale_thresholds, set_thresholds, spiking, thresholds, with_dynamics
-from lasnn.encoders import ENCODERS, batch_noise
+from lasnn.encoders import ENCODERS, batch_noise, image_noise
 from lasnn.evaluation import evaluate
+from lasnn.images import plain_batches
 from lasnn.journal import Journal
 from lasnn.networks import TAPS, Net, census, initialise
 from lasnn.neurons import Dynamics
@@ -23,6 +25,7 @@ from lasnn.training import Losses, Moment, Part, fit
 from lasnn.vocabulary import NO_TEACHER
 from lasnn.workplace import Workplace, best_of, spikes_of
 
+SHOWN_MAPS = 8  # test images whose attention maps are kept
 MICRO_BATCH_BYTES = 1 << 30  # what `micro_batch: auto` lets the currents, spikes and gradients of a step take
 
 
@@ -40,6 +43,8 @@ def run_snn(place: Workplace) -> None:
     net = start(place, ann, balanced, chosen)
     trained = train(place, net, teacher, chosen) if settings.training else None
     metrics, predictions = assess(place, net)
+    if settings.attention:
+        predictions |= attention_maps(place, net, teacher)
     metrics |= {
         "ann_accuracy": meta["ann_accuracy"],
         "teacher_accuracy": teacher_accuracy,
@@ -169,5 +174,22 @@ def assess(place: Workplace, net: Net) -> tuple[dict, dict[str, np.ndarray]]:
         "predicted": np.stack([result.predicted[-1] for result in results]),  # [seeds, N]
         "encoder_seeds": np.array(seeds),
         "logits": first.logits,  # [N, K]
+        "labels": test.labels.cpu().numpy(),  # [N]
     }
     return metrics, predictions
+
+
+@torch.no_grad()
+def attention_maps(place: Workplace, net: Net, teacher: Net) -> dict[str, np.ndarray]:
+    """What the attention loss compares at the end, on the first test images: unit maps [8, h, w] of each level."""
+    settings, run = place.settings, place.run
+    shown = place.images[1].first(SHOWN_MAPS)
+    batch = next(plain_batches(shown, SHOWN_MAPS))
+    noise = image_noise(settings.evaluation.seeds[0], range(len(shown)), place.device)
+    output = net.eval()(ENCODERS[run.encoder](batch.x, run.steps, noise))
+    variant, maps = VARIANTS[run.method], {}
+    of_teacher = variant.of_teacher(teacher, batch.x, batch.labels, settings.attention)
+    for level, spikes in output.stages.items():
+        pair = as_compared(of_teacher[level], variant.of_student(spikes, settings.attention))
+        maps[f"maps_teacher_{level}"], maps[f"maps_student_{level}"] = (map_.cpu().numpy() for map_ in pair)
+    return maps

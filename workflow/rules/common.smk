@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(workflow.basedir).parent))
 
 from lasnn.config import Config, dump
 from lasnn.errors import InputError
-from lasnn.report import EXHIBITS, exhibits_of, files_of, runs_of_target
+from lasnn.report import EXHIBITS, Figure, Table, exhibits_of, files_of, names_of
 from lasnn.runs import NAME, NUMBER, AnnRun, ConvertedRun, SnnRun
 from lasnn.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, STUDENTS, TEACHERS
 from lasnn.workflow import check_targets, command_line_targets, pass_on, typed
@@ -92,10 +92,14 @@ def threads_of(kind):
     return lambda wildcards: CONFIG.preset(wildcards.preset).settings(run_of(kind, wildcards)).compute.threads
 
 
-def metrics_of(wildcards):
-    """Metrics of every run behind an exhibit's cells."""
-    preset = CONFIG.preset(wildcards.preset)
-    return [f"{preset.folder(run)}/metrics.json" for run in EXHIBITS[wildcards.exhibit].runs(preset)]
+def sources_of(wildcards):
+    """Every file that an exhibit is made from."""
+    return EXHIBITS[wildcards.exhibit].files(CONFIG.preset(wildcards.preset))
+
+
+def plan_of(wildcards):
+    """What of the configuration an exhibit shows."""
+    return EXHIBITS[wildcards.exhibit].plan(CONFIG.preset(wildcards.preset))
 
 
 def files_of_target(target):

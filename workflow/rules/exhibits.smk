@@ -1,6 +1,6 @@
 rule table:
     input:
-        metrics=metrics_of,
+        sources=sources_of,
         paper="lasnn/report/paper.csv",
     output:
         csv=f"{ROOT}/exhibits/{{exhibit}}.csv",
@@ -16,7 +16,7 @@ rule table:
     benchmark:
         f"{ROOT}/exhibits/{{exhibit}}.benchmark.tsv"
     wildcard_constraints:
-        exhibit=one_of(exhibits_of("tables")),
+        exhibit=one_of(names_of(Table)),
     conda:
         environment
     threads: 1
@@ -25,7 +25,7 @@ rule table:
         mem_mb=2000,
         runtime=10,
     params:
-        scope=lambda wildcards: CONFIG.preset(wildcards.preset).scope.model_dump_json(),
+        plan=plan_of,
     message:
         "Writing {wildcards.exhibit}"
     shell:
@@ -34,7 +34,7 @@ rule table:
 
 rule figure:
     input:
-        metrics=metrics_of,
+        sources=sources_of,
         paper="lasnn/report/paper.csv",
     output:
         svg=report(
@@ -50,7 +50,7 @@ rule figure:
     benchmark:
         f"{ROOT}/exhibits/{{exhibit}}.benchmark.tsv"
     wildcard_constraints:
-        exhibit=one_of(exhibits_of("figures")),
+        exhibit=one_of(names_of(Figure)),
     conda:
         environment
     threads: 1
@@ -59,7 +59,7 @@ rule figure:
         mem_mb=2000,
         runtime=10,
     params:
-        scope=lambda wildcards: CONFIG.preset(wildcards.preset).scope.model_dump_json(),
+        plan=plan_of,
     message:
         "Drawing {wildcards.exhibit}"
     shell:
