@@ -1,4 +1,4 @@
-"""Where a result comes from: code version, packages, device, time and memory. All of it may differ between runs."""
+"""Where a result comes from: code version, packages, device, time, memory, energy: all that may differ between runs."""
 
 import importlib.metadata
 import os
@@ -12,15 +12,22 @@ from pathlib import Path
 
 import torch
 
+from lasnn.power import Meter
+
 PACKAGES = ("torch", "torchvision", "numpy", "pandas", "scikit-learn", "pillow", "snakemake", "dvc")
 
 
+# What a commit does not say of the code: the generated files of DVC may have changed since, a module may be untracked.
+CODE = ("lasnn", "workflow", "config.yaml", "environment.yml", "pyproject.toml", "uv.lock")
+
+
 class Stopwatch:
-    """Seconds and peak memory of a run, from its making on."""
+    """Seconds, peak memory and, where a meter can be read, joules of a run, from its making on."""
 
     def __init__(self, device: torch.device):
         self.device, self.start = device, time.monotonic()
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
+        self.meter = Meter(str(torch.cuda.get_device_properties(device).uuid) if device.type == "cuda" else None)
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
 
@@ -30,6 +37,8 @@ class Stopwatch:
         cost = {"started": self.started, "seconds": time.monotonic() - self.start, "peak_memory_bytes": peak}
         if self.device.type == "cuda":
             cost["peak_device_memory_bytes"] = torch.cuda.max_memory_allocated(self.device)
+        if joules := self.meter.joules():
+            cost["machine_joules"] = joules  # of the whole machine part, whatever else ran on it
         return cost
 
 
@@ -48,10 +57,10 @@ def describe(device: torch.device) -> dict:
 
 
 def _code() -> dict:
-    """The commit of the checkout and whether files that git tracks were changed; None outside of a checkout."""
+    """The commit of the checkout and whether code or configuration differ from it; None outside of a checkout."""
 
     def git(*words: str) -> str | None:
-        folder = Path(__file__).parent
+        folder = Path(__file__).parents[1]
         try:
             result = subprocess.run(
                 ["git", "-C", folder, *words], capture_output=True, text=True, check=True, timeout=20
@@ -60,7 +69,9 @@ def _code() -> dict:
             return None
         return result.stdout.strip()
 
-    changed = git("status", "--porcelain", "--untracked-files=no")
+    if not git("ls-files", "lasnn/provenance.py"):  # a copy that lies inside somebody else's checkout
+        return {"commit": None, "clean": None}
+    changed = git("status", "--porcelain", "--", *CODE)
     return {"commit": git("rev-parse", "HEAD"), "clean": None if changed is None else not changed}
 
 

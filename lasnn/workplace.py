@@ -153,8 +153,9 @@ class Workplace:
             self.folder / "model.pt", net.state_dict(), common | {"accuracy": metrics["accuracy"]} | (meta or {})
         )
         cost = self.stopwatch.stop()
-        provenance = {"format": FORMAT, "run": identity(self.run), "data": data | {"source": self.prepared.source}}
-        files.write_json(self.folder / "provenance.json", provenance | describe(self.device) | cost)
+        digests = {name: files.sha256(self.folder / name) for name in ("model.pt", "metrics.json", "predictions.npz")}
+        origin = common | {"data": data | {"source": self.prepared.source}, "files": digests}
+        files.write_json(self.folder / "provenance.json", origin | describe(self.device) | cost)
         (self.folder / "resume.pt").unlink(missing_ok=True)
         self.console.say(
             f"done: {metrics['accuracy']:.2f} % on {len(test)} test images, {cost['seconds']:.0f} s, "

@@ -9,14 +9,14 @@ import pytest
 
 # Ground to top. A package stands for all of its modules, which may import one another.
 FLOORS = [
-    ["errors", "memory"],
+    ["errors", "memory", "power"],
     ["lookup", "files", "vocabulary"],
     ["runs", "settings", "datasets"],
     ["config", "seeding", "surrogates", "journal"],
     ["fused"],
     ["neurons", "encoders", "images", "networks", "checkpoint", "report"],
-    ["conversion", "attention", "workflow", "lineage"],
-    ["objectives", "evaluation", "training", "provenance", "loading"],
+    ["conversion", "attention", "workflow"],
+    ["lineage", "objectives", "evaluation", "training", "provenance", "loading"],
     ["choices", "workplace"],
     ["stages", "costs"],
     ["__main__", ""],

@@ -1,8 +1,11 @@
-"""The two kinds of exhibit, and how each is written: tables as CSV, Markdown and LaTeX, figures as SVG, PNG and CSV."""
+"""The two kinds of exhibit, and how each is written: tables as CSV, Markdown and LaTeX, figures as SVG, PNG and CSV.
+
+Each also leaves a JSON file with the runs behind every cell and the digest of each file that it was made from.
+"""
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,7 +14,7 @@ import pandas as pd
 from lasnn import files
 from lasnn.config import Preset
 from lasnn.report import rows, style
-from lasnn.report.cells import Cell, runs_of
+from lasnn.report.cells import KEYS, Cell, runs_of
 from lasnn.runs import Run
 
 if TYPE_CHECKING:
@@ -52,16 +55,27 @@ class Exhibit:
         """What stands below it."""
         return remarks(tidy, preset)
 
+    def leave_sources(self, stem: Path, preset: Preset) -> None:
+        """Write which runs stand behind each cell, and the digest of every file that was read, as it is now."""
+        cells = [
+            {key: value for key, value in asdict(cell).items() if key in (*KEYS, "variant")}
+            | {"runs": [str(run) for run in runs_of(cell, preset)]}
+            for cell in self.cells(preset)
+        ]
+        digests = {path: files.sha256(path) for path in self.files(preset)}
+        content = {"exhibit": stem.name, "title": self.title, "preset": preset.name, "cells": cells}
+        files.write_json(stem.with_suffix(".json"), content | {"files": digests})
+
 
 @dataclass(frozen=True)
 class Table(Exhibit):
     """A table: `arrange` turns the tidy lines into what a reader sees."""
 
     arrange: Callable[[pd.DataFrame], pd.DataFrame]
-    endings: ClassVar[tuple[str, ...]] = ("csv", "md", "tex")
+    endings: ClassVar[tuple[str, ...]] = ("csv", "md", "tex", "json")
 
     def write(self, stem: Path, preset: Preset) -> list[Path]:
-        """Write all three files."""
+        """Write all four files."""
         tidy = self.tidy(preset)
         shown, notes = self.arrange(tidy), self.notes(tidy, preset)
         markdown = [f"# {self.title}", "", shown.to_markdown(index=False, disable_numparse=True), ""]
@@ -71,6 +85,7 @@ class Table(Exhibit):
         files.write_text(stem.with_suffix(".csv"), tidy.to_csv(index=False))
         files.write_text(stem.with_suffix(".md"), "\n".join(markdown) + "\n")
         files.write_text(stem.with_suffix(".tex"), latex)
+        self.leave_sources(stem, preset)
         return [stem.with_suffix(f".{ending}") for ending in self.endings]
 
 
@@ -79,14 +94,14 @@ class Figure(Exhibit):
     """A figure: `draw` turns the tidy lines into a drawing."""
 
     draw: Callable[[pd.DataFrame], "Drawing"]
-    endings: ClassVar[tuple[str, ...]] = ("svg", "png", "csv")
+    endings: ClassVar[tuple[str, ...]] = ("svg", "png", "csv", "json")
 
     def picture(self, tidy: pd.DataFrame, preset: Preset) -> "Drawing":
         """The drawing without its remarks."""
         return self.draw(tidy)
 
     def write(self, stem: Path, preset: Preset) -> list[Path]:
-        """Write both pictures and the numbers behind them."""
+        """Write both pictures, the numbers and the runs behind them."""
         style.theme()
         tidy = self.tidy(preset)
         drawing = self.picture(tidy, preset)
@@ -96,6 +111,7 @@ class Figure(Exhibit):
             drawing.savefig(buffer, format=ending, bbox_inches="tight", **options)
             files.write_bytes(stem.with_suffix(f".{ending}"), buffer.getvalue())
         files.write_text(stem.with_suffix(".csv"), tidy.to_csv(index=False))
+        self.leave_sources(stem, preset)
         return [stem.with_suffix(f".{ending}") for ending in self.endings]
 
 

@@ -11,6 +11,7 @@ rule table:
             labels={"exhibit": "{exhibit}", "preset": "{preset}"},
         ),
         tex=f"{ROOT}/exhibits/{{exhibit}}.tex",
+        sources=f"{ROOT}/exhibits/{{exhibit}}.json",
     log:
         f"{ROOT}/exhibits/{{exhibit}}.log",
     benchmark:
@@ -45,6 +46,7 @@ rule figure:
         ),
         png=f"{ROOT}/exhibits/{{exhibit}}.png",
         csv=f"{ROOT}/exhibits/{{exhibit}}.csv",
+        sources=f"{ROOT}/exhibits/{{exhibit}}.json",
     log:
         f"{ROOT}/exhibits/{{exhibit}}.log",
     benchmark:

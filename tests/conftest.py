@@ -1,0 +1,38 @@
+"""A working copy of the project, for tests that change files or call the tools in it."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PARTS = ("workflow", "lasnn", "notebooks", "config.yaml", "environment.yml", "pyproject.toml")
+DOTTED = (".dvc/config", ".dvcignore", ".gitignore")
+
+
+def copy_project(folder):
+    for part in (*PARTS, *DOTTED):
+        source, copy = ROOT / part, folder / part
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, copy)
+    return folder
+
+
+@pytest.fixture
+def copy_of_project(tmp_path):
+    return copy_project(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def git():
+    """git(folder, *words): its standard output."""
+
+    def call(folder, *words):
+        command = ["git", "-C", folder, "-c", "user.name=nobody", "-c", "user.email=nobody@example.org", *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    return call
