@@ -19,6 +19,7 @@ from lasnn.datasets import KNOWN as DATASETS
 from lasnn.errors import InputError
 from lasnn.lookup import known, pick
 from lasnn.runs import BASE, AnnRun, ConvertedRun, Run, SnnRun, split
+from lasnn.scope import check_scope
 from lasnn.settings import SETTINGS, ConfigFile, OwnDataset, Protocol, Scope, Settings
 from lasnn.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, STUDENTS, TEACHERS
 
@@ -198,24 +199,7 @@ class Preset:
 
     def check(self) -> None:
         """InputError if the scope names something that doesn't exist."""
-        where = f"of preset {self.name!r} in config: scope"
-        for paper, ours in self.scope.datasets.items():
-            known(DATASETS, paper, f"dataset {where}.datasets")
-            if ours is not None:
-                known(self.config.dataset_names, ours, f"dataset {where}.datasets")
-        for name in (*self.scope.students, *self.scope.teacher_of):
-            known(STUDENTS, name, f"student {where}")
-        for name in (*self.scope.teachers, *self.scope.teacher_of.values()):
-            known(TEACHERS, name, f"teacher {where}")
-        for name in self.scope.methods:
-            known(METHODS, name, f"method {where}.methods")
-        for name in self.scope.steps:
-            encoder, _, steps = name.partition("-T")
-            known(ENCODERS, encoder, f"encoder {where}.steps")
-            if not steps.isdigit():
-                raise InputError(
-                    f"config: scope.steps names {name!r}: expected <encoder>-T<steps>, such as poisson-T100"
-                )
+        check_scope(self.scope, self.name, self.config.dataset_names, self.config.variant_names)
 
     def _shared(self, parent: Run) -> Run:
         base = replace(parent, variant=BASE)

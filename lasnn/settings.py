@@ -166,6 +166,8 @@ class Scope(Section):
     teachers: Annotated[tuple[str, ...], Field(min_length=1)]
     teacher_of: dict[str, str]
     methods: Annotated[tuple[str, ...], Field(min_length=1)]
+    focus: str
+    ablations: tuple[str, ...]
     steps: dict[str, Positive | None]
     seeds: Annotated[tuple[Count, ...], Field(min_length=1)]
 

@@ -12,6 +12,7 @@ FLOORS = [
     ["errors", "memory", "power"],
     ["lookup", "files", "vocabulary"],
     ["runs", "settings", "datasets"],
+    ["scope"],
     ["config", "seeding", "surrogates", "journal"],
     ["fused"],
     ["neurons", "encoders", "images", "networks", "checkpoint", "report"],

@@ -10,7 +10,22 @@ from lasnn.errors import InputError
 from lasnn.journal import Console
 from lasnn.lookup import known, pick
 from lasnn.report.cells import PAPER
-from lasnn.report.exhibits import figure5, table1, table2, table3, table4, table_s1
+from lasnn.report.exhibits import (
+    figure1,
+    figure2,
+    figure3,
+    figure4,
+    figure5,
+    figure_ablations,
+    figure_steps,
+    table1,
+    table2,
+    table3,
+    table4,
+    table_s1,
+    table_s3,
+    table_s4,
+)
 from lasnn.report.kinds import Exhibit, Figure, Table
 from lasnn.runs import Run
 
@@ -33,7 +48,15 @@ EXHIBITS: dict[str, Exhibit] = {
     "table3": table3.EXHIBIT,
     "table4": table4.EXHIBIT,
     "table_s1": table_s1.EXHIBIT,
+    "table_s3": table_s3.EXHIBIT,
+    "table_s4": table_s4.EXHIBIT,
+    "figure1": figure1.EXHIBIT,
+    "figure2": figure2.EXHIBIT,
+    "figure3": figure3.EXHIBIT,
+    "figure4": figure4.EXHIBIT,
     "figure5": figure5.EXHIBIT,
+    "figure_steps": figure_steps.EXHIBIT,
+    "figure_ablations": figure_ablations.EXHIBIT,
 }
 
 TARGETS = {

@@ -56,6 +56,29 @@ def paper_cells(*exhibits: str) -> tuple[Cell, ...]:
     return tuple(Cell(**row) for row in rows if row["exhibit"].split(" / ")[0] in exhibits)
 
 
+def elsewhere(cell: Cell) -> float | None:
+    """What the paper prints for a cell, or in Table II or IV for the same configuration where its figure has no number.
+
+    A cell that names its teacher or a variant has no other place; an unprinted T matches any.
+    """
+    if cell.paper is not None or cell.variant != BASE or cell.teacher not in ("", "unspecified"):
+        return cell.paper
+    for other in paper_cells("Table II", "Table IV"):
+        same = all(getattr(other, key) == getattr(cell, key) for key in ("dataset", "student", "method", "metric"))
+        steps = other.timesteps == cell.timesteps or "" in (other.timesteps, cell.timesteps)
+        if same and steps and other.encoding == cell.encoding and other.teacher == cell.teacher:
+            return other.paper
+    return None
+
+
+def focus_cell(preset: Preset, exhibit: str, method: str, variant: str = BASE, label: str = "") -> Cell:
+    """A cell of ours: the preset's student in focus on CIFAR-10, Poisson input, T = 100."""
+    title = STUDENTS[preset.scope.focus].title
+    teacher = "unspecified" if METHODS[method].teacher else ""
+    words = ("CIFAR-10", title, teacher, method, "poisson", "100", "top1")
+    return Cell(exhibit, label or f"{title} {method} {variant}", *words, unit="%", variant=variant)
+
+
 def runs_of(cell: Cell, preset: Preset) -> list[Run]:
     """Our runs behind a cell, one for each seed; none where the preset leaves the cell out."""
     scope = preset.scope

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 WIDTH = 7.0  # inches: the text width of a two-column page
-REMARK_SIZE, REMARK_LETTERS = 6.5, 132  # points, and letters of that size in a line of WIDTH
+REMARK_SIZE, REMARK_LETTERS = 6.5, 142  # points, and letters of that size in a line of WIDTH
 
 
 @dataclass(frozen=True)

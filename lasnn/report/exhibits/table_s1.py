@@ -30,16 +30,16 @@ def cells(preset: Preset) -> list[Cell]:
         for paper, ours_id in ((title, preset.scope.datasets.get(key)) for title, key in DATASETS.items())
         if ours_id is not None
         for student in preset.scope.students
-        if _asked(paper, student)
         for name, info in METHODS.items()
-        if name in preset.scope.methods
+        if name in preset.scope.methods and _asked(paper, student, name)
     ]
 
 
-def _asked(dataset: str, student: str) -> bool:
-    """Whether Table II pairs this dataset and student."""
-    title = STUDENTS[student].title
-    return any((cell.dataset, cell.student) == (dataset, title) for cell in paper_cells("Table II"))
+def _asked(dataset: str, student: str, method: str) -> bool:
+    """Whether the paper trains this student so, at the T that this table shows; Table II's are also converted."""
+    place = (dataset, STUDENTS[student].title)
+    paired = [cell for cell in paper_cells("Table II", "Fig 5a") if (cell.dataset, cell.student) == place]
+    return any(cell.method in (method, "ann" if method == "conversion" else method) for cell in paired)
 
 
 def arrange(tidy: pd.DataFrame) -> pd.DataFrame:

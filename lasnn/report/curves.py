@@ -1,0 +1,45 @@
+"""Accuracy over T: of converted networks from their curves, of trained ones step by step."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from lasnn.config import Preset
+from lasnn.errors import InputError
+from lasnn.report import rows
+from lasnn.runs import ConvertedRun, Run, SnnRun
+
+
+def converted_of(run: SnnRun, preset: Preset) -> ConvertedRun | None:
+    """The converted network that a run starts from."""
+    return next((parent for parent in preset.parents(run) if isinstance(parent, ConvertedRun)), None)
+
+
+def converted_behind(runs: list[Run], preset: Preset) -> list[Run]:
+    """The converted networks of the spiking runs among `runs`, each once."""
+    found = (converted_of(run, preset) for run in runs if isinstance(run, SnnRun))
+    return list(dict.fromkeys(run for run in found if run is not None))
+
+
+def curves(run: ConvertedRun, preset: Preset) -> dict[float, dict[int, float]]:
+    """s -> T -> accuracy in percent, on the first images that the curve was drawn on."""
+    found = rows.metrics_of(run, preset)["curves"]
+    return {curve["scale"]: {int(steps): value for steps, value in curve["accuracy"].items()} for curve in found}
+
+
+def accuracy_on_first(run: SnnRun, preset: Preset, images: int) -> float:
+    """Accuracy of a run in percent, mean over its encoder seeds, on the first test images only."""
+    predicted, labels = _predictions(f"{preset.folder(run)}/predictions.npz")
+    return 100 * float((predicted[:, :images] == labels[:images]).mean())
+
+
+@cache
+def _predictions(path: str) -> tuple[np.ndarray, np.ndarray]:
+    """Predicted classes [seeds, N] and labels [N]."""
+    if not Path(path).exists():
+        raise InputError(f"no {path}: make it first, or use snakemake")
+    with np.load(path) as kept:
+        if "labels" not in kept:
+            raise InputError(f"{path} holds no labels: it is of an older version; make the run again")
+        return kept["predicted"], kept["labels"]

@@ -1,0 +1,164 @@
+"""Figure 1: the pipeline, drawn from the plan itself: kinds of runs with their numbers, edges from their parents."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from lasnn.config import Preset
+from lasnn.report import style
+from lasnn.report.cells import paper_cells
+from lasnn.report.kinds import Figure
+from lasnn.report.labels import METHOD_TITLES
+from lasnn.report.style import METHOD_STYLE, Look
+from lasnn.runs import AnnRun, ConvertedRun, Run
+from lasnn.vocabulary import TEACHERS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
+
+IMAGES = "images"
+WIDE, HIGH, APART = 0.96, 0.62, 1.4  # of a box, where rows are 1 apart; columns are APART
+# A column from top to bottom, such that few arrows cross a box.
+DOWNWARDS = [METHOD_TITLES[name] for name in ("calibration", "conversion", "hybrid", "kd_spike", "kd_label")]
+DOWNWARDS += [METHOD_TITLES[name] for name in ("lasnn_act", "lasnn_grad")] + ["intermediate ANNs", "teacher ANNs"]
+COLUMNS = ("", "1: analog networks", "2: conversion", "3: spiking networks at T steps")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One kind of runs: its column, its name, what is below the name, and its colour."""
+
+    column: int
+    name: str
+    remark: str
+    look: Look
+
+
+def node_of(run: Run) -> Node:
+    """The box that a run belongs to."""
+    if isinstance(run, AnnRun) and run.network in TEACHERS:
+        return Node(1, "teacher ANNs", "bias, batch norm", METHOD_STYLE["ann_teacher"])
+    if isinstance(run, AnnRun):
+        return Node(1, "intermediate ANNs", "shaped as the student", METHOD_STYLE["ann"])
+    if isinstance(run, ConvertedRun):
+        return Node(2, f"thresholds, {run.encoder}", "balancing, curve over T", style.ENCODER_STYLE[run.encoder])
+    return Node(3, METHOD_TITLES[run.method], "", METHOD_STYLE[run.method])
+
+
+class Pipeline(Figure):
+    """Made from the plan of all other exhibits; it needs no run to be finished."""
+
+    def runs(self, preset: Preset) -> list[Run]:
+        return []
+
+    def plan(self, preset: Preset) -> str:
+        return self.tidy(preset).to_json(orient="values")
+
+    def tidy(self, preset: Preset) -> pd.DataFrame:
+        """One line for each box (`to` empty) and each arrow, with how many runs or parents it stands for."""
+        from lasnn.report import runs_of_target
+
+        runs = runs_of_target(preset, "all")
+        boxes = Counter(node_of(run).name for run in runs)
+        arrows = Counter((node_of(parent).name, node_of(run).name) for run in runs for parent in preset.parents(run))
+        arrows |= Counter((IMAGES, node_of(run).name) for run in runs if isinstance(run, AnnRun))
+        datasets = len({run.dataset for run in runs})
+        lines = [("box", IMAGES, "", datasets), *(("box", name, "", count) for name, count in boxes.items())]
+        lines += [("arrow", *ends, count) for ends, count in arrows.items()]
+        return pd.DataFrame(lines, columns=["what", "from", "to", "count"])
+
+    def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
+        total = tidy.loc[(tidy["what"] == "box") & (tidy["from"] != IMAGES), "count"].sum()
+        return [
+            f"Preset {preset.name}, {len(preset.scope.seeds)} seed(s): {total} runs behind all tables and figures. In "
+            "brackets the runs of each kind. An arrow leads from the runs that others start from; a number on it says "
+            "how many of these do, where not all. Every run also reads the images; arrows are drawn to those trained "
+            "on them alone.",
+        ]
+
+    def picture(self, tidy: pd.DataFrame, preset: Preset) -> "Drawing":
+        from lasnn.report import runs_of_target
+
+        nodes = {node.name: node for node in map(node_of, runs_of_target(preset, "all"))}
+        nodes = {IMAGES: Node(0, IMAGES, "canonical order", Look("#fbafe4"))} | nodes
+        counts = {(line["from"], line["to"]): line["count"] for line in tidy.to_dict("records")}
+        return pipeline(nodes, counts)
+
+
+def pipeline(nodes: dict[str, Node], counts: dict[tuple[str, str], int]) -> "Drawing":
+    """Boxes in columns by stage, arrows by parenthood; `counts` of a box has an empty second name."""
+    rows = max(6, *Counter(node.column for node in nodes.values()).values())
+    places = placed(nodes, rows)
+    drawing, ((axes,),) = style.sheet(height=0.8 + 0.42 * rows)
+    for head in nodes:
+        tails = sorted((tail for tail, to in counts if to == head), key=lambda tail: -places[tail][1])
+        for index, tail in enumerate(tails):
+            (x, y), share = places[head], counts[tail, head]
+            end = (x, y + 0.3 * ((len(tails) - 1) / 2 - index))
+            label = "" if share == counts[head, ""] else str(share)
+            _arrow(axes, places[tail], end, label, nodes[tail].look.color, within=tail == head)
+    for name, node in nodes.items():
+        _box(axes, places[name], node, counts[name, ""])
+    for column, title in enumerate(COLUMNS):
+        axes.text(APART * column, rows / 2 + 0.1, title, ha="center", va="bottom", fontsize=7, style="italic")
+    axes.set(xlim=(-0.56, APART * (len(COLUMNS) - 1) + 0.7), ylim=(-rows / 2, rows / 2 + 0.5))
+    axes.axis("off")
+    return drawing
+
+
+def placed(nodes: dict[str, Node], rows: int) -> dict[str, tuple[float, float]]:
+    """The middle of each box. A column that arrows must pass keeps its first and last place free."""
+    order = {title: place for place, title in enumerate(DOWNWARDS)}
+    places = {}
+    for column in range(len(COLUMNS)):
+        members = sorted((name for name in nodes if nodes[name].column == column), key=lambda name: order.get(name, -1))
+        free = column == 2
+        step = rows / (len(members) + 2 * free)
+        for row, name in enumerate(members):
+            places[name] = (APART * column, rows / 2 - (row + free + 0.5) * step)
+    return places
+
+
+def _box(axes: "Axes", place: tuple[float, float], node: Node, count: int) -> None:
+    from matplotlib.patches import FancyBboxPatch
+
+    x, y = place
+    shape = FancyBboxPatch(
+        (x - WIDE / 2, y - HIGH / 2),
+        WIDE,
+        HIGH,
+        "round,pad=0.02,rounding_size=0.08",
+        zorder=3,
+        facecolor="white",
+        edgecolor=node.look.color,
+        linewidth=1.6,
+    )
+    axes.add_patch(shape)
+    shift = 0.09 if node.remark else 0
+    axes.text(x, y + shift, f"{node.name} ({count})", ha="center", va="center", fontsize=7, zorder=4)
+    if node.remark:
+        axes.text(x, y - 0.16, node.remark, ha="center", va="center", fontsize=5.5, zorder=4, color="#505050")
+
+
+def _arrow(axes: "Axes", tail: tuple, head: tuple, label: str, color: str, within: bool) -> None:
+    from matplotlib.patches import FancyArrowPatch
+
+    if within:  # a chain of runs of one kind
+        right = tail[0] + WIDE / 2 + 0.02
+        start, end, bend, middle = (right, tail[1] + 0.2), (right, tail[1] - 0.2), "arc3,rad=-1.2", right + 0.13
+    else:
+        start, end, bend = (tail[0] + WIDE / 2 + 0.02, tail[1]), (head[0] - WIDE / 2 - 0.03, head[1]), "arc3,rad=0"
+    place = (middle, tail[1]) if within else (0.3 * start[0] + 0.7 * end[0], 0.3 * start[1] + 0.7 * end[1])
+    words = {"arrowstyle": "-|>", "connectionstyle": bend, "mutation_scale": 7, "shrinkA": 0, "shrinkB": 0}
+    axes.add_patch(FancyArrowPatch(start, end, color=color, linewidth=0.9, zorder=2, **words))
+    if label:
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
+        axes.text(*place, label, fontsize=6, ha="center", va="center", zorder=5, bbox=box)
+
+
+EXHIBIT = Pipeline(
+    "Figure 1: the pipeline as it is planned", lambda preset: list(paper_cells("Fig 1")), lambda tidy: None
+)

@@ -1,0 +1,113 @@
+"""Accuracy over T (ours): converted networks to the end of their curves, trained ones up to the T they trained for."""
+
+import math
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from lasnn.config import Preset
+from lasnn.report import rows, style
+from lasnn.report.cells import Cell, runs_of
+from lasnn.report.curves import converted_behind, converted_of, curves
+from lasnn.report.exhibits import table_s1
+from lasnn.report.kinds import Figure, remarks
+from lasnn.report.labels import METHOD_TITLES
+from lasnn.report.style import METHOD_STYLE, Look
+from lasnn.runs import Run
+from lasnn.vocabulary import METHODS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
+
+COLUMNS = 3
+SCALE_LOOKS = (Look("#949494", ""), Look("#303030", "", dashes=(4, 1.5)), Look("#ca9161", "", dashes=(1, 1)))
+COMPANY = ("n", "teacher_weaker", "quoted", "revision", "runs", "ran_dataset", "train_images", "test_images", "subset")
+
+
+def cells(preset: Preset) -> list[Cell]:
+    """Every trained method of Table S1."""
+    return [cell for cell in table_s1.cells(preset) if METHODS[cell.method].trained]
+
+
+class Steps(Figure):
+    """Reads the curves of converted networks beside the accuracy at every step of trained ones."""
+
+    def runs(self, preset: Preset) -> list[Run]:
+        runs = super().runs(preset)
+        return [*converted_behind(runs, preset), *runs]
+
+    def tidy(self, preset: Preset) -> pd.DataFrame:
+        """A line for each panel, series and T; several seeds are averaged."""
+        table = rows.table(self.cells(preset), preset)
+        lines = []
+        for cell, row in zip(self.cells(preset), table.to_dict("records"), strict=True):
+            company = {key: row[key] for key in COMPANY}
+            panel = f"{cell.student}, {row['ran_dataset']}"
+            for run in runs_of(cell, preset):
+                for series, steps, accuracy in _points(run, preset):
+                    lines.append({"panel": panel, "series": series, "steps": steps, "accuracy": accuracy} | company)
+        if not lines:
+            return table.assign(panel="", series="", steps=0, accuracy=math.nan)
+        keys = ["panel", "series", "steps"]
+        return (
+            pd.DataFrame(lines)
+            .groupby(keys, sort=False, as_index=False)
+            .agg({"accuracy": "mean"} | dict.fromkeys(COMPANY, "first"))
+        )
+
+    def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
+        if (tidy["steps"] == 0).all():
+            return remarks(tidy, preset)
+        shown = {rows.metrics_of(run, preset)["curve_images"] for run in self.runs(preset) if run.kind == "converted"}
+        return [
+            *remarks(tidy, preset),
+            "Signed Poisson input. Trained networks: all test images, first encoder seed, read out after each step up "
+            f"to the T of their training. Converted ones: the first {', '.join(map(str, sorted(shown)))} test images, "
+            "leak 1, s scales the balanced thresholds; the dotted line is their ANN on the same images.",
+        ]
+
+
+def _points(run: Run, preset: Preset) -> list[tuple[str, int, float]]:
+    """Series, T and accuracy: of the run itself, and of the converted network behind it."""
+    own = rows.metrics_of(run, preset)["accuracy_by_step"]
+    points = [(METHOD_TITLES[run.method], step, accuracy) for step, accuracy in enumerate(own, 1)]
+    if converted := converted_of(run, preset):
+        for scale, curve in curves(converted, preset).items():
+            points += [(f"converted, s = {scale:g}", step, accuracy) for step, accuracy in curve.items()]
+        analog = rows.metrics_of(converted, preset)["curve_ann_accuracy"]
+        points += [("ANN", step, analog) for step in (1, max(curve))]
+    return points
+
+
+def draw(tidy: pd.DataFrame) -> "Drawing":
+    """A panel for each network, T on a logarithmic axis."""
+    panels = list(dict.fromkeys(tidy["panel"]))
+    titles = {METHOD_TITLES[name]: look for name, look in METHOD_STYLE.items()}
+    scales = sorted({name for name in tidy["series"] if name.startswith("converted")}, reverse=True)
+    looks = titles | dict(zip(scales, SCALE_LOOKS, strict=False))
+    rows_ = math.ceil(len(panels) / COLUMNS)
+    drawing, grid = style.sheet(rows_, min(COLUMNS, len(panels)), height=0.6 + 2.0 * rows_, sharey=True)
+    flat = [axes for line in grid for axes in line]
+    for axes in flat[len(panels) :]:
+        axes.axis("off")
+    for axes, panel in zip(flat, panels, strict=False):
+        _panel(axes, tidy[tidy["panel"] == panel], looks)
+        axes.set_title(panel, fontsize=8)
+    for line in grid:
+        line[0].set_ylabel("accuracy, %")
+    style.legend(drawing, columns=4)
+    return drawing
+
+
+def _panel(axes: "Axes", lines: pd.DataFrame, looks: dict[str, Look]) -> None:
+    for series, points in lines.groupby("series", sort=False):
+        words = looks[series].line if series in looks else {}
+        if len(points) > 4:  # a mark at about every doubling of T
+            marked = {2**power for power in range(12)} | {points["steps"].max()}
+            words |= {"markevery": [index for index, step in enumerate(points["steps"]) if step in marked]}
+        axes.plot(points["steps"], points["accuracy"], label=series, **words)
+    axes.set(xscale="log", xlabel="T", ylim=(0, 103))
+
+
+EXHIBIT = Steps("Accuracy over T", cells, draw)

@@ -1,0 +1,76 @@
+"""Table S4 (ours): controls and single knobs turned, each beside the run that it changes."""
+
+import pandas as pd
+
+from lasnn.config import Preset
+from lasnn.report.cells import Cell, focus_cell
+from lasnn.report.exhibits.table_s1 import WithCompany
+from lasnn.report.labels import METHOD_TITLES, dataset, ours, steps
+from lasnn.report.rows import number
+from lasnn.runs import BASE
+
+
+def cells(preset: Preset) -> list[Cell]:
+    """For each method that `scope.ablations` names, its base run and its variants."""
+    asked = [tuple(name.split("+")) for name in preset.scope.ablations]
+    pairs = [
+        (method, variant)
+        for method in dict.fromkeys(method for method, _ in asked)
+        for variant in (BASE, *(variant for other, variant in asked if other == method))
+    ]
+    return [focus_cell(preset, "Table S4", *pair) for pair in pairs or [("lasnn_act", BASE)]]
+
+
+class Ablations(WithCompany):
+    """Also says what each variant changes, and by how much that moves the accuracy."""
+
+    def tidy(self, preset: Preset) -> pd.DataFrame:
+        return compared(super().tidy(preset), preset)
+
+
+def compared(tidy: pd.DataFrame, preset: Preset) -> pd.DataFrame:
+    """With what a variant changes in words, and the difference to the base run of its method."""
+    variants = preset.config.file.variants
+    tidy["changes"] = ["-" if name == BASE else "; ".join(leaves(variants[name])) for name in tidy["variant"]]
+    base = tidy[tidy["variant"] == BASE].set_index("method")["ours"]
+    tidy["difference"] = pd.to_numeric(tidy["ours"]) - pd.to_numeric(tidy["method"].map(base))
+    return tidy
+
+
+def leaves(overlay: dict, path: str = "") -> list[str]:
+    """Every setting of an overlay as `section.key: value`."""
+    found = []
+    for key, value in overlay.items():
+        name = f"{path}{key}"
+        found += leaves(value, f"{name}.") if isinstance(value, dict) else [f"{name}: {_short(value)}"]
+    return found
+
+
+def _short(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def arrange(tidy: pd.DataFrame) -> pd.DataFrame:
+    """One line for each method and variant."""
+    return pd.DataFrame(
+        {
+            "data": dataset(tidy),
+            "network": tidy["student"],
+            "method": tidy["method"].map(METHOD_TITLES),
+            "variant": tidy["variant"],
+            "changes": tidy["changes"],
+            "T": steps(tidy),
+            "s": tidy["scale"].map(lambda value: number(value, digits=1)),
+            "leak": tidy["leak"].map(number),
+            "start, %": tidy["start"].map(number),
+            "accuracy, %": ours(tidy),
+            "to base, points": [
+                "-" if name == BASE or pd.isna(value) else f"{value:+.2f}"
+                for name, value in zip(tidy["variant"], tidy["difference"], strict=True)
+            ],
+            "spikes per neuron": tidy["spikes"].map(lambda value: number(value, digits=3)),
+        }
+    )
+
+
+EXHIBIT = Ablations("Table S4: controls and knobs, each beside its base run", cells, arrange, main=False)
