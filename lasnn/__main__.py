@@ -94,6 +94,10 @@ def parser() -> argparse.ArgumentParser:
     lineage = verbs.add_parser("lineage", parents=[common], help="write dvc.yaml from the plan")
     lineage.add_argument("--preset", help="default: `preset` of the configuration")
     lineage.set_defaults(act=lineage_verb)
+
+    record = verbs.add_parser("record", parents=[common], help="tell DVC of finished runs, as the workflow does")
+    record.add_argument("presets", nargs="*", help="default: `preset` of the configuration")
+    record.set_defaults(act=record_verb)
     return top
 
 
@@ -145,6 +149,13 @@ def lineage_verb(options: argparse.Namespace, console: Console) -> None:
 
     files.write_text("dvc.yaml", lineage.text(read(options.config).preset(options.preset)))
     console.say("wrote dvc.yaml")
+
+
+def record_verb(options: argparse.Namespace, console: Console) -> None:
+    from lasnn import recording
+
+    for preset in options.presets or [None]:
+        console.say(recording.record(preset))
 
 
 if __name__ == "__main__":

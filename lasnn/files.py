@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from lasnn.errors import InputError
+
 
 @contextlib.contextmanager
 def replacing(path: Path | str) -> Iterator[BinaryIO]:
@@ -46,6 +48,16 @@ def write_text(path: Path | str, content: str) -> None:
 def write_json(path: Path | str, value: object) -> None:
     """Write `value` as indented JSON with sorted keys, so that equal values give equal bytes."""
     write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_json(path: Path | str) -> dict:
+    """The content of a JSON file; InputError if it is missing or damaged."""
+    try:
+        return json.loads(Path(path).read_text())
+    except FileNotFoundError:
+        raise InputError(f"no {path}: make it first, or use snakemake") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is damaged ({error}): delete it and make it again") from None
 
 
 def sha256(path: Path | str) -> str:

@@ -4,6 +4,8 @@ Snakemake schedules; DVC knows what came from what: `dvc dag snn-digits-vgg5-hyb
 checkpoint's ancestors. A test holds the committed file equal to this generator's output.
 """
 
+from pathlib import Path
+
 import yaml
 
 from lasnn.config import Preset
@@ -95,6 +97,14 @@ def content(preset: Preset) -> dict:
 def text(preset: Preset) -> str:
     """The text of dvc.yaml at the root."""
     return HEAD + dumped(content(preset))
+
+
+def text_below(preset: Preset, folder: Path, others: set[str]) -> str:
+    """The text of a dvc.yaml in a folder below the root, without the datasets that other files hold already."""
+    up = "/".join([".."] * len(folder.parts))
+    kept = {name: {"wdir": up} | stage for name, stage in stages(preset).items() if name not in others}
+    pictures = [{f"{up}/{path}": entry for path, entry in plot.items()} for plot in plots(preset)]
+    return HEAD + dumped({"plots": pictures, "stages": kept})
 
 
 def dumped(value: dict) -> str:

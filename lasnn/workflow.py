@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -49,6 +50,24 @@ def pass_on(content: dict) -> None:
     It travels in the environment and not in a rule's params, so that where a mirror lies is no reason to rerun.
     """
     os.environ[PASSED_ON] = json.dumps(content)
+
+
+def presets_of(config: Config, targets: Iterable[str]) -> list[str]:
+    """The presets that a call is about: the one that the configuration names, and those of typed files."""
+    folders = [str(target).removeprefix("./").removeprefix(f"{config.file.folders.results}/") for target in targets]
+    named = [folder.split("/")[0] for folder in folders]
+    return list(dict.fromkeys([config.file.preset, *(name for name in named if name in config.file.presets)]))
+
+
+def record_lineage(presets: Iterable[str]) -> None:
+    """Tell DVC what is there now, in one process that sees config.yaml as DVC does; never a reason to fail.
+
+    A command of a DVC stage leaves that to DVC, which holds its own lock meanwhile.
+    """
+    if "DVC_STAGE" in os.environ:
+        return
+    environment = {name: value for name, value in os.environ.items() if name != PASSED_ON}
+    subprocess.run([sys.executable, "-m", "lasnn", "record", *presets], env=environment, check=False)
 
 
 def check_targets(config: Config, targets: Iterable[str]) -> None:

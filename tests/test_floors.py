@@ -17,8 +17,8 @@ FLOORS = [
     ["fused"],
     ["neurons", "encoders", "images", "networks", "checkpoint", "report"],
     ["conversion", "attention", "workflow"],
-    ["lineage", "objectives", "evaluation", "training", "provenance", "loading"],
-    ["choices", "workplace"],
+    ["lineage", "finished", "objectives", "evaluation", "training", "provenance", "loading"],
+    ["choices", "workplace", "recording"],
     ["stages", "costs"],
     ["__main__", ""],
 ]

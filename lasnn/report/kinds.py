@@ -64,6 +64,7 @@ class Exhibit:
         ]
         digests = {path: files.sha256(path) for path in self.files(preset)}
         content = {"exhibit": stem.name, "title": self.title, "preset": preset.name, "cells": cells}
+        content["plan"] = self.plan(preset)
         files.write_json(stem.with_suffix(".json"), content | {"files": digests})
 
 

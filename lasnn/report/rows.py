@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from lasnn import files
 from lasnn.config import Preset
-from lasnn.errors import InputError
 from lasnn.report.cells import KEYS, Cell, runs_of
 from lasnn.runs import Run
 
@@ -16,12 +16,7 @@ from lasnn.runs import Run
 @cache
 def metrics(path: str) -> dict:
     """One run's metrics.json; InputError if it is missing or damaged."""
-    try:
-        return json.loads(Path(path).read_text())
-    except FileNotFoundError:
-        raise InputError(f"no {path}: make it first, or use snakemake") from None
-    except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is damaged ({error}): delete it and make it again") from None
+    return files.read_json(path)
 
 
 def metrics_of(run: Run, preset: Preset) -> dict:

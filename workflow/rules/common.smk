@@ -10,10 +10,11 @@ sys.path.insert(0, str(Path(workflow.basedir).parent))
 
 from lasnn.config import Config, dump
 from lasnn.errors import InputError
+from lasnn.finished import settle
 from lasnn.report import EXHIBITS, Figure, Table, exhibits_of, files_of, names_of
 from lasnn.runs import NAME, NUMBER, AnnRun, ConvertedRun, SnnRun
 from lasnn.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, STUDENTS, TEACHERS
-from lasnn.workflow import check_targets, command_line_targets, pass_on, typed
+from lasnn.workflow import check_targets, command_line_targets, pass_on, presets_of, record_lineage, typed
 
 
 def say(line):
@@ -27,7 +28,11 @@ update_config(config, typed(workflow.config_settings.overwrite_config))
 try:
     CONFIG = Config(config)
     check_targets(CONFIG, command_line_targets())
+    PRESETS = presets_of(CONFIG, command_line_targets())
     pass_on(config)
+    if not workflow.remote_exec:
+        for preset in PRESETS:
+            settle(CONFIG.preset(preset))
 except InputError as error:
     say(f"error: {error}")
     raise SystemExit(1)

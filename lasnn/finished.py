@@ -1,0 +1,125 @@
+"""Whether what lies in the results folder is what the plan asks for, judged by content and not by clock. No torch.
+
+Snakemake knows a file by its time and by its own notes of how it was made. A file that DVC brought has an arbitrary
+time and no notes; `settle` therefore sets the times by what the files themselves say.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from lasnn import files
+from lasnn.config import Preset, dump
+from lasnn.datasets.arrays import digest_of
+from lasnn.errors import InputError
+from lasnn.report import EXHIBITS, files_of, runs_of_target
+from lasnn.runs import Run
+from lasnn.workflow import RUN_FILES
+
+Judge = Callable[[], str | None]
+LONG_AGO = 1  # seconds since 1970: older than every input, so that Snakemake makes the file again
+
+
+def changes(preset: Preset, run: Run, made_with: dict) -> list[str]:
+    """Settings that a finished run was made with and the plan now has otherwise, as `section.key: was, is`."""
+    planned = json.loads(dump(preset.settings(run)))
+    was, now = _flat(made_with), _flat(planned)
+    missing = "absent"
+    return [
+        f"{key}: {was.get(key, missing)!r} then, {now.get(key, missing)!r} now"
+        for key in dict.fromkeys([*was, *now])
+        if was.get(key, missing) != now.get(key, missing)
+    ]
+
+
+def outdated(preset: Preset, run: Run) -> str | None:
+    """Why a run's files answer another question than the plan asks; None if they don't."""
+    metrics = files.read_json(Path(preset.folder(run)) / "metrics.json")
+    changed = changes(preset, run, metrics["settings"])
+    return f"made with other settings ({changed[0]})" if changed else None
+
+
+def misfit(preset: Preset, run: Run) -> str | None:
+    """Why a run's files are not what the plan asks for; None if they are. Parents are compared by what they say."""
+    folder = Path(preset.folder(run))
+    if missing := [name for name in RUN_FILES if not (folder / name).exists()]:
+        return f"{folder / missing[0]} is missing"
+    if reason := outdated(preset, run):
+        return reason
+    metrics = files.read_json(folder / "metrics.json")
+    if sorted(metrics["parents"]) != sorted(str(parent) for parent in preset.parents(run)):
+        return f"made from other parents ({', '.join(metrics['parents']) or 'none'})"
+    for parent, digest in metrics["parents"].items():
+        if _stated_digest(Path(preset.root, parent)) != digest:
+            return f"made from another {parent} than the one that is there now"
+    data = Path(preset.config.data_file(run.dataset))
+    if not data.exists():
+        return f"{data} is missing"
+    return None if digest_of(data) == metrics["data"]["digest"] else f"made from other images than {data} holds now"
+
+
+def exhibit_outdated(preset: Preset, name: str) -> str | None:
+    """Why an exhibit's files show another choice of cells than the plan; None if they don't."""
+    sources = files.read_json(f"{preset.root}/exhibits/{name}.json")
+    if sources["plan"] != EXHIBITS[name].plan(preset):
+        return "made with another scope"
+    return None if sorted(sources["files"]) == sorted(EXHIBITS[name].files(preset)) else "made from other runs"
+
+
+def exhibit_misfit(preset: Preset, name: str) -> str | None:
+    """Why an exhibit's files don't show what is there now; None if they do."""
+    if missing := [path for path in files_of(preset, name) if not Path(path).exists()]:
+        return f"{missing[0]} is missing"
+    if reason := exhibit_outdated(preset, name):
+        return reason
+    sources = files.read_json(f"{preset.root}/exhibits/{name}.json")
+    changed = [path for path, digest in sources["files"].items() if files.sha256(path) != digest]
+    return f"made from another {changed[0]}" if changed else None
+
+
+def settle(preset: Preset) -> None:
+    """Let the times of finished files agree with their content, for every run and exhibit of a preset.
+
+    Files that answer another question become older than everything, files that fit the plan newer than what they were
+    made from. Nothing but times is changed, and those only where they said otherwise.
+    """
+    for run in runs_of_target(preset, "all"):
+        outs = [f"{preset.folder(run)}/{name}" for name in RUN_FILES]
+        inputs = [preset.config.data_file(run.dataset)]
+        inputs += [f"{preset.folder(parent)}/model.pt" for parent in preset.parents(run)]
+        _settle(outs, inputs, partial(outdated, preset, run), partial(misfit, preset, run))
+    for name, exhibit in EXHIBITS.items():
+        judges = partial(exhibit_outdated, preset, name), partial(exhibit_misfit, preset, name)
+        _settle(files_of(preset, name), exhibit.files(preset), *judges)
+
+
+def _settle(outs: list[str], inputs: list[str], answers_otherwise: Judge, doesnt_fit: Judge) -> None:
+    try:
+        oldest = min(os.stat(path).st_mtime for path in outs)
+        newest = max((os.stat(path).st_mtime for path in inputs), default=0)
+        if answers_otherwise():
+            times = (LONG_AGO, LONG_AGO) if oldest > LONG_AGO else None
+        elif oldest < newest and doesnt_fit() is None:
+            times = (time.time(), time.time())
+        else:
+            times = None
+        for path in outs if times else ():
+            os.utime(path, times)
+    except (OSError, InputError, KeyError, TypeError):
+        return  # something is missing or damaged: Snakemake and the jobs say what
+
+
+def _stated_digest(folder: Path) -> str:
+    """A checkpoint's digest as its provenance states it; reckoned where that is older than the statement."""
+    stated = files.read_json(folder / "provenance.json").get("files", {}).get("model.pt")
+    return stated or files.sha256(folder / "model.pt")
+
+
+def _flat(settings: dict | None, prefix: str = "") -> dict:
+    flat = {}
+    for key, value in (settings or {}).items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
