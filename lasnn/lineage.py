@@ -66,6 +66,8 @@ def stages(preset: Preset) -> dict[str, dict]:
     for dataset in sorted({run.dataset for run in runs}):
         path = preset.config.data_file(dataset)
         found[f"data-{dataset}"] = _stage([], [path])
+        if preset.config.own_dataset(dataset):
+            found[f"data-{dataset}"]["params"] = [{"config.yaml": [f"datasets.{dataset}.side"]}]
     for run in runs:
         parents = [f"{preset.folder(parent)}/model.pt" for parent in preset.parents(run)]
         outs = outs_of(preset, run)

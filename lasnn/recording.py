@@ -4,6 +4,7 @@ Only what config.yaml explains is recorded: a run made with settings of the comm
 Runs are recorded where they are; nothing is deleted, moved or linked. DVC is loaded in here and nowhere else.
 """
 
+import logging
 import time
 from pathlib import Path
 
@@ -101,6 +102,7 @@ def _commit(place: Path, names: list[str]) -> tuple[int, int]:
     from dvc.lock import LockError
     from dvc.repo import Repo, lock_repo
 
+    logging.getLogger("dvc").setLevel(logging.WARNING)
     done, unchanged = [], 0
     try:
         with Repo() as repo, lock_repo(repo):
