@@ -5,10 +5,12 @@ import sys
 import traceback
 from pathlib import Path
 
+from lasnn import stopping
 from lasnn.config import CONFIG, Config, read, restore
 from lasnn.datasets import KNOWN, prepare
 from lasnn.errors import InputError
 from lasnn.journal import Console
+from lasnn.locks import only_writer
 from lasnn.runs import KINDS
 
 
@@ -17,22 +19,23 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     console = Console(log=options.log)
     try:
-        options.act(options, console)
+        with stopping.listening():
+            options.act(options, console)
     except InputError as error:
         console.say(f"error: {' '.join(str(error).split())}")
         return 2
     except OSError as error:  # a full disk, a folder that can't be written
         console.say(f"error: {error}; what is finished is kept: mend this and run the same command again")
         return 4
-    except KeyboardInterrupt:
-        console.say("error: interrupted; the same command goes on after the last whole epoch")
-        return 130
+    except stopping.Stopped as stopped:
+        console.say(f"error: {stopped}")
+        return 128 + stopped.signal
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             keep(console)
             raise
         console.say(
-            "error: out of memory; finished epochs are kept and the same command goes on after them: set a smaller "
+            "error: out of memory; what was saved is kept and the same command goes on from there: set a smaller "
             f"compute.micro_batch or compute.rows in {options.config}"
         )
         return 3
@@ -50,14 +53,20 @@ def out_of_memory(error: Exception) -> bool:
 
 def keep(console: Console) -> None:
     """Write the traceback of a defect to the log as well."""
-    if console.log:
-        console.log.write(traceback.format_exc())
+    console.record(traceback.format_exc())
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong with the words in one line."""
+
+    def error(self, message: str) -> None:
+        self.exit(2, f"error: {message}: see `{self.prog} --help`\n")
 
 
 def parser() -> argparse.ArgumentParser:
     """All verbs and their options."""
-    top = argparse.ArgumentParser(prog="python -m lasnn", description="LaSNN: layer-wise ANN-to-SNN distillation.")
-    common = argparse.ArgumentParser(add_help=False)
+    top = OneLineParser(prog="python -m lasnn", description="LaSNN: layer-wise ANN-to-SNN distillation.")
+    common = OneLineParser(add_help=False)
     common.add_argument("--config", default=CONFIG, type=Path, help="the configuration file (default: config.yaml)")
     common.add_argument("--log", type=Path, help="also write what is printed to this file")
     verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
@@ -106,14 +115,15 @@ def data_verb(options: argparse.Namespace, console: Console) -> None:
     own = config.own_dataset(options.dataset)
     path = Path(config.data_file(options.dataset))
     console.say(f"preparing {options.dataset}")
-    prepare(
-        options.dataset,
-        path,
-        mirror=config.mirror(options.dataset),
-        allow_subset=config.file.allow_subset,
-        folder=own.folder if own else None,
-        side=own.side if own else None,
-    )
+    with only_writer(path.parent / f".{path.name}.lock", f"dataset {options.dataset!r}"):
+        prepare(
+            options.dataset,
+            path,
+            mirror=config.mirror(options.dataset),
+            allow_subset=config.file.allow_subset,
+            folder=own.folder if own else None,
+            side=own.side if own else None,
+        )
     console.say(f"wrote {path}")
 
 
@@ -127,7 +137,9 @@ def stage_verb(options: argparse.Namespace, console: Console) -> None:
     from lasnn.workplace import Workplace, device_of
 
     console.name = run.id
-    STAGES[run.kind](Workplace(preset, run, settings, device_of(options.device or config.file.device), console))
+    device = device_of(options.device or config.file.device)
+    with only_writer(Path(options.folder, ".lock"), f"the run {run}"):
+        STAGES[run.kind](Workplace(preset, run, settings, device, console))
 
 
 def exhibit_verb(options: argparse.Namespace, console: Console) -> None:

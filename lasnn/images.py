@@ -70,10 +70,10 @@ def plain_batches(images: Images, size: int) -> Iterator[Batch]:
         yield Batch(scaled(images.pixels[start : start + size]), images.labels[start : start + size])
 
 
-def training_batches(images: Images, size: int, data: Data, seed: int, epoch: int) -> Iterator[Batch]:
-    """One epoch, shuffled and augmented; the last batch may be smaller."""
+def training_batches(images: Images, size: int, data: Data, seed: int, epoch: int, first: int = 0) -> Iterator[Batch]:
+    """One epoch, shuffled and augmented, from batch `first` on; the last batch may be smaller."""
     order = torch.randperm(len(images), generator=seeding.generator(seed, "shuffle", epoch)).to(images.labels.device)
-    for index, chosen in enumerate(order.split(size)):
+    for index, chosen in list(enumerate(order.split(size)))[first:]:
         draws = seeding.generator(seed, "augmentation", epoch, index)
         yield Batch(scaled(augmented(images.pixels[chosen], data, draws)), images.labels[chosen])
 

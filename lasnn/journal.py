@@ -1,5 +1,6 @@
 """What a person sees of a run: a progress bar in a terminal, lines in a log, one JSON line for each epoch."""
 
+import contextlib
 import json
 import sys
 import time
@@ -17,15 +18,31 @@ class Console:
         self.name = name
         self.log = None
         if log is not None:
-            Path(log).parent.mkdir(parents=True, exist_ok=True)
-            self.log = open(log, "a", buffering=1)  # noqa: SIM115 -- open as long as the process
+            try:
+                Path(log).parent.mkdir(parents=True, exist_ok=True)
+                # Unbuffered: what a full disk refuses must not come up again when the process ends.
+                self.log = open(log, "ab", buffering=0)  # noqa: SIM115 -- open as long as the process
+            except OSError as error:
+                self._lose_log(error)
 
     def say(self, line: str) -> None:
         """One line, with the run's name in front."""
         line = f"{self.name}: {line}" if self.name else line
-        tqdm.write(line, file=sys.stderr)
+        with contextlib.suppress(OSError, ValueError):  # the terminal is gone: no reason to lose a training
+            tqdm.write(line, file=sys.stderr)
+        self.record(line + "\n")
+
+    def record(self, text: str) -> None:
+        """To the log alone. A log that can't be written costs one line, not the run."""
         if self.log:
-            self.log.write(line + "\n")
+            try:
+                self.log.write(text.encode(errors="replace"))
+            except OSError as error:
+                self._lose_log(error)
+
+    def _lose_log(self, error: OSError) -> None:
+        self.log = None
+        self.warn(f"the log cannot be written ({error.strerror or error}): goes on without it")
 
     def warn(self, line: str) -> None:
         """One line that starts with `warning:`."""
@@ -69,22 +86,21 @@ class Progress:
             line = f"{self.what} {self.done}/{self.total}, {left:.0f} s left {note}".rstrip()
             if self.bar.disable:
                 self.console.say(line)
-            elif self.console.log:
-                self.console.log.write(f"{self.console.name}: {line}\n")
+            else:
+                self.console.record(f"{self.console.name}: {line}\n")
 
 
 class Journal:
-    """`log.jsonl`: one JSON object for each epoch. On resuming it is cut back to the epochs that count."""
+    """`log.jsonl`: one JSON object for each epoch. It is written, never read: the resume state holds its own copy."""
 
     def __init__(self, path: Path | str):
         self.path = Path(path)
         self.lines: list[dict] = []
 
-    def resume(self, epochs: int) -> None:
-        """Keep the first `epochs` lines of an interrupted run."""
-        if self.path.exists():
-            kept = self.path.read_text().splitlines()[:epochs]
-            self.lines = [json.loads(line) for line in kept]
+    def begin(self, lines: list[dict]) -> None:
+        """The epochs that count so far; whatever an earlier process wrote beyond them goes."""
+        self.lines = list(lines)
+        self.save()
 
     def add(self, entry: dict) -> None:
         """One more epoch."""

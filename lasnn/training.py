@@ -9,12 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lasnn import checkpoint, seeding
-from lasnn.errors import InputError
+from lasnn import health, seeding, stopping
 from lasnn.images import Batch, Images, training_batches
 from lasnn.journal import Console, Journal
 from lasnn.networks.layers import Dropout
+from lasnn.resume import Position, Resume
 from lasnn.settings import Data, Training
+from lasnn.stopping import Stopped
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Job:
     folder: Path
     tag: str  # digest of the run, its settings and its parents: a resume file of another tag is not taken up
     console: Console
+    save_minutes: float = 10.0  # longest time between two saves within an epoch
 
 
 def learning_rate(recipe: Training, epoch: int) -> float:
@@ -80,39 +82,54 @@ def optimizer(net: nn.Module, recipe: Training) -> torch.optim.Optimizer:
 def fit(
     net: nn.Module, losses: Losses, images: Images, job: Job, watch: Callable[[int], dict] | None = None
 ) -> Journal:
-    """Train `net` in place for all epochs of the recipe; an interrupted run goes on after its last whole epoch.
+    """Train `net` in place for all epochs of the recipe; an interrupted run goes on where it was last saved.
 
+    It is saved after every epoch, within one every `job.save_minutes`, and when the process is told to stop.
     `watch(epoch)` may add entries to the epoch's line in the journal. A loss or gradient that is not finite is an
     InputError, raised before it reaches the saved state.
     """
     recipe, console = job.recipe, job.console
     optim = optimizer(net, recipe)
-    resume_file, journal = job.folder / "resume.pt", Journal(job.folder / "log.jsonl")
-    first = _resume(resume_file, job, net, optim, journal)
+    resume, journal = Resume(job.folder / "resume.pt", job.tag, net, optim), Journal(job.folder / "log.jsonl")
+    at, layers = resume.take_up(console), health.Layers(console)
+    journal.begin(at.lines)
+    layers.recall(at.lines)
     batches = math.ceil(len(images) / recipe.batch)
     with console.progress(recipe.epochs * batches, "training") as progress:
-        if first:
-            progress.skip(first * batches)
-            console.say(f"goes on after epoch {first} of {recipe.epochs}")
-        for epoch in range(first, recipe.epochs):
-            began, rate = time.monotonic(), learning_rate(recipe, epoch)
+        progress.skip(at.epochs * batches + at.batches)
+        for epoch in range(at.epochs, recipe.epochs):
+            began, rate = time.monotonic() - at.seconds, learning_rate(recipe, epoch)
             for group in optim.param_groups:
                 group["lr"] = rate
             net.train()
-            sums: dict[str, float] = {}
-            for index, batch in enumerate(training_batches(images, recipe.batch, job.data, job.seed, epoch)):
-                moment = Moment(job.seed, epoch, index, epoch / recipe.epochs)
-                terms = _step(net, losses, batch, moment, optim, job)
-                for name, value in terms.items():
-                    sums[name] = sums.get(name, 0.0) + value * (len(batch) if name != "gradient_norm" else 1)
-                progress.step(note=f"epoch {epoch + 1}/{recipe.epochs} loss {terms['loss']:.3f}")
-            norm = sums.pop("gradient_norm") / batches
-            entry = {name: value / len(images) for name, value in sums.items()}
-            entry |= {"epoch": epoch + 1, "lr": rate, "gradient_norm": norm, "seconds": time.monotonic() - began}
-            entry |= watch(epoch) if watch else {}
-            journal.add(entry)
-            state = {"tag": job.tag, "epochs": epoch + 1, "weights": net.state_dict(), "optimizer": optim.state_dict()}
-            checkpoint.write(resume_file, state)
+            try:
+                with stopping.held():
+                    for batch in training_batches(images, recipe.batch, job.data, job.seed, epoch, at.batches):
+                        moment = Moment(job.seed, epoch, at.batches, epoch / recipe.epochs)
+                        terms = _step(net, losses, batch, moment, optim, job)
+                        for name, value in terms.items():
+                            weight = 1 if name == "gradient_norm" else len(batch)
+                            at.sums[name] = at.sums.get(name, 0.0) + value * weight
+                        at.batches, at.seconds = at.batches + 1, time.monotonic() - began
+                        progress.step(note=f"epoch {epoch + 1}/{recipe.epochs} loss {terms['loss']:.3f}")
+                        if stopping.told():
+                            break
+                        if resume.age() > job.save_minutes:
+                            resume.save(at)
+                seen = watch(epoch) if watch else {}
+                means = {name: value / len(images) for name, value in at.sums.items()}
+                means["gradient_norm"] = at.sums["gradient_norm"] / batches
+                entry = means | {"epoch": epoch + 1, "lr": rate, "seconds": time.monotonic() - began} | seen
+                with stopping.held():
+                    journal.add(entry)
+                    at = Position(epoch + 1, lines=journal.lines)
+                    resume.save(at)
+            except Stopped as stopped:
+                if stopped.urgent:
+                    raise
+                resume.save(at)
+                raise Stopped(stopped.signal, kept=f"saved after {at}, where the same command goes on") from None
+            layers.look(seen.get("rates", {}), epoch + 1)
     return journal
 
 
@@ -138,12 +155,7 @@ def _step(
         total["gradient_norm"] = nn.utils.get_total_norm(
             [parameter.grad for parameter in parameters if parameter.grad is not None]
         ).item()
-    if not all(math.isfinite(value) for value in total.values()):
-        raise InputError(
-            f"training diverged in epoch {moment.epoch + 1}, batch {moment.batch + 1}: "
-            + ", ".join(f"{name} {value:g}" for name, value in total.items())
-            + "; the last good state is kept; try a lower lr, warmup_epochs or clip_norm"
-        )
+    health.check_terms(total, moment.epoch + 1, moment.batch + 1)
     optim.step()
     return total
 
@@ -153,21 +165,3 @@ def _draw_masks(net: nn.Module, moment: Moment, part: Part) -> None:
         if isinstance(module, Dropout) and module.rate > 0:
             device = next(net.parameters()).device
             module.draw_from(moment.draws(f"dropout {name}", device), part.start, part.whole)
-
-
-def _resume(path: Path, job: Job, net: nn.Module, optim: torch.optim.Optimizer, journal: Journal) -> int:
-    """Epochs that an earlier process finished; their weights and optimizer state are put in place."""
-    if not path.exists():
-        return 0
-    try:
-        state = checkpoint.read(path)
-    except InputError as error:
-        job.console.warn(f"starts anew: {error}")
-        return 0
-    if state.get("tag") != job.tag:
-        job.console.warn(f"starts anew: {path.name} belongs to other settings or other parents")
-        return 0
-    net.load_state_dict(state["weights"])
-    optim.load_state_dict(state["optimizer"])
-    journal.resume(state["epochs"])
-    return state["epochs"]

@@ -26,6 +26,7 @@ from lasnn.journal import Console, Journal
 from lasnn.memory import keep_freed_memory
 from lasnn.networks import Net, build, initialise
 from lasnn.provenance import Stopwatch, describe
+from lasnn.resume import Parts
 from lasnn.runs import Run
 from lasnn.settings import Settings
 from lasnn.training import Job
@@ -116,12 +117,25 @@ class Workplace:
             net.load_state_dict(weights)
         return net.to(self.device)
 
+    @property
+    def tag(self) -> str:
+        """Digest of all that the run's result depends on: tells whether a resume file belongs to it."""
+        device = (
+            torch.cuda.get_device_name(self.device)
+            if self.device.type == "cuda"
+            else torch.backends.cpu.get_cpu_capability()  # other vector units round in another order
+        )
+        tag = [identity(self.run), dump(self.settings), self.parents, self.prepared.digest, torch.__version__, device]
+        return hashlib.sha256(json.dumps(tag).encode()).hexdigest()
+
     def job(self, micro_batch: int) -> Job:
-        """The run's training; its tag tells whether a resume file belongs to it."""
-        tag = [identity(self.run), dump(self.settings), self.parents, self.prepared.digest, torch.__version__]
-        digest = hashlib.sha256(json.dumps(tag).encode()).hexdigest()
-        recipe = self.settings.training
-        return Job(recipe, self.settings.data, self.run.seed, micro_batch, self.folder, digest, self.console)
+        """The run's training."""
+        recipe, data, often = self.settings.training, self.settings.data, self.preset.config.file.save_minutes
+        return Job(recipe, data, self.run.seed, micro_batch, self.folder, self.tag, self.console, often)
+
+    def parts(self) -> Parts:
+        """What is kept of a run that does not train."""
+        return Parts(self.folder / "resume.pt", self.tag, self.console)
 
     def leave(self, net: Net, metrics: dict, predictions: dict[str, np.ndarray], meta: dict | None = None) -> None:
         """Write the run's files, the checkpoint after those that describe it; then drop the resume state."""

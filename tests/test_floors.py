@@ -9,13 +9,14 @@ import pytest
 
 # Ground to top. A package stands for all of its modules, which may import one another.
 FLOORS = [
-    ["errors", "memory", "power"],
-    ["lookup", "files", "vocabulary"],
+    ["errors", "memory", "power", "stopping"],
+    ["lookup", "files", "locks", "vocabulary"],
     ["runs", "settings", "datasets"],
     ["scope"],
     ["config", "seeding", "surrogates", "journal"],
-    ["fused"],
+    ["fused", "health"],
     ["neurons", "encoders", "images", "networks", "checkpoint", "report"],
+    ["resume"],
     ["conversion", "attention", "workflow"],
     ["lineage", "finished", "objectives", "evaluation", "training", "provenance", "loading"],
     ["choices", "workplace", "recording"],

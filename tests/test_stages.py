@@ -1,6 +1,8 @@
 """The chain on real digits, tiny: files of a run, equal bytes from equal commands, resume, and the command line."""
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +11,11 @@ import torch
 import yaml
 
 import lasnn
-from lasnn import files, training
+from lasnn import checkpoint, files
 from lasnn.__main__ import main
 from lasnn.config import merged
 from lasnn.journal import Console
+from lasnn.locks import only_writer
 
 CONTENT = yaml.safe_load(Path("config.yaml").read_text())
 TINY = {
@@ -138,25 +141,41 @@ def test_the_same_commands_give_the_same_bytes(chain, place):
             assert files.sha256(place.folder(path) / name) == files.sha256(chain.folder(path) / name), (path, name)
 
 
-@pytest.mark.parametrize("path", [ANN, LASNN])
-def test_an_interrupted_training_ends_in_the_same_bytes(chain, place, monkeypatch, path):
-    place.run(*([TEACHER, ANN, CONVERTED] if path == LASNN else []))
-    real, calls = training.checkpoint.write, []
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("path", [ANN, CONVERTED, LASNN])
+def test_an_interrupted_run_ends_in_the_same_bytes(chain, place, monkeypatch, capsys, path, number):
+    """The signal comes right after the first save: an epoch of a training, the balancing of a conversion."""
+    parents = {ANN: [], CONVERTED: [ANN], LASNN: [TEACHER, ANN, CONVERTED]}[path]
+    place.run(*parents)
+    real, calls = checkpoint.write_sealed, []
 
-    def stop_after_the_first_epoch(file, state):
+    def stop_after_the_first(file, state):
         real(file, state)
         calls.append(file)
-        if len(calls) == 1 and Path(file).name == "resume.pt":
-            raise KeyboardInterrupt
+        if len(calls) == 1:
+            os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(training.checkpoint, "write", stop_after_the_first_epoch)
-    assert place(path.split("/")[0], str(place.folder(path))) == 130
-    assert (place.folder(path) / "resume.pt").exists()
-    assert not (place.folder(path) / "model.pt").exists()
+    monkeypatch.setattr(checkpoint, "write_sealed", stop_after_the_first)
+    capsys.readouterr()
+    assert place(path.split("/")[0], str(place.folder(path))) == 128 + number
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert f"stopped by {number.name}; " in line
+    assert {entry.name for entry in place.folder(path).iterdir()} - {"log.jsonl"} == {"resume.pt"}
     monkeypatch.undo()
     place.run(path)
+    assert ("goes on after epoch 1" if path != CONVERTED else "balancing: done before") in capsys.readouterr().err
     for name in HASHED:
         assert files.sha256(place.folder(path) / name) == files.sha256(chain.folder(path) / name)
+
+
+def test_a_second_writer_of_a_run_is_refused_and_changes_nothing(chain, place, capsys):
+    place.folder(ANN).mkdir(parents=True)
+    with only_writer(place.folder(ANN) / ".lock", "the run"):
+        assert place("ann", str(place.folder(ANN))) == 2
+        said = capsys.readouterr().err
+    assert f"the run {ANN} is being made by another process (number {os.getpid()})" in said
+    assert len(said.splitlines()) == 1
+    assert list(place.folder(ANN).iterdir()) == []
 
 
 def test_other_methods_and_automatic_choices_run(chain, capsys):

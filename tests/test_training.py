@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import signal
 from dataclasses import replace
 
 import pytest
@@ -16,6 +18,7 @@ from lasnn.images import Images
 from lasnn.journal import Console
 from lasnn.networks.layers import Dropout
 from lasnn.neurons import Dynamics
+from lasnn.stopping import Stopped, listening
 from lasnn.training import Job, Moment, fit, learning_rate, optimizer
 
 STEPS = 6
@@ -72,6 +75,10 @@ def interrupt(count, what=KeyboardInterrupt):
 
 def same(net, other):
     return all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def position(folder):
+    return checkpoint.read_sealed(folder / "resume.pt")["position"]
 
 
 # ---- the learning rate -----------------------------------------------------------------------------------------------
@@ -197,10 +204,10 @@ def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, capsys, name, where)
     _, run = train(tmp_path / "cut", **{f"stop_in_{where}": interrupt(5 if where == "losses" else 2)})
     with pytest.raises(KeyboardInterrupt):
         run()
-    assert checkpoint.read(tmp_path / "cut" / "resume.pt")["epochs"] == 1
+    assert position(tmp_path / "cut")["epochs"] == 1
     resumed, run = train(tmp_path / "cut")
     found = run()
-    assert "goes on after epoch 1 of 4" in capsys.readouterr().err
+    assert "goes on after epoch 1" in capsys.readouterr().err
     assert same(resumed, whole)
     for line, other in zip(found.lines, expected.lines, strict=True):
         assert {**line, "seconds": 0} == {**other, "seconds": 0}
@@ -232,10 +239,121 @@ def test_a_resume_file_of_something_else_is_not_taken_up(tmp_path, capsys, damag
     journal = fit(found, snn_losses(found), pictures(), job(tmp_path / "a"))
     said = capsys.readouterr().err
     assert "warning: starts anew" in said
-    assert ("belongs to other settings" if damage == "tag" else "cannot be read") in said
+    assert ("belongs to other settings" if damage == "tag" else "is damaged") in said
     fit(fresh, snn_losses(fresh), pictures(), job(tmp_path / "b"))
     assert same(found, fresh)
     assert [line["epoch"] for line in journal.lines] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("batch", range(1, 10))
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_first_within_the_epoch_and_ends_in_the_same_bits(tmp_path, whole, number, batch):
+    """The signal comes in the middle of a batch (three an epoch); the batch is finished and counts."""
+    net, calls = student(), []
+    plain = snn_losses(net)
+
+    def losses(part, moment):
+        calls.append(moment)
+        if len(calls) == batch:
+            os.kill(os.getpid(), number)
+        return plain(part, moment)
+
+    with pytest.raises(Stopped, match=f"stopped by {number.name}; saved after"), listening():
+        fit(net, losses, pictures(), job(tmp_path, epochs=3), lambda epoch: {})
+    assert len(calls) == batch
+    assert (position(tmp_path)["epochs"], position(tmp_path)["batches"]) in (
+        divmod(batch, 3),
+        (batch // 3 - 1, 3),  # before the look at the end of the epoch
+    )
+    resumed = student()
+    found = fit(resumed, snn_losses(resumed), pictures(), job(tmp_path, epochs=3), lambda epoch: {})
+    assert same(resumed, whole[0])
+    assert without_clock(found) == without_clock(whole[1])
+
+
+def without_clock(journal):
+    return [{**line, "seconds": 0} for line in journal.lines]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    net = student()
+    return net, fit(net, snn_losses(net), pictures(), job(tmp_path_factory.mktemp("whole"), epochs=3))
+
+
+def test_a_signal_during_the_look_keeps_the_epochs_batches(tmp_path, whole):
+    net = student()
+    with pytest.raises(Stopped, match="saved after batch 3 of epoch 2"), listening():
+        fit(net, snn_losses(net), pictures(), job(tmp_path, epochs=3), lambda e: (e and os.kill(os.getpid(), 15)) or {})
+    resumed = student()
+    found = fit(resumed, snn_losses(resumed), pictures(), job(tmp_path, epochs=3))
+    assert same(resumed, whole[0])
+    assert without_clock(found) == without_clock(whole[1])
+
+
+def test_a_training_is_saved_within_a_long_epoch(tmp_path, whole):
+    """`save_minutes` 0: after every batch; killed in batch 2 of epoch 2, it goes on after batch 1."""
+    net = student()
+    plain, calls = snn_losses(net), interrupt(5)
+    often = replace(job(tmp_path, epochs=3), save_minutes=0.0)
+    with pytest.raises(KeyboardInterrupt):
+        fit(net, lambda part, moment: (calls(), plain(part, moment))[1], pictures(), often)
+    assert (position(tmp_path)["epochs"], position(tmp_path)["batches"]) == (1, 1)
+    resumed = student()
+    found = fit(resumed, snn_losses(resumed), pictures(), often)
+    assert same(resumed, whole[0])
+    assert without_clock(found) == without_clock(whole[1])
+
+
+def test_the_journal_is_the_resume_files_and_not_what_somebody_wrote_there(tmp_path):
+    net, fresh = student(), student()
+    fit(net, snn_losses(net), pictures(), job(tmp_path, epochs=4))
+    expected = (tmp_path / "log.jsonl").read_bytes()
+    (tmp_path / "log.jsonl").write_text('{"test_accuracy": 100.0}\n' * 9)
+    fit(fresh, snn_losses(fresh), pictures(), job(tmp_path, epochs=4))
+    assert (tmp_path / "log.jsonl").read_bytes() == expected
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_weights_that_are_not_finite_are_never_saved(tmp_path, epochs):
+    """A weight becomes infinite after the last batch of an epoch whose losses and gradients were all finite."""
+    net = student()
+    plain = snn_losses(net)
+
+    def look(epoch):
+        if epoch == epochs - 1:
+            with torch.no_grad():
+                net.readout.weight[0, 0] = math.inf
+        return {}
+
+    with pytest.raises(InputError, match=rf"diverged by the end of epoch {epochs}: readout.weight .* try a lower lr"):
+        fit(net, plain, pictures(), job(tmp_path, epochs=epochs), look)
+    if epochs == 1:
+        assert not (tmp_path / "resume.pt").exists()
+    else:
+        assert position(tmp_path)["epochs"] == 1
+
+
+def test_a_huge_rate_stops_the_training_before_it_is_saved(tmp_path):
+    net = student()
+    with pytest.raises(InputError, match=r"diverged .*last good state is kept; try a lower lr"):
+        fit(net, snn_losses(net), pictures(), job(tmp_path, lr=1e38, milestones=(0.9,)))
+    assert not (tmp_path / "resume.pt").exists()
+
+
+def test_dead_and_saturated_layers_are_named_once_with_their_epoch(tmp_path, capsys):
+    rates = [{"c1": 0.2, "c2": 0.0}, {"c1": 0.96, "c2": 0.0}, {"c1": 0.97, "c2": 0.1}, {"c1": 0.5, "c2": 0.0}]
+    net = student()
+    fit(net, snn_losses(net), pictures(), job(tmp_path), lambda epoch: {"rates": rates[epoch]})
+    warned = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")]
+    assert [line.split(":")[1].strip() for line in warned] == [
+        "layer c2 is dead after epoch 1",
+        "layer c1 is saturated after epoch 2",
+        "layer c2 is dead after epoch 4",
+    ]
+    again = student()
+    fit(again, snn_losses(again), pictures(), job(tmp_path), lambda epoch: {})
+    assert "warning" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("bad", ["loss", "gradient"])
@@ -253,8 +371,8 @@ def test_a_training_that_diverges_keeps_the_last_good_epoch(tmp_path, bad):
 
     with pytest.raises(InputError, match=r"diverged in epoch 2, batch 3.*last good state is kept"):
         fit(net, losses, pictures(), job(tmp_path))
-    state = checkpoint.read(tmp_path / "resume.pt")
-    assert state["epochs"] == 1
+    state = checkpoint.read_sealed(tmp_path / "resume.pt")
+    assert state["position"]["epochs"] == 1
     assert all(value.isfinite().all() for value in state["weights"].values())
 
     resumed, whole = student(), student()

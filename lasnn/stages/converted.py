@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from lasnn import seeding
@@ -22,8 +23,9 @@ def convert(place: Workplace) -> None:
     parent, weights, meta = place.parent(AnnRun)
     ann = place.build(parent, weights)
     net = spiking(ann, Dynamics(order=settings.neuron.order, reset=settings.neuron.reset)).eval()
-    by_batch = balance_batches(place, net)
-    balanced = thresholds(net)
+    parts = place.parts()  # at the paper's size balancing and each curve take hours
+    by_batch, balanced = parts.made("balancing", lambda: balanced_anew(place, net))
+    set_thresholds(net, balanced.values())
     place.console.say("thresholds: " + ", ".join(f"{name} {value:.3f}" for name, value in balanced.items()))
 
     shown = test.first(settings.curve.images)
@@ -31,9 +33,9 @@ def convert(place: Workplace) -> None:
     grid = [moment for moment in settings.curve.grid if moment <= settings.curve.steps]
     curves, predicted = [], []
     for scale in settings.curve.scales:
-        curve, classes = draw_curve(place, net, scale, grid)
+        curve, classes = parts.made(f"curve at s={scale:g}", lambda s=scale: draw_curve(place, net, s, grid))
         curves.append(curve)
-        predicted.append(classes)
+        predicted.append(classes.numpy())
         points = ", ".join(f"T={moment} {accuracy:.1f}" for moment, accuracy in curve["accuracy"].items())
         place.console.say(f"s={scale:g}: {points} (ANN {analog:.1f}; {len(shown)} images)")
     metrics = {
@@ -47,6 +49,11 @@ def convert(place: Workplace) -> None:
     }
     kept = {"predicted": np.stack(predicted), "steps": np.array(grid), "scales": np.array(settings.curve.scales)}
     place.leave(net, metrics, kept, {"ann_accuracy": meta["accuracy"]})
+
+
+def balanced_anew(place: Workplace, net: Net) -> tuple[list[list[float]], dict[str, float]]:
+    """The thresholds that each calibration batch gives, and those that the net gets."""
+    return balance_batches(place, net), thresholds(net)
 
 
 def balance_batches(place: Workplace, net: Net) -> list[list[float]]:
@@ -77,7 +84,7 @@ def calibration(place: Workplace, batch: int) -> Chunks:
     return encoded
 
 
-def draw_curve(place: Workplace, net: Net, scale: float, grid: list[int]) -> tuple[dict, np.ndarray]:
+def draw_curve(place: Workplace, net: Net, scale: float, grid: list[int]) -> tuple[dict, Tensor]:
     """Accuracy at the steps of the grid, from one simulation, and the predicted classes there [G, N]."""
     settings, shown = place.settings, place.images[1].first(place.settings.curve.images)
     ready = scale_thresholds(net, scale, settings.balancing.residual)
@@ -97,4 +104,4 @@ def draw_curve(place: Workplace, net: Net, scale: float, grid: list[int]) -> tup
         "accuracy": accuracy,
         "final": result.accuracy,
         "spikes": spikes_of(result),
-    }, result.predicted
+    }, torch.from_numpy(result.predicted)

@@ -1,0 +1,117 @@
+"""One writer at a time: a second one gets one line, a dead one's lock is no obstacle, and a full disk is one line."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from lasnn.errors import InputError
+from lasnn.journal import Console
+from lasnn.locks import only_writer
+
+HOLD = """
+import sys, time
+from lasnn.locks import only_writer
+with only_writer(sys.argv[1], "it"):
+    print(flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / ".lock")],
+        stdout=subprocess.PIPE,
+    )
+    process.stdout.readline()
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_second_writer_gets_one_line_that_names_the_first(tmp_path, holder):
+    with (
+        pytest.raises(InputError, match=f"the run x is being made by another process .number {holder.pid}.: ") as error,
+        only_writer(tmp_path / ".lock", "the run x"),
+    ):
+        pytest.fail("two writers")
+    assert "\n" not in str(error.value)
+    assert (tmp_path / ".lock").exists()  # still the first one's
+
+
+def test_the_lock_of_a_killed_process_is_no_obstacle(tmp_path, holder):
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    assert (tmp_path / ".lock").exists()
+    with only_writer(tmp_path / ".lock", "it"):
+        assert (tmp_path / ".lock").read_text() == f"{os.getpid()}\n"
+    assert not (tmp_path / ".lock").exists()
+
+
+def test_the_lock_is_released_when_the_block_fails(tmp_path):
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), only_writer(tmp_path / ".lock", "it"):
+            raise ZeroDivisionError
+
+
+def test_many_that_come_and_go_never_overlap(tmp_path):
+    """Four processes take and drop the lock again and again; each appends its number twice while it holds it."""
+    code = (
+        "import os, sys\nfrom lasnn.errors import InputError\nfrom lasnn.locks import only_writer\ndone = 0\n"
+        "while done < 100:\n"
+        "    try:\n"
+        "        with only_writer(sys.argv[1] + '/.lock', 'it'):\n"
+        "            for _ in range(2):\n"
+        "                with open(sys.argv[1] + '/book', 'a') as book: book.write(f'{os.getpid()}\\n')\n"
+        "            done += 1\n"
+        "    except InputError: pass\n"
+    )
+    workers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _ in range(4)]
+    assert [worker.wait(timeout=60) for worker in workers] == [0] * 4
+    lines = (tmp_path / "book").read_text().splitlines()
+    assert len(lines) == 800
+    assert lines[::2] == lines[1::2]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_log_on_a_full_disk_costs_one_line(tmp_path, capsys):
+    console = Console("a run", "/dev/full")
+    for number in range(3):
+        console.say(f"line {number}")
+    console.record("more\n")
+    said = capsys.readouterr().err.splitlines()
+    assert [line for line in said if "warning" in line] == [
+        "a run: warning: the log cannot be written (No space left on device): goes on without it"
+    ]
+    assert [line for line in said if "line" in line and "warning" not in line] == [f"a run: line {n}" for n in range(3)]
+
+
+def test_a_log_that_cannot_be_opened_costs_one_line(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    Console("", tmp_path / "file" / "console.log").say("hello")
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: the log cannot be written (File exists): goes on without it",
+        "hello",
+    ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_stage_told_to_stop_before_it_trains_ends_at_once_with_one_line(number):
+    code = (
+        "import sys, time, lasnn.__main__ as m\n"
+        "def act(options, console): print('ready', flush=True); time.sleep(60)\n"
+        "m.plan_verb = act\nsys.exit(m.main(['plan']))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.readline()
+    process.send_signal(number)
+    began = time.monotonic()
+    _, said = process.communicate(timeout=30)
+    assert time.monotonic() - began < 20
+    assert process.returncode == 128 + number
+    assert said == f"error: stopped by {number.name}; the same command begins this step anew\n"
