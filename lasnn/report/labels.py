@@ -53,4 +53,4 @@ def side_by_side(tidy: pd.DataFrame, index: list[str], column: pd.Series) -> pd.
         lines = lines.rename(columns={"paper": f"{title}: paper"})
     spiking = tidy[tidy["scale"].notna()].groupby(index, sort=False)["scale"]
     scales = spiking.agg(lambda values: ", ".join(sorted({f"{value:g}" for value in values})))
-    return lines.merge(scales.rename("s"), left_on=index, right_index=True, how="left").fillna("-")
+    return lines.merge(scales.rename("s").astype(object), left_on=index, right_index=True, how="left").fillna("-")

@@ -78,11 +78,17 @@ def row(cell: Cell, runs: list[Run], preset: Preset) -> dict:
     }
 
 
+# Columns of `row` that only a cell with runs fills; words first, so that an empty column of theirs is no number.
+WORDS = ("ran_dataset", "logit_scale", "revision", "runs")
+FILLED = ("subset", "ran_steps", "train_images", "test_images", "scale", "leak", "teacher_weaker")
+
+
 def table(cells: list[Cell], preset: Preset) -> pd.DataFrame:
     """The tidy table of an exhibit's cells."""
-    columns = [*row(cells[0], [], preset), "ran_dataset", "subset", "ran_steps", "train_images", "test_images"]
-    columns += ["scale", "leak", "logit_scale", "teacher_weaker", "revision", "runs"]
-    return pd.DataFrame([row(cell, runs_of(cell, preset), preset) for cell in cells], columns=columns)
+    own = [*KEYS, "variant", "unit", "paper", "quoted", "ours", "sd", "n", "preset"]
+    lines = [row(cell, runs_of(cell, preset), preset) for cell in cells]
+    frame = pd.DataFrame(lines, columns=[*own, *WORDS, *FILLED])
+    return frame.astype(dict.fromkeys(WORDS, object) | dict.fromkeys(("ours", "sd", "paper"), float))
 
 
 def number(mean: float | None, sd: float | None = None, n: int | None = None, digits: int = 2) -> str:

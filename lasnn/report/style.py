@@ -89,6 +89,14 @@ def sheet(rows: int = 1, columns: int = 1, height: float = 2.6, **options: objec
     return drawing, drawing.subplots(rows, columns, squeeze=False, **options).tolist()
 
 
+def nothing() -> "Drawing":
+    """What stands for a figure of which the preset runs nothing."""
+    drawing, ((axes,),) = sheet(height=0.8)
+    axes.axis("off")
+    axes.text(0.5, 0.5, "not run in this preset", ha="center", va="center")
+    return drawing
+
+
 def legend(drawing: "Drawing", columns: int = 4) -> None:
     """One legend above all panels, each label once."""
     found = {}

@@ -116,7 +116,7 @@ def placed(nodes: dict[str, Node], rows: int) -> dict[str, tuple[float, float]]:
     for column in range(len(COLUMNS)):
         members = sorted((name for name in nodes if nodes[name].column == column), key=lambda name: order.get(name, -1))
         free = column == 2
-        step = rows / (len(members) + 2 * free)
+        step = rows / max(1, len(members) + 2 * free)
         for row, name in enumerate(members):
             places[name] = (APART * column, rows / 2 - (row + free + 0.5) * step)
     return places

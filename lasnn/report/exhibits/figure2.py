@@ -56,10 +56,7 @@ class Maps(Figure):
     def picture(self, tidy: pd.DataFrame, preset: Preset) -> "Drawing":
         runs = _first(preset)
         if not runs:
-            drawing, ((axes,),) = style.sheet(height=1)
-            axes.axis("off")
-            axes.text(0.5, 0.5, "not run in this preset", ha="center")
-            return drawing
+            return style.nothing()
         return draw(_images(preset, runs[0]), _maps(preset, runs[0]))
 
 

@@ -82,7 +82,9 @@ def _points(run: Run, preset: Preset) -> list[tuple[str, int, float]]:
 
 def draw(tidy: pd.DataFrame) -> "Drawing":
     """A panel for each network, T on a logarithmic axis."""
-    panels = list(dict.fromkeys(tidy["panel"]))
+    panels = list(dict.fromkeys(tidy.loc[tidy["steps"] > 0, "panel"]))
+    if not panels:
+        return style.nothing()
     titles = {METHOD_TITLES[name]: look for name, look in METHOD_STYLE.items()}
     scales = sorted({name for name in tidy["series"] if name.startswith("converted")}, reverse=True)
     looks = titles | dict(zip(scales, SCALE_LOOKS, strict=False))

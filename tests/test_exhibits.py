@@ -1,0 +1,77 @@
+"""Every exhibit written for real, from a whole plan that is as small as every stage accepts."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from lasnn.__main__ import main
+from lasnn.config import Config, merged, read
+from lasnn.report import EXHIBITS, files_of, runs_of_target
+from lasnn.report.kinds import Figure
+
+# One student, few images and steps; every method, encoder, control and knob of `quick` that this student has.
+TINY = {
+    "preset": "quick",
+    "presets": {
+        "quick": {
+            "scope": {"students": ["vgg5"], "teachers": ["vgg16bn"]},
+            "data": {"train_images": 32, "test_images": 20, "held_out": 16},
+            "network": {"fc": 16},
+            "teacher": {"epochs": 1},
+            "ann": {"epochs": 1},
+            "balancing": {"steps": 12, "images": 8},
+            "curve": {"steps": 20, "grid": [10, 20], "images": 10},
+            "choices": {"images": 8},
+            "student": {"epochs": 1},
+            "evaluation": {"seeds": [0]},
+        }
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A configuration whose whole plan has run."""
+    folder = tmp_path_factory.mktemp("exhibits")
+    content = merged(yaml.safe_load(Path("config.yaml").read_text()), TINY)
+    content["folders"] = {"results": str(folder / "results"), "data": str(folder / "data")}
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(content))
+    config = read(path)
+    assert main(["data", "digits", "--config", str(path)]) == 0
+    for run in runs_of_target(config.preset(), "all"):
+        assert main([run.kind, config.preset().folder(run), "--config", str(path)]) == 0
+    return path
+
+
+@pytest.mark.parametrize("name", EXHIBITS)
+def test_an_exhibit_is_written(made, name):
+    config = read(made)
+    preset = config.preset()
+    paths = files_of(preset, name)
+    assert main(["exhibit", paths[0], "--config", str(made)]) == 0
+    for path in paths:
+        assert Path(path).stat().st_size > 100
+    if isinstance(EXHIBITS[name], Figure):
+        assert Path(preset.root, "exhibits", f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+    assert len(pd.read_csv(Path(preset.root, "exhibits", f"{name}.csv"))) > 0
+
+
+@pytest.mark.parametrize("name", EXHIBITS)
+def test_what_an_exhibit_reads_exists(made, name):
+    preset = read(made).preset()
+    for path in EXHIBITS[name].files(preset):
+        assert Path(path).exists()
+
+
+@pytest.mark.parametrize("name", EXHIBITS)
+def test_an_exhibit_of_which_nothing_is_run_is_written_too(tmp_path, name):
+    """The preset leaves out every network that the paper has there: dashes and no error."""
+    content = yaml.safe_load(Path("config.yaml").read_text())
+    content = merged(content, {"presets": {"quick": {"scope": {"datasets": {"cifar10": None}}}}})
+    preset = Config(content).preset("quick")
+    assert EXHIBITS[name].runs(preset) == []
+    EXHIBITS[name].write(tmp_path / name, preset)
+    assert (tmp_path / f"{name}.csv").exists()
