@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lasnn.report.style import PRINTED, Look
+from lasnn.report.style import PRINTED, PRINTED_LABEL, Look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +40,7 @@ def grouped(axes: "Axes", lines: pd.DataFrame, looks: Mapping[str, Look], value:
                 )
                 seen.add(name)
             if pd.notna(line.get("paper")):
-                axes.scatter(place, line["paper"], label="printed in the paper", **PRINTED)
+                axes.scatter(place, line["paper"], label=PRINTED_LABEL, **PRINTED)
             place += 1
         ticks[group] = (first + place - 1) / 2
         place += 0.7

@@ -15,7 +15,7 @@ from lasnn import files
 from lasnn.config import Preset
 from lasnn.report import rows, style
 from lasnn.report.cells import KEYS, Cell, runs_of
-from lasnn.runs import Run
+from lasnn.runs import BASE, Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -129,8 +129,11 @@ def remarks(tidy: pd.DataFrame, preset: Preset) -> list[str]:
     if tidy["quoted"].any():
         notes.append("Quoted: the paper's own quotation of another work; nobody reran it here.")
     if ran["teacher_weaker"].eq(True).any():
-        weak = sorted(set(ran.loc[ran["teacher_weaker"].eq(True), "runs"].str.split("/").str[2]))
-        notes.append(f"Warning: the teacher is weaker than the student's own ANN for {', '.join(weak)}.")
+        weak = ran[ran["teacher_weaker"].eq(True)]
+        names = weak["runs"].str.split("/").str[2] + weak["variant"].map(
+            lambda name: "" if name == BASE else f" ({name})"
+        )
+        notes.append(f"Warning: the teacher is weaker than the student's own ANN for {', '.join(sorted(set(names)))}.")
     revisions = sorted({word for words in ran["revision"] for word in words.split()})
     kinds = {word.rstrip("0123456789") for word in revisions}
     if len(revisions) > len(kinds):

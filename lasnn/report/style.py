@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 WIDTH = 7.0  # inches: the text width of a two-column page
-REMARK_SIZE, REMARK_LETTERS = 6.5, 142  # points, and letters of that size in a line of WIDTH
+REMARK_SIZE, REMARK_LETTERS = 6.5, 134  # points, and letters of that size in a line of WIDTH
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ SERIES = (  # for series that are not methods: in this order
     Look("#949494", "v", "xx", (1, 1)),
     Look("#303030", "P", "++", (3, 3)),
 )
-PRINTED = {"marker": "x", "color": "black", "s": 18, "linewidths": 1.1, "zorder": 4}  # what the paper prints
+PRINTED_LABEL = "printed in the paper"
+PRINTED = {"marker": "X", "color": "black", "edgecolor": "white", "s": 26, "linewidths": 0.6, "zorder": 4}
 
 
 def theme() -> None:
@@ -103,6 +104,7 @@ def legend(drawing: "Drawing", columns: int = 4) -> None:
     for axes in drawing.axes:
         handles, labels = axes.get_legend_handles_labels()
         found |= dict(zip(labels, handles, strict=True))
+    found |= {PRINTED_LABEL: found.pop(PRINTED_LABEL)} if PRINTED_LABEL in found else {}  # last
     if found:
         drawing.legend(found.values(), found.keys(), loc="outside upper center", ncols=columns, frameon=False)
 

@@ -22,7 +22,18 @@ if TYPE_CHECKING:
 
 COLUMNS = 3
 SCALE_LOOKS = (Look("#949494", ""), Look("#303030", "", dashes=(4, 1.5)), Look("#ca9161", "", dashes=(1, 1)))
-COMPANY = ("n", "teacher_weaker", "quoted", "revision", "runs", "ran_dataset", "train_images", "test_images", "subset")
+COMPANY = (
+    "n",
+    "variant",
+    "teacher_weaker",
+    "quoted",
+    "revision",
+    "runs",
+    "ran_dataset",
+    "train_images",
+    "test_images",
+    "subset",
+)
 
 
 def cells(preset: Preset) -> list[Cell]:
