@@ -11,33 +11,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def grouped(axes: "Axes", lines: pd.DataFrame, looks: Mapping[str, Look], value: str = "{:.1f}", log=False) -> None:
+def grouped(
+    axes: "Axes", lines: pd.DataFrame, looks: Mapping[str, Look], value: str = "{:.1f}", *, log=False, upright=False
+) -> None:
     """Draw `lines` (columns group, series, ours, sd, and paper for the crosses), groups and series in their order.
 
     A group has room for its own series only. A series that was not run leaves its place empty. `value` is the format
-    of the number above a bar; `log` makes the axis logarithmic.
+    of the number above a bar, `upright` turns it; `log` makes the axis logarithmic.
     """
     place, ticks, seen = 0.0, {}, set()
     for group, members in lines.groupby("group", sort=False):
         first = place
         for line in members.to_dict("records"):
             name = line["series"]
-            label = None if name in seen else name
             if pd.notna(line["ours"]):
-                spread = None if pd.isna(line["sd"]) else line["sd"]
-                style = looks[name].bar | {"error_kw": {"elinewidth": 0.8, "capsize": 2}}
-                axes.bar(place, line["ours"], 0.86, yerr=spread, label=label, **style)
-                top = line["ours"] + (spread or 0)
-                axes.annotate(
-                    value.format(line["ours"]),
-                    (place, top),
-                    (0, 1.5),
-                    textcoords="offset points",
-                    ha="center",
-                    va="bottom",
-                    fontsize=6,
-                    rotation=90 if len(lines) > 12 else 0,
-                )
+                words = looks[name].bar | {"label": None if name in seen else name}
+                _bar(axes, place, line["ours"], None if pd.isna(line["sd"]) else line["sd"], value, upright, words)
                 seen.add(name)
             if pd.notna(line.get("paper")):
                 axes.scatter(place, line["paper"], label=PRINTED_LABEL, **PRINTED)
@@ -45,17 +34,30 @@ def grouped(axes: "Axes", lines: pd.DataFrame, looks: Mapping[str, Look], value:
         ticks[group] = (first + place - 1) / 2
         place += 0.7
     axes.set_xticks(list(ticks.values()), list(ticks))
+    axes.set_xlim(-0.9, place - 0.8)
     axes.grid(visible=False, axis="x")
-    axes.margins(y=0.14 if len(lines) <= 12 else 0.2)
+    axes.margins(y=0.26 if upright else 0.14)
     if log:
         axes.set_yscale("log")
     else:
         axes.set_ylim(bottom=0)
 
 
+def _bar(axes: "Axes", place: float, height: float, sd: float | None, value: str, upright: bool, words: dict) -> None:
+    axes.bar(place, height, 0.86, yerr=sd, error_kw={"elinewidth": 0.8, "capsize": 2}, **words)
+    where = {"xy": (place, height + (sd or 0)), "xytext": (0, 2), "textcoords": "offset points"}
+    turned = {"rotation": 90 if upright else 0, "ha": "center", "va": "bottom", "fontsize": 6}
+    axes.annotate(value.format(height), **where, **turned)
+
+
 def only_run(lines: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The groups of which anything was run, and the names of the others; all groups if nothing was."""
+    """The groups of which anything was run, without series that nothing stands for, and the names of other groups.
+
+    All groups if nothing was run.
+    """
     ran = lines.groupby("group", sort=False)["n"].transform("max") > 0
     if not ran.any():
         return lines, []
-    return lines[ran], list(dict.fromkeys(lines.loc[~ran, "group"]))
+    shown = lines[ran]
+    filled = (shown["n"] > 0) | shown["paper"].notna()
+    return shown[filled.groupby(shown["series"]).transform("max")], list(dict.fromkeys(lines.loc[~ran, "group"]))

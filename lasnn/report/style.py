@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
 WIDTH = 7.0  # inches: the text width of a two-column page
@@ -88,6 +89,12 @@ def sheet(rows: int = 1, columns: int = 1, height: float = 2.6, **options: objec
 
     drawing = Drawing(figsize=(WIDTH, height))
     return drawing, drawing.subplots(rows, columns, squeeze=False, **options).tolist()
+
+
+def percent(axes: "Axes") -> None:
+    """Label the y axis as an accuracy, with ticks up to 100."""
+    axes.set_ylabel("accuracy, %")
+    axes.set_yticks(range(0, 101, 20))
 
 
 def nothing() -> "Drawing":

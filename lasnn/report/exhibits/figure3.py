@@ -56,8 +56,8 @@ def draw(tidy: pd.DataFrame) -> "Drawing":
         looks[names[series]] = look
     lines, _ = bars.only_run(tidy.assign(group=tidy["student"], series=key.map(names)))
     drawing, ((axes,),) = style.sheet(height=2.6)
-    bars.grouped(axes, lines, looks)
-    axes.set_ylabel("accuracy, %")
+    bars.grouped(axes, lines, looks, upright=len(lines) > 12)
+    style.percent(axes)
     style.legend(drawing)
     return drawing
 

@@ -60,8 +60,9 @@ def draw(tidy: pd.DataFrame) -> "Drawing":
     looks = {NAMES.get(name, METHOD_TITLES[name]): METHOD_STYLE[name] for name in ("conversion", "hybrid", "lasnn_act")}
     looks |= dict(CONTROLS.values())
     drawing, ((axes,),) = style.sheet(height=2.9)
-    bars.grouped(axes, bars.only_run(tidy)[0], looks)
-    axes.set_ylabel("accuracy, %")
+    lines, _ = bars.only_run(tidy)
+    bars.grouped(axes, lines, looks, upright=len(lines) > 12)
+    style.percent(axes)
     style.legend(drawing, columns=3)
     return drawing
 

@@ -13,7 +13,7 @@ from lasnn.report.style import METHOD_STYLE, Look
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
-PANELS = {"top1": "accuracy, %", "epoch_time": "minutes per epoch", "gpu_memory": "peak memory, GB"}
+PANELS = {"top1": "", "epoch_time": "minutes per epoch", "gpu_memory": "peak memory, GB"}
 FORMATS = {"top1": "{:.1f}", "epoch_time": "{:.2g}", "gpu_memory": "{:.2g}"}
 SERIES = {
     ("lasnn_act", "100"): ("activation", METHOD_STYLE["lasnn_act"]),
@@ -51,8 +51,8 @@ def draw(tidy: pd.DataFrame) -> "Drawing":
     drawing, (panels,) = style.sheet(1, len(PANELS), height=2.6)
     for axes, (metric, label) in zip(panels, PANELS.items(), strict=True):
         part = lines[lines["metric"] == metric]
-        bars.grouped(axes, part, looks, FORMATS[metric], log=metric == "epoch_time")
-        axes.set_ylabel(label)
+        bars.grouped(axes, part, looks, FORMATS[metric], log=metric == "epoch_time", upright=len(part) > 3)
+        style.percent(axes) if metric == "top1" else axes.set_ylabel(label)
     style.legend(drawing)
     return drawing
 

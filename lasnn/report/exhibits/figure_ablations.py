@@ -47,7 +47,9 @@ def draw(tidy: pd.DataFrame) -> "Drawing":
         for place, (value, sd) in enumerate(zip(lines["ours"], spread, strict=True)):
             if pd.notna(value):
                 text = f"{value:.1f}"
-                axes.annotate(text, (value + sd, place), (2, 0), textcoords="offset points", va="center", fontsize=6)
+                box = {"facecolor": "white", "edgecolor": "none", "pad": 0.4}
+                where = {"xy": (value + sd, place), "xytext": (3, 0), "textcoords": "offset points"}
+                axes.annotate(text, **where, va="center", fontsize=6, bbox=box)
         base = lines.loc[lines["variant"] == BASE, "ours"]
         if base.notna().any():
             axes.axvline(base.iloc[0], color="black", linewidth=0.8, linestyle="--")

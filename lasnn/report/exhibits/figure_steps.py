@@ -98,7 +98,7 @@ def draw(tidy: pd.DataFrame) -> "Drawing":
         return style.nothing()
     titles = {METHOD_TITLES[name]: look for name, look in METHOD_STYLE.items()}
     scales = sorted({name for name in tidy["series"] if name.startswith("converted")}, reverse=True)
-    looks = titles | dict(zip(scales, SCALE_LOOKS, strict=False))
+    looks = {"ANN": titles["ANN"]} | dict(zip(scales, SCALE_LOOKS, strict=False)) | titles
     rows_ = math.ceil(len(panels) / COLUMNS)
     drawing, grid = style.sheet(rows_, min(COLUMNS, len(panels)), height=0.6 + 2.0 * rows_, sharey=True)
     flat = [axes for line in grid for axes in line]
@@ -108,19 +108,23 @@ def draw(tidy: pd.DataFrame) -> "Drawing":
         _panel(axes, tidy[tidy["panel"] == panel], looks)
         axes.set_title(panel, fontsize=8)
     for line in grid:
-        line[0].set_ylabel("accuracy, %")
+        style.percent(line[0])
     style.legend(drawing, columns=4)
     return drawing
 
 
 def _panel(axes: "Axes", lines: pd.DataFrame, looks: dict[str, Look]) -> None:
-    for series, points in lines.groupby("series", sort=False):
-        words = looks[series].line if series in looks else {}
+    for series in [name for name in looks if name in set(lines["series"])]:
+        points, words = lines[lines["series"] == series].sort_values("steps"), looks[series].line
         if len(points) > 4:  # a mark at about every doubling of T
             marked = {2**power for power in range(12)} | {points["steps"].max()}
             words |= {"markevery": [index for index, step in enumerate(points["steps"]) if step in marked]}
+        else:
+            words |= {"marker": ""}
         axes.plot(points["steps"], points["accuracy"], label=series, **words)
     axes.set(xscale="log", xlabel="T", ylim=(0, 103))
+    ticks = [power for power in (1, 10, 100, 1000) if power <= lines["steps"].max()]
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
 
 
 EXHIBIT = Steps("Accuracy over T", cells, draw)

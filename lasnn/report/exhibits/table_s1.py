@@ -71,11 +71,21 @@ class WithCompany(Table):
         found = [
             rows.metrics_of(parse(line.split()[0]), preset) if isinstance(line, str) else {} for line in tidy["runs"]
         ]
-        tidy["start"] = [one.get("choices", {}).get("start_accuracy") for one in found]
+        choices = [one.get("choices", {}) for one in found]
+        converted = [_start(one) in (None, "converted") for one in found]
+        tidy["start"] = [
+            one.get("start_accuracy") if start else None for one, start in zip(choices, converted, strict=True)
+        ]
+        tidy.loc[[not start for start in converted], "scale"] = None  # thresholds are 1, whatever was balanced
         tidy["ann"] = [one.get("ann_accuracy") for one in found]
         tidy["teacher_accuracy"] = [one.get("teacher_accuracy") for one in found]
         tidy["spikes"] = [_network_mean(one.get("spikes")) for one in found]
         return tidy
+
+
+def _start(metrics: dict) -> str | None:
+    """What a spiking network was trained from."""
+    return (metrics.get("settings", {}).get("spiking") or {}).get("init")
 
 
 def _network_mean(spikes: dict | None) -> float | None:

@@ -88,14 +88,14 @@ def arrange(tidy: pd.DataFrame) -> pd.DataFrame:
         {
             "data": dataset(ran),
             "network": ran["student"],
-            "seed": ran["seed"],
+            "seed": ran["seed"].map("{:g}".format),
             "s": [f"{value:g}" for value in ran["curve_scale"]],
             "ANN, %": ran["curve_ann"].map(number),
             **{f"T* (ANN - {gap})": steps(f"t_star_{gap}") for gap in GAPS},
             "LaSNN, %": ran["curve_lasnn"].map(number),
-            "LaSNN's T": ran["lasnn_steps"],
+            "LaSNN's T": ran["lasnn_steps"].map("{:g}".format),
             "T* (LaSNN)": steps("t_star_lasnn"),
-            "speed-up": [NOT_REACHED if pd.isna(value) else f"{value:.1f}" for value in ran["speed_up"]],
+            "speed-up": ran["speed_up"].map(lambda value: number(value, digits=1)),
             "spread": ran["spread"].map(number),
         }
     )
