@@ -55,4 +55,7 @@ def direct(x: Tensor, steps: int, noise: Noise) -> Tensor:
 
 
 Encoder = Callable[[Tensor, int, Noise], Tensor]
-ENCODERS: dict[str, Encoder] = {"poisson": poisson, "direct": direct}
+ENCODERS: dict[str, Encoder] = {
+    "poisson": poisson,
+    "direct": direct,
+}

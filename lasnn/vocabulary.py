@@ -86,7 +86,10 @@ METHODS = {
     "lasnn_grad": Method("LaSNN, gradient", teacher=True, trained=True, sections=("attention",)),
 }
 
-ENCODERS = {"poisson": "signed Poisson rate code", "direct": "direct code"}
+ENCODERS = {
+    "poisson": "signed Poisson rate code",
+    "direct": "direct code",
+}
 
 LEVELS = ("low", "mid", "high")
 NO_TEACHER = "none"

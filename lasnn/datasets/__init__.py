@@ -1,6 +1,7 @@
 """Datasets: from an official archive, a mirror or a folder of images to one prepared file that training loads."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from lasnn.datasets import arrays, cifar, digits, folders, images, mirrors, tinyimagenet
@@ -12,6 +13,11 @@ from lasnn.files import sha256
 from lasnn.lookup import pick
 
 __all__ = ["KNOWN", "Prepared", "Source", "load", "prepare"]
+
+# Datasets that need no archive: what they come from, and the function that returns them.
+EMBEDDED: dict[str, tuple[str, Callable[[], Contents]]] = {
+    "digits": ("scikit-learn", digits.contents),
+}
 
 
 def prepare(
@@ -33,9 +39,9 @@ def prepare(
         _prepare_own(name, path, Path(folder).expanduser(), side)
         return
     source = pick(KNOWN, name, "dataset")
-    if name == "digits":
-        origin = {"kind": "scikit-learn", "sha256": None, "verified": "none"}
-        arrays.write(path, name, source.title, digits.contents(), False, origin)
+    if name in EMBEDDED:
+        kind, contents = EMBEDDED[name]
+        arrays.write(path, name, source.title, contents(), False, {"kind": kind, "sha256": None, "verified": "none"})
         return
     official = tinyimagenet.OFFICIAL if name == "tinyimagenet" else cifar.official(name)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -49,11 +49,11 @@ class Cell:
 
 @cache
 def paper_cells(*exhibits: str) -> tuple[Cell, ...]:
-    """The paper's cells of these exhibits (`Table I`, `Fig 5a`), in the order of printing."""
+    """The paper's cells of these exhibits (`Table I`, `Fig 5a`; all without a name), in the order of printing."""
     names = {field.name for field in fields(Cell)} - {"variant"}
     with open(Path(__file__).with_name(PAPER.name), newline="") as file:
         rows = [{key: value for key, value in row.items() if key in names} for row in csv.DictReader(file)]
-    return tuple(Cell(**row) for row in rows if row["exhibit"].split(" / ")[0] in exhibits)
+    return tuple(Cell(**row) for row in rows if not exhibits or row["exhibit"].split(" / ")[0] in exhibits)
 
 
 def elsewhere(cell: Cell) -> float | None:

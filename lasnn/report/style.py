@@ -49,6 +49,7 @@ METHOD_STYLE = {
     "lasnn_act": Look("#0173b2", "o"),
     "lasnn_grad": Look("#d55e00", "D", "xxx", (6, 1, 1, 1)),
 }
+OTHER = Look("#000000", "*", "**", (1, 3))  # a method that has no look of its own yet
 ENCODER_STYLE = {"poisson": Look("#0173b2"), "direct": Look("#029e73", "D", "//", (4, 1.5))}
 SERIES = (  # for series that are not methods: in this order
     Look("#0173b2"),
@@ -60,6 +61,11 @@ SERIES = (  # for series that are not methods: in this order
 )
 PRINTED_LABEL = "printed in the paper"
 PRINTED = {"marker": "X", "color": "black", "edgecolor": "white", "s": 26, "linewidths": 0.6, "zorder": 4}
+
+
+def look_of(method: str) -> Look:
+    """The look of a method."""
+    return METHOD_STYLE.get(method, OTHER)
 
 
 def theme() -> None:

@@ -44,8 +44,13 @@ def node_of(run: Run) -> Node:
     if isinstance(run, AnnRun):
         return Node(1, "intermediate ANNs", "shaped as the student", METHOD_STYLE["ann"])
     if isinstance(run, ConvertedRun):
-        return Node(2, f"thresholds, {run.encoder}", "balancing, curve over T", style.ENCODER_STYLE[run.encoder])
-    return Node(3, METHOD_TITLES[run.method], "", METHOD_STYLE[run.method])
+        return Node(
+            2,
+            f"thresholds, {run.encoder}",
+            "balancing, curve over T",
+            style.ENCODER_STYLE.get(run.encoder, style.OTHER),
+        )
+    return Node(3, METHOD_TITLES[run.method], "", style.look_of(run.method))
 
 
 class Pipeline(Figure):

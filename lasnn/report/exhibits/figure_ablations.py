@@ -9,7 +9,6 @@ from lasnn.report import style
 from lasnn.report.exhibits.table_s4 import cells, compared
 from lasnn.report.kinds import Figure
 from lasnn.report.labels import METHOD_TITLES
-from lasnn.report.style import METHOD_STYLE
 from lasnn.runs import BASE
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def draw(tidy: pd.DataFrame) -> "Drawing":
     for (axes,), method in zip(panels, methods, strict=True):
         lines = ran[ran["method"] == method]
         spread = lines["sd"].astype(float).fillna(0)
-        words = METHOD_STYLE[method].bar | {"error_kw": {"elinewidth": 0.8}}
+        words = style.look_of(method).bar | {"error_kw": {"elinewidth": 0.8}}
         axes.barh(lines["variant"], lines["ours"].astype(float), 0.8, xerr=spread, label=METHOD_TITLES[method], **words)
         for place, (value, sd) in enumerate(zip(lines["ours"], spread, strict=True)):
             if pd.notna(value):

@@ -12,7 +12,7 @@ from lasnn.report.curves import converted_behind, converted_of, curves
 from lasnn.report.exhibits import table_s1
 from lasnn.report.kinds import Figure, remarks
 from lasnn.report.labels import METHOD_TITLES
-from lasnn.report.style import METHOD_STYLE, Look
+from lasnn.report.style import Look
 from lasnn.runs import Run
 from lasnn.vocabulary import METHODS
 
@@ -96,7 +96,7 @@ def draw(tidy: pd.DataFrame) -> "Drawing":
     panels = list(dict.fromkeys(tidy.loc[tidy["steps"] > 0, "panel"]))
     if not panels:
         return style.nothing()
-    titles = {METHOD_TITLES[name]: look for name, look in METHOD_STYLE.items()}
+    titles = {title: style.look_of(name) for name, title in METHOD_TITLES.items()}
     scales = sorted({name for name in tidy["series"] if name.startswith("converted")}, reverse=True)
     looks = {"ANN": titles["ANN"]} | dict(zip(scales, SCALE_LOOKS, strict=False)) | titles
     rows_ = math.ceil(len(panels) / COLUMNS)

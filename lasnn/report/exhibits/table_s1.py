@@ -36,10 +36,11 @@ def cells(preset: Preset) -> list[Cell]:
 
 
 def _asked(dataset: str, student: str, method: str) -> bool:
-    """Whether the paper trains this student so, at the T that this table shows; Table II's are also converted."""
+    """Whether the paper trains this student so at the T of this table; conversion and methods of ours: all students."""
     place = (dataset, STUDENTS[student].title)
-    paired = [cell for cell in paper_cells("Table II", "Fig 5a") if (cell.dataset, cell.student) == place]
-    return any(cell.method in (method, "ann" if method == "conversion" else method) for cell in paired)
+    paired = [cell.method for cell in paper_cells("Table II", "Fig 5a") if (cell.dataset, cell.student) == place]
+    ours = method == "conversion" or all(cell.method != method for cell in paper_cells())
+    return method in paired or (ours and bool(paired))
 
 
 def arrange(tidy: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,136 @@
+"""docs/extending.md: its examples applied to a copy of the project, then trained, converted and tabulated with."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+PAGE = Path("docs/extending.md").read_text()
+PARTS = ("lasnn", "workflow", "config.yaml")
+TINY = {
+    "presets": {
+        "quick": {
+            "scope": {
+                "datasets": {"cifar10": "stripes"},
+                "students": ["vgg5"],
+                "focus": "vgg5",
+                "methods": ["conversion", "hybrid", "lasnn_act", "lasnn_abs", "smoothed"],
+                "ablations": ["lasnn_act+alpha02"],
+            },
+            "data": {"train_images": 64, "test_images": 20, "held_out": 16},
+            "network": {"fc": 16},
+            "teacher": {"epochs": 1},
+            "ann": {"epochs": 1},
+            "balancing": {"steps": 12, "images": 8},
+            "curve": {"steps": 20, "grid": [10, 20], "images": 10},
+            "choices": {"images": 8},
+            "student": {"epochs": 1},
+            "evaluation": {"seeds": [0]},
+        }
+    }
+}
+EXHIBITS = ("table_silent", "table_s1", "table_s4", "figure1", "figure_steps")
+# What a user of all examples would make, in one process so that torch is loaded once.
+WORK = f"""
+from lasnn.__main__ import main
+from lasnn.config import read
+from lasnn.report import EXHIBITS
+from lasnn.runs import SnnRun
+preset = read().preset()
+asked = [
+    SnnRun("stripes", "vgg6", "hybrid", "poisson", 3),
+    SnnRun("stripes", "vgg6", "hybrid", "dithered", 3),
+    SnnRun("stripes", "vgg5", "smoothed", "dithered", 3),
+]
+asked += [run for name in {EXHIBITS} for run in EXHIBITS[name].runs(preset)]
+assert main(["data", "stripes"]) == 0
+for run in preset.ancestors(asked):
+    preset.check_names(run)
+    assert main([run.kind, preset.folder(run)]) == 0, run
+for name in {EXHIBITS}:
+    assert main(["exhibit", f"results/quick/exhibits/{{name}}.csv"]) == 0
+"""
+
+
+def blocks():
+    """(kind, file, lines) of every example."""
+    for kind, body in re.findall(r"```(python|diff)\n(.*?)```", PAGE, re.DOTALL):
+        first, *lines = body.splitlines()
+        yield kind, first.removeprefix("# ").removeprefix("new file: "), lines
+
+
+def applied(text, lines, where):
+    """`text` with one example's lines added and taken away; what stays must be there, in one place."""
+    old = [line[1:] for line in lines if line[:1] in (" ", "-")]
+    new = [line[1:] for line in lines if line[:1] in (" ", "+")]
+    assert all(line[:1] in (" ", "-", "+") for line in lines), (where, lines)
+    before, after = "\n".join(old) + "\n", "\n".join(new) + "\n"
+    assert ("\n" + text).count("\n" + before) == 1, f"{where} holds not once: {before}"
+    return text.replace(before, after)
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory):
+    """A copy of the project with every example of the page in it."""
+    folder = tmp_path_factory.mktemp("extended")
+    for part in PARTS:
+        copy = shutil.copytree if Path(part).is_dir() else shutil.copy
+        copy(part, folder / part)
+    for kind, name, lines in blocks():
+        path = folder / name
+        if kind == "python":
+            assert not path.exists(), f"{name} is new and exists already"
+            path.write_text("\n".join(lines) + "\n")
+        else:
+            path.write_text(applied(path.read_text(), lines, name))
+    return folder
+
+
+def python(folder, *words):
+    result = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, timeout=240)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def test_the_page_has_an_example_of_each():
+    files = [name for _, name, _ in blocks()]
+    for name in (
+        "vocabulary",
+        "attention",
+        "encoders",
+        "objectives",
+        "datasets/stripes",
+        "report/exhibits/table_silent",
+    ):
+        assert f"lasnn/{name}.py" in files
+    assert "config.yaml" in files
+
+
+def test_the_examples_work(extended):
+    from lasnn.config import merged
+
+    content = merged(yaml.safe_load((extended / "config.yaml").read_text()), TINY)
+    (extended / "config.yaml").write_text(yaml.safe_dump(content))
+    python(extended, "-c", WORK)
+    made = extended / "results" / "quick" / "exhibits"
+    assert "Stripes (for CIFAR-10)" in (made / "table_silent.md").read_text()
+    shown = (made / "table_s1.md").read_text()
+    assert "LaSNN, absolute" in shown
+    assert "hybrid, smoothed labels" in shown
+    assert "attention.alpha: 0.2" in (made / "table_s4.md").read_text()
+
+
+def test_the_examples_are_in_the_style_of_the_code(extended):
+    settings = Path("pyproject.toml").resolve()
+    python(extended, "-m", "ruff", "check", "--config", str(settings), "--select", "E,F,B", "lasnn")
+
+
+def test_commands_of_the_page_name_runs_and_exhibits_that_can_be_made(extended):
+    targets = re.findall(r"^snakemake --cores 1 (\S+)$", PAGE, re.MULTILINE)
+    assert len(targets) >= 4
+    code = f"from lasnn.config import read; from lasnn.workflow import check_targets; check_targets(read(), {targets})"
+    python(extended, "-c", code)
