@@ -4,12 +4,19 @@ import contextlib
 import hashlib
 import json
 import os
+import struct
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 from lasnn.errors import InputError
+
+SEAL = "sha256"
 
 
 @contextlib.contextmanager
@@ -28,6 +35,7 @@ def replacing(path: Path | str) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
+        _flush_folder(path.parent)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
@@ -45,18 +53,40 @@ def write_text(path: Path | str, content: str) -> None:
     write_bytes(path, content.encode())
 
 
-def write_json(path: Path | str, value: object) -> None:
-    """Write `value` as indented JSON with sorted keys, so that equal values give equal bytes."""
+def write_json(path: Path | str, value: dict, seal: bool = False) -> None:
+    """Write `value` as indented JSON with sorted keys, so that equal values give equal bytes.
+
+    With `seal`, the key `sha256` holds the digest of all other keys, which `read_json` checks.
+    """
+    if seal:
+        value = value | {SEAL: _digest(value)}
     write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
 def read_json(path: Path | str) -> dict:
-    """The content of a JSON file; InputError if it is missing or damaged."""
+    """The content of a JSON file without its seal; InputError if it is missing, damaged or changed since."""
     try:
-        return json.loads(Path(path).read_text())
+        content = json.loads(Path(path).read_bytes())
+        sealed = content.pop(SEAL, None)
     except FileNotFoundError:
         raise InputError(f"no {path}: make it first, or use snakemake") from None
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise InputError(f"{path} is damaged ({error}): delete it and make it again") from None
+    if sealed is not None and sealed != _digest(content):
+        raise InputError(f"{path} was changed after it was made (its sha256 says so): delete it and make it again")
+    return content
+
+
+def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file, never pickles; InputError if it is missing or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file}
+    except FileNotFoundError:
+        raise InputError(f"no {path}: make it first, or use snakemake") from None
+    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError, SyntaxError) as error:
+        raise InputError(f"{path} is damaged ({error}): delete it and make it again") from None
+    except (zipfile.BadZipFile, zlib.error, struct.error, MemoryError) as error:  # as the damaged bytes have it
         raise InputError(f"{path} is damaged ({error}): delete it and make it again") from None
 
 
@@ -64,6 +94,20 @@ def sha256(path: Path | str) -> str:
     """Hexadecimal SHA-256 of a file's content."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(value: dict) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _flush_folder(folder: Path) -> None:
+    """After a loss of power the new name is there too."""
+    with contextlib.suppress(OSError):  # some file systems have no such thing
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _umask() -> int:

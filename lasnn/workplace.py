@@ -21,6 +21,7 @@ from lasnn.config import Preset, dump, identity
 from lasnn.datasets import Prepared, load
 from lasnn.errors import InputError
 from lasnn.evaluation import Evaluation
+from lasnn.finished import changes
 from lasnn.images import Images, split
 from lasnn.journal import Console, Journal
 from lasnn.memory import keep_freed_memory
@@ -98,7 +99,20 @@ class Workplace:
     def parent(self, kind: type[Run]) -> tuple[Run, dict, dict]:
         """The parent of this kind, with the weights and meta of its checkpoint."""
         run = next(run for run in self.preset.parents(self.run) if isinstance(run, kind))
-        return run, *checkpoint.load(self._model(run))
+        path = self._model(run)
+        weights, meta = checkpoint.load(path, self._stated(path) or self.parents[str(run)])
+        if meta.get("run") != identity(run) or meta.get("preset") != self.preset.name:
+            found = meta.get("run", {}).get("path", "something else")
+            raise InputError(f"{path} is the checkpoint of {found}, not of {run}: make it again")
+        if changed := changes(self.preset, run, meta["settings"]):
+            raise InputError(f"{path} was made with other settings ({changed[0]}): make it again, or use snakemake")
+        return run, weights, meta
+
+    @staticmethod
+    def _stated(model: Path) -> str | None:
+        """The digest of a checkpoint that its run's provenance states, if that is there."""
+        path = model.with_name("provenance.json")
+        return files.read_json(path).get("files", {}).get(model.name) if path.exists() else None
 
     def _model(self, run: Run) -> Path:
         path = Path(self.preset.folder(run)) / "model.pt"
@@ -162,14 +176,14 @@ class Workplace:
         buffer = io.BytesIO()
         np.savez(buffer, format=np.int64(FORMAT), image_ids=test.ids.numpy(), **predictions)
         files.write_bytes(self.folder / "predictions.npz", buffer.getvalue())
-        files.write_json(self.folder / "metrics.json", common | metrics)
+        files.write_json(self.folder / "metrics.json", common | metrics, seal=True)
         checkpoint.save(
             self.folder / "model.pt", net.state_dict(), common | {"accuracy": metrics["accuracy"]} | (meta or {})
         )
         cost = self.stopwatch.stop()
         digests = {name: files.sha256(self.folder / name) for name in ("model.pt", "metrics.json", "predictions.npz")}
         origin = common | {"data": data | {"source": self.prepared.source}, "files": digests}
-        files.write_json(self.folder / "provenance.json", origin | describe(self.device) | cost)
+        files.write_json(self.folder / "provenance.json", origin | describe(self.device) | cost, seal=True)
         (self.folder / "resume.pt").unlink(missing_ok=True)
         self.console.say(
             f"done: {metrics['accuracy']:.2f} % on {len(test)} test images, {cost['seconds']:.0f} s, "

@@ -16,9 +16,17 @@ import pytest
 from PIL import Image
 
 from lasnn import datasets
+from lasnn.datasets import downloads
 from lasnn.errors import InputError
 
 CLASSES = [f"class{index}" for index in range(10)]
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch):
+    """Three tries without a pause, and a second of silence."""
+    monkeypatch.setattr(downloads, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(downloads, "SILENCE", 1.0)
 
 
 def md5(content):
@@ -249,25 +257,111 @@ def test_server_without_the_dataset(served, tmp_path):
     assert "looked for cifar-10-python.tar.gz, cifar10.zip, cifar10-subset.zip" in message
 
 
-def test_cut_connection(tmp_path, monkeypatch):
+class Scripted(http.server.BaseHTTPRequestHandler):
+    """Answers each request by the next entry of `server.script`: a status, or how many bytes to send before the cut."""
+
+    content = bytes(range(256)) * 40
+    tag = '"one"'
+
+    def do_GET(self):
+        server = self.server
+        start = 0
+        if "Range" in self.headers and self.headers.get("If-Range") == server.tag:
+            start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+        server.asked.append(start)
+        step = server.script.pop(0) if server.script else len(server.content)
+        if step in (404, 416, 429, 500, 503):
+            self.send_error(step)
+            return
+        self.send_response(206 if start else 200)
+        if start:
+            last = len(server.content) - 1
+            self.send_header("Content-Range", f"bytes {start}-{last}/{last + 1}")
+        self.send_header("Content-Length", str(len(server.content) - start))
+        self.send_header("ETag", server.tag)
+        self.end_headers()
+        self.wfile.write(server.content[start : start + step])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def scripted(monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Scripted) as server:
+        server.script, server.asked, server.content, server.tag = [], [], Scripted.content, '"one"'
+        server.address = f"http://127.0.0.1:{server.server_port}/cifar10.zip"
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server
+        server.shutdown()
 
-    class Cut(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Length", "1000")
-            self.end_headers()
-            self.wfile.write(bytes(10))
 
-        def log_message(self, *_):
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Cut) as server:
-        threading.Thread(target=server.handle_request, daemon=True).start()
-        mirror = f"http://127.0.0.1:{server.server_port}/cifar10.zip"
-        message = message_of(datasets.prepare, "cifar10", tmp_path / "data" / "x.npz", mirror=mirror)
-    assert "gives no cifar10.zip (10 of 1,000 bytes arrived)" in message
+def test_cut_connection(tmp_path, scripted):
+    scripted.script = [10, 0, 0, 0]
+    message = message_of(datasets.prepare, "cifar10", tmp_path / "data" / "x.npz", mirror=scripted.address)
+    assert "gives no cifar10.zip (10 of 10,240 bytes arrived)" in message
     assert not list((tmp_path / "data").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("script", "asked"),
+    [
+        ([], [0]),
+        ([1000, 3000], [0, 1000, 4000]),
+        ([503, 429, 500], None),
+        ([503, 429], [0, 0, 0]),
+        ([1000, 503, 1000, 500, 1000, 503], [0, 1000, 1000, 2000, 2000, 3000, 3000]),  # progress begins the tries anew
+        ([404], None),
+    ],
+)
+def test_a_download_is_tried_again_and_goes_on_where_it_broke_off(tmp_path, scripted, script, asked):
+    scripted.script = list(script)
+    if asked is None:
+        with pytest.raises(OSError, match=str(script[-1])):
+            downloads.fetch(scripted.address, tmp_path / "x")
+        assert scripted.asked == [0] * len(script)
+        return
+    downloads.fetch(scripted.address, tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == scripted.content
+    assert scripted.asked == asked
+    assert [each.name for each in tmp_path.iterdir()] == ["x"]
+
+
+def test_another_version_of_the_file_is_fetched_from_its_beginning(tmp_path, scripted):
+    scripted.script = [1000, 0, 0, 0]
+    with pytest.raises(ConnectionError):
+        downloads.fetch(scripted.address, tmp_path / "x")
+    assert (tmp_path / "x").stat().st_size == 1000
+    scripted.tag, scripted.content = '"two"', b"another file"
+    downloads.fetch(scripted.address, tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == b"another file"
+
+
+def test_an_interrupted_download_of_the_official_archive_goes_on(official, scripted, tmp_path, monkeypatch):
+    """The next process takes up what the first one left; a part that was spoilt is fetched again as a whole."""
+    import torchvision
+
+    scripted.content = official.read_bytes()
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", scripted.address)
+    for spoilt in (False, True):
+        out = tmp_path / f"data{spoilt}" / "cifar10.npz"
+        scripted.script, scripted.asked = [600, 0, 0], []
+        assert "cannot be downloaded" in message_of(datasets.prepare, "cifar10", out, allow_subset=True)
+        part = out.parent / "raw" / f"{official.name}.part"
+        assert part.stat().st_size == 600
+        if spoilt:
+            part.write_bytes(bytes(600))
+        assert prepared(out).subset
+        assert scripted.asked == [0, 600, 600] + [600] + ([0] if spoilt else [])
+        assert sorted(each.name for each in out.parent.rglob("*")) == [official.name, "cifar10.npz", "raw"]
+
+
+def test_a_download_that_is_too_long_is_refused_before_it_fills_the_disk(tmp_path, scripted, monkeypatch):
+    monkeypatch.setattr(downloads, "LARGEST", 5000)
+    message = message_of(downloads.fetch, scripted.address, tmp_path / "x")
+    assert "has 10,240 bytes, the limit is 5,000" in message
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.skipif("LASNN_TEST_MIRROR" not in os.environ, reason="needs a real mirror")

@@ -47,7 +47,7 @@ def prepare(
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{name}.") as scratch:
         if mirror is None:
-            place = mirrors.download(name, official, path.parent / "raw", Path(scratch))
+            place = mirrors.download(name, official, path.parent / "raw")
         else:
             place = mirrors.locate(name, official, mirror, Path(scratch))
         contents, verified = _read(name, source, official, place, allow_subset)

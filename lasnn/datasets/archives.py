@@ -58,15 +58,20 @@ def opened(path: Path) -> Iterator[Tree]:
         yield _zip_tree(path.name, archive)
 
 
-def check_md5(path: Path, expected: str) -> None:
+def check_md5(path: Path, expected: str, name: str | None = None) -> None:
     """Raise an InputError unless the file has this MD5 (the only checksum that the publishers give)."""
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    found = md5_of(path)
     if found != expected:
         raise InputError(
-            f"archive {path.name} is truncated or not the official one: expected md5 {expected}, found {found} "
+            f"archive {name or path.name} is truncated or not the official one: expected md5 {expected}, found {found} "
             f"({path.stat().st_size:,} bytes); fetch it again"
         )
+
+
+def md5_of(path: Path) -> str:
+    """Hexadecimal MD5 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def tar_members(path: Path, wanted: Collection[str]) -> dict[str, bytes]:
@@ -104,6 +109,8 @@ def _folder_tree(root: Path) -> Tree:
 
     def read(name: str) -> bytes:
         path = root / name
+        if not path.is_file():  # a pipe or a device would be read without end
+            raise InputError(f"{root.name}: {name!r} is not a plain file; remove it")
         _refuse_large(root.name, name, path.stat().st_size, FILE_LIMIT)
         return path.read_bytes()
 

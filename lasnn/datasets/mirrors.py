@@ -1,20 +1,16 @@
 """Where a dataset comes from: the publisher's server, or the user's own copy of it (the mirror)."""
 
 import contextlib
+import errno
 import http.client
 import os
-import shutil
-import socket
-import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit, urlunsplit
 
-from lasnn.datasets.archives import TAR_ENDINGS, check_md5
+from lasnn.datasets.archives import TAR_ENDINGS, check_md5, md5_of
+from lasnn.datasets.downloads import fetch
 from lasnn.errors import InputError
-
-SILENCE = 60  # seconds without a byte after which a connection counts as lost
 
 
 @dataclass(frozen=True)
@@ -27,25 +23,42 @@ class Official:
     url: str
 
 
-def download(name: str, official: Official, raw: Path, scratch: Path) -> Path:
-    """The official archive, checked, in the folder `raw`; fetched unless a whole one lies there already."""
-    from torchvision.datasets.utils import check_integrity, download_url
+def download(name: str, official: Official, raw: Path) -> Path:
+    """The official archive, checked, in the folder `raw`; fetched unless a whole one lies there already.
 
-    kept = raw / official.archive
-    if check_integrity(kept, official.md5):
+    What an interrupted download leaves is taken up by the next one; what turns out to be another file is fetched once
+    more from its beginning.
+    """
+    kept, part = raw / official.archive, raw / f"{official.archive}.part"
+    if kept.exists() and md5_of(kept) == official.md5:
         return kept
     try:
-        with _patience():
-            download_url(official.url, scratch, official.archive)
-    except (OSError, RuntimeError, http.client.HTTPException) as error:
+        for taken_up in (part.exists(), False):
+            fetch(official.url, part)
+            if md5_of(part) == official.md5:
+                os.replace(part, kept)
+                return kept
+            if not taken_up:
+                check_md5(part, official.md5, official.archive)
+            part.unlink()
+    except (OSError, http.client.HTTPException) as error:
+        if error_of_disk(error):
+            raise
         raise InputError(
-            f"dataset {name!r} cannot be downloaded: no connection to its publisher ({error}); connect, or set "
-            f"`mirror` to a folder or address that holds {official.archive}"
+            f"dataset {name!r} cannot be downloaded: no connection to its publisher ({error}); connect and run this "
+            f"again, or set `mirror` to a folder or address that holds {official.archive}"
         ) from error
-    check_md5(scratch / official.archive, official.md5)
-    raw.mkdir(parents=True, exist_ok=True)
-    os.replace(scratch / official.archive, kept)
-    return kept
+    except InputError:
+        part.unlink(missing_ok=True)
+        raise
+    finally:
+        with contextlib.suppress(OSError):
+            raw.rmdir()  # only if it is empty
+
+
+def error_of_disk(error: Exception) -> bool:
+    """Whether it was this machine's disk and not the connection that failed."""
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EACCES, errno.EDQUOT)
 
 
 def locate(name: str, official: Official, mirror: str, scratch: Path) -> Path:
@@ -92,8 +105,12 @@ def _fetched(name: str, wanted: list[str], mirror: str, scratch: Path) -> Path:
         addresses = {each: urlunsplit(parts._replace(path=f"{start}/{each}")) for each in archives}
     for each, address in addresses.items():
         try:
-            return _fetch(address, scratch / each)
+            return fetch(address, scratch / each)
+        except InputError:
+            raise
         except (OSError, http.client.HTTPException, ValueError) as error:
+            if error_of_disk(error):
+                raise
             if getattr(error, "code", None) not in (404, 410):  # "no such file": try the next name
                 raise InputError(
                     f"the mirror for dataset {name!r} gives no {each} ({error}); check `mirror` and the connection"
@@ -101,29 +118,8 @@ def _fetched(name: str, wanted: list[str], mirror: str, scratch: Path) -> Path:
     raise _missing(name, list(addresses))
 
 
-def _fetch(address: str, path: Path) -> Path:
-    # Not torchvision's: it falls back from https to http, and a mirror's archive may have no checksum to catch it.
-    with urllib.request.urlopen(address, timeout=SILENCE) as response, open(path, "wb") as file:
-        shutil.copyfileobj(response, file, 2**20)
-        expected = response.headers.get("Content-Length")
-    if expected is not None and path.stat().st_size != int(expected):
-        raise ConnectionError(f"{path.stat().st_size:,} of {int(expected):,} bytes arrived")
-    return path
-
-
 def _missing(name: str, wanted: list[str]) -> InputError:
     return InputError(
         f"the mirror does not hold dataset {name!r}: looked for {', '.join(wanted)}; put one of them there or "
         "correct `mirror`"
     )
-
-
-@contextlib.contextmanager
-def _patience() -> Iterator[None]:
-    """torchvision's downloader has no time limit of its own, and a silent server would hold it for ever."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(SILENCE)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)

@@ -1,10 +1,10 @@
 """Accuracy over T: of converted networks from their curves, of trained ones step by step."""
 
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
+from lasnn import files
 from lasnn.config import Preset
 from lasnn.errors import InputError
 from lasnn.report import rows
@@ -37,9 +37,7 @@ def accuracy_on_first(run: SnnRun, preset: Preset, images: int) -> float:
 @cache
 def _predictions(path: str) -> tuple[np.ndarray, np.ndarray]:
     """Predicted classes [seeds, N] and labels [N]."""
-    if not Path(path).exists():
-        raise InputError(f"no {path}: make it first, or use snakemake")
-    with np.load(path) as kept:
-        if "labels" not in kept:
-            raise InputError(f"{path} holds no labels: it is of an older version; make the run again")
-        return kept["predicted"], kept["labels"]
+    kept = files.read_arrays(path)
+    if "labels" not in kept:
+        raise InputError(f"{path} holds no labels: it is of an older version; make the run again")
+    return kept["predicted"], kept["labels"]

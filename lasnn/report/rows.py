@@ -9,6 +9,7 @@ import pandas as pd
 
 from lasnn import files
 from lasnn.config import Preset
+from lasnn.errors import InputError
 from lasnn.report.cells import KEYS, Cell, runs_of
 from lasnn.runs import Run
 
@@ -25,7 +26,11 @@ def metrics_of(run: Run, preset: Preset) -> dict:
 
 
 def _journal(run: Run, preset: Preset) -> list[dict]:
-    return [json.loads(line) for line in Path(preset.folder(run), "log.jsonl").read_text().splitlines()]
+    path = Path(preset.folder(run), "log.jsonl")
+    try:
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}): make its run again") from None
 
 
 def _provenance(run: Run, preset: Preset) -> dict:

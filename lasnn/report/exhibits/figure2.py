@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from lasnn import files
 from lasnn.config import Preset
+from lasnn.datasets import load
 from lasnn.errors import InputError
 from lasnn.report import style
 from lasnn.report.cells import Cell, focus_cell, runs_of
@@ -90,16 +92,15 @@ def _arrays(preset: Preset, run: Run) -> list[str]:
 
 def _maps(preset: Preset, run: Run) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     path = _arrays(preset, run)[0]
-    with np.load(path) as kept:
-        if f"maps_teacher_{LEVELS[0]}" not in kept:
-            raise InputError(f"{path} holds no attention maps: it is of an older version; make the run again")
-        return {level: (kept[f"maps_teacher_{level}"], kept[f"maps_student_{level}"]) for level in LEVELS}
+    kept = files.read_arrays(path)
+    if f"maps_teacher_{LEVELS[0]}" not in kept:
+        raise InputError(f"{path} holds no attention maps: it is of an older version; make the run again")
+    return {level: (kept[f"maps_teacher_{level}"], kept[f"maps_student_{level}"]) for level in LEVELS}
 
 
 def _images(preset: Preset, run: Run) -> np.ndarray:
     """The first test images [n, side, side, 3]."""
-    with np.load(_arrays(preset, run)[1]) as prepared:
-        return prepared["test_images"][:SHOWN].transpose(0, 2, 3, 1)
+    return load(_arrays(preset, run)[1]).test_images[:SHOWN].transpose(0, 2, 3, 1)
 
 
 EXHIBIT = Maps("Figure 2: attention maps of teacher and student", cells, lambda tidy: None)
