@@ -1,5 +1,6 @@
 """What the Snakefile asks before its first job: whether the targets can be made at all."""
 
+import argparse
 import contextlib
 import json
 import os
@@ -20,15 +21,20 @@ from lasnn.report import EXHIBITS, TARGETS, files_of
 RUN_FILES = ("model.pt", "metrics.json", "predictions.npz", "provenance.json")
 
 
-def command_line_targets() -> list[str]:
-    """The targets that were typed; Snakemake offers them to a Snakefile only after it was read."""
+def command_line() -> argparse.Namespace | None:
+    """The options that were typed; Snakemake offers them to a Snakefile only after it was read."""
     from snakemake.cli import parse_args
 
     if Path(sys.argv[0]).name not in ("snakemake", "__main__.py"):
-        return []  # called by another program, which may pass targets of its own
+        return None  # called by another program, which may pass words of its own
     with open(os.devnull, "w") as quiet, contextlib.redirect_stderr(quiet):  # it has said everything once already
-        _, options = parse_args(sys.argv[1:])
-    return [str(target) for target in options.targets or ()]
+        return parse_args(sys.argv[1:])[1]
+
+
+def command_line_targets() -> list[str]:
+    """The targets that were typed."""
+    options = command_line()
+    return [str(target) for target in (options.targets if options else None) or ()]
 
 
 def typed(value: object) -> object:

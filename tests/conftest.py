@@ -1,6 +1,7 @@
 """A working copy of the project, for tests that change files or call the tools in it."""
 
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -36,3 +37,9 @@ def git():
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     return call
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ctrl_c():
+    """A shell that starts the tests in the background has them ignore SIGINT; tests send it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)

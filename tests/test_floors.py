@@ -18,7 +18,7 @@ FLOORS = [
     ["neurons", "encoders", "images", "networks", "checkpoint", "report"],
     ["resume"],
     ["conversion", "attention", "workflow"],
-    ["lineage", "finished", "objectives", "evaluation", "training", "provenance", "loading"],
+    ["lineage", "finished", "objectives", "evaluation", "training", "provenance", "loading", "alone"],
     ["choices", "workplace", "recording"],
     ["stages", "costs"],
     ["__main__", ""],

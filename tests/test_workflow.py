@@ -1,6 +1,7 @@
 """The real Snakefile in a working copy: what it plans, what it refuses, what it reruns, and where its jobs run."""
 
 import csv
+import fcntl
 import json
 import os
 import re
@@ -291,3 +292,69 @@ def test_every_rule_says_what_it_needs(name):
         assert re.search(rf"^    {part}:", body, re.MULTILINE), part
     for resource in ("gpu", "mem_mb", "runtime"):
         assert re.search(rf"^        {resource}=\d+,", body, re.MULTILINE), resource
+
+
+# ---- two at once, killed, and a broken configuration -----------------------------------------------------------------
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """A working copy of its own."""
+    return copy_of_project(tmp_path)
+
+
+def test_a_killed_workflow_goes_on_and_says_so_in_one_line(alone):
+    """kill -9 of snakemake alone: its lock stays, and the job that it started goes on as an orphan."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "--cores", "1", "data/digits.npz"],
+        cwd=alone,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    for line in process.stdout:
+        if "Preparing digits" in line:
+            break
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert list((alone / ".snakemake" / "locks").iterdir())
+    for _ in range(50):  # the orphan holds the data file's own lock while it lives
+        again = snakemake(alone, "--cores", "1", "data/digits.npz")
+        if "is being made by another process" not in again.stderr + again.stdout:
+            break
+    assert again.returncode == 0, again.stderr
+    (said,) = [line for line in again.stderr.splitlines() if "killed snakemake" in line]
+    assert said == "a killed snakemake left its lock here; no process holds it: removed, and the work goes on"
+    assert (alone / "data" / "digits.npz").exists()
+
+
+def test_a_second_workflow_in_the_folder_gets_one_line(alone):
+    """The first one is played by its two locks, Snakemake's and ours."""
+    (alone / ".snakemake" / "locks").mkdir(parents=True)
+    (alone / ".snakemake" / "locks" / "0.output.lock").write_text("data/digits.npz\n")
+    with open(alone / ".snakemake" / "lasnn.lock", "w") as held:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        busy = snakemake(alone, "--cores", "1", "data/digits.npz")
+        looking = snakemake(alone, "-n", "data/digits.npz")
+    assert busy.returncode == 1
+    assert [line for line in busy.stderr.splitlines() if "error" in line.lower()] == [
+        "error: another snakemake is at work in this folder: wait until it ends, or end it with Ctrl-C, which saves first"
+    ]
+    assert looking.returncode == 0, looking.stderr
+    assert not (alone / "data").exists()
+    assert (alone / ".snakemake" / "locks" / "0.output.lock").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("preset: [quick", "is not YAML"), ("preset: quick\npreset: paper\n", "the key 'preset' stands twice")],
+)
+def test_a_broken_configuration_is_one_line(alone, text, found):
+    (alone / "config.yaml").write_text(text)
+    result = snakemake(alone, "-n", "tables")
+    assert result.returncode == 1
+    profile, line = result.stderr.strip().splitlines()
+    assert profile.startswith("Using workflow specific profile")
+    assert line.startswith("error: config.yaml is not YAML")
+    assert found in line

@@ -6,8 +6,6 @@ from pathlib import Path
 
 from snakemake.utils import update_config
 
-sys.path.insert(0, str(Path(workflow.basedir).parent))
-
 from lasnn.config import Config, dump
 from lasnn.errors import InputError
 from lasnn.finished import settle
@@ -15,13 +13,6 @@ from lasnn.report import EXHIBITS, Figure, Table, exhibits_of, files_of, names_o
 from lasnn.runs import NAME, NUMBER, AnnRun, ConvertedRun, SnnRun
 from lasnn.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, STUDENTS, TEACHERS
 from lasnn.workflow import check_targets, command_line_targets, pass_on, presets_of, record_lineage, typed
-
-
-def say(line):
-    """One line to whoever typed the command, once and not again in each job's process."""
-    if not workflow.remote_exec:
-        print(line, file=sys.stderr)
-
 
 update_config(config, typed(workflow.config_settings.overwrite_config))
 
