@@ -144,6 +144,8 @@ def test_the_paper_preset_holds_every_training_that_the_paper_reports():
     assert base["hybrid"] == base["kd_label"] == 7
     assert base["lasnn_act"] == 7 + 6  # Table II, and two more teachers for each of three students in Table IV
     assert base["lasnn_grad"] == 3 * 2  # three students at two T
+    direct = Counter(run.method for run in trainings("paper") if run.variant == BASE and run.encoder == "direct")
+    assert direct["lasnn_act"] == 3 * 2
     scratch = Counter(run.method for run in trainings("paper") if run.variant == "scratch")
     assert scratch == {"hybrid": 1, "lasnn_act": 1}
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Ours: the same network from random weights without and with the layer-wise loss, and from an untrained teacher.
 CONTROLS = {
-    ("hybrid", "scratch"): ("hybrid training, random start", Look("#cc78bc", hatch="//")),
+    ("hybrid", "scratch"): ("hybrid training, random start", Look("#cc78bc", hatch="---")),
     ("lasnn_act", "scratch"): ("LaSNN, random start", Look("#ece133", hatch="xx")),
     ("lasnn_act", "random_teacher"): ("LaSNN, untrained teacher", Look("#029e73", hatch="++")),
 }

@@ -1,13 +1,14 @@
 """Accuracy over T (ours): converted networks to the end of their curves, trained ones up to the T they trained for."""
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from lasnn.config import Preset
 from lasnn.report import rows, style
-from lasnn.report.cells import Cell, runs_of
+from lasnn.report.cells import Cell, paper_cells, runs_of
 from lasnn.report.curves import converted_behind, converted_of, curves
 from lasnn.report.exhibits import table_s1
 from lasnn.report.kinds import Figure, remarks
@@ -36,9 +37,16 @@ COMPANY = (
 )
 
 
+DIRECT_STEPS = ("50", "30")  # the paper names both T and not which network has which
+
+
 def cells(preset: Preset) -> list[Cell]:
-    """Every trained method of Table S1."""
-    return [cell for cell in table_s1.cells(preset) if METHODS[cell.method].trained]
+    """Every trained method of Table S1, and LaSNN with direct input for the students of Figure 6."""
+    direct = [cell for cell in paper_cells("Fig 6") if cell.encoding == "direct" and cell.metric == "top1"]
+    return [
+        *(cell for cell in table_s1.cells(preset) if METHODS[cell.method].trained),
+        *(replace(cell, exhibit="over T", timesteps=steps) for cell in direct for steps in DIRECT_STEPS),
+    ]
 
 
 class Steps(Figure):
@@ -54,7 +62,7 @@ class Steps(Figure):
         lines = []
         for cell, row in zip(self.cells(preset), table.to_dict("records"), strict=True):
             company = {key: row[key] for key in COMPANY}
-            panel = f"{cell.student}, {row['ran_dataset']}"
+            panel = f"{cell.student}, {row['ran_dataset']}, {cell.encoding} input"
             for run in runs_of(cell, preset):
                 for series, steps, accuracy in _points(run, preset):
                     lines.append({"panel": panel, "series": series, "steps": steps, "accuracy": accuracy} | company)
@@ -73,7 +81,7 @@ class Steps(Figure):
         shown = {rows.metrics_of(run, preset)["curve_images"] for run in self.runs(preset) if run.kind == "converted"}
         return [
             *remarks(tidy, preset),
-            "Signed Poisson input. Trained networks: all test images, first encoder seed, read out after each step up "
+            "Trained networks: all test images, first encoder seed, read out after each step up "
             f"to the T of their training. Converted ones: the first {', '.join(map(str, sorted(shown)))} test images, "
             "leak 1, s scales the balanced thresholds; the dotted line is their ANN on the same images.",
         ]
@@ -82,7 +90,8 @@ class Steps(Figure):
 def _points(run: Run, preset: Preset) -> list[tuple[str, int, float]]:
     """Series, T and accuracy: of the run itself, and of the converted network behind it."""
     own = rows.metrics_of(run, preset)["accuracy_by_step"]
-    points = [(METHOD_TITLES[run.method], step, accuracy) for step, accuracy in enumerate(own, 1)]
+    title = METHOD_TITLES[run.method] + (f" (T = {run.steps})" if run.encoder == "direct" else "")
+    points = [(title, step, accuracy) for step, accuracy in enumerate(own, 1)]
     if converted := converted_of(run, preset):
         for scale, curve in curves(converted, preset).items():
             points += [(f"converted, s = {scale:g}", step, accuracy) for step, accuracy in curve.items()]
@@ -98,6 +107,8 @@ def draw(tidy: pd.DataFrame) -> "Drawing":
         return style.nothing()
     titles = {title: style.look_of(name) for name, title in METHOD_TITLES.items()}
     scales = sorted({name for name in tidy["series"] if name.startswith("converted")}, reverse=True)
+    direct = sorted({name for name in tidy["series"] if " (T = " in name}, key=lambda name: -int(name.split()[-1][:-1]))
+    titles |= dict(zip(direct, (style.look_of("lasnn_act"), style.ENCODER_STYLE["direct"]), strict=False))
     looks = {"ANN": titles["ANN"]} | dict(zip(scales, SCALE_LOOKS, strict=False)) | titles
     rows_ = math.ceil(len(panels) / COLUMNS)
     drawing, grid = style.sheet(rows_, min(COLUMNS, len(panels)), height=0.6 + 2.0 * rows_, sharey=True)
