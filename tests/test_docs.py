@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from lasnn.report import EXHIBITS
 from lasnn.settings import Protocol
 
 DOCS = [Path("README.md"), *sorted(Path("docs").glob("*.md"))]
@@ -24,6 +25,11 @@ def test_a_choice_names_a_key_that_exists(key):
 
 def test_the_table_of_choices_is_not_empty():
     assert len(keys()) > 40
+
+
+def test_every_exhibit_is_described_once():
+    lines = Path("docs/exhibits.md").read_text().splitlines()
+    assert sorted(line.split("`")[1] for line in lines if line.startswith("| `")) == sorted(EXHIBITS)
 
 
 @pytest.mark.parametrize("path", DOCS, ids=str)

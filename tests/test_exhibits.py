@@ -11,12 +11,21 @@ from lasnn.config import Config, merged, read
 from lasnn.report import EXHIBITS, files_of, runs_of_target
 from lasnn.report.kinds import Figure
 
-# One student, few images and steps; every method, encoder, control and knob of `quick` that this student has.
+# One student, few images and steps; every method, encoder and control of `quick` that this student has, and one knob.
 TINY = {
     "preset": "quick",
     "presets": {
         "quick": {
-            "scope": {"students": ["vgg5"], "teachers": ["vgg16bn"]},
+            "scope": {
+                "students": ["vgg5"],
+                "teachers": ["vgg16bn"],
+                "ablations": [
+                    "hybrid+scratch",
+                    "lasnn_act+scratch",
+                    "lasnn_act+random_teacher",
+                    "lasnn_act+scalar_map",
+                ],
+            },
             "data": {"train_images": 32, "test_images": 20, "held_out": 16},
             "network": {"fc": 16},
             "teacher": {"epochs": 1},

@@ -24,6 +24,7 @@ WIDE, HIGH, APART = 0.96, 0.62, 1.4  # of a box, where rows are 1 apart; columns
 # A column from top to bottom, such that few arrows cross a box.
 DOWNWARDS = [METHOD_TITLES[name] for name in ("calibration", "conversion", "hybrid", "kd_spike", "kd_label")]
 DOWNWARDS += [METHOD_TITLES[name] for name in ("lasnn_act", "lasnn_grad")] + ["intermediate ANNs", "teacher ANNs"]
+FREE = ((0, 0, 0), (1.5, 1, 0), (1, 0, 2), (0, 0, 0))  # of each column: shares above, between and below its boxes
 COLUMNS = ("", "1: analog networks", "2: conversion", "3: spiking networks at T steps")
 
 
@@ -115,15 +116,14 @@ def pipeline(nodes: dict[str, Node], counts: dict[tuple[str, str], int]) -> "Dra
 
 
 def placed(nodes: dict[str, Node], rows: int) -> dict[str, tuple[float, float]]:
-    """The middle of each box. A column that arrows must pass keeps its first and last place free."""
+    """The middle of each box: a column's boxes share its height, but for what is kept free for arrows to pass."""
     order = {title: place for place, title in enumerate(DOWNWARDS)}
     places = {}
-    for column in range(len(COLUMNS)):
+    for column, (above, between, below) in enumerate(FREE):
         members = sorted((name for name in nodes if nodes[name].column == column), key=lambda name: order.get(name, -1))
-        free = column == 2
-        step = rows / max(1, len(members) + 2 * free)
+        step = rows / max(1, above + len(members) + between * (len(members) - 1) + below)
         for row, name in enumerate(members):
-            places[name] = (APART * column, rows / 2 - (row + free + 0.5) * step)
+            places[name] = (APART * column, rows / 2 - (above + row * (1 + between) + 0.5) * step)
     return places
 
 
