@@ -37,6 +37,7 @@ COMPANY = (
 )
 
 
+INPUTS = {"poisson": "Poisson", "direct": "direct"}
 DIRECT_STEPS = ("50", "30")  # the paper names both T and not which network has which
 
 
@@ -62,7 +63,7 @@ class Steps(Figure):
         lines = []
         for cell, row in zip(self.cells(preset), table.to_dict("records"), strict=True):
             company = {key: row[key] for key in COMPANY}
-            panel = f"{cell.student}, {row['ran_dataset']}, {cell.encoding} input"
+            panel = f"{cell.student}, {row['ran_dataset']}, {INPUTS[cell.encoding]} input"
             for run in runs_of(cell, preset):
                 for series, steps, accuracy in _points(run, preset):
                     lines.append({"panel": panel, "series": series, "steps": steps, "accuracy": accuracy} | company)
@@ -127,11 +128,11 @@ def draw(tidy: pd.DataFrame) -> "Drawing":
 def _panel(axes: "Axes", lines: pd.DataFrame, looks: dict[str, Look]) -> None:
     for series in [name for name in looks if name in set(lines["series"])]:
         points, words = lines[lines["series"] == series].sort_values("steps"), looks[series].line
-        if len(points) > 4:  # a mark at about every doubling of T
+        if series == "ANN":
+            words |= {"marker": ""}
+        else:  # a mark at every doubling of T, and at the end
             marked = {2**power for power in range(12)} | {points["steps"].max()}
             words |= {"markevery": [index for index, step in enumerate(points["steps"]) if step in marked]}
-        else:
-            words |= {"marker": ""}
         axes.plot(points["steps"], points["accuracy"], label=series, **words)
     axes.set(xscale="log", xlabel="T", ylim=(0, 103))
     ticks = [power for power in (1, 10, 100, 1000) if power <= lines["steps"].max()]
