@@ -52,7 +52,7 @@ def draw(tidy: pd.DataFrame) -> "Drawing":
         base = lines.loc[lines["variant"] == BASE, "ours"]
         if base.notna().any():
             axes.axvline(base.iloc[0], color="black", linewidth=0.8, linestyle="--")
-        axes.invert_yaxis()
+        axes.set_ylim(len(lines) - 0.4, -0.6)  # the first at the top
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", labelsize=7, pad=0)
     panels[-1][0].set(xlabel="accuracy, %", xlim=(0, 105))
