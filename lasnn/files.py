@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import struct
@@ -78,16 +79,36 @@ def read_json(path: Path | str) -> dict:
 
 
 def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file, never pickles; InputError if it is missing or damaged."""
+    """The arrays of an .npz file, never pickles; InputError if it is missing, damaged or changed since."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        content = Path(path).read_bytes()
+        expected = stated_digest(path)
+        if expected and hashlib.sha256(content).hexdigest() != expected:
+            raise InputError(
+                f"{path} has changed since it was made (expected sha256 {expected[:12]}...): make it again"
+            )
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
             return {name: file[name] for name in file}
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"no {path}: make it first, or use snakemake") from None
     except (OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError, SyntaxError) as error:
         raise InputError(f"{path} is damaged ({error}): delete it and make it again") from None
     except (zipfile.BadZipFile, zlib.error, struct.error, MemoryError) as error:  # as the damaged bytes have it
         raise InputError(f"{path} is damaged ({error}): delete it and make it again") from None
+
+
+def stated_digest(path: Path | str) -> str | None:
+    """The digest of a run's file that the provenance.json beside it states, if that is there."""
+    provenance = Path(path).with_name("provenance.json")
+    return read_json(provenance).get("files", {}).get(Path(path).name) if provenance.exists() else None
+
+
+def sweep(folder: Path | str, name: str = "") -> None:
+    """Remove what killed writers of `name` (of any file, if empty) left in a folder: for whoever holds its lock."""
+    for left in Path(folder).glob(f".{name}*.part"):
+        left.unlink(missing_ok=True)
 
 
 def sha256(path: Path | str) -> str:

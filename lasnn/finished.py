@@ -4,7 +4,6 @@ Snakemake knows a file by its time and by its own notes of how it was made. A fi
 time and no notes; `settle` therefore sets the times by what the files themselves say.
 """
 
-import json
 import os
 import time
 from collections.abc import Callable
@@ -12,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from lasnn import files
-from lasnn.config import Preset, dump
+from lasnn.comparing import changes
+from lasnn.config import Preset
 from lasnn.datasets.arrays import digest_of
 from lasnn.errors import InputError
 from lasnn.report import EXHIBITS, files_of, runs_of_target
@@ -21,18 +21,6 @@ from lasnn.workflow import RUN_FILES
 
 Judge = Callable[[], str | None]
 LONG_AGO = 1  # seconds since 1970: older than every input, so that Snakemake makes the file again
-
-
-def changes(preset: Preset, run: Run, made_with: dict) -> list[str]:
-    """Settings that a finished run was made with and the plan now has otherwise, as `section.key: was, is`."""
-    planned = json.loads(dump(preset.settings(run)))
-    was, now = _flat(made_with), _flat(planned)
-    missing = "absent"
-    return [
-        f"{key}: {was.get(key, missing)!r} then, {now.get(key, missing)!r} now"
-        for key in dict.fromkeys([*was, *now])
-        if was.get(key, missing) != now.get(key, missing)
-    ]
 
 
 def outdated(preset: Preset, run: Run) -> str | None:
@@ -116,10 +104,3 @@ def _stated_digest(folder: Path) -> str:
     """A checkpoint's digest as its provenance states it; reckoned where that is older than the statement."""
     stated = files.read_json(folder / "provenance.json").get("files", {}).get("model.pt")
     return stated or files.sha256(folder / "model.pt")
-
-
-def _flat(settings: dict | None, prefix: str = "") -> dict:
-    flat = {}
-    for key, value in (settings or {}).items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat

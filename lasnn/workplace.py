@@ -17,11 +17,11 @@ import numpy as np
 import torch
 
 from lasnn import checkpoint, files, seeding
+from lasnn.comparing import changes
 from lasnn.config import Preset, dump, identity
 from lasnn.datasets import Prepared, load
 from lasnn.errors import InputError
 from lasnn.evaluation import Evaluation
-from lasnn.finished import changes
 from lasnn.images import Images, split
 from lasnn.journal import Console, Journal
 from lasnn.memory import keep_freed_memory
@@ -68,6 +68,7 @@ class Workplace:
             )
         self.folder = Path(self.preset.folder(self.run))
         self.folder.mkdir(parents=True, exist_ok=True)
+        files.sweep(self.folder)
         self.stopwatch = Stopwatch(self.device)
 
     @cached_property
@@ -100,19 +101,13 @@ class Workplace:
         """The parent of this kind, with the weights and meta of its checkpoint."""
         run = next(run for run in self.preset.parents(self.run) if isinstance(run, kind))
         path = self._model(run)
-        weights, meta = checkpoint.load(path, self._stated(path) or self.parents[str(run)])
+        weights, meta = checkpoint.load(path, files.stated_digest(path) or self.parents[str(run)])
         if meta.get("run") != identity(run) or meta.get("preset") != self.preset.name:
             found = meta.get("run", {}).get("path", "something else")
             raise InputError(f"{path} is the checkpoint of {found}, not of {run}: make it again")
         if changed := changes(self.preset, run, meta["settings"]):
             raise InputError(f"{path} was made with other settings ({changed[0]}): make it again, or use snakemake")
         return run, weights, meta
-
-    @staticmethod
-    def _stated(model: Path) -> str | None:
-        """The digest of a checkpoint that its run's provenance states, if that is there."""
-        path = model.with_name("provenance.json")
-        return files.read_json(path).get("files", {}).get(model.name) if path.exists() else None
 
     def _model(self, run: Run) -> Path:
         path = Path(self.preset.folder(run)) / "model.pt"

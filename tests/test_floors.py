@@ -15,7 +15,7 @@ FLOORS = [
     ["scope"],
     ["config", "seeding", "surrogates", "journal"],
     ["fused", "health"],
-    ["neurons", "encoders", "images", "networks", "checkpoint", "report"],
+    ["neurons", "encoders", "images", "networks", "checkpoint", "comparing", "report"],
     ["resume"],
     ["conversion", "attention", "workflow"],
     ["lineage", "finished", "objectives", "evaluation", "training", "provenance", "loading", "alone"],

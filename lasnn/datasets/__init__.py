@@ -1,5 +1,6 @@
 """Datasets: from an official archive, a mirror or a folder of images to one prepared file that training loads."""
 
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from lasnn.datasets.archives import TAR_ENDINGS, check_md5, opened
 from lasnn.datasets.arrays import Contents, Prepared, load
 from lasnn.datasets.sources import KNOWN, Source
 from lasnn.errors import InputError
-from lasnn.files import sha256
+from lasnn.files import sha256, sweep
 from lasnn.lookup import pick
 
 __all__ = ["KNOWN", "Prepared", "Source", "load", "prepare"]
@@ -35,6 +36,7 @@ def prepare(
     With `folder` (a tree of images, or a zip of one) the dataset is the user's own, its images `side` pixels wide.
     """
     path = Path(path)
+    sweep(path.parent, path.name)
     if folder is not None:
         _prepare_own(name, path, Path(folder).expanduser(), side)
         return
@@ -45,7 +47,9 @@ def prepare(
         return
     official = tinyimagenet.OFFICIAL if name == "tinyimagenet" else cifar.official(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{name}.") as scratch:
+    for left in path.parent.glob(f".{name}.*.fetched"):  # of a killed process
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{name}.", suffix=".fetched") as scratch:
         if mirror is None:
             place = mirrors.download(name, official, path.parent / "raw")
         else:

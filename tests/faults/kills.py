@@ -1,0 +1,71 @@
+"""SIGKILL and SIGTERM: a run that is killed, once or twice, must end in the same bytes when it is made again."""
+
+import os
+import random
+import shutil
+import signal
+import time
+
+from . import events
+from .tiny import INTERRUPTED, Place, Tally, evenly
+
+
+def striking(target: int, number: int) -> events.Strike:
+    """Send this process the signal at the moment `target`."""
+
+    def strike(now: int, name: str) -> None:
+        if now == target:
+            os.kill(os.getpid(), number)
+
+    return strike
+
+
+def kill_at_moments(place: Place, count: int, number: int = signal.SIGKILL) -> Tally:
+    """`count` moments spread evenly over the three kinds of run; every third of them is killed a second time."""
+    tally, random_ = Tally(f"{signal.Signals(number).name} at a moment"), random.Random(0)
+    for index, path in enumerate(INTERRUPTED):
+        expected = place.digests(path)
+        shutil.rmtree(place.run(path))
+        names = events.names_of(lambda before, path=path: place.make(path, before), place.folder / "moments")
+        assert place.digests(path) == expected
+        share = count // len(INTERRUPTED) + (index < count % len(INTERRUPTED))
+        for turn, target in enumerate(evenly(share, len(names))):
+            shutil.rmtree(place.run(path))
+            first = place.make(path, lambda target=target: events.watch(striking(target, number)))
+            note = f"{path}, moment {target} ({names[target]})"
+            if number == signal.SIGKILL and turn % 3 == 0:
+                again = random_.randrange(len(names))
+                place.make(path, lambda again=again: events.watch(striking(again, number)))
+            clean = _clean_stop(first, number)
+            last = place.make(path)
+            same = last.status == 0 and place.digests(path) == expected and not place.litter(path)
+            tally.add(same and clean, names[target], f"{note}: first {first}, last {last}, {place.litter(path)}")
+    return tally
+
+
+def _clean_stop(ended, number: int) -> bool:
+    if number == signal.SIGKILL:
+        return ended.status in (-signal.SIGKILL, 0)
+    # 0: the signal came when nothing was left to do
+    return ended.status == 0 or (ended.status == 128 + number and len(ended.errors) == 1 and not ended.traceback)
+
+
+def kill_by_clock(place: Place, count: int) -> Tally:
+    """SIGKILL from outside, at times spread evenly over the run's duration."""
+    tally = Tally("SIGKILL by the clock")
+    for index, path in enumerate(INTERRUPTED):
+        expected = place.digests(path)
+        shutil.rmtree(place.run(path))
+        began = time.monotonic()
+        place.make(path)
+        duration = time.monotonic() - began
+        share = count // len(INTERRUPTED) + (index < count % len(INTERRUPTED))
+        for turn in range(share):
+            shutil.rmtree(place.run(path))
+            after = duration * (turn + 0.5) / share
+            first = place.make(path, killed_after=after)
+            last = place.make(path)
+            same = last.status == 0 and place.digests(path) == expected and not place.litter(path)
+            what = "in time" if first.status == -signal.SIGKILL else "after its end"
+            tally.add(same, what, f"{path} after {after:.2f} s: {last}")
+    return tally

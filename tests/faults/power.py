@@ -1,0 +1,117 @@
+"""Loss of power, simulated: no process can make a disk forget, so a model of the disk does.
+
+One undisturbed run is recorded: every flush with the file's content at that moment, every renaming and removal, every
+flush of a folder. For a cut after any of these, the model gives a state that a journalling file system may show
+afterwards: what was flushed is there, of the changes of names since the last flush of their folder only the first few
+are, in order. That state is laid out as a real folder and the run is made again there.
+"""
+
+import os
+import pickle
+import random
+import shutil
+from pathlib import Path
+
+from lasnn import checkpoint, files
+from lasnn.errors import InputError
+
+from .tiny import INTERRUPTED, Place, Tally, evenly
+
+READERS = {
+    "model.pt": checkpoint.load,
+    "resume.pt": checkpoint.read_sealed,
+    "metrics.json": files.read_json,
+    "provenance.json": files.read_json,
+    "predictions.npz": files.read_arrays,
+}
+
+
+def record(book: Path) -> None:
+    """In this process, append every operation that changes what a disk holds durably."""
+    flush, rename, remove = os.fsync, os.replace, Path.unlink
+
+    def note(*operation: object) -> None:
+        with open(book, "ab") as file:
+            pickle.dump(operation, file)
+
+    def fsync(handle: int) -> None:
+        flush(handle)
+        path = os.readlink(f"/proc/self/fd/{handle}")
+        note("folder", path) if os.path.isdir(path) else note("file", path, Path(path).read_bytes())
+
+    def replace(source: str, target: str) -> None:
+        rename(source, target)
+        note("rename", str(source), str(target))
+
+    def unlink(path: Path, **options) -> None:
+        there = path.exists()
+        remove(path, **options)
+        if there:
+            note("remove", str(path))
+
+    os.fsync, os.replace, Path.unlink = fsync, replace, unlink
+
+
+def state_after(operations: list[tuple], survive: random.Random) -> dict[str, bytes]:
+    """Path to content as the disk may show it after a cut that follows `operations`."""
+    content: dict[str, bytes] = {}  # of flushed files by the name they had
+    durable: dict[str, bytes] = {}
+    pending: list[tuple] = []
+
+    def apply(operation: tuple) -> None:
+        if operation[0] == "rename":
+            durable[operation[2]] = content.get(operation[1], b"")  # never flushed: an empty file
+        else:
+            durable.pop(operation[1], None)
+
+    for operation in operations:
+        match operation:
+            case ("file", path, flushed):
+                content[path] = flushed
+            case ("folder", path):
+                for change in [change for change in pending if os.path.dirname(change[-1]) == path]:
+                    apply(change)
+                    pending.remove(change)
+            case _:
+                pending.append(operation)
+    for change in pending[: survive.randint(0, len(pending))]:
+        apply(change)
+    return durable
+
+
+def cut_power(place: Place, count: int) -> Tally:
+    """`count` cuts spread evenly over the operations of the three kinds of run."""
+    tally, survive = Tally("power cut (simulated)"), random.Random(0)
+    for index, path in enumerate(INTERRUPTED):
+        expected, book, folder = place.digests(path), place.folder / "operations", place.run(path)
+        shutil.rmtree(folder)
+        book.unlink(missing_ok=True)
+        assert place.make(path, lambda book=book: record(book)).status == 0
+        with open(book, "rb") as file:
+            operations = []
+            while file.peek(1):
+                operations.append(pickle.load(file))
+        share = count // len(INTERRUPTED) + (index < count % len(INTERRUPTED))
+        for cut in evenly(share, len(operations) + 1):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            for name, content in state_after(operations[:cut], survive).items():
+                Path(name).write_bytes(content)
+            torn = _torn(folder)
+            last = place.make(path)
+            same = last.status == 0 and place.digests(path) == expected and not place.litter(path)
+            what = f"after {operations[cut - 1][0]}" if cut else "at once"
+            tally.add(same and not torn, what, f"{path}, cut {cut}: torn {torn}, {last}")
+    return tally
+
+
+def _torn(folder: Path) -> list[str]:
+    """Files that are there under their final name and can't be read as whole."""
+    torn = []
+    for name, read in READERS.items():
+        if (folder / name).exists():
+            try:
+                read(folder / name)
+            except InputError as error:
+                torn.append(str(error))
+    return torn

@@ -1,0 +1,164 @@
+"""A tiny chain in a folder of its own, and processes of it: forked, so that torch is imported once."""
+
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import sklearn.datasets  # noqa: F401 -- before the forks
+import torch
+import torch._dynamo  # -- what the first optimizer imports
+import yaml
+
+import lasnn.stages  # noqa: F401 -- before the forks
+from lasnn import files
+from lasnn.__main__ import main
+from lasnn.config import merged
+from lasnn.runs import parse
+
+ROOT = Path(__file__).parents[2]
+ANN = "ann/digits/conv3fc2/base/s0"
+TEACHER = "ann/digits/vgg16bn/base/s0"
+CONVERTED = "converted/digits/conv3fc2/poisson/base/s0"
+SNN = "snn/digits/conv3fc2/lasnn_act/poisson-T4/vgg16bn/base/s0"
+CHAIN = (ANN, TEACHER, CONVERTED, SNN)
+INTERRUPTED = (ANN, CONVERTED, SNN)  # the three kinds of run
+HASHED = ("model.pt", "metrics.json", "predictions.npz")
+TINY = {
+    "preset": "quick",
+    "save_minutes": 0,  # a save after every batch
+    "presets": {
+        "quick": {
+            "data": {"train_images": 48, "test_images": 16, "held_out": 16},
+            "teacher": {"epochs": 1},
+            "ann": {"epochs": 3, "batch": 16},
+            "balancing": {"steps": 12, "images": 8},
+            "curve": {"steps": 8, "grid": [4, 8], "images": 8, "scales": [1.0, 0.7]},
+            "choices": {"images": 8},
+            "student": {"epochs": 3, "batch": 16},
+            "evaluation": {"seeds": [0]},
+        }
+    },
+}
+
+
+@dataclass
+class Tally:
+    """What one kind of fault came to."""
+
+    kind: str
+    tried: int = 0
+    good: int = 0
+    notes: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, good: bool, what: str = "", note: str = "") -> None:
+        """One try; `note` says what was bad about it, `what` is counted."""
+        self.tried += 1
+        self.good += good
+        if what:
+            self.counts[what] = self.counts.get(what, 0) + 1
+        if not good:
+            self.notes.append(note or what)
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{what} {count}" for what, count in sorted(self.counts.items()))
+        return f"{self.kind}: {self.good}/{self.tried}" + (f" ({counts})" if counts else "")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended: its status (negative: the signal that killed it), and what it said."""
+
+    status: int
+    said: str
+
+    @property
+    def traceback(self) -> bool:
+        return "Traceback" in self.said
+
+    @property
+    def errors(self) -> list[str]:
+        """Its lines that report an error."""
+        return [line for line in self.said.splitlines() if "error: " in line]
+
+
+def forked(action: Callable[[], int], said: Path, killed_after: float | None = None) -> Ended:
+    """Run `action` in a child of this process and wait for it; `killed_after` seconds it gets SIGKILL."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            out = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(out, 1)
+            os.dup2(out, 2)
+            sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
+            status = action()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+    if killed_after is not None:
+        time.sleep(killed_after)
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    return Ended(os.waitstatus_to_exitcode(status), said.read_text(errors="replace"))
+
+
+class Place:
+    """Data, configuration and results of the tiny chain; `make` runs verbs of the command line in forked processes."""
+
+    def __init__(self, folder: Path, **overlay: object):
+        torch.set_num_threads(1)
+        self.folder, self.results = folder, folder / "results"
+        folder.mkdir(parents=True, exist_ok=True)
+        content = yaml.safe_load((ROOT / "config.yaml").read_text())
+        folders = {"folders": {"results": str(self.results), "data": str(folder / "data")}}
+        self.config = folder / "config.yaml"
+        self.config.write_text(yaml.safe_dump(merged(merged(merged(content, TINY), folders), overlay)))
+        self.said = folder / "said.txt"
+
+    def run(self, path: str) -> Path:
+        """The folder of a run."""
+        return self.results / "quick" / path
+
+    def make(self, path: str, before: Callable[[], None] = lambda: None, killed_after: float | None = None) -> Ended:
+        """One run, in a process of its own, in which `before` is called first."""
+
+        def action() -> int:
+            before()
+            log = self.run(path) / "console.log"
+            return main([parse(path).kind, str(self.run(path)), "--config", str(self.config), "--log", str(log)])
+
+        return forked(action, self.said, killed_after)
+
+    def prepare(self) -> "Place":
+        """Data and the whole chain, undisturbed."""
+        assert forked(lambda: main(["data", "digits", "--config", str(self.config)]), self.said).status == 0
+        for path in CHAIN:
+            ended = self.make(path)
+            assert ended.status == 0, ended.said
+        return self
+
+    def digests(self, path: str) -> dict[str, str]:
+        """Of the files that must not differ between a disturbed and an undisturbed run."""
+        return {name: files.sha256(self.run(path) / name) for name in HASHED if (self.run(path) / name).exists()}
+
+    def litter(self, path: str) -> list[str]:
+        """Files of a finished run's folder that should not be there any more."""
+        wanted = {*HASHED, "provenance.json", "console.log", "log.jsonl"}
+        return sorted(entry.name for entry in self.run(path).iterdir() if entry.name not in wanted)
+
+
+def evenly(count: int, total: int) -> list[int]:
+    """`count` numbers from 0 to total - 1, spread evenly; with repetitions if count > total."""
+    return [index * total // count for index in range(count)]
