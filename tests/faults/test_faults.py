@@ -1,0 +1,46 @@
+"""A small dose of every fault; `python -m tests.faults` gives the full one (docs/reliability.md has its figures)."""
+
+import signal
+
+import pytest
+
+from . import corruptions, disks, inputs, kills, power
+from .tiny import Place
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("faults")
+    return Place(folder).prepare()
+
+
+def check(*tallies):
+    for tally in tallies:
+        assert tally.good == tally.tried, "\n".join([str(tally), *tally.notes])
+    return sum(tally.tried for tally in tallies)
+
+
+def test_killed_runs_end_in_the_same_bytes(place):
+    assert check(kills.kill_at_moments(place, 5), kills.kill_by_clock(place, 1)) == 6
+
+
+def test_runs_told_to_stop_end_in_the_same_bytes(place):
+    assert check(kills.kill_at_moments(place, 3, signal.SIGTERM)) == 3
+
+
+def test_power_cuts(place):
+    assert check(power.cut_power(place, 4)) == 4
+
+
+def test_broken_disks(place):
+    assert check(*disks.break_disks(place, 8)) >= 6
+
+
+def test_corrupted_files_are_refused_by_name(place):
+    tallies = corruptions.corrupt(place, 70)
+    assert check(*tallies) == 70
+    assert all(tally.counts.get("detected") for tally in tallies)
+
+
+def test_bad_inputs_are_one_line(place):
+    assert check(*inputs.feed(place, len(inputs.KINDS))) == len(inputs.KINDS) >= 8
