@@ -339,7 +339,7 @@ def test_a_second_workflow_in_the_folder_gets_one_line(alone):
         looking = snakemake(alone, "-n", "data/digits.npz")
     assert busy.returncode == 1
     assert [line for line in busy.stderr.splitlines() if "error" in line.lower()] == [
-        "error: another snakemake is at work in this folder: wait until it ends, "  # noqa: E501
+        "error: another snakemake is at work in this folder: wait until it ends, "
         "or end it with Ctrl-C, which saves first"
     ]
     assert looking.returncode == 0, looking.stderr
