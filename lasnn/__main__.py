@@ -107,6 +107,10 @@ def parser() -> argparse.ArgumentParser:
     record = verbs.add_parser("record", parents=[common], help="tell DVC of finished runs, as the workflow does")
     record.add_argument("presets", nargs="*", help="default: `preset` of the configuration")
     record.set_defaults(act=record_verb)
+
+    restore = verbs.add_parser("restore", parents=[common], help="bring missing runs that DVC has (checkpoints: pull)")
+    restore.add_argument("presets", nargs="*", help="default: `preset` of the configuration")
+    restore.set_defaults(act=restore_verb)
     return top
 
 
@@ -168,6 +172,13 @@ def record_verb(options: argparse.Namespace, console: Console) -> None:
 
     for preset in options.presets or [None]:
         console.say(recording.record(preset))
+
+
+def restore_verb(options: argparse.Namespace, console: Console) -> None:
+    from lasnn import restoring
+
+    for preset in options.presets or [None]:
+        console.say(restoring.restore(preset))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def record(name: str | None = None) -> str:
     InputError if there is nothing to record in, or if DVC can't.
     """
     start = time.monotonic()
-    if not Path(".dvc").is_dir() or not _in_git():
+    if not in_checkout():
         raise InputError("lineage is not recorded: this folder is no checkout of git and DVC (`git init` makes it one)")
     config = from_disk()
     preset = config.preset(name)
@@ -45,12 +45,17 @@ def record(name: str | None = None) -> str:
     return line
 
 
+def dvcfile(config: Config, preset: Preset) -> Path:
+    """Where a preset's stages stand: at the root for the one that config.yaml names, else below `lineage/`."""
+    return Path("dvc.yaml") if preset.name == config.file.preset else FOLDER / preset.name / "dvc.yaml"
+
+
 def write_stages(config: Config, preset: Preset) -> Path:
-    """Bring a preset's dvc.yaml up to date; where it is. Only the preset that config.yaml names has it at the root."""
-    if preset.name == config.file.preset:
-        place, text = Path("dvc.yaml"), lineage.text(preset)
+    """Bring a preset's dvc.yaml up to date; where it is."""
+    place = dvcfile(config, preset)
+    if place.parent == Path():
+        text = lineage.text(preset)
     else:
-        place = FOLDER / preset.name / "dvc.yaml"
         others = {Path("dvc.yaml"), *FOLDER.glob("*/dvc.yaml")} - {place}
         stages = [yaml.safe_load(other.read_text()).get("stages", {}) for other in others if other.exists()]
         text = lineage.text_below(preset, place.parent, {stage for found in stages for stage in found})
@@ -92,8 +97,9 @@ def _reason(judge, preset: Preset, subject) -> str | None:
         return " ".join(str(error).split())
 
 
-def _in_git() -> bool:
-    return any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents))
+def in_checkout() -> bool:
+    """Whether this folder is a checkout of git and DVC."""
+    return Path(".dvc").is_dir() and any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents))
 
 
 def _commit(place: Path, names: list[str]) -> tuple[int, int]:

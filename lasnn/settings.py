@@ -227,6 +227,7 @@ class ConfigFile(Section):
     allow_subset: bool
     datasets: dict[str, OwnDataset]
     device: Literal["auto", "cpu", "cuda"]
+    checkpoints: Literal["train", "pull"]
     save_minutes: Annotated[float, Field(ge=0)]
     protocol: dict
     presets: dict[str, dict]

@@ -66,14 +66,30 @@ def presets_of(config: Config, targets: Iterable[str]) -> list[str]:
 
 
 def record_lineage(presets: Iterable[str]) -> None:
-    """Tell DVC what is there now, in one process that sees config.yaml as DVC does; never a reason to fail.
+    """Tell DVC what is there now; never a reason to fail.
 
     A command of a DVC stage leaves that to DVC, which holds its own lock meanwhile.
     """
     if "DVC_STAGE" in os.environ:
         return
+    _ask_dvc("record", presets)
+
+
+def restore_runs(config: Config, presets: Iterable[str]) -> bool:
+    """With `checkpoints: pull`, bring what DVC has before Snakemake looks what is missing; whether that went well."""
+    options = command_line()
+    if config.file.checkpoints == "train" or options is None or "DVC_STAGE" in os.environ:
+        return True
+    if options.dryrun:
+        print("checkpoints: pull: a dry run restores nothing and counts as missing what it would", file=sys.stderr)
+        return True
+    return _ask_dvc("restore", presets) == 0
+
+
+def _ask_dvc(verb: str, presets: Iterable[str]) -> int:
+    """A process of its own, as DVC takes a second to load, and one that sees config.yaml as DVC does."""
     environment = {name: value for name, value in os.environ.items() if name != PASSED_ON}
-    subprocess.run([sys.executable, "-m", "lasnn", "record", *presets], env=environment, check=False)
+    return subprocess.run([sys.executable, "-m", "lasnn", verb, *presets], env=environment, check=False).returncode
 
 
 def check_targets(config: Config, targets: Iterable[str]) -> None:

@@ -20,6 +20,7 @@ FLOORS = [
     ["conversion", "attention", "workflow"],
     ["lineage", "finished", "objectives", "evaluation", "training", "provenance", "loading", "alone"],
     ["choices", "workplace", "recording"],
+    ["restoring"],
     ["stages", "costs"],
     ["__main__", ""],
 ]

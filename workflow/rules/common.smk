@@ -12,7 +12,7 @@ from lasnn.finished import settle
 from lasnn.report import EXHIBITS, Figure, Table, exhibits_of, files_of, names_of
 from lasnn.runs import NAME, NUMBER, AnnRun, ConvertedRun, SnnRun
 from lasnn.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, STUDENTS, TEACHERS
-from lasnn.workflow import check_targets, command_line_targets, pass_on, presets_of, record_lineage, typed
+from lasnn.workflow import check_targets, command_line_targets, pass_on, presets_of, record_lineage, restore_runs, typed
 
 update_config(config, typed(workflow.config_settings.overwrite_config))
 
@@ -22,6 +22,8 @@ try:
     PRESETS = presets_of(CONFIG, command_line_targets())
     pass_on(config)
     if not workflow.remote_exec:
+        if not restore_runs(CONFIG, PRESETS):  # it has said why
+            raise SystemExit(1)
         for preset in PRESETS:
             settle(CONFIG.preset(preset))
 except InputError as error:
