@@ -104,7 +104,8 @@ def text(preset: Preset) -> str:
 def text_below(preset: Preset, folder: Path, others: set[str]) -> str:
     """The text of a dvc.yaml in a folder below the root, without the datasets that other files hold already."""
     up = "/".join([".."] * len(folder.parts))
-    kept = {name: {"wdir": up} | stage for name, stage in stages(preset).items() if name not in others}
+    ours = {name: stage for name, stage in stages(preset).items() if not (name.startswith("data-") and name in others)}
+    kept = {name: {"wdir": up} | stage for name, stage in ours.items()}
     pictures = [{f"{up}/{path}": entry for path, entry in plot.items()} for plot in plots(preset)]
     return HEAD + dumped({"plots": pictures, "stages": kept})
 

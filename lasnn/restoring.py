@@ -55,7 +55,6 @@ def absent(preset: Preset) -> dict[str, Run | None]:
 
 def _bring(place: Path, wanted: dict[str, Run | None]) -> list[str]:
     """Fetch what the cache lacks, then put the files in place; the stages that dvc.lock knows."""
-    from dvc.config import NoRemoteError
     from dvc.exceptions import DvcException
     from dvc.lock import LockError
     from dvc.repo import Repo, lock_repo
@@ -66,6 +65,9 @@ def _bring(place: Path, wanted: dict[str, Run | None]) -> list[str]:
             stages = [stage for stage in repo.stage.load_all(str(place)) if stage.name in wanted]
             known = [stage for stage in stages if all(out.hash_info for out in stage.outs)]
             lacking = [stage for stage in known if _uncached(stage)]
+            if lacking and not repo.config["core"].get("remote"):
+                lacked = f"{len(lacking)} recorded stages are not in the cache and no remote is set"
+                raise InputError(f"checkpoints: pull: {lacked}: `dvc remote add -d NAME FOLDER-OR-URL`, {TRAIN}")
             if lacking:
                 repo.fetch(targets=[stage.addressing for stage in lacking])
             if missing := [path for stage in lacking for path in _uncached(stage)]:
@@ -73,9 +75,6 @@ def _bring(place: Path, wanted: dict[str, Run | None]) -> list[str]:
             for stage in known:
                 stage.checkout(force=True)
             return [stage.name for stage in known]
-    except NoRemoteError:
-        lacked = f"{len(lacking)} recorded runs are not in the cache and no remote is set"
-        raise InputError(f"checkpoints: pull: {lacked}: `dvc remote add -d NAME FOLDER-OR-URL`, {TRAIN}") from None
     except LockError:
         raise InputError(f"checkpoints: pull: another DVC process holds the lock: wait for it, {TRAIN}") from None
     except (DvcException, OSError) as error:
@@ -86,10 +85,10 @@ def _bring(place: Path, wanted: dict[str, Run | None]) -> list[str]:
 
 
 def _unavailable(missing: list[str]) -> str:
-    files_ = (
-        f"{len(missing)} files that dvc.lock names are neither in the cache nor in the remote, such as {missing[0]}"
+    return (
+        f"checkpoints: pull: {len(missing)} files of dvc.lock are neither in the cache nor in the remote, such as "
+        f"{missing[0]}: `dvc push` where they are, `git checkout dvc.lock` if it was edited, {TRAIN}"
     )
-    return f"checkpoints: pull: {what}: `dvc push` where they are, `git checkout dvc.lock` if it was edited, {TRAIN}"
 
 
 def _uncached(stage) -> list[str]:

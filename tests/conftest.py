@@ -6,10 +6,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
+from tiny import TINY, done
+
+from lasnn import lineage
+from lasnn.config import Config
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("workflow", "lasnn", "notebooks", "config.yaml", "environment.yml", "pyproject.toml")
-DOTTED = (".dvc/config", ".dvcignore", ".gitignore")
+DOTTED = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
 
 
 def copy_project(folder):
@@ -37,6 +42,20 @@ def git():
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     return call
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, git):
+    """A checkout with all tables of the tiny preset, recorded in DVC. Its tests only look at it, or copy it."""
+    folder = copy_project(tmp_path_factory.mktemp("finished") / "project")
+    content = yaml.safe_load((folder / "config.yaml").read_text()) | {"preset": "tiny", "presets": {"tiny": TINY}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(content))
+    (folder / "dvc.yaml").write_text(lineage.text(Config(content).preset()))
+    git(folder, "init", "-q")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "all")
+    (folder / "said.txt").write_text(done(folder, "--cores", 2, "tables").stderr)
+    return folder
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -3,7 +3,6 @@
 import csv
 import fcntl
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -13,35 +12,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tiny import done, snakemake
 
 from lasnn.report import TARGETS
 
 ROOT = Path(__file__).parents[1]
-DOUBLES = ROOT / "tests" / "doubles"
 PARTS = ("workflow", "lasnn", "config.yaml", "environment.yml", "pyproject.toml")
 QUICK_RUN = "results/quick/snn/digits/vgg5"
 
-# The whole chain for one student with the least work that every stage accepts.
-TINY = {
-    "scope": {
-        "datasets": {"cifar10": "digits", "cifar100": None, "tinyimagenet": None},
-        "students": ["conv3fc2"],
-        "teachers": ["vgg16bn"],
-        "teacher_of": {"conv3fc2": "vgg16bn"},
-        "steps": {"poisson-T100": 2, "poisson-T30": None, "direct-T30": None, "direct-T50": None},
-        "seeds": [0],
-    },
-    "data": {"train_images": 64, "test_images": 32, "held_out": 32, "crop_padding": 0, "flip": False},
-    "network": {"width": 0.125, "fc": 16, "init": "he"},
-    "teacher": {"batch": 32, "epochs": 1},
-    "ann": {"batch": 32, "epochs": 1},
-    "balancing": {"steps": 20, "images": 16},
-    "curve": {"steps": 20, "grid": [10, 20], "scales": [1.0], "images": 16},
-    "spiking": {"scale": 0.7, "logit_scale": "mean"},
-    "choices": {"images": 16},
-    "student": {"batch": 32, "epochs": 1},
-    "evaluation": {"seeds": [0]},
-}
 TRAINED = ("hybrid", "kd_label", "lasnn_act")
 TABLES = {f"results/tiny/exhibits/{name}.csv" for name in TARGETS["tables"]}
 
@@ -60,22 +38,6 @@ def copy_of_project(folder):
         else:
             shutil.copy(source, copy)
     return folder
-
-
-def snakemake(folder, *words, doubles=False):
-    """A call as a user types it; conda is not on PATH, or its double is."""
-    path = [one for one in os.get_exec_path() if not Path(one, "conda").exists()]
-    if doubles:
-        path = [str(DOUBLES), str(Path(sys.executable).parent), *path]  # the double borrows from this interpreter
-    environment = os.environ | {"PATH": os.pathsep.join(path)}
-    command = [sys.executable, "-m", "snakemake", *map(str, words)]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
-
-
-def done(folder, *words, **options):
-    result = snakemake(folder, *words, **options)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result
 
 
 def changed(folder, changes):
@@ -104,17 +66,6 @@ def untouched(tmp_path_factory):
     yield folder
     assert not (folder / "results").exists()
     assert not (folder / "data").exists()
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A working copy with all tables of the tiny preset."""
-    folder = copy_of_project(tmp_path_factory.mktemp("finished"))
-    content = yaml.safe_load((folder / "config.yaml").read_text())
-    content |= {"preset": "tiny", "presets": {"tiny": TINY}}
-    (folder / "config.yaml").write_text(yaml.safe_dump(content))
-    done(folder, "--cores", 2, "tables")
-    return folder
 
 
 # What is planned

@@ -1,0 +1,220 @@
+"""What DVC knows after a run, and how finished runs come back from it."""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from tiny import done, snakemake
+
+from lasnn import files, recording, restoring
+from lasnn.errors import InputError
+
+TRAINED = "results/tiny/ann/digits/conv3fc2/base/s0"
+STUDENT = "results/tiny/snn/digits/conv3fc2/hybrid/poisson-T2/none/base/s0"
+
+
+def dvc(folder, *words):
+    """A DVC command's result."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    command = [sys.executable, "-m", "dvc", *map(str, words)]
+    return subprocess.run(command, cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True)
+
+
+def recorded(folder):
+    return yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
+
+
+def jobs(folder, *words):
+    """Rules that Snakemake would run, none where nothing is to be done."""
+    said = done(folder, "--cores", 1, "--dry-run", *words)
+    return {rule for rule in ("data", "ann", "converted", "snn", "table") if f"\n{rule} " in said.stderr + said.stdout}
+
+
+@pytest.fixture
+def copy(finished, tmp_path, monkeypatch):
+    """A copy of the finished checkout to work in."""
+    folder = tmp_path / "copy"
+    shutil.copytree(finished, folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def clone(finished, tmp_path, git, monkeypatch):
+    """A fresh clone of the finished checkout with its dvc.lock and a remote that holds everything."""
+    origin, clone = tmp_path / "origin", tmp_path / "clone"
+    shutil.copytree(finished, origin)
+    monkeypatch.chdir(origin)
+    assert dvc(origin, "remote", "add", "-d", "store", tmp_path / "remote").returncode == 0
+    git(origin, "add", ".dvc", "dvc.lock", "dvc.yaml")
+    git(origin, "commit", "-qm", "recorded")
+    assert dvc(origin, "push").returncode == 0
+    git(tmp_path, "clone", "-q", origin, clone)
+    monkeypatch.chdir(clone)
+    return clone
+
+
+def test_a_finished_workflow_is_recorded_and_clean(finished, git, monkeypatch):
+    monkeypatch.chdir(finished)
+    assert "stages recorded in dvc.lock" in (finished / "said.txt").read_text()
+    stages = recorded(finished)
+    assert {"data-digits", "ann-digits-conv3fc2-s0", "snn-digits-conv3fc2-hybrid-poisson-T2-none-s0"} <= set(stages)
+    assert {"exhibit-table1", "exhibit-table2"} <= set(stages)
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        assert repo.status(targets=sorted(stages)) == {}
+    outs = {entry["path"] for entry in stages["ann-digits-conv3fc2-s0"]["outs"]}
+    names = ("model.pt", "metrics.json", "predictions.npz", "provenance.json", "log.jsonl")
+    assert outs == {f"{TRAINED}/{name}" for name in names}
+    assert git(finished, "status", "--porcelain", "--untracked-files=no") == ""  # but dvc.lock, which is the user's
+
+
+def test_recording_again_changes_nothing(copy):
+    before = (copy / "dvc.lock").read_bytes()
+    assert f"0 stages recorded in dvc.lock, {len(recorded(copy))} as they were" in recording.record()
+    assert (copy / "dvc.lock").read_bytes() == before
+    assert jobs(copy, "tables") == set()
+
+
+def test_what_config_yaml_does_not_explain_is_not_recorded(copy):
+    """A run made with settings of the command line, and all that rests on it."""
+    content = yaml.safe_load(Path("config.yaml").read_text())
+    content["presets"]["tiny"]["ann"]["epochs"] = 2
+    Path("config.yaml").write_text(yaml.safe_dump(content))
+    Path("dvc.lock").unlink()
+    said = recording.record()
+    assert "such as ann-digits-conv3fc2-s0: made with other settings (training.epochs: 1 then, 2 now)" in said
+    assert set(recorded(copy)) == {"data-digits", "ann-digits-vgg16bn-s0"} | {
+        stage
+        for stage in recorded(copy)
+        if stage == "exhibit-table4"  # it holds the teacher alone at this size
+    }
+
+
+def test_another_preset_is_recorded_beside(copy):
+    content = yaml.safe_load(Path("config.yaml").read_text())
+    content["presets"]["other"] = content["presets"]["tiny"]
+    Path("config.yaml").write_text(yaml.safe_dump(content))
+    shutil.copytree("results/tiny", "results/other")
+    before = (copy / "dvc.lock").read_bytes()
+    assert "stages recorded in lineage/other/dvc.lock" in recording.record("other")
+    assert (copy / "dvc.lock").read_bytes() == before
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        stages = {stage.addressing: stage for stage in repo.index.stages}
+        assert repo.status(targets=["lineage/other/dvc.yaml:ann-digits-conv3fc2-s0"]) == {}
+        assert "lineage/other/dvc.yaml:data-digits" not in stages  # one stage for each file
+
+
+def test_a_locked_dvc_is_one_line_and_results_stay(copy):
+    model = files.sha256(f"{TRAINED}/model.pt")
+    Path(".dvc/tmp").mkdir(exist_ok=True)
+    with open(".dvc/tmp/lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        result = subprocess.run([sys.executable, "-m", "lasnn", "record"], capture_output=True, text=True)
+    assert result.returncode == 2
+    assert result.stderr.splitlines() == [
+        "error: lineage is not recorded: another DVC process holds the lock; `python -m lasnn record` does it later; "
+        "results are untouched"
+    ]
+    assert files.sha256(f"{TRAINED}/model.pt") == model
+
+
+def test_a_broken_lock_file_and_no_checkout_are_one_line(copy):
+    Path("dvc.lock").write_text("stages: [")
+    with pytest.raises(InputError, match=r"^lineage is not recorded: .*dvc.lock"):
+        recording.record()
+    shutil.rmtree(".git")
+    with pytest.raises(InputError, match="no checkout of git and DVC"):
+        recording.record()
+
+
+def test_dvc_stages_are_left_to_dvc(copy, monkeypatch):
+    from lasnn.workflow import record_lineage
+
+    Path("dvc.lock").unlink()
+    monkeypatch.setenv("DVC_STAGE", "ann-digits-conv3fc2-s0")
+    record_lineage(["tiny"])
+    assert not Path("dvc.lock").exists()
+
+
+def test_clone_and_pull_train_nothing_and_changes_still_count(clone, tmp_path):
+    dvc(clone, "pull", "--allow-missing")
+    assert jobs(clone, "tables") == set()
+    assert "Nothing to be done" in snakemake(clone, "--cores", 1, "tables").stderr
+    changes = tmp_path / "changes.yaml"
+    changes.write_text(yaml.safe_dump({"presets": {"tiny": {"student": {"epochs": 2}}}}))
+    assert jobs(clone, "tables", "--configfile", changes) == {"snn", "table"}
+    changes.write_text(yaml.safe_dump({"presets": {"tiny": {"scope": {"note": "Another."}}}}))
+    assert jobs(clone, "tables", "--configfile", changes) == {"table"}
+    assert jobs(clone, "tables") == set()  # looking has changed nothing
+
+
+def test_checkpoints_pull_restores_in_the_same_command(clone, finished):
+    said = done(clone, "--cores", 1, "tables", "--config", "checkpoints=pull").stderr
+    assert "missing runs and datasets restored" in said
+    assert not any(f"\n{rule} " in said for rule in ("data", "ann", "converted", "snn"))
+    for folder in (TRAINED, STUDENT):
+        assert files.sha256(clone / folder / "model.pt") == files.sha256(finished / folder / "model.pt")
+
+
+def spoilt(clone, what):
+    if what == "no remote":
+        Path(".dvc/config").write_text("")
+    elif what == "missing object":
+        shutil.rmtree(clone.parent / "remote")
+        (clone.parent / "remote").mkdir()
+    elif what == "wrong digest":
+        lock = recorded(clone)
+        lock["ann-digits-conv3fc2-s0"]["outs"][0]["md5"] = "0" * 32
+        Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": lock}))
+    elif what == "another file's digest":
+        lock = recorded(clone)
+        outs = {entry["path"]: entry for entry in lock["ann-digits-conv3fc2-s0"]["outs"]}
+        other = {entry["path"]: entry for entry in lock["ann-digits-vgg16bn-s0"]["outs"]}
+        outs[f"{TRAINED}/model.pt"]["md5"] = other["results/tiny/ann/digits/vgg16bn/base/s0/model.pt"]["md5"]
+        Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": lock}))
+    elif what == "broken":
+        Path("dvc.lock").write_text("stages: [")
+    else:
+        Path("dvc.lock").unlink()
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("no remote", "no remote is set"),
+        ("missing object", "neither in the cache nor in the remote"),
+        ("wrong digest", r"1 files of dvc.lock are neither in the cache nor in the remote, such as .*log.jsonl"),
+        ("another file's digest", "is not the file that its provenance describes"),
+        ("broken", "dvc.lock"),
+        ("none", "there is no dvc.lock"),
+    ],
+)
+def test_what_cannot_be_restored_is_one_line(clone, what, told):
+    spoilt(clone, what)
+    with pytest.raises(InputError, match=told) as error:
+        restoring.restore()
+    assert "\n" not in str(error.value)
+
+
+def test_repro_is_a_second_door_to_the_same_bytes(finished, tmp_path, git):
+    folder = tmp_path / "clone"
+    git(tmp_path, "clone", "-q", finished, folder)
+    result = dvc(folder, "repro", "converted-digits-conv3fc2-poisson-s0")
+    assert result.returncode == 0, result.stderr
+    assert "stages recorded" not in result.stderr + result.stdout  # that is left to DVC, which is at work
+    for run in ("ann/digits/conv3fc2/base/s0", "converted/digits/conv3fc2/poisson/base/s0"):
+        for name in ("model.pt", "metrics.json"):
+            path = f"results/tiny/{run}/{name}"
+            assert files.sha256(folder / path) == files.sha256(finished / path), path
+    made = json.loads((folder / TRAINED / "provenance.json").read_text())
+    assert made["files"]["model.pt"] == files.sha256(folder / TRAINED / "model.pt")
