@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console(log=options.log)
     try:
         with stopping.listening():
-            options.act(options, console)
+            return options.act(options, console) or 0
     except InputError as error:
         console.say(f"error: {' '.join(str(error).split())}")
         return 2
@@ -108,6 +108,13 @@ def parser() -> argparse.ArgumentParser:
     record.add_argument("presets", nargs="*", help="default: `preset` of the configuration")
     record.set_defaults(act=record_verb)
 
+    trace = verbs.add_parser("trace", parents=[common], help="what a number rests on, down to the images")
+    trace.add_argument("path", help="the CSV of an exhibit, or the folder of a run")
+    trace.add_argument("--row", action="append", default=[], help="a word of the cell's keys, such as VGG5; repeatable")
+    trace.add_argument("--column", action="append", default=[], help="another one, such as lasnn_act; repeatable")
+    trace.add_argument("--verify", action="store_true", help="hash everything again; status 1 if something differs")
+    trace.set_defaults(act=trace_verb)
+
     restore = verbs.add_parser("restore", parents=[common], help="bring missing runs that DVC has (checkpoints: pull)")
     restore.add_argument("presets", nargs="*", help="default: `preset` of the configuration")
     restore.set_defaults(act=restore_verb)
@@ -172,6 +179,20 @@ def record_verb(options: argparse.Namespace, console: Console) -> None:
 
     for preset in options.presets or [None]:
         console.say(recording.record(preset))
+
+
+def trace_verb(options: argparse.Namespace, console: Console) -> int:
+    from lasnn.trace import trace
+
+    found = trace(read(options.config), options.path, options.row + options.column, options.verify)
+    print("\n".join(found.lines))
+    if not options.verify:
+        return 0
+    for fault in found.faults:
+        print(f"MISMATCH: {fault}")
+    runs = f"{len(found.seen)} runs, their settings, parents and images"
+    print(f"{len(found.faults)} mismatches in {runs}" if found.faults else f"verified: {runs}")
+    return 1 if found.faults else 0
 
 
 def restore_verb(options: argparse.Namespace, console: Console) -> None:

@@ -19,7 +19,7 @@ FLOORS = [
     ["resume"],
     ["conversion", "attention", "workflow"],
     ["lineage", "finished", "objectives", "evaluation", "training", "provenance", "loading", "alone"],
-    ["choices", "workplace", "recording"],
+    ["choices", "workplace", "recording", "trace"],
     ["restoring"],
     ["stages", "costs"],
     ["__main__", ""],

@@ -1,0 +1,108 @@
+"""From one cell to its data, and what `--verify` finds after each kind of change."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lasnn.__main__ import main
+from lasnn.config import read
+from lasnn.errors import InputError
+from lasnn.trace import trace
+
+TABLE = "results/tiny/exhibits/table2.csv"
+CELL = ["3Conv2Linear", "lasnn_act"]
+CHAIN = [
+    "snn/digits/conv3fc2/lasnn_act/poisson-T2/vgg16bn/base/s0",
+    "converted/digits/conv3fc2/poisson/base/s0",
+    "ann/digits/conv3fc2/base/s0",
+    "ann/digits/vgg16bn/base/s0",
+]
+
+
+@pytest.fixture
+def copy(finished, tmp_path, monkeypatch):
+    folder = tmp_path / "copy"
+    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns(".git", ".dvc", ".snakemake"))
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def faults():
+    return trace(read(), TABLE, CELL, verify=True).faults
+
+
+def test_the_chain_of_a_cell_goes_down_to_the_images(copy, capsys):
+    assert main(["trace", TABLE, "--row", "3conv2linear", "--column", "lasnn_act", "--verify"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    starts = [line.strip().split(":")[0] for line in said]
+    assert [start for start in starts if start in CHAIN] == CHAIN
+    depths = {start: len(line) - len(line.lstrip()) for start, line in zip(starts, said, strict=True) if start in CHAIN}
+    assert [depths[run] for run in CHAIN] == [2, 4, 6, 4]
+    assert sum("data digits: sha256" in line for line in said) == 4
+    assert said[-1] == "verified: 4 runs, their settings, parents and images"
+
+
+def test_one_changed_byte_of_a_checkpoint(copy):
+    path = Path("results/tiny", CHAIN[1], "model.pt")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    found = faults()
+    assert len(found) == 2  # as a file, and as what the student started from
+    assert found[0].startswith(f"{CHAIN[0]} started from {CHAIN[1]}")
+    assert str(path) in found[1]
+    assert main(["trace", TABLE, "--row", CELL[0], "--column", CELL[1], "--verify"]) == 1
+
+
+def test_a_changed_setting(copy):
+    content = yaml.safe_load(Path("config.yaml").read_text())
+    content["presets"]["tiny"]["teacher"]["epochs"] = 3
+    Path("config.yaml").write_text(yaml.safe_dump(content))
+    assert faults() == [f"{CHAIN[3]} was made with other settings than the plan has: training.epochs: 1 then, 3 now"]
+
+
+def test_other_images(copy):
+    import numpy as np
+
+    from lasnn.datasets import arrays
+
+    before = arrays.load("data/digits.npz")
+    images = before.train_images.copy()
+    images[0, 0, 0, 0] ^= 1
+    parts = before.classes, images, before.train_labels, before.test_images, before.test_labels
+    arrays.write(Path("data/digits.npz"), "digits", "Digits", arrays.Contents(*parts), False, before.source)
+    found = faults()
+    assert len(found) == 4
+    assert all(
+        f"{run} was made from images {before.digest[:12]}" in fault for run, fault in zip(CHAIN, found, strict=True)
+    )
+    with np.load("data/digits.npz") as file:  # damage that the header doesn't admit
+        entries = {key: file[key] for key in file}
+    entries["test_images"] = entries["test_images"] ^ 1
+    np.savez("data/digits.npz", **entries)
+    assert any("is damaged: its content has the digest" in fault for fault in faults())
+
+
+def test_a_changed_number(copy):
+    path = Path(TABLE)
+    lines = path.read_text().splitlines()
+    row = next(index for index, line in enumerate(lines) if CHAIN[0] in line)
+    ours = lines[0].split(",").index("ours")
+    cells = lines[row].split(",")
+    value, cells[ours] = cells[ours], "99.9"
+    path.write_text("\n".join([*lines[:row], ",".join(cells), *lines[row + 1 :]]) + "\n")
+    assert faults() == [f"table2 says 99.9, its runs' metrics {float(value)}"]
+
+
+def test_what_is_not_there_is_one_line(copy):
+    with pytest.raises(
+        InputError, match=r"no cell of .* holds VGG77 and lasnn_act: its rows and columns are .*3Conv2Linear"
+    ):
+        trace(read(), TABLE, ["VGG77", "lasnn_act"])
+    with pytest.raises(InputError, match="this preset runs none of them"):
+        trace(read(), TABLE, ["ResNet12"])
+    with pytest.raises(InputError, match="is not the file of an exhibit: known are table1"):
+        trace(read(), "results/tiny/exhibits/tabel2.csv", [])
+    assert trace(read(), f"results/tiny/{CHAIN[2]}", []).lines[0].startswith(CHAIN[2])
