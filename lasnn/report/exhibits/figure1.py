@@ -24,7 +24,7 @@ WIDE, HIGH, APART = 0.96, 0.62, 1.4  # of a box, where rows are 1 apart; columns
 # A column from top to bottom, such that few arrows cross a box.
 DOWNWARDS = [METHOD_TITLES[name] for name in ("calibration", "conversion", "hybrid", "kd_spike", "kd_label")]
 DOWNWARDS += [METHOD_TITLES[name] for name in ("lasnn_act", "lasnn_grad")] + ["intermediate ANNs", "teacher ANNs"]
-FREE = ((0, 0, 0), (1.5, 1, 0), (1, 0, 2), (0, 0, 0))  # of each column: shares above, between and below its boxes
+FREE = ((0, 0, 0), (0, 2, 0), (1, 0, 2), (0, 0, 0))  # of each column: shares above, between and below its boxes
 COLUMNS = ("", "1: analog networks", "2: conversion", "3: spiking networks at T steps")
 
 
