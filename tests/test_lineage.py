@@ -1,11 +1,14 @@
 """dvc.yaml: equal to its generator, the same graph as the plan, params that exist and that suffice."""
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from dvc.dependency import ParamsDependency
 
 from lasnn.config import Config, merged, read
 from lasnn.lineage import keys_of, stage_name, stages, text
@@ -60,3 +63,43 @@ def test_dvc_reads_it():
     assert result.returncode == 0, result.stderr
     for ancestor in ("data-digits", "ann-digits-vgg5-s0", "ann-digits-vgg16bn-s0", "converted-digits-vgg5-poisson-s0"):
         assert ancestor in result.stdout
+
+
+def snakemake_graph(folder, preset):
+    """What Snakemake itself plans: for each output the files that its job reads."""
+    command = [sys.executable, Path(__file__).with_name("snakemake_graph.py"), preset]
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    shown = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
+    return {out: set(inputs) for out, inputs in json.loads(shown).items()}
+
+
+def dvc_graph(folder):
+    """What DVC itself reads from dvc.yaml: for each output the files that its stage reads."""
+    from dvc.repo import Repo
+
+    with Repo(str(folder)) as repo:
+        stages = list(repo.index.stages)
+        return {
+            os.path.relpath(out.fs_path, folder): {
+                os.path.relpath(dep.fs_path, folder) for dep in stage.deps if not isinstance(dep, ParamsDependency)
+            }
+            for stage in stages
+            for out in stage.outs
+        }
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_snakemake_and_dvc_agree_edge_by_edge(name, copy_of_project, git, monkeypatch):
+    """Every file that both make is made from the same files; what only one of them names is the journal."""
+    folder = copy_of_project
+    monkeypatch.chdir(folder)
+    (folder / "dvc.yaml").write_text(text(read().preset(name)))
+    git(folder, "init", "-q")
+    ours, theirs = snakemake_graph(folder, name), dvc_graph(folder)
+    journals = {path for path in theirs if path.endswith("/log.jsonl")}
+    notebooks = {path for path in ours if "/notebooks/" in path}
+    assert set(ours) - notebooks == set(theirs) - journals
+    assert {path: ours[path] for path in ours if path not in notebooks} == {
+        path: deps for path, deps in theirs.items() if path not in journals
+    }
+    assert sum(map(len, theirs.values())) > 100
