@@ -1,6 +1,9 @@
 """A tiny chain in a folder of its own, and processes of it: forked, so that torch is imported once."""
 
+import hashlib
+import json
 import os
+import random
 import signal
 import sys
 import time
@@ -150,8 +153,13 @@ class Place:
         return self
 
     def digests(self, path: str) -> dict[str, str]:
-        """Of the files that must not differ between a disturbed and an undisturbed run."""
-        return {name: files.sha256(self.run(path) / name) for name in HASHED if (self.run(path) / name).exists()}
+        """Of the files that must not differ, whatever happened to a run; of the journal all but its times."""
+        found = {name: files.sha256(self.run(path) / name) for name in HASHED if (self.run(path) / name).exists()}
+        journal = self.run(path) / "log.jsonl"
+        if journal.exists():
+            lines = [json.loads(line) | {"seconds": None} for line in journal.read_text().splitlines()]
+            found["log.jsonl"] = hashlib.sha256(json.dumps(lines, sort_keys=True).encode()).hexdigest()
+        return found
 
     def litter(self, path: str) -> list[str]:
         """Files of a finished run's folder that should not be there any more."""
@@ -160,5 +168,6 @@ class Place:
 
 
 def evenly(count: int, total: int) -> list[int]:
-    """`count` numbers from 0 to total - 1, spread evenly; with repetitions if count > total."""
-    return [index * total // count for index in range(count)]
+    """`count` numbers from 0 to total - 1, one at random in each of `count` equal stretches: no rhythm is hit twice."""
+    draws = random.Random(count * 1000 + total)
+    return [int((index + draws.random()) * total / count) for index in range(count)]
