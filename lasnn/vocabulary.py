@@ -39,8 +39,14 @@ STUDENTS = {
         conv_dropout=0,
         fc_dropout=0.2,
     ),
+    "conv3fc2_wide": Architecture(
+        "3Conv2Linear wide", "plain", (64, POOL, 128, POOL, 256, POOL), hidden=1, fc=1024, conv_dropout=0
+    ),
     "vgg5": Architecture("VGG5", "plain", (64, POOL, 128, 128, POOL), hidden=2, fc=4096),
     "vgg7": Architecture("VGG7", "plain", (64, POOL, 128, 256, POOL, 256, 512, POOL), hidden=2, fc=4096),
+    "vgg7_alt": Architecture(
+        "VGG7 alternative", "plain", (64, POOL, 128, 128, POOL, 256, 256, POOL), hidden=2, fc=4096
+    ),
     "vgg9": Architecture(
         "VGG9", "plain", (64, POOL, 128, 256, POOL, 256, 512, POOL, 512, POOL, 512), hidden=2, fc=4096
     ),
@@ -63,6 +69,7 @@ TEACHERS = {
         (64, 64, POOL, 128, 128, POOL, 256, 256, 256, POOL, 512, 512, 512, POOL, 512, 512, 512, POOL),
     ),
     "resnet20": Architecture("ResNet20", "residual_bn", (16, 32, 64), strides=(1, 2, 2)),
+    "resnet20_wide": Architecture("ResNet20 wide", "residual_bn", (64, 128, 256), strides=(1, 2, 2)),
 }
 
 NETWORKS = STUDENTS | TEACHERS

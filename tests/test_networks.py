@@ -18,8 +18,10 @@ from lasnn.vocabulary import LEVELS, NETWORKS, STUDENTS, TEACHERS
 # name, classes, side -> neurons (exact), weights and MACs in millions as printed in the tables of sizes
 SIZES = {
     ("conv3fc2", 10, 32): (45_120, "0.15", "12.4"),
+    ("conv3fc2_wide", 10, 32): (115_712, "4.57", "43.7"),
     ("vgg5", 10, 32): (139_264, "50.6", "108.8"),
     ("vgg7", 100, 32): (221_184, "52.9", "260.1"),
+    ("vgg7_alt", 10, 32): (172_032, "34.7", "148.6"),
     ("vgg9", 10, 32): (231_424, "32.1", "281.8"),
     ("vgg16", 10, 32): (284_672, "39.9", "338.4"),
     ("vgg16", 200, 64): (1_114_112, "65.9", "1303.9"),
@@ -27,33 +29,48 @@ SIZES = {
     ("densenet121", 10, 32): (None, "6.96", "888"),
     ("vgg16bn", 10, 32): (None, "14.7", "313"),
     ("resnet20", 10, 32): (None, "0.27", "41"),
+    ("resnet20_wide", 10, 32): (None, "4.33", "648"),
 }
 
 # name -> the layer at low, mid, high; channels; side as a share of R = min(side, 32)
 TAPPED = {
     "conv3fc2": (("c1", "c2", "c3"), (32, 32, 64), (1, 2, 4)),
+    "conv3fc2_wide": (("c1", "c2", "c3"), (64, 128, 256), (1, 2, 4)),
     "vgg5": (("c1", "c2", "c3"), (64, 128, 128), (1, 2, 2)),
     "vgg7": (("c1", "c3", "c5"), (64, 256, 512), (1, 2, 4)),
+    "vgg7_alt": (("c1", "c3", "c5"), (64, 128, 256), (1, 2, 4)),
     "vgg9": (("c1", "c3", "c5"), (64, 256, 512), (1, 2, 4)),
     "vgg16": (("c2", "c4", "c7"), (64, 128, 256), (1, 2, 4)),
     "resnet12": (("p3", "b1", "b2"), (64, 64, 128), (1, 2, 4)),
     "densenet121": (("d1", "d2", "d3"), (256, 512, 1024), (1, 2, 4)),
     "vgg16bn": (("c2", "c4", "c7"), (64, 128, 256), (1, 2, 4)),
     "resnet20": (("s1", "s2", "s3"), (16, 32, 64), (1, 2, 4)),
+    "resnet20_wide": (("s1", "s2", "s3"), (64, 128, 256), (1, 2, 4)),
 }
 TAPPED_64 = {  # students and vgg16bn start at 64: the layers at 32, 16 and 8 lie one stage deeper, if there are any
     "conv3fc2": (("c1", "c2", "c3"), (32, 32, 64), (1 / 2, 1, 2)),
+    "conv3fc2_wide": (("c1", "c2", "c3"), (64, 128, 256), (1 / 2, 1, 2)),
     "vgg5": (("c1", "c2", "c3"), (64, 128, 128), (1 / 2, 1, 1)),
     "vgg7": (("c3", "c4", "c5"), (256, 256, 512), (1, 2, 2)),
+    "vgg7_alt": (("c3", "c4", "c5"), (128, 256, 256), (1, 2, 2)),
     "vgg9": (("c3", "c5", "c6"), (256, 512, 512), (1, 2, 4)),
     "vgg16": (("c4", "c7", "c10"), (128, 256, 512), (1, 2, 4)),
     "vgg16bn": (("c4", "c7", "c10"), (128, 256, 512), (1, 2, 4)),
     "resnet12": (("b1", "b2", "b3"), (64, 128, 256), (1, 2, 4)),
 }
-DEEP = {"conv3fc2": "c3", "vgg5": "c3", "vgg7": "c5", "vgg9": "c7", "vgg16": "c13", "resnet12": "b4"} | {
+DEEP = {
+    "conv3fc2": "c3",
+    "conv3fc2_wide": "c3",
+    "vgg5": "c3",
+    "vgg7": "c5",
+    "vgg7_alt": "c5",
+    "vgg9": "c7",
+    "vgg16": "c13",
+    "resnet12": "b4",
     "vgg16bn": "c13",
     "densenet121": "d4",
     "resnet20": "s3",
+    "resnet20_wide": "s3",
 }
 
 
@@ -197,7 +214,7 @@ def test_names_of_spiking_layers_in_forward_order():
     blocks = [f"b{i}{end}" for i in (1, 2, 3, 4) for end in (".inner", "")]
     assert list(neurons(small_snn("resnet12"))) == ["p1", "p2", "p3", *blocks]
     assert {name: len(neurons(spiking(small(name), Dynamics()))) for name in STUDENTS} == {
-        "conv3fc2": 4, "vgg5": 5, "vgg7": 7, "vgg9": 9, "vgg16": 15, "resnet12": 11,
+        "conv3fc2": 4, "conv3fc2_wide": 4, "vgg5": 5, "vgg7": 7, "vgg7_alt": 7, "vgg9": 9, "vgg16": 15, "resnet12": 11,
     }  # fmt: skip
 
 
