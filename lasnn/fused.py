@@ -65,13 +65,14 @@ def pseudo_derivative(v, since, threshold, height, slope, SURROGATE: constexpr):
 
 @jit
 def forward_kernel(
-    current, spikes, saved, start, end, threshold, steps, neurons,
+    current, spikes, saved, start, end, mask, threshold, steps, neurons,
     LEAK: constexpr, INSTANT: constexpr, HARD: constexpr, SURROGATE: constexpr, A: constexpr, B: constexpr,
     CONSTANT: constexpr, BLOCK: constexpr, STAGES: constexpr,
 ):  # fmt: skip
     """Spikes and ψ [T, N] of a current [T, N], or [1, N] if CONSTANT; either may be written over the current.
 
     `saved` is None without a gradient, `start` [N] at rest, and `end` [N] where the last potential isn't wanted.
+    A dropout mask [N] multiplies the spikes and ψ as they are stored; None is one without effect.
     """
     n = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = n < neurons
@@ -83,6 +84,9 @@ def forward_kernel(
         height, slope = coefficients(theta, A, B, SURROGATE)
         since = tl.full((BLOCK,), 1000.0, tl.float32)
         saved += n
+    kept = tl.full((BLOCK,), 1.0, tl.float32)
+    if mask is not None:
+        kept = tl.load(mask + n, mask=inside, other=0.0).to(tl.float32)
     # Pointers walk from row to row: T * N may exceed what 32 bits hold.
     current += n
     spikes += n
@@ -94,10 +98,12 @@ def forward_kernel(
             current += neurons
         v += row
         o = v > theta
-        tl.store(spikes, tl.where(o, 1.0, 0.0).to(spikes.dtype.element_ty), mask=inside)
+        tl.store(spikes, tl.where(o, kept, 0.0).to(spikes.dtype.element_ty), mask=inside)
         spikes += neurons
         if saved is not None:
             psi = pseudo_derivative(v, since, theta, height, slope, SURROGATE)
+            if mask is not None:
+                psi *= kept
             tl.store(saved, psi.to(saved.dtype.element_ty), mask=inside)
             saved += neurons
             since = tl.where(o, 1.0, since + 1.0)
@@ -226,9 +232,9 @@ def available(current: Tensor, dynamics: object = None) -> bool:
 
 
 def scan_rows(
-    row: Tensor, spikes: Tensor, psi: Tensor | None, ends: tuple[Tensor | None, ...], threshold: Tensor, dynamics
+    row: Tensor, spikes: Tensor, psi: Tensor | None, more: tuple[Tensor | None, ...], threshold: Tensor, dynamics
 ) -> None:
-    """Forward over rows of currents; ψ is wanted with a gradient, the potentials at both ends without one."""
+    """Forward over rows of currents; ψ is wanted with a gradient. `more`: potentials at both ends, dropout mask."""
     steps, neurons = len(spikes), spikes[0].numel()
     if neurons == 0:
         return
@@ -236,7 +242,7 @@ def scan_rows(
         forward_kernel,
         neurons,
         row,
-        *(row, spikes, psi, *ends, threshold, steps, neurons),
+        *(row, spikes, psi, *more, threshold, steps, neurons),
         **(NO_SURROGATE if psi is None else SURROGATES[type(dynamics.surrogate)](dynamics.surrogate)),
         LEAK=dynamics.leak,
         INSTANT=dynamics.order == "instant_reset",
@@ -260,7 +266,7 @@ def fused_fire(
     end = empty(current[:1], strides, torch.float32)
     if start is not None:
         start = rows(start[None].to(torch.float32), strides)
-    scan_rows(row, spikes, None, (start, end), on_device(threshold, current), dynamics)
+    scan_rows(row, spikes, None, (start, end, None), on_device(threshold, current), dynamics)
     return spikes, end[0]
 
 
@@ -279,6 +285,7 @@ class FusedScan(torch.autograd.Function):
         dynamics,
         dtype: torch.dtype | None = None,
         saved: torch.dtype = torch.bfloat16,
+        mask: Tensor | None = None,
     ) -> Tensor:
         strides = step_strides(current)
         row = rows(current.detach(), strides)
@@ -286,11 +293,12 @@ class FusedScan(torch.autograd.Function):
         psi = row if len(row) == len(current) and saved == row.dtype else empty(current, strides, saved)
         ctx.dynamics, ctx.threshold, ctx.dtype = dynamics, on_device(threshold, current), current.dtype
         ctx.psi, ctx.spikes = psi, spikes.detach() if dynamics.reset == "hard" and not dynamics.reset_grad else None
-        scan_rows(row, spikes, psi, (None, None), ctx.threshold, dynamics)
+        kept = None if mask is None else rows(mask[None], strides)
+        scan_rows(row, spikes, psi, (None, None, kept), ctx.threshold, dynamics)
         return spikes
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None, None, None, None]:
         if ctx.psi is None:
             raise RuntimeError("the scan's saved state was overwritten by an earlier backward pass: run forward again")
         # Let go of what is kept: its memory is free as soon as this pass is through with it.
@@ -309,4 +317,4 @@ class FusedScan(torch.autograd.Function):
                 RESET_GRAD=ctx.dynamics.reset_grad,
                 CONSTANT=len(row) < steps,
             )
-        return delta, None, None, None, None
+        return delta, None, None, None, None, None

@@ -35,6 +35,11 @@ class Dynamics:
     surrogate: Surrogate = field(default_factory=Bellec)
     reset_grad: bool = False
 
+    @property
+    def foldable(self) -> bool:
+        """Whether a dropout mask may be multiplied into ψ: no, where the reset has a gradient or cuts one."""
+        return self.reset == "soft" and not self.reset_grad
+
     def carry(self, v: Tensor, spikes: Tensor, threshold: float) -> Tensor:
         """Turn `v` in place into the potential that the next step starts from."""
         if self.reset == "hard":
@@ -90,12 +95,16 @@ class Scan(torch.autograd.Function):
     The forward pass overwrites the input current with ψ, which is all that the backward pass needs; the backward pass
     overwrites ψ with δ = dL/dI. The operation that made the current must not need its own output for its backward
     pass (convolutions, products, sums and means don't).
+
+    With a dropout `mask` [B, ...] the result is mask * o, and what is kept is mask * ψ, so that the backward pass is
+    the same: dL/do = mask g. That holds as long as nothing else in the gradient asks for o (`foldable`).
     """
 
     @staticmethod
-    def forward(ctx, current: Tensor, threshold: float, dynamics: Dynamics) -> Tensor:
+    def forward(ctx, current: Tensor, threshold: float, dynamics: Dynamics, mask: Tensor | None = None) -> Tensor:
         spikes = torch.empty_like(current)
         psi, out = flat(current.detach()), flat(spikes)
+        kept = None if mask is None else flat(alike(mask[None], current[:1]))[0]
         surrogate = dynamics.surrogate
         for block in blocks(psi):
             v = torch.zeros_like(psi[0, block])
@@ -108,13 +117,16 @@ class Scan(torch.autograd.Function):
                 dynamics.carry(v, o, threshold)
                 if since is not None:
                     since.add_(1).masked_fill_(o > 0, 1.0)
+                if kept is not None:  # while both rows are in the cache
+                    o.mul_(kept[block])
+                    row.mul_(kept[block])
         ctx.threshold, ctx.dynamics, ctx.spent = threshold, dynamics, False
         ctx.psi = current.detach()
         ctx.spikes = spikes.detach() if dynamics.reset == "hard" else None
         return spikes
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         if ctx.spent:
             raise RuntimeError("the scan's saved state was overwritten by an earlier backward pass: run forward again")
         ctx.spent = True
@@ -136,13 +148,14 @@ class Scan(torch.autograd.Function):
                     if spikes is not None:
                         row.addcmul_(delta, spikes[t, block], value=-dynamics.leak)
                 delta = row
-        return ctx.psi, None, None
+        return ctx.psi, None, None, None
 
 
 class LIF(nn.Module):
     """A layer of leaky integrate-and-fire neurons with one threshold: current [T, B, ...] to spikes of the same shape.
 
-    The current is overwritten. Outside of `streaming` every call starts at rest.
+    The current is overwritten. Outside of `streaming` every call starts at rest. With a dropout `mask` [B, ...] each
+    step's spikes are multiplied by it on their way out: what is reset and carried over knows nothing of it.
     """
 
     def __init__(self, threshold: float = 1.0, dynamics: Dynamics | None = None):
@@ -151,12 +164,12 @@ class LIF(nn.Module):
         self.dynamics = dynamics or Dynamics()
         self.carried: dict[str, Tensor] | None = None
 
-    def forward(self, current: Tensor) -> Tensor:
+    def forward(self, current: Tensor, mask: Tensor | None = None) -> Tensor:
         start = self.carried.get("potential") if self.carried else None
-        scan, walk, threshold, spikes_in = Scan.apply, fire, self.threshold, ()
+        scan, walk, threshold, types = Scan.apply, fire, self.threshold, ()
         fused = kernels(current, self.dynamics)
         if fused:  # the kernels read any layout and type, and θ where it is
-            scan, walk, spikes_in = fused.FusedScan.apply, fused.fused_fire, (torch.float32,)
+            scan, walk, types = fused.FusedScan.apply, fused.fused_fire, (torch.float32, torch.bfloat16)
         else:
             if current.stride(0) == 0 and current.shape[0] > 1:  # the same current in each step: direct encoding
                 current = current.clone(memory_format=torch.contiguous_format) if current.dim() < 5 else _dense(current)
@@ -164,12 +177,15 @@ class LIF(nn.Module):
                 current = current.float()
             threshold = threshold.item()
         if torch.is_grad_enabled() and current.requires_grad:
-            spikes = scan(current, threshold, self.dynamics, *spikes_in)
+            folded = mask if self.dynamics.foldable else None
+            spikes = scan(current, threshold, self.dynamics, *types, folded)
+            mask = None if self.dynamics.foldable else mask
         else:
-            spikes, potential = walk(current, start, threshold, self.dynamics, *spikes_in)
+            spikes, potential = walk(current, start, threshold, self.dynamics, *types[:1])
             if self.carried is not None:
                 self.carried["potential"] = potential
-        return self._delayed(spikes) if self.dynamics.order == "delayed" else spikes
+        spikes = self._delayed(spikes) if self.dynamics.order == "delayed" else spikes
+        return spikes if mask is None else spikes * mask
 
     def _delayed(self, spikes: Tensor) -> Tensor:
         last = self.carried.get("spikes") if self.carried else None

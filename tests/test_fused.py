@@ -132,6 +132,19 @@ def test_spikes_and_gradient_of_the_scan(order, reset, reset_grad, name, device,
 
 
 @pytest.mark.parametrize(("device", "shape"), SIZES)
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_dropout_mask_multiplies_spikes_and_psi(order, device, shape):
+    dynamics = Dynamics(0.9, order)
+    current, weight = random_current(device, shape), noise(torch.empty(7, *shape, device=device))
+    mask = (noise(current[0], 3) > 0).float() * 1.25
+    spikes, expected = gradient(lambda x: Scan.apply(x, THETA, dynamics, mask), current, weight)
+    found, delta = gradient(ours(dynamics, None, torch.float32, mask), current, weight)
+    assert torch.equal(found, spikes)
+    assert torch.equal(found, theirs(dynamics)(current.clone()) * mask)
+    assert close(delta, expected, EXACT)
+
+
+@pytest.mark.parametrize(("device", "shape"), SIZES)
 @pytest.mark.parametrize("leak", [1.0, 0.5])
 @pytest.mark.parametrize("reset", ["soft", "hard"])
 @pytest.mark.parametrize("order", ORDERS)
@@ -296,9 +309,9 @@ def test_more_values_than_32_bits_can_count():
 class FusedLIF(LIF):
     """A layer that always takes the kernels."""
 
-    def forward(self, current):
+    def forward(self, current, mask=None):
         if torch.is_grad_enabled() and current.requires_grad:
-            spikes = FusedScan.apply(current, self.threshold, self.dynamics, None, torch.float32)
+            spikes = FusedScan.apply(current, self.threshold, self.dynamics, None, torch.float32, mask)
         else:
             spikes, _ = fused_fire(current, None, self.threshold, self.dynamics)
         return self._delayed(spikes) if self.dynamics.order == "delayed" else spikes

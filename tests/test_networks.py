@@ -1,11 +1,13 @@
 """Networks: the sizes and taps that docs/choices.md lists, dropout masks, initial weights, the readout."""
 
+import functools
 import math
 
 import pytest
 import torch
-from oracle import dyadic_input, simulate, small, small_snn
+from oracle import close, dyadic_input, simulate, small, small_snn
 from torch import nn
+from torch.nn import functional as F
 
 from lasnn.conversion import neurons, spiking
 from lasnn.errors import InputError
@@ -127,12 +129,9 @@ def test_taps(name, side):
 def test_sides_are_those_that_are_observed(name, side):
     with torch.device("meta"):
         net = build(name, 10, side, width=0.125, fc=8)
-        seen = {}
-        for layer in net.sides:
-            net.layers[layer].register_forward_hook(
-                lambda module, x, output, layer=layer: seen.__setitem__(layer, output[0].shape[-1])
-            )
-        net.eval()(torch.zeros(1, 1, 3, side, side))
+        net.taps = {layer: layer for layer in net.sides}
+        stages = net.eval()(torch.zeros(1, 1, 3, side, side)).stages
+    seen = {layer: activation.shape[-1] for layer, activation in stages.items()}
     assert seen == net.sides
 
 
@@ -304,24 +303,40 @@ def test_dropout_rates_of_the_networks():
     assert rates("vgg5", 0.5) == [0.1, 0.25, 0.25]
 
 
+@pytest.mark.parametrize("tapped", [True, False])
+@pytest.mark.parametrize("dynamics", [Dynamics(0.5), Dynamics(0.5, "delayed"), Dynamics(reset="hard")])
 @pytest.mark.parametrize("name", ["vgg5", "resnet12"])
-def test_dropout_inside_a_network_equals_the_oracle_with_the_same_masks(name):
-    net, x = small_snn(name).train(), dyadic_input(12, 2)  # masks of 1/0.8 and 1/0.5 keep sums exact
-    masks = {}
-
-    def again(module, inputs, output):
-        twin = Dropout(module.rate).train()
-        masks[module] = mask_of(twin, inputs[0].shape, seeds[module])[0]
-
-    seeds = {module: seed for seed, module in enumerate(m for m in net.modules() if isinstance(m, Dropout))}
-    for module, seed in seeds.items():
+def test_dropout_inside_a_network_equals_the_oracle_with_the_same_masks(name, dynamics, tapped):
+    """Logits, tapped spikes and all gradients, wherever the masks are multiplied."""
+    net, x = small_snn(name, dynamics).train(), dyadic_input(12, 2)  # masks of 1/0.8 and 1/0.5 keep sums exact
+    net.taps = net.taps if tapped else {}
+    shapes, masks = {}, {}
+    dropouts = [module for module in net.modules() if isinstance(module, Dropout)]
+    for seed, module in enumerate(dropouts):
+        module.mask = functools.partial(noted, module.mask, shapes, module)
         module.draw_from(torch.Generator().manual_seed(seed), 0, 2)
-        module.register_forward_hook(again)
-    with torch.no_grad():
-        logits = net(x).logits
-        assert torch.equal(logits, simulate(net, x, masks=masks).logits)
-        assert not torch.equal(logits, simulate(net, x).logits)
-    assert len(masks) == len(seeds) > 0
+    output = net(x)
+    for seed, module in enumerate(dropouts):
+        masks[module] = mask_of(Dropout(module.rate).train(), shapes[module], seed)[0]
+    expected = simulate(net, x, masks=masks)
+    assert torch.equal(output.logits, expected.logits)
+    assert not torch.equal(output.logits, simulate(net, x).logits)
+    for level, spikes in output.stages.items():
+        assert torch.equal(spikes, expected.stages[level])
+    assert len(output.stages) == (3 if tapped else 0)
+    labels = torch.tensor([0, 1])
+    found, wanted = (
+        torch.autograd.grad(F.cross_entropy(logits / 12, labels), list(net.parameters()))
+        for logits in (output.logits, expected.logits)
+    )
+    for (weight, _), one, other in zip(net.named_parameters(), found, wanted, strict=True):
+        assert close(one, other, 1e-5), weight
+
+
+def noted(mask, shapes, module, x):
+    """A call of the layer's `mask` that leaves the shape it was asked for."""
+    shapes[module] = x.shape
+    return mask(x)
 
 
 # ---- initial weights -------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from lasnn.networks.layers import Conv, GlobalAverage, Linear, Norm, Pool
-from lasnn.networks.net import Net
+from lasnn.networks.net import Net, Tappable
 from lasnn.networks.plain import scaled
 from lasnn.networks.residual import halved
 from lasnn.vocabulary import Architecture
@@ -26,7 +26,7 @@ class DenseLayer(nn.Module):
         return torch.cat([x, new], dim=2)  # [T, B, C + growth, H, W]
 
 
-class DenseStage(nn.Module):
+class DenseStage(Tappable):
     """A dense block, then BN-ReLU, which is the tapped activation, then the rest of the transition."""
 
     def __init__(self, dense: nn.Sequential, channels: int, between: nn.Module):
@@ -38,7 +38,7 @@ class DenseStage(nn.Module):
         return activation, self.between(activation)
 
 
-class Stem(nn.Module):
+class Stem(Tappable):
     """The first convolution; never tapped."""
 
     def __init__(self, channels: int, stride: int):

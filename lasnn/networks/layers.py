@@ -45,10 +45,10 @@ class Norm(nn.BatchNorm2d):
 
 
 class ReLU(nn.Module):
-    """The analog neuron; `spiking` puts a LIF neuron in its place."""
+    """The analog neuron; `spiking` puts a LIF neuron in its place. `mask` [B, ...] is a dropout mask."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x)
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return F.relu(x) if mask is None else F.relu(x) * mask
 
 
 class AveragePool(torch.autograd.Function):
@@ -104,7 +104,8 @@ class Dropout(nn.Module):
     """One mask for each image, the same in all time steps: [T, B, ...]; off in evaluation.
 
     `draw_from` says where the masks of the next batch come from: they are drawn for the whole batch, of which `x` may
-    hold only a part, so that micro-batches change nothing.
+    hold only a part, so that micro-batches change nothing. A neuron that takes the mask of `mask(current)` saves the
+    pass over all steps, where nobody asks for its spikes before the mask.
     """
 
     def __init__(self, rate: float):
@@ -120,9 +121,14 @@ class Dropout(nn.Module):
         self.generator, self.start, self.whole = generator, start, whole
 
     def forward(self, x: Tensor) -> Tensor:
+        mask = self.mask(x)
+        return x if mask is None else x * mask  # [T, B, ...]
+
+    def mask(self, x: Tensor) -> Tensor | None:
+        """0 or 1 / (1 - rate) for each entry of a step of x: [B, ...], in its memory order; None: nothing to do."""
         if not self.training or self.rate == 0:
-            return x
-        batch = x.shape[1]
-        mask = torch.empty(self.whole or batch, *x.shape[2:], dtype=x.dtype, device=x.device)
+            return None
+        batch, dtype = x.shape[1], torch.promote_types(x.dtype, torch.float32)
+        mask = torch.empty(self.whole or batch, *x.shape[2:], dtype=dtype, device=x.device)
         mask.bernoulli_(1 - self.rate, generator=self.generator).div_(1 - self.rate)
-        return x * mask[self.start : self.start + batch]  # [T, B, ...]
+        return torch.empty_like(x[0], dtype=dtype).copy_(mask[self.start : self.start + batch])

@@ -28,14 +28,21 @@ class Output(NamedTuple):
         return self.readout(self.features)
 
 
+class Tappable(nn.Module):
+    """A layer: its call returns its activation, which may be tapped, and the input of the next layer."""
+
+    def onward(self, x: Tensor) -> Tensor:
+        """The input of the next layer alone, where nobody looks at the activation."""
+        return self(x)[1]
+
+
 class Net(nn.Module):
     """`layers` maps [T, B, 3, H, W] to features; an ANN is the same network with T = 1 and ReLU.
 
-    Each layer returns two tensors: its activation, which may be tapped, and the input of the next layer.
     `sides` holds, for each layer that may be tapped, the side of its activation.
     """
 
-    def __init__(self, layers: dict[str, nn.Module], readout: Linear, sides: dict[str, int], side: int):
+    def __init__(self, layers: dict[str, Tappable], readout: Linear, sides: dict[str, int], side: int):
         super().__init__()
         self.layers = nn.ModuleDict(layers)
         self.readout = readout
@@ -45,9 +52,10 @@ class Net(nn.Module):
     def forward(self, x: Tensor) -> Output:
         stages, levels = {}, {layer: level for level, layer in self.taps.items()}
         for name, layer in self.layers.items():
-            activation, x = layer(x)
             if name in levels:
-                stages[levels[name]] = activation
+                stages[levels[name]], x = layer(x)
+            else:
+                x = layer.onward(x)
         return Output(x, stages, self.readout)
 
 

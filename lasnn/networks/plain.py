@@ -6,11 +6,11 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from lasnn.networks.layers import Conv, Dropout, Flatten, GlobalAverage, Linear, Norm, Pool, ReLU
-from lasnn.networks.net import Net
+from lasnn.networks.net import Net, Tappable
 from lasnn.vocabulary import POOL, Architecture
 
 
-class Layer(nn.Module):
+class Layer(Tappable):
     """Synapses, a nonlinearity, and what stands between it and the next layer's synapses."""
 
     def __init__(self, synapses: nn.Module, *between: nn.Module):
@@ -22,6 +22,17 @@ class Layer(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         activation = self.activation(self.synapses(x))
         return activation, self.between(activation)
+
+    def onward(self, x: Tensor) -> Tensor:
+        """As the second of `forward`; a dropout mask costs no pass of its own here."""
+        first, *rest = self.between or (None,)
+        current = self.synapses(x)
+        if not isinstance(first, Dropout):
+            return self.between(self.activation(current))
+        x = self.activation(current, first.mask(current))
+        for module in rest:
+            x = module(x)
+        return x
 
     def drive(self, x: Tensor, neuron: nn.Module) -> Tensor:
         """The current that reaches its neuron."""

@@ -4,12 +4,27 @@ import torch
 from torch import Tensor, nn
 
 from lasnn.networks.layers import Conv, Dropout, Flatten, GlobalAverage, Linear, Norm, Pool, ReLU
-from lasnn.networks.net import Net
+from lasnn.networks.net import Net, Tappable
 from lasnn.networks.plain import Layer, scaled
 from lasnn.vocabulary import Architecture
 
 
-class Block(nn.Module):
+class Sum(torch.autograd.Function):
+    """a + b, written over a, which the operation that made it must not need again (a convolution doesn't).
+
+    `a.add_(b)` would have autograd copy the gradient, because a is a view: time and images are folded apart.
+    """
+
+    @staticmethod
+    def forward(ctx, a: Tensor, b: Tensor) -> Tensor:
+        return a.detach().add_(b)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        return gradient, gradient
+
+
+class Block(Tappable):
     """a = neuron(conv1(x)); b = neuron(conv2(dropout(a)) + shortcut(x)); the shortcut is the identity or a 1x1 conv."""
 
     def __init__(self, channels_in: int, channels: int, stride: int, dropout: float):
@@ -32,7 +47,7 @@ class Block(nn.Module):
         first = self.conv1(x)
         if neuron is self.inner:
             return first
-        return self.conv2(self.dropout(self.inner(first))) + self.shortcut(x)
+        return Sum.apply(self.conv2(self.inner(first, self.dropout.mask(first))), self.shortcut(x))
 
 
 def residual(arch: Architecture, classes: int, side: int, width: float, fc: int | None, dropout: float) -> Net:
@@ -74,7 +89,7 @@ class NormBlock(nn.Module):
         return torch.relu(self.norm2(self.conv2(inner)) + self.shortcut(x))
 
 
-class Stage(nn.Module):
+class Stage(Tappable):
     """Blocks at one resolution; the activation of the last may be tapped."""
 
     def __init__(self, *blocks: nn.Module, between: nn.Module | None = None):
