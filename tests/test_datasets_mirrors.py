@@ -237,6 +237,7 @@ def test_too_many_images_are_another_dataset(batches, tmp_path, monkeypatch):
         ("gone", "does not exist: expected a folder, a .zip or .tar.gz file, or an http(s) address"),
         ("ftp://127.0.0.1/x", "expected http(s)://host/path"),
         ("http://me:secret@127.0.0.1/", "without a user name"),
+        ("http://[::1/x", "expected http(s)://host/path"),
         ("http://127.0.0.1:9/", "gives no cifar-10-python.tar.gz"),
     ],
 )

@@ -90,8 +90,12 @@ def candidates(name: str, official: Official) -> list[str]:
 
 
 def _fetched(name: str, wanted: list[str], mirror: str, scratch: Path) -> Path:
-    parts = urlsplit(mirror)
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+    try:
+        parts = urlsplit(mirror)
+        usable = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
+    except ValueError:  # "[::1", say
+        usable = False
+    if not usable:
         raise InputError(
             f"the mirror for dataset {name!r} has an address that cannot be used: expected http(s)://host/path "
             "without a user name; correct `mirror`"

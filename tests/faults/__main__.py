@@ -19,7 +19,7 @@ def main() -> int:
     parser.add_argument("--power", type=int, default=0, help="simulated losses of power")
     parser.add_argument("--disks", type=int, default=0, help="full, broken and forbidden disks")
     parser.add_argument("--corruptions", type=int, default=0, help="damaged files")
-    parser.add_argument("--inputs", type=int, default=0, help="bad inputs in this process, and 24 by the command line")
+    parser.add_argument("--inputs", type=int, default=0, help="bad inputs in this process, and 42 by the command line")
     parser.add_argument("--cost", type=int, default=0, help="what the guards cost, in so many turns")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
@@ -44,7 +44,7 @@ def main() -> int:
         if options.corruptions:
             take(*corruptions.corrupt(place, options.corruptions))
         if options.inputs:
-            take(*inputs.feed(place, options.inputs), inputs.feed_command_line(place, 24))
+            take(*inputs.feed(place, options.inputs), inputs.feed_command_line(place, 42))
         if options.cost:
             print(cost.measure(Path(folder) / "cost", options.cost))
     return int(any(tally.notes for tally in tallies))

@@ -14,7 +14,7 @@ import subprocess
 from pathlib import Path
 
 from . import events
-from .tiny import ANN, CONVERTED, INTERRUPTED, SNN, Ended, Place, Tally, evenly
+from .tiny import ANN, CONVERTED, INTERRUPTED, SNN, Ended, Place, Tally, evenly, half_written
 
 NOBODY = 65534
 
@@ -46,7 +46,7 @@ def full_disk(place: Place, count: int) -> Tally:
                 return tally
             try:
                 first = place.make(path)
-                torn = _half_written(place, path)
+                torn = half_written(folder)
                 subprocess.run(["mount", "-o", "remount,size=64m", folder], check=True)
                 last = place.make(path)
                 _judge(tally, place, path, first, last, expected, torn)
@@ -72,7 +72,7 @@ def short_writes(place: Place, count: int) -> Tally:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (max(size, 4096), max(size, 4096)))
 
             first = place.make(path, limit)
-            torn = _half_written(place, path)
+            torn = half_written(folder)
             last = place.make(path)
             _judge(tally, place, path, first, last, expected, torn)
     return tally
@@ -94,7 +94,7 @@ def failing_calls(place: Place, count: int, number: int) -> Tally:
                     raise OSError(number, os.strerror(number), "a file")
 
             first = place.make(path, lambda strike=strike: events.watch(strike))
-            torn = _half_written(place, path)
+            torn = half_written(folder)
             last = place.make(path)
             _judge(tally, place, path, first, last, expected, torn, names[moments[turn]])
     return tally
@@ -130,13 +130,6 @@ def _judge(
     good = one_line and not first.traceback and same and not torn
     outcome = "went through" if first.status == 0 else "one line"
     tally.add(good, what or outcome, f"{path} {what}: torn {torn}, first {first}, last {last}, {place.litter(path)}")
-
-
-def _half_written(place: Place, path: str) -> list[str]:
-    """What a reader would take for a finished file and can't read."""
-    from .power import _torn
-
-    return _torn(place.run(path))
 
 
 def _mount(folder: Path, options: str) -> bool:

@@ -7,7 +7,7 @@ import signal
 import time
 
 from . import events
-from .tiny import INTERRUPTED, Place, Tally, evenly
+from .tiny import INTERRUPTED, Place, Tally, evenly, half_written
 
 
 def striking(target: int, number: int) -> events.Strike:
@@ -33,13 +33,15 @@ def kill_at_moments(place: Place, count: int, number: int = signal.SIGKILL) -> T
             shutil.rmtree(place.run(path))
             first = place.make(path, lambda target=target: events.watch(striking(target, number)))
             note = f"{path}, moment {target} ({names[target]})"
+            torn = half_written(place.run(path))
             if number == signal.SIGKILL and turn % 3 == 0:
                 again = random_.randrange(len(names))
                 place.make(path, lambda again=again: events.watch(striking(again, number)))
             clean = _clean_stop(first, number)
             last = place.make(path)
             same = last.status == 0 and place.digests(path) == expected and not place.litter(path)
-            tally.add(same and clean, names[target], f"{note}: first {first}, last {last}, {place.litter(path)}")
+            said = f"{note}: torn {torn}, first {first}, last {last}, {place.litter(path)}"
+            tally.add(same and clean and not torn, names[target], said)
     return tally
 
 
@@ -64,8 +66,9 @@ def kill_by_clock(place: Place, count: int) -> Tally:
             shutil.rmtree(place.run(path))
             after = duration * (turn + 0.5) / share
             first = place.make(path, killed_after=after)
+            torn = half_written(place.run(path))
             last = place.make(path)
-            same = last.status == 0 and place.digests(path) == expected and not place.litter(path)
+            same = last.status == 0 and place.digests(path) == expected and not place.litter(path) and not torn
             what = "in time" if first.status == -signal.SIGKILL else "after its end"
-            tally.add(same, what, f"{path} after {after:.2f} s: {last}")
+            tally.add(same, what, f"{path} after {after:.2f} s: torn {torn}, {last}")
     return tally

@@ -12,18 +12,7 @@ import random
 import shutil
 from pathlib import Path
 
-from lasnn import checkpoint, files
-from lasnn.errors import InputError
-
-from .tiny import INTERRUPTED, Place, Tally, evenly
-
-READERS = {
-    "model.pt": checkpoint.load,
-    "resume.pt": checkpoint.read_sealed,
-    "metrics.json": files.read_json,
-    "provenance.json": files.read_json,
-    "predictions.npz": files.read_arrays,
-}
+from .tiny import INTERRUPTED, Place, Tally, evenly, half_written
 
 
 def record(book: Path) -> None:
@@ -97,21 +86,9 @@ def cut_power(place: Place, count: int) -> Tally:
             folder.mkdir(parents=True)
             for name, content in state_after(operations[:cut], survive).items():
                 Path(name).write_bytes(content)
-            torn = _torn(folder)
+            torn = half_written(folder)
             last = place.make(path)
             same = last.status == 0 and place.digests(path) == expected and not place.litter(path)
             what = f"after {operations[cut - 1][0]}" if cut else "at once"
             tally.add(same and not torn, what, f"{path}, cut {cut}: torn {torn}, {last}")
     return tally
-
-
-def _torn(folder: Path) -> list[str]:
-    """Files that are there under their final name and can't be read as whole."""
-    torn = []
-    for name, read in READERS.items():
-        if (folder / name).exists():
-            try:
-                read(folder / name)
-            except InputError as error:
-                torn.append(str(error))
-    return torn

@@ -18,9 +18,10 @@ import torch._dynamo  # -- what the first optimizer imports
 import yaml
 
 import lasnn.stages  # noqa: F401 -- before the forks
-from lasnn import files
+from lasnn import checkpoint, files
 from lasnn.__main__ import main
 from lasnn.config import merged
+from lasnn.errors import InputError
 from lasnn.runs import parse
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +32,13 @@ SNN = "snn/digits/conv3fc2/lasnn_act/poisson-T4/vgg16bn/base/s0"
 CHAIN = (ANN, TEACHER, CONVERTED, SNN)
 INTERRUPTED = (ANN, CONVERTED, SNN)  # the three kinds of run
 HASHED = ("model.pt", "metrics.json", "predictions.npz")
+READERS = {
+    "model.pt": checkpoint.load,
+    "resume.pt": checkpoint.read_sealed,
+    "metrics.json": files.read_json,
+    "provenance.json": files.read_json,
+    "predictions.npz": files.read_arrays,
+}
 TINY = {
     "preset": "quick",
     "save_minutes": 0,  # a save after every batch
@@ -171,3 +179,15 @@ def evenly(count: int, total: int) -> list[int]:
     """`count` numbers from 0 to total - 1, one at random in each of `count` equal stretches: no rhythm is hit twice."""
     draws = random.Random(count * 1000 + total)
     return [int((index + draws.random()) * total / count) for index in range(count)]
+
+
+def half_written(folder: Path) -> list[str]:
+    """Files that are there under their final name and can't be read as whole."""
+    torn = []
+    for name, read in READERS.items():
+        if (folder / name).exists():
+            try:
+                read(folder / name)
+            except InputError as error:
+                torn.append(str(error))
+    return torn
