@@ -5,7 +5,6 @@ A run's settings are overlays merged in a fixed order (the head of config.yaml s
 misspelt key stops the workflow before its first job.
 """
 
-import copy
 import json
 import os
 from dataclasses import fields, replace
@@ -18,9 +17,10 @@ from pydantic import BaseModel, ValidationError
 from lasnn.datasets import KNOWN as DATASETS
 from lasnn.errors import InputError
 from lasnn.lookup import known, pick
+from lasnn.overlays import entries, merged, without_for
 from lasnn.runs import BASE, AnnRun, ConvertedRun, Run, SnnRun, split
 from lasnn.scope import check_scope
-from lasnn.settings import SETTINGS, ConfigFile, OwnDataset, Protocol, Scope, Settings
+from lasnn.settings import SETTINGS, ConfigFile, Energy, OwnDataset, Protocol, Scope, Settings
 from lasnn.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, STUDENTS, TEACHERS
 
 CONFIG = Path("config.yaml")
@@ -66,15 +66,6 @@ class _Strict(yaml.SafeLoader):
         return node
 
 
-def merged(base: dict, overlay: dict) -> dict:
-    """`base` with `overlay` laid over it, mapping by mapping; neither is changed."""
-    result = dict(base)
-    for key, value in overlay.items():
-        both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = merged(result[key], value) if both else copy.deepcopy(value)
-    return result
-
-
 class Config:
     """The whole configuration. `config.preset()` is the preset that it names, `config.preset("paper")` another."""
 
@@ -91,7 +82,7 @@ class Config:
         layers |= {f"variants.{name}": overlay for name, overlay in self.file.variants.items()}
         for where, overlay in layers.items():
             self._check_overlay(overlay, where)
-            for key, inner in _entries(overlay):
+            for key, inner in entries(overlay):
                 for name in key.split("+"):
                     if name.split("-T")[0] not in ENCODERS:
                         known(names, name, f"name in config: {where}.for")
@@ -102,7 +93,7 @@ class Config:
     def _check_overlay(self, overlay: object, where: str) -> None:
         if not isinstance(overlay, dict):
             raise InputError(f"config: {where} is {overlay!r}: a mapping of settings was expected")
-        _checked(Protocol, merged(_without_for(self.file.protocol), _without_for(overlay)), f"config: {where}")
+        _checked(Protocol, merged(without_for(self.file.protocol), without_for(overlay)), f"config: {where}")
 
     @cache  # noqa: B019 -- one Config a process
     def preset(self, name: str | None = None) -> "Preset":
@@ -161,6 +152,10 @@ class Preset:
     @cached_property
     def scope(self) -> Scope:
         return self._stack(frozenset(), BASE).scope
+
+    @cached_property
+    def energy(self) -> Energy:
+        return self._stack(frozenset(), BASE).energy
 
     def settings(self, run: Run) -> Settings:
         """Everything that `run` depends on beside its parents' files, and nothing else."""
@@ -229,13 +224,13 @@ class Preset:
 
     def _stack(self, names: frozenset[str], variant: str) -> Protocol:
         file = self.config.file
-        content = _without_for(file.protocol)
+        content = without_for(file.protocol)
         overlays = [file.protocol, file.presets[self.name]]
         if variant != BASE:
             overlays.append(pick(file.variants, variant, "variant"))
         for overlay in overlays:
-            content = merged(content, _without_for(overlay))
-            for key, inner in _entries(overlay):
+            content = merged(content, without_for(overlay))
+            for key, inner in entries(overlay):
                 if names.issuperset(key.split("+")):
                     content = merged(content, inner)
         return _checked(Protocol, content, f"config: preset {self.name!r}, variant {variant!r}")
@@ -255,17 +250,6 @@ def _settings(preset: Preset, run: Run) -> Settings:
     kind = SETTINGS[run.kind]
     picked = {name: sections[name] for name in kind.model_fields if name != "revision"}
     return kind(revision=run.REVISION, **picked)
-
-
-def _without_for(overlay: dict) -> dict:
-    return {key: value for key, value in overlay.items() if key != "for"}
-
-
-def _entries(overlay: dict) -> list[tuple[str, dict]]:
-    entries = overlay.get("for", {})
-    if not isinstance(entries, dict):
-        raise InputError(f"config: `for` is {entries!r}: a mapping from names to settings was expected")
-    return [(str(key), value) for key, value in entries.items()]
 
 
 def _checked(model: type[BaseModel], content: dict, where: str) -> BaseModel:

@@ -15,6 +15,7 @@ from lasnn.networks import Net
 from lasnn.neurons import streaming
 
 BATCH = 64  # images of one streamed batch
+INPUT = "input"  # what the encoder's spikes are called among those of layers
 
 
 @dataclass
@@ -41,6 +42,12 @@ class Evaluation:
     logits: np.ndarray  # float32 [N, K]: output potential after T steps
     cross_entropy: dict[str, float]  # of the summed (`sum`) and time-averaged (`mean`) logits
     spikes: dict[str, LayerSpikes] = field(default_factory=dict)
+    counts: dict[str, Tensor] = field(default_factory=dict)  # spikes of each neuron; with `input` if the encoder spikes
+
+    @property
+    def images(self) -> int:
+        """N."""
+        return len(self.logits)
 
     @property
     def accuracy(self) -> float:
@@ -86,7 +93,10 @@ def evaluate(
         with streaming(net), counts:
             for start in range(0, steps, chunk):
                 now = min(chunk, steps - start)
-                output = net(ENCODERS[encoder](batch.x, now, noise))
+                encoded = ENCODERS[encoder](batch.x, now, noise)
+                if noise:
+                    counts.add(INPUT, encoded.abs())
+                output = net(encoded)
                 potentials = potential + output.currents.cumsum(0)  # [t, B, K]
                 potential = potentials[-1]
                 choice = potentials.argmax(2)
@@ -101,7 +111,8 @@ def evaluate(
     labels = images.labels.cpu()
     entropy = {"sum": F.cross_entropy(logits, labels).item(), "mean": F.cross_entropy(logits / steps, labels).item()}
     by_step = (correct.double() * 100 / max(len(images), 1)).cpu().numpy()
-    return Evaluation(by_step, predicted.numpy(), logits.numpy(), entropy, counts.layers(len(images)))
+    spikes = counts.layers(len(images))
+    return Evaluation(by_step, predicted.numpy(), logits.numpy(), entropy, spikes, counts.totals)
 
 
 class _SpikeCounts:
@@ -121,14 +132,19 @@ class _SpikeCounts:
 
     def _count(self, name: str):
         def hook(module: nn.Module, inputs: tuple[Tensor], spikes: Tensor) -> None:
-            # Over time in float32, where whole numbers are exact and the pass is fast; over images in float64.
-            count = spikes.sum(0).sum(0, dtype=torch.float64)
-            self.totals[name] = self.totals[name] + count if name in self.totals else count
+            self.add(name, spikes)
 
         return hook
+
+    def add(self, name: str, spikes: Tensor) -> None:
+        """Count spikes [T, B, ...] of one layer."""
+        # Over time in float32, where whole numbers are exact and the pass is fast; over images in float64.
+        count = spikes.sum(0).sum(0, dtype=torch.float64)
+        self.totals[name] = self.totals[name] + count if name in self.totals else count
 
     def layers(self, images: int) -> dict[str, LayerSpikes]:
         return {
             name: LayerSpikes(count.numel(), count.sum().item(), images, int((count == 0).sum()))
             for name, count in self.totals.items()
+            if name != INPUT
         }

@@ -78,8 +78,9 @@ def stages(preset: Preset) -> dict[str, dict]:
         found[stage_name(run)] = stage | {"metrics": [metrics]}
     for name, exhibit in EXHIBITS.items():
         stage = _stage([PAPER.as_posix(), *exhibit.files(preset)], files_of(preset, name))
-        own = [f"presets.{preset.name}.scope"] if "scope" in preset.config.file.presets[preset.name] else []
-        stage["params"] = [{"config.yaml": ["protocol.scope", *own]}]
+        overlay = preset.config.file.presets[preset.name]
+        own = [f"presets.{preset.name}.{section}" for section in exhibit.sections if section in overlay]
+        stage["params"] = [{"config.yaml": [*(f"protocol.{section}" for section in exhibit.sections), *own]}]
         found[f"exhibit-{name}"] = stage
     return found
 

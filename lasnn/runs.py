@@ -79,7 +79,7 @@ class ConvertedRun(_Run):
     seed: int = 0
 
     PATTERN: ClassVar[str] = "converted/{dataset}/{student}/{encoder}/{variant}/s{seed}"
-    REVISION: ClassVar[int] = 1
+    REVISION: ClassVar[int] = 2
 
 
 @dataclass(frozen=True, order=True)

@@ -172,6 +172,14 @@ class Scope(Section):
     seeds: Annotated[tuple[Count, ...], Field(min_length=1)]
 
 
+class Energy(Section):
+    """What counts cost, and the batch size by which a sum over a batch overstates spikes; read by exhibits alone."""
+
+    mac_pj: Rate
+    ac_pj: Rate
+    batch: Positive
+
+
 class Protocol(Section):
     """All sections of one overlay stack, before a run picks those that it depends on."""
 
@@ -190,6 +198,7 @@ class Protocol(Section):
     label_kd: LabelKd
     evaluation: Evaluation
     compute: Compute
+    energy: Energy
 
     @model_validator(mode="after")
     def sections_agree(self) -> "Protocol":

@@ -27,12 +27,14 @@ Cells = Callable[[Preset], list[Cell]]
 class Exhibit:
     """A table or figure: its cells name the runs that it needs, and nothing else is run for it.
 
-    `main`: whether a table belongs to the target `tables`; the others are made for `all`.
+    `main`: whether a table belongs to the target `tables`; the others are made for `all`. `sections`: what of the
+    configuration it shows: a change there makes the exhibit anew.
     """
 
     title: str
     cells: Cells
     main: bool = field(default=True, kw_only=True)
+    sections: tuple[str, ...] = field(default=("scope",), kw_only=True)
     endings: ClassVar[tuple[str, ...]] = ()
 
     def runs(self, preset: Preset) -> list[Run]:
@@ -44,8 +46,8 @@ class Exhibit:
         return [f"{preset.folder(run)}/metrics.json" for run in self.runs(preset)]
 
     def plan(self, preset: Preset) -> str:
-        """What of the configuration the exhibit shows, as one word of JSON: a change of it makes the exhibit anew."""
-        return preset.scope.model_dump_json()
+        """What of the configuration the exhibit shows, as one word of JSON."""
+        return "".join(getattr(preset, section).model_dump_json() for section in self.sections)
 
     def tidy(self, preset: Preset) -> pd.DataFrame:
         """One line for each cell."""

@@ -13,6 +13,7 @@ from lasnn.evaluation import evaluate
 from lasnn.images import training_batches
 from lasnn.networks import Net
 from lasnn.neurons import Dynamics
+from lasnn.operations import operations
 from lasnn.runs import AnnRun
 from lasnn.workplace import Workplace, spikes_of
 
@@ -104,4 +105,5 @@ def draw_curve(place: Workplace, net: Net, scale: float, grid: list[int]) -> tup
         "accuracy": accuracy,
         "final": result.accuracy,
         "spikes": spikes_of(result),
+        "operations": operations(ready, result),
     }, torch.from_numpy(result.predicted)

@@ -18,6 +18,7 @@ from lasnn.journal import Journal
 from lasnn.networks import TAPS, Net, census, initialise
 from lasnn.neurons import Dynamics
 from lasnn.objectives import OBJECTIVES, Step
+from lasnn.operations import operations
 from lasnn.runs import AnnRun, ConvertedRun, SnnRun
 from lasnn.settings import SnnSettings
 from lasnn.surrogates import surrogate
@@ -168,6 +169,7 @@ def assess(place: Workplace, net: Net) -> tuple[dict, dict[str, np.ndarray]]:
         "accuracy_by_seed": {str(seed): result.accuracy for seed, result in zip(seeds, results, strict=True)},
         "accuracy_by_step": first.accuracy_by_step.tolist(),
         "spikes": spikes_of(first),
+        "operations": operations(net, first),
         "logit_std": float(first.logits.std(1).mean()),
     }
     predictions = {

@@ -1,0 +1,118 @@
+"""Synaptic operations, energy and the four spike averages, by hand and against brute force."""
+
+import pytest
+import torch
+
+from lasnn.conversion import set_thresholds, spiking
+from lasnn.energy import ann_joules, averages, snn_joules
+from lasnn.evaluation import INPUT, evaluate
+from lasnn.images import Images
+from lasnn.networks import build, census
+from lasnn.networks.layers import Conv
+from lasnn.networks.residual import Block
+from lasnn.neurons import Dynamics
+from lasnn.operations import _met, fan_outs, first_macs, operations
+from lasnn.settings import Energy
+from lasnn.vocabulary import STUDENTS
+
+ENERGY = Energy(mac_pj=4.6, ac_pj=0.9, batch=16)
+
+
+def network(name: str = "vgg5", side: int = 16):
+    net = spiking(build(name, 10, side, width=0.125, fc=8), Dynamics()).eval()
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.normal_(0.05, 0.2, generator=generator)
+    return net
+
+
+@pytest.mark.parametrize(("side", "stride", "kernel"), [(4, 1, 3), (4, 2, 3), (5, 2, 3), (5, 2, 1), (6, 1, 5)])
+def test_a_spike_meets_as_many_weights_as_change_an_output(side, stride, kernel):
+    conv = Conv(2, 3, kernel, stride)
+    with torch.no_grad():
+        conv.weight.fill_(1)
+    met = _met([conv], (2, side, side), torch.device("cpu"))
+    for row in range(side):
+        for column in range(side):
+            one = torch.zeros(1, 1, 2, side, side)
+            one[0, 0, 1, row, column] = 1
+            assert met[1, row, column] == conv(one).sum().item()
+
+
+def test_fan_outs_of_vgg5_by_hand():
+    met = fan_outs(network("vgg5"))  # 16x16, channels 8, 16, 16, hidden 8, 8
+    inside, corner = met[INPUT][0, 8, 8], met[INPUT][0, 0, 0]
+    assert (inside, corner) == (9 * 8, 4 * 8)
+    # Through the pool, c1's spikes meet the 3x3 kernels of c2 at half the side: four of them share one fate.
+    assert met["c1"].shape == (8, 16, 16)
+    assert (met["c1"][0, 8, 8], met["c1"][0, 0, 0], met["c1"][0, 1, 1]) == (9 * 16, 4 * 16, 4 * 16)
+    assert met["c2"][0, 4, 4] == 9 * 16
+    assert met["c3"].unique().tolist() == [8]  # pooled, flattened, then 8 hidden units
+    assert met["f1"].unique().tolist() == [8]
+    assert met["f2"].unique().tolist() == [10]  # the readout
+
+
+def test_both_branches_of_a_block_count_and_the_identity_is_one():
+    net = network("resnet12")
+    blocks = [layer for layer in net.layers.values() if isinstance(layer, Block)]
+    met = fan_outs(net)
+    assert isinstance(blocks[0].shortcut, torch.nn.Identity)
+    assert met["p3"].max() == 9 * 8 + 1  # identity shortcut of the first block
+    assert met["b1.inner"].max() == 9 * 8
+    # The second block halves the side: even rows and columns lie in one window of the 3x3 and one of the 1x1 kernels.
+    assert met["b1"][0, 2, 2] == 1 * 16 + 16
+    assert met["b1"][0, 1, 1] == 4 * 16
+
+
+@pytest.mark.parametrize("name", STUDENTS)
+def test_every_spiking_layer_has_a_fan_out_of_its_shape(name):
+    net = network(name)
+    images = Images(torch.full((2, 3, 16, 16), 200, dtype=torch.uint8), torch.tensor([0, 1]), torch.arange(2))
+    seen = evaluate(net, images, "poisson", 2)
+    met = fan_outs(net)
+    assert met.keys() == seen.counts.keys()
+    for layer, count in seen.counts.items():
+        assert met[layer].shape == count.shape
+
+
+def test_operations_are_counts_times_fan_out():
+    net = network()
+    set_thresholds(net, [0.05] * 5)
+    pixels = torch.randint(0, 256, (3, 3, 16, 16), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
+    images = Images(pixels, torch.tensor([0, 1, 2]), torch.arange(3))
+    seen = evaluate(net, images, "poisson", 6)
+    found, met = operations(net, seen), fan_outs(net)
+    assert found["synops_by_layer"].keys() == {INPUT, *seen.spikes}
+    assert found["synops_by_layer"]["f2"] == pytest.approx(10 * seen.spikes["f2"].total / 3)
+    assert found["synops"] == pytest.approx(sum((seen.counts[name] * met[name]).sum().item() for name in met) / 3)
+    assert found["encoder_spikes"] <= 6 * 3 * 16 * 16
+    assert found["macs"] == census(net).macs
+    assert found["macs_first"] == first_macs(net) == 16 * 16 * 8 * 27
+    assert seen.spikes["c1"].total == seen.counts["c1"].sum()
+
+
+def test_direct_encoding_sends_no_spikes():
+    net = network()
+    images = Images(torch.full((2, 3, 16, 16), 200, dtype=torch.uint8), torch.tensor([0, 1]), torch.arange(2))
+    found = operations(net, evaluate(net, images, "direct", 3))
+    assert INPUT not in found["synops_by_layer"]
+    assert found["encoder_spikes"] == 0
+
+
+def test_energy_by_hand():
+    counts = {"synops": 1000.0, "macs": 500, "macs_first": 100}
+    assert ann_joules(counts, ENERGY) == pytest.approx(2300e-12)
+    assert snn_joules(counts, direct=False, energy=ENERGY) == pytest.approx(900e-12)
+    assert snn_joules(counts, direct=True, energy=ENERGY) == pytest.approx((900 + 460) * 1e-12)
+    assert snn_joules(counts, direct=True, energy=ENERGY, passes=4) == pytest.approx((900 + 4 * 460) * 1e-12)
+
+
+def test_the_four_averages_by_hand():
+    spikes = {"a": {"total": 60, "neurons": 10, "images": 2}, "b": {"total": 20, "neurons": 2, "images": 2}}
+    found = averages(spikes, batch=16)
+    assert found.by_layer == {"a": 3.0, "b": 5.0}
+    assert found.network == pytest.approx(80 / (2 * 12))
+    assert found.layers_added == 8.0
+    assert found.batch_added == pytest.approx(16 * 80 / 24)
+    assert found.per_image == 40
