@@ -144,13 +144,13 @@ def stage_verb(options: argparse.Namespace, console: Console) -> None:
     if run.kind != options.kind:
         raise InputError(f"{options.folder!r} is a run of kind {run.kind!r}: use `python -m lasnn {run.kind}`")
     settings = restore(run, options.settings) if options.settings else preset.settings(run)
-    from lasnn.stages import STAGES  # torch is loaded here and not for the verbs that don't need it
+    from lasnn.stages import stage_of  # torch is loaded here and not for the verbs that don't need it
     from lasnn.workplace import Workplace, device_of
 
     console.name = run.id
     device = device_of(options.device or config.file.device)
     with only_writer(Path(options.folder, ".lock"), f"the run {run}"):
-        STAGES[run.kind](Workplace(preset, run, settings, device, console))
+        stage_of(run)(Workplace(preset, run, settings, device, console))
 
 
 def exhibit_verb(options: argparse.Namespace, console: Console) -> None:

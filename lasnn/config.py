@@ -19,7 +19,7 @@ from lasnn.errors import InputError
 from lasnn.lookup import known, pick
 from lasnn.overlays import entries, merged, without_for
 from lasnn.runs import BASE, AnnRun, ConvertedRun, Run, SnnRun, split
-from lasnn.scope import check_scope
+from lasnn.scope import check_method, check_scope, pair_above
 from lasnn.settings import SETTINGS, ConfigFile, Energy, OwnDataset, Protocol, Scope, Settings
 from lasnn.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, STUDENTS, TEACHERS
 
@@ -171,10 +171,17 @@ class Preset:
             return ()
         if isinstance(run, ConvertedRun):
             return (self._shared(AnnRun(run.dataset, run.student, run.variant, run.seed)),)
-        parents = [self._shared(ConvertedRun(run.dataset, run.student, run.encoder, run.variant, run.seed))]
-        if run.teacher != NO_TEACHER:
-            parents.append(self._shared(AnnRun(run.dataset, run.teacher, run.variant, run.seed)))
-        return tuple(parents)
+        start = ConvertedRun(run.dataset, run.student, run.encoder, run.variant, run.seed)
+        if METHODS[run.method].start == "ann":
+            start = AnnRun(run.dataset, run.student, run.variant, run.seed)
+        if run.teacher == NO_TEACHER:
+            return (self._shared(start),)
+        if METHODS[run.method].chained:
+            student, above = pair_above(run, self.scope)
+            teacher = replace(run, student=student, teacher=above)
+        else:
+            teacher = AnnRun(run.dataset, run.teacher, run.variant, run.seed)
+        return (self._shared(start), self._shared(teacher))
 
     def ancestors(self, runs: list[Run]) -> list[Run]:
         """`runs` and all that they rest on, each once, parents before children."""
@@ -203,13 +210,7 @@ class Preset:
         known(STUDENTS, run.student, "student")
         known(ENCODERS, run.encoder, "encoder")
         if isinstance(run, SnnRun):
-            method = pick(METHODS, run.method, "method")
-            known([NO_TEACHER, *TEACHERS], run.teacher, "teacher")
-            if method.teacher != (run.teacher != NO_TEACHER):
-                need = f"a teacher ({', '.join(TEACHERS)})" if method.teacher else f"no teacher ({NO_TEACHER})"
-                raise InputError(f"method {run.method!r} needs {need}, but {str(run)!r} names {run.teacher!r}")
-            if run.steps < 1:
-                raise InputError(f"{str(run)!r} asks for {run.steps} time steps: at least 1 is needed")
+            check_method(run, self.scope)
 
     def check(self) -> None:
         """InputError if the scope names something that doesn't exist."""
@@ -245,7 +246,8 @@ def _settings(preset: Preset, run: Run) -> Settings:
     if isinstance(run, SnnRun):
         method = METHODS[run.method]
         sections["training"] = protocol.student if method.trained else None
-        for section in {name for other in METHODS.values() for name in other.sections} - set(method.sections):
+        others = {name for other in METHODS.values() for name in other.sections} - set(method.sections)
+        for section in (*others, *method.unread):
             sections[section] = None
     kind = SETTINGS[run.kind]
     picked = {name: sections[name] for name in kind.model_fields if name != "revision"}

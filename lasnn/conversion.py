@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lasnn.errors import InputError
-from lasnn.networks.layers import ReLU
+from lasnn.networks.layers import Linear, ReLU
 from lasnn.networks.net import Net
 from lasnn.networks.residual import Block
 from lasnn.neurons import LIF, Dynamics, streaming
@@ -32,8 +32,33 @@ def spiking(net: Net, dynamics: Dynamics) -> Net:
     return net
 
 
+class SpikingReadout(Linear):
+    """A readout whose currents drive neurons: [T, B, F] to spikes [T, B, K]; logits are their counts."""
+
+    def __init__(self, readout: Linear, dynamics: Dynamics):
+        super().__init__(readout.in_features, readout.out_features, bias=False)
+        self.weight = readout.weight
+        self.activation = LIF(dynamics=replace(dynamics, leak=1.0, reset="soft")).to(readout.weight.device)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(super().forward(x))
+
+    def drive(self, x: Tensor, neuron: nn.Module) -> Tensor:
+        """The current that reaches its neurons."""
+        return super().forward(x)
+
+    def total(self, x: Tensor) -> Tensor:
+        return self(x).sum(0)  # [B, K]
+
+
+def with_spiking_readout(net: Net, dynamics: Dynamics) -> Net:
+    """`net` itself, its readout made to spike: non-leaky neurons with soft reset, threshold 1 until it is balanced."""
+    net.readout = SpikingReadout(net.readout, dynamics)
+    return net
+
+
 def neurons(net: nn.Module) -> dict[str, LIF]:
-    """The spiking layers in forward order, by short names: `c1`, `f1`, `b1.inner`, `b1`."""
+    """The spiking layers in forward order, by short names: `c1`, `f1`, `b1.inner`, `b1`, `readout` if that spikes."""
     found = {}
     for name, module in net.named_modules():
         if isinstance(module, LIF):
@@ -43,8 +68,8 @@ def neurons(net: nn.Module) -> dict[str, LIF]:
 
 
 def with_dynamics(net: Net, **changes: object) -> Net:
-    """`net` itself, with these fields of all neurons' dynamics changed."""
-    for neuron in neurons(net).values():
+    """`net` itself, with these fields of its neurons' dynamics changed; a spiking readout keeps its own."""
+    for neuron in neurons(net.layers).values():
         neuron.dynamics = replace(neuron.dynamics, **changes)
     return net
 
@@ -109,6 +134,27 @@ def balance(net: Net, encoded: Chunks, stat: str = "max", residual: str = "balan
         for weight, original in folded:
             weight.copy_(original)
     return thresholds(net)
+
+
+@torch.no_grad()
+def balance_readout(net: Net, encoded: Chunks, stat: str = "max") -> float:
+    """The threshold of a balanced net's spiking readout, found as every other layer's and written into it."""
+
+    def features() -> Iterator[Tensor]:
+        with streaming(net.layers):
+            for chunk in encoded():
+                for layer in net.layers.values():
+                    _, chunk = layer(chunk)
+                yield chunk
+
+    threshold = _largest_current(net.readout, net.readout.activation, features, STATISTICS[stat])
+    if not threshold > 0:
+        raise InputError(
+            f"threshold balancing: the readout gets no positive input current in the calibration images (largest "
+            f"{threshold:g}): the network before it is dead; train it longer, or use network.init: he"
+        )
+    net.readout.activation.threshold.fill_(threshold)
+    return threshold
 
 
 def _largest(current: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ def sections_of(run: Run) -> list[str]:
     if isinstance(run, SnnRun):
         method = METHODS[run.method]
         others = {section for other in METHODS.values() for section in other.sections} - set(method.sections)
+        others |= set(method.unread)
         return [name for name in names if name not in others] + (["student"] if method.trained else [])
     return names
 

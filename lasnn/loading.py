@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lasnn import checkpoint
-from lasnn.conversion import spiking, thresholds, with_dynamics
+from lasnn.conversion import spiking, thresholds, with_dynamics, with_spiking_readout
 from lasnn.encoders import ENCODERS, batch_noise
 from lasnn.networks import Output, build
 from lasnn.neurons import Dynamics
@@ -36,7 +36,10 @@ class Loaded(nn.Module):
         )
         if self.run.kind != "ann":
             neuron = meta["settings"]["neuron"]
-            net = spiking(net, Dynamics(order=neuron["order"], reset=neuron["reset"]))
+            dynamics = Dynamics(order=neuron["order"], reset=neuron["reset"])
+            net = spiking(net, dynamics)
+            if any(name.startswith("readout.activation.") for name in weights):
+                with_spiking_readout(net, dynamics)
             with_dynamics(net, leak=meta.get("leak", 1.0))
         net.load_state_dict(weights)
         self.net = net.eval()

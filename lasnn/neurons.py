@@ -154,25 +154,30 @@ class Scan(torch.autograd.Function):
 class LIF(nn.Module):
     """A layer of leaky integrate-and-fire neurons with one threshold: current [T, B, ...] to spikes of the same shape.
 
-    The current is overwritten. Outside of `streaming` every call starts at rest. With a dropout `mask` [B, ...] each
-    step's spikes are multiplied by it on their way out: what is reset and carried over knows nothing of it.
+    The current is overwritten. Outside of `streaming` every call starts at rest, or at the potential `initial`
+    [C, H, W] or [F] where a layer has that; `offset` [C] or [F] is a current of every step. Both are in the state dict
+    of those layers only that have them. With a dropout `mask` [B, ...] each step's spikes are multiplied by it on their
+    way out: what is reset and carried over knows nothing of it.
     """
 
     def __init__(self, threshold: float = 1.0, dynamics: Dynamics | None = None):
         super().__init__()
         self.register_buffer("threshold", torch.tensor(float(threshold)))
+        self.register_buffer("offset", None)
+        self.register_buffer("initial", None)
         self.dynamics = dynamics or Dynamics()
         self.carried: dict[str, Tensor] | None = None
 
     def forward(self, current: Tensor, mask: Tensor | None = None) -> Tensor:
         start = self.carried.get("potential") if self.carried else None
+        current = self._with_constants(current, first=start is None)
         scan, walk, threshold, types = Scan.apply, fire, self.threshold, ()
         fused = kernels(current, self.dynamics)
         if fused:  # the kernels read any layout and type, and θ where it is
             scan, walk, types = fused.FusedScan.apply, fused.fused_fire, (torch.float32, torch.bfloat16)
         else:
             if current.stride(0) == 0 and current.shape[0] > 1:  # the same current in each step: direct encoding
-                current = current.clone(memory_format=torch.contiguous_format) if current.dim() < 5 else _dense(current)
+                current = _written_out(current)
             if current.dtype == torch.bfloat16:  # products may be in bfloat16, potentials never
                 current = current.float()
             threshold = threshold.item()
@@ -186,6 +191,24 @@ class LIF(nn.Module):
                 self.carried["potential"] = potential
         spikes = self._delayed(spikes) if self.dynamics.order == "delayed" else spikes
         return spikes if mask is None else spikes * mask
+
+    def _with_constants(self, current: Tensor, first: bool) -> Tensor:
+        """The current with the offset; the initial potential is part of the first step's, which comes to the same."""
+        if self.offset is not None:
+            offset = self.offset.view(-1, *(1,) * (current.dim() - 3))  # [C, 1, 1] or [F]
+            (current[:1] if current.stride(0) == 0 else current).add_(offset)
+        if self.initial is not None and first:
+            if current.stride(0) == 0:
+                current = _written_out(current)
+            current[0].add_(self.initial)
+        return current
+
+    def _load_from_state_dict(self, state: dict, prefix: str, *rest: object) -> None:
+        """As always, after making room for the constants that the saved layer had."""
+        for name in ("offset", "initial"):
+            saved = state.get(prefix + name)
+            setattr(self, name, None if saved is None else torch.empty_like(saved, device=self.threshold.device))
+        super()._load_from_state_dict(state, prefix, *rest)
 
     def _delayed(self, spikes: Tensor) -> Tensor:
         last = self.carried.get("spikes") if self.carried else None
@@ -204,8 +227,10 @@ def kernels(current: Tensor, dynamics: Dynamics) -> ModuleType | None:
     return fused if fused.available(current, dynamics) else None
 
 
-def _dense(current: Tensor) -> Tensor:
-    """A current that is constant in time, written out for each step, channels last."""
+def _written_out(current: Tensor) -> Tensor:
+    """A current that is constant in time, written out for each step, images channels last."""
+    if current.dim() < 5:
+        return current.clone(memory_format=torch.contiguous_format)
     steps, batch, channels, height, width = current.shape
     dense = current.new_empty(steps, batch, height, width, channels).permute(0, 1, 4, 2, 3)
     return dense.copy_(current)

@@ -24,6 +24,7 @@ class Step:
     logits: Tensor  # [B, K], summed or averaged over T
     teacher: Net | None
     progress: float  # share of the epochs that is over, 0 <= progress < 1
+    encoded: Tensor | None = None  # [T, B, 3, H, W], what the student saw
 
 
 Objective = Callable[[Step, SnnSettings], Terms]
@@ -57,8 +58,29 @@ def layer_wise(method: str) -> Objective:
     return terms
 
 
+def window_sums(spikes: Tensor, window: int, stride: int) -> Tensor:
+    """U_j = sum of S^t over t = jh+1 .. jh+w, j = 0 .. (T-w)/h: spikes [T, B, K] to [J, B, K]."""
+    return spikes.unfold(0, window, stride).sum(-1)
+
+
+def spike_distillation(step: Step, settings: SnnSettings) -> Terms:
+    """(1-a) CE + a mean_j mean_{b,k} (U_j^Ta - U_j^St)² / w² between output spikes; CE alone without a teacher.
+
+    A reconstruction of spike-based KD (Kushawaha et al. 2020), whose code and text could not be read. The teacher, a
+    spiking network too, sees the student's own input spikes.
+    """
+    ce, kd = cross_entropy(step, settings), settings.spike_kd
+    if step.teacher is None:
+        return ce
+    with torch.no_grad():
+        target = window_sums(step.teacher(step.encoded).currents, kd.window, kd.stride)
+    apart = window_sums(step.output.currents, kd.window, kd.stride) - target
+    return {"ce": (1 - kd.weight) * ce["ce"], "kd": kd.weight * apart.square().mean() / kd.window**2}
+
+
 OBJECTIVES: dict[str, Objective] = {
     "hybrid": cross_entropy,
     "kd_label": label_distillation,
+    "kd_spike": spike_distillation,
     **{method: layer_wise(method) for method in VARIANTS},
 }

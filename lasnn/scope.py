@@ -1,12 +1,46 @@
-"""Whether a preset's scope names only things that exist, and ablations in their form."""
+"""Whether a preset's scope and a run's method name only things that exist and go together."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from lasnn.datasets import KNOWN as DATASETS
 from lasnn.errors import InputError
-from lasnn.lookup import known
+from lasnn.lookup import known, pick
+from lasnn.runs import SnnRun
 from lasnn.settings import Scope
-from lasnn.vocabulary import ENCODERS, METHODS, STUDENTS, TEACHERS
+from lasnn.vocabulary import ENCODERS, METHODS, NO_TEACHER, SPIKING_TEACHERS, STUDENTS, TEACHERS
+
+
+def chain_pairs(chain: Sequence[str]) -> list[tuple[str, str]]:
+    """Student and teacher of each run of a chain of spiking networks: each one's teacher is the one before it."""
+    return list(zip(chain, [NO_TEACHER, *(f"snn_{student}" for student in chain)], strict=False))
+
+
+def pair_above(run: SnnRun, scope: Scope) -> tuple[str, str]:
+    """Student and teacher of the run that teaches `run` in the chain; InputError if `run` isn't in it."""
+    pairs = chain_pairs(scope.spike_chain)
+    if (run.student, run.teacher) not in pairs:
+        chain = ", ".join(f"{student} with teacher {teacher}" for student, teacher in pairs)
+        raise InputError(
+            f"method {run.method!r} follows scope.spike_chain: {chain}; {str(run)!r} has {run.student} with teacher "
+            f"{run.teacher}: change the run or the chain"
+        )
+    return pairs[max(0, pairs.index((run.student, run.teacher)) - 1)]
+
+
+def check_method(run: SnnRun, scope: Scope) -> None:
+    """InputError if the method of a run is unknown, or its teacher, its encoder or its T don't fit."""
+    method = pick(METHODS, run.method, "method")
+    known([NO_TEACHER, *TEACHERS, *SPIKING_TEACHERS], run.teacher, "teacher")
+    if method.encoders and run.encoder not in method.encoders:
+        takes = " or ".join(method.encoders)
+        raise InputError(f"method {run.method!r} takes {takes} input only, but {str(run)!r} names {run.encoder!r}")
+    if method.chained:
+        pair_above(run, scope)
+    elif run.teacher not in (TEACHERS if method.teacher else (NO_TEACHER,)):
+        need = f"a teacher ({', '.join(TEACHERS)})" if method.teacher else f"no teacher ({NO_TEACHER})"
+        raise InputError(f"method {run.method!r} needs {need}, but {str(run)!r} names {run.teacher!r}")
+    if run.steps < 1:
+        raise InputError(f"{str(run)!r} asks for {run.steps} time steps: at least 1 is needed")
 
 
 def check_scope(scope: Scope, preset: str, datasets: Collection[str], variants: Collection[str]) -> None:
@@ -31,6 +65,14 @@ def check_scope(scope: Scope, preset: str, datasets: Collection[str], variants: 
                 f"config: scope.ablations names {name!r}: expected <method>+<variant>, as lasnn_act+alpha01"
             )
         known(variants, variant, f"variant {where}.ablations")
+    for name in scope.spike_chain:
+        known(STUDENTS, name, f"student {where}.spike_chain")
+    pairs = chain_pairs(scope.spike_chain)
+    if twice := [student for student, teacher in pairs if pairs.count((student, teacher)) > 1]:
+        raise InputError(
+            f"config: scope.spike_chain of preset {preset!r} has {twice[0]!r} behind the same teacher twice: a run is "
+            "known by its student and its teacher, so let each such pair occur once"
+        )
     for name in scope.steps:
         encoder, _, steps = name.partition("-T")
         known(ENCODERS, encoder, f"encoder {where}.steps")

@@ -102,6 +102,29 @@ class LabelKd(Section):
     form: Literal["mix", "sum"]
 
 
+class SpikeKd(Section):
+    weight: Share
+    window: Positive
+    stride: Positive
+
+
+class WeightCalibration(Section):
+    images: Positive
+    steps: Count
+    batch: Positive
+    lr: Rate
+
+
+class Calibration(Section):
+    form: Literal["none", "light", "advanced_potential", "advanced_weights"]
+    images: Positive
+    batches: Positive
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    candidates: Annotated[int, Field(gt=0, le=100)]
+    augment: bool
+    weights: WeightCalibration
+
+
 class Evaluation(Section):
     seeds: Annotated[tuple[Count, ...], Field(min_length=1)]
 
@@ -143,12 +166,14 @@ class SnnSettings(Section):
     data: Data
     network: Network
     neuron: Neuron
-    balancing: Balancing
-    spiking: Spiking
-    choices: Choices
+    balancing: Balancing | None
+    spiking: Spiking | None
+    choices: Choices | None
     training: Training | None
     attention: Attention | None
     label_kd: LabelKd | None
+    spike_kd: SpikeKd | None
+    calibration: Calibration | None
     evaluation: Evaluation
     compute: Compute
 
@@ -168,6 +193,7 @@ class Scope(Section):
     methods: Annotated[tuple[str, ...], Field(min_length=1)]
     focus: str
     ablations: tuple[str, ...]
+    spike_chain: Annotated[tuple[str, ...], Field(min_length=2)]
     steps: dict[str, Positive | None]
     seeds: Annotated[tuple[Count, ...], Field(min_length=1)]
 
@@ -196,6 +222,8 @@ class Protocol(Section):
     student: Training
     attention: Attention
     label_kd: LabelKd
+    spike_kd: SpikeKd
+    calibration: Calibration
     evaluation: Evaluation
     compute: Compute
     energy: Energy

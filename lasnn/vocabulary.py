@@ -77,12 +77,19 @@ NETWORKS = STUDENTS | TEACHERS
 
 @dataclass(frozen=True)
 class Method:
-    """What the plan must know of a method: its title, whether it needs a teacher, the settings that it alone reads."""
+    """What the plan must know of a method.
+
+    `sections` are the settings that it and its like alone read, `unread` those of all others that it doesn't.
+    """
 
     title: str
     teacher: bool
     trained: bool
     sections: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    encoders: tuple[str, ...] = ()  # the only ones that it takes; all if empty
+    start: str = "converted"  # the kind of run that its student comes from: `converted` or `ann`
+    chained: bool = False  # taught by a run of the same method, along scope.spike_chain, whose head has no teacher
 
 
 METHODS = {
@@ -91,6 +98,16 @@ METHODS = {
     "kd_label": Method("label KD", teacher=True, trained=True, sections=("label_kd",)),
     "lasnn_act": Method("LaSNN, activation", teacher=True, trained=True, sections=("attention",)),
     "lasnn_grad": Method("LaSNN, gradient", teacher=True, trained=True, sections=("attention",)),
+    "kd_spike": Method("spike KD (reconstruction)", teacher=True, trained=True, sections=("spike_kd",), chained=True),
+    "calibration": Method(
+        "calibration",
+        teacher=False,
+        trained=False,
+        sections=("calibration",),
+        unread=("balancing", "spiking", "choices"),
+        encoders=("direct",),
+        start="ann",
+    ),
 }
 
 ENCODERS = {
@@ -100,3 +117,4 @@ ENCODERS = {
 
 LEVELS = ("low", "mid", "high")
 NO_TEACHER = "none"
+SPIKING_TEACHERS = {f"snn_{student}": student for student in STUDENTS}  # the word in a run's path -> its student

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lasnn.config import read
-from lasnn.conversion import neurons, set_thresholds, spiking
+from lasnn.conversion import SpikingReadout, neurons, set_thresholds, spiking, with_spiking_readout
 from lasnn.networks import Net, build, initialise
 from lasnn.networks.layers import Conv, Dropout, Flatten, Linear, Pool
 from lasnn.networks.residual import Block
@@ -114,6 +114,8 @@ def simulate(net: Net, x: Tensor, psi: str = "bellec", masks: dict[nn.Module, Te
                     stages[level].append(activation)
             h = apply(layer.between, activation, masks)
         outputs.append(F.linear(h, net.readout.weight))
+        if isinstance(net.readout, SpikingReadout):
+            outputs[-1] = by_module[net.readout.activation](outputs[-1])
         potential = potential + outputs[-1]
     return Trace(potential, outputs, {level: torch.stack(seen) for level, seen in stages.items()}, inner)
 
@@ -155,9 +157,13 @@ def dyadic(net: Net, unit: float = 1 / 16) -> Net:
     return net
 
 
-def small_snn(name: str, dynamics: Dynamics | None = None, threshold: float = 0.25, **more: object) -> Net:
+def small_snn(
+    name: str, dynamics: Dynamics | None = None, threshold: float = 0.25, spiking_readout: bool = False, **more: object
+) -> Net:
     """A small spiking network with dyadic weights and one dyadic threshold for all layers."""
     net = spiking(dyadic(small(name, **more)), dynamics or Dynamics())
+    if spiking_readout:
+        with_spiking_readout(net, dynamics or Dynamics())
     set_thresholds(net, [threshold] * len(neurons(net)))
     return net.eval()
 
@@ -178,7 +184,7 @@ def bright_input(steps: int, batch: int, side: int = 8, seed: int = 0) -> Tensor
 
 def settings_of(method: str = "lasnn_act", encoder: str = "poisson", **sections: dict) -> SnnSettings:
     """Real settings from config.yaml; `attention={"alpha": 0.0}` changes that key of that section."""
-    teacher = "vgg16bn" if METHODS[method].teacher else "none"
+    teacher = "vgg16bn" if METHODS[method].teacher and not METHODS[method].chained else "none"
     settings = read().preset("quick").settings(SnnRun("digits", "vgg5", method, encoder, 4, teacher))
     changed = {name: getattr(settings, name).model_copy(update=update) for name, update in sections.items()}
     return settings.model_copy(update=changed)

@@ -18,7 +18,7 @@ FLOORS = [
     ["neurons", "encoders", "images", "networks", "checkpoint", "comparing", "report"],
     ["resume"],
     ["conversion", "attention", "workflow"],
-    ["lineage", "finished", "objectives", "evaluation", "training", "provenance", "loading", "alone"],
+    ["lineage", "finished", "objectives", "calibration", "evaluation", "training", "provenance", "loading", "alone"],
     ["choices", "operations", "workplace", "recording", "trace"],
     ["restoring"],
     ["stages", "costs"],

@@ -1,6 +1,7 @@
 """Objectives: losses by hand, and the gradient of the whole student against the step-by-step oracle."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch.nn import functional as F
 
 from lasnn.images import Batch
 from lasnn.neurons import Dynamics
-from lasnn.objectives import OBJECTIVES, Step
+from lasnn.objectives import OBJECTIVES, Step, window_sums
 from lasnn.vocabulary import METHODS
 
 STEPS = 12
@@ -24,12 +25,16 @@ def answers(logits):
     return lambda x: SimpleNamespace(logits=logits)
 
 
-def student(dtype=torch.float64):
-    return small_snn("vgg5", Dynamics(0.5)).to(dtype)
+def student(dtype=torch.float64, method="hybrid"):
+    return small_snn("vgg5", Dynamics(0.5), spiking_readout=METHODS[method].chained).to(dtype)
 
 
-def teacher(dtype=torch.float64):
-    return small("vgg16bn", seed=1).requires_grad_(False).to(dtype)
+def teacher(dtype=torch.float64, method="lasnn_act"):
+    if METHODS[method].chained:
+        net = small_snn("conv3fc2", Dynamics(0.5), spiking_readout=True, seed=1)
+    else:
+        net = small("vgg16bn", seed=1)
+    return net.requires_grad_(False).to(dtype)
 
 
 def batch_and_input(dtype=torch.float64):
@@ -41,7 +46,8 @@ def gradient(net, method, settings, progress=0.0, dtype=torch.float64):
     """The loss terms of `method` and the gradient of their sum at every weight."""
     batch, x = batch_and_input(dtype)
     output = net(x)
-    step = Step(batch, output, output.logits / STEPS, teacher(dtype) if METHODS[method].teacher else None, progress)
+    above = teacher(dtype, method) if METHODS[method].teacher else None
+    step = Step(batch, output, output.logits / STEPS, above, progress, x)
     terms = OBJECTIVES[method](step, settings)
     return terms, torch.autograd.grad(sum(terms.values()), list(net.parameters()))
 
@@ -79,6 +85,34 @@ def test_cross_entropy_by_hand():
     assert OBJECTIVES["hybrid"](step, settings_of("hybrid"))["ce"].item() == pytest.approx(
         (math.log(4 / 3) + math.log(4)) / 2
     )
+
+
+@pytest.mark.parametrize(
+    ("window", "stride", "sums"),
+    [(2, 1, [1, 1, 2, 2]), (2, 2, [1, 2]), (3, 2, [2, 3]), (5, 1, [4]), (1, 4, [1, 1])],
+)
+def test_window_sums_by_hand(window, stride, sums):
+    """Windows that would end behind T = 5 are left out."""
+    spikes = torch.tensor([1.0, 0, 1, 1, 1])[:, None, None]
+    assert window_sums(spikes, window, stride).flatten().tolist() == sums
+
+
+def test_spike_distillation_by_hand():
+    """Two neurons, T = 4, windows of 2 with stride 1. Ours fires (1,0) in steps 1 and 2, the teacher's (0,1) in step 2.
+
+    Window sums: ours (2,0) (1,0) (0,0), theirs (0,1) (0,1) (0,0): squares 4+1, 1+1, 0 over 3 windows x 2 neurons = 7/6.
+    """
+    ours, theirs = torch.zeros(4, 1, 2), torch.zeros(4, 1, 2)
+    ours[:2, 0, 0], theirs[1, 0, 1] = 1, 1
+    settings = settings_of("kd_spike", spike_kd={"weight": 0.25, "window": 2, "stride": 1})
+    output = SimpleNamespace(currents=ours)
+    above = lambda x: SimpleNamespace(currents=theirs)  # noqa: E731
+    step = Step(Batch(None, torch.tensor([0])), output, ours.sum(0), above, 0.0)
+    terms = OBJECTIVES["kd_spike"](step, settings)
+    assert terms["kd"].item() == pytest.approx(0.25 * 7 / 6 / 4)
+    assert terms["ce"].item() == pytest.approx(0.75 * math.log(1 + math.exp(-2)))
+    head = OBJECTIVES["kd_spike"](replace(step, teacher=None), settings)
+    assert head == {"ce": pytest.approx(math.log(1 + math.exp(-2)))}
 
 
 # ---- α ---------------------------------------------------------------------------------------------------------------
@@ -153,6 +187,12 @@ def naive_loss(method, net):
         target = (teacher()(batch.x[None]).logits / 4).softmax(1)
         p = (z / 4).softmax(1)
         return 0.1 * entropy + 0.9 * 16 * (target * (target / p).log()).sum(1).mean()
+    if method == "kd_spike":
+        kd = settings_of(method).spike_kd
+        apart = [a - b for a, b in zip(trace.outputs, simulate(teacher(method=method), x).outputs, strict=True)]
+        starts = range(0, STEPS - kd.window + 1, kd.stride)
+        windows = torch.stack([sum(apart[start : start + kd.window]) for start in starts])
+        return (1 - kd.weight) * entropy + kd.weight * (windows / kd.window).square().mean()
     loss, maps = entropy, naive_maps(method, teacher(), batch)
     for level, theirs in maps.items():
         ours = naive_student_map(method, trace.stages[level])
@@ -165,7 +205,7 @@ def naive_loss(method, net):
 
 @pytest.mark.parametrize("method", OBJECTIVES)
 def test_gradient_of_the_whole_student_equals_the_oracle(method):
-    net = student()
+    net = student(method=method)
     terms, found = gradient(net, method, settings_of(method))
     loss = naive_loss(method, net)
     expected = torch.autograd.grad(loss, list(net.parameters()))

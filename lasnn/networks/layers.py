@@ -36,6 +36,10 @@ class Linear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         return folded(super().forward, x)
 
+    def total(self, x: Tensor) -> Tensor:
+        """The sum over time of its output, [T, B, F] to [B, K]: one product, by linearity."""
+        return self(x.sum(0, keepdim=True))[0]
+
 
 class Norm(nn.BatchNorm2d):
     """Batch norm over [T, B, C, H, W]."""

@@ -19,12 +19,12 @@ class Output(NamedTuple):
 
     @property
     def logits(self) -> Tensor:
-        """[B, K]: the output potential after T steps, Eq. (3): no leak, no spike. One product, by linearity."""
-        return self.readout(self.features.sum(0, keepdim=True))[0]
+        """[B, K]: the output potential after T steps, Eq. (3): no leak, no spike; a spiking readout's spike counts."""
+        return self.readout.total(self.features)
 
     @property
     def currents(self) -> Tensor:
-        """[T, B, K]: what each step adds to the output potential."""
+        """[T, B, K]: what each step adds to the logits: current, or a spiking readout's spikes."""
         return self.readout(self.features)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from lasnn.config import Preset
 from lasnn.runs import BASE, AnnRun, Run, SnnRun
-from lasnn.vocabulary import METHODS, NO_TEACHER, STUDENTS, TEACHERS
+from lasnn.scope import chain_pairs
+from lasnn.vocabulary import METHODS, NO_TEACHER, SPIKING_TEACHERS, STUDENTS, TEACHERS
 
 PAPER = Path("lasnn/report/paper.csv")  # as the workflow names it
 KEYS = ("exhibit", "row_label", "dataset", "student", "teacher", "method", "encoding", "timesteps", "metric")
@@ -16,6 +17,7 @@ KEYS = ("exhibit", "row_label", "dataset", "student", "teacher", "method", "enco
 DATASETS = {"CIFAR-10": "cifar10", "CIFAR-100": "cifar100", "TinyImageNet": "tinyimagenet"}
 STUDENT_IDS = {architecture.title: name for name, architecture in STUDENTS.items()}
 TEACHER_IDS = {architecture.title: name for name, architecture in TEACHERS.items()}
+TEACHER_IDS |= {f"{STUDENTS[student].title} SNN": name for name, student in SPIKING_TEACHERS.items()}
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,15 @@ def runs_of(cell: Cell, preset: Preset) -> list[Run]:
         return [AnnRun(dataset, student, cell.variant, seed) for seed in scope.seeds]
     if cell.method not in scope.methods or cell.method not in METHODS:
         return []
+    method = METHODS[cell.method]
     steps = scope.steps.get(f"{cell.encoding}-T{cell.timesteps or 100}")
-    if METHODS[cell.method].teacher:
+    if method.encoders and cell.encoding not in method.encoders:
+        return []
+    if method.chained:
+        teacher = _chain_teacher(cell, student, preset)
+        if teacher is None:
+            return []
+    elif method.teacher:
         teacher = teacher or scope.teacher_of.get(student)
         if teacher not in scope.teachers:
             return []
@@ -107,3 +116,15 @@ def runs_of(cell: Cell, preset: Preset) -> list[Run]:
         return []
     words = (dataset, student, cell.method, cell.encoding, steps, teacher, cell.variant)
     return [SnnRun(*words, seed) for seed in scope.seeds]
+
+
+def _chain_teacher(cell: Cell, student: str, preset: Preset) -> str | None:
+    """The teacher that a cell means in the chain of spiking networks: none at its head, else the cell's own, else the
+    student's last one. None if that is not in the chain, or the preset has not all of its networks.
+    """
+    chain = preset.scope.spike_chain
+    taught = [teacher for name, teacher in chain_pairs(chain) if name == student]
+    if not taught or not set(chain) <= set(preset.scope.students):
+        return None
+    named = {"": NO_TEACHER, "unspecified": taught[-1]}.get(cell.teacher, TEACHER_IDS.get(cell.teacher))
+    return named if named in taught else None

@@ -9,8 +9,6 @@ METHOD_TITLES = {name: method.title for name, method in METHODS.items()} | {
     "ann": "ANN",
     "ann_teacher": "teacher ANN",
     "lasnn_act": "LaSNN",
-    "kd_spike": "spike KD",
-    "calibration": "calibration",
 }
 
 

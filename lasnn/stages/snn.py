@@ -10,8 +10,18 @@ from torch import Tensor
 from lasnn import seeding
 from lasnn.attention import VARIANTS, as_compared
 from lasnn.choices import Choices, choose, rates
-from lasnn.conversion import neurons, scale_thresholds, set_thresholds, spiking, thresholds, with_dynamics
+from lasnn.conversion import (
+    balance_readout,
+    neurons,
+    scale_thresholds,
+    set_thresholds,
+    spiking,
+    thresholds,
+    with_dynamics,
+    with_spiking_readout,
+)
 from lasnn.encoders import ENCODERS, batch_noise, image_noise
+from lasnn.errors import InputError
 from lasnn.evaluation import evaluate
 from lasnn.images import plain_batches
 from lasnn.journal import Journal
@@ -21,9 +31,10 @@ from lasnn.objectives import OBJECTIVES, Step
 from lasnn.operations import operations
 from lasnn.runs import AnnRun, ConvertedRun, SnnRun
 from lasnn.settings import SnnSettings
+from lasnn.stages.converted import calibration
 from lasnn.surrogates import surrogate
 from lasnn.training import Losses, Moment, Part, fit
-from lasnn.vocabulary import NO_TEACHER
+from lasnn.vocabulary import METHODS, NO_TEACHER
 from lasnn.workplace import Workplace, best_of, spikes_of
 
 SHOWN_MAPS = 8  # test images whose attention maps are kept
@@ -33,10 +44,13 @@ MICRO_BATCH_BYTES = 1 << 30  # what `micro_batch: auto` lets the currents, spike
 def run_snn(place: Workplace) -> None:
     """Choose scale, leak and logit scale, train if the method trains, evaluate, leave the files."""
     settings, run = place.settings, place.run
+    check_window(run, settings)
     parent, weights, meta = place.parent(ConvertedRun)
     ann = place.build(parent, {name: value for name, value in weights.items() if not name.endswith(".threshold")})
     balanced = spiking(ann, dynamics(settings))
     balanced.load_state_dict(weights)
+    if settings.spike_kd:
+        with_balanced_readout(place, balanced)
     teacher, teacher_accuracy = load_teacher(place, meta["ann_accuracy"])
 
     shown = place.held_out.first(settings.choices.images)
@@ -57,6 +71,24 @@ def run_snn(place: Workplace) -> None:
     place.leave(net, metrics, predictions, {"leak": chosen.leak, "logit_scale": chosen.logit_scale})
 
 
+def check_window(run: SnnRun, settings: SnnSettings) -> None:
+    """InputError if spike KD sums over more steps than there are."""
+    if settings.spike_kd and settings.spike_kd.window > run.steps:
+        raise InputError(
+            f"spike_kd.window is {settings.spike_kd.window}, but {run} has {run.steps} time steps: set a window of at "
+            f"most {run.steps}"
+        )
+
+
+def with_balanced_readout(place: Workplace, net: Net) -> None:
+    """Make the readout of a balanced net spike, at the threshold that the same images and steps give."""
+    settings = place.settings.balancing
+    with_spiking_readout(net.eval(), dynamics(place.settings))
+    found = [balance_readout(net, calibration(place, batch), settings.stat) for batch in range(settings.batches)]
+    net.readout.activation.threshold.fill_(max(found) if settings.stat == "max" else sum(found) / len(found))
+    place.console.say(f"threshold of the spiking readout: {thresholds(net)['readout']:.3f}")
+
+
 def dynamics(settings: SnnSettings) -> Dynamics:
     """The neurons' dynamics, with leak 1 until it is chosen."""
     spiking = settings.spiking
@@ -72,9 +104,16 @@ def load_teacher(place: Workplace, ann_accuracy: float) -> tuple[Net | None, flo
     """The frozen teacher and its test accuracy; one that is weaker than the student's own ANN gets a warning."""
     if place.run.teacher == NO_TEACHER:
         return None, None
-    run, weights, meta = place.parent(AnnRun)
-    teacher = place.build(run, weights).eval().requires_grad_(False)
-    compared = f"teacher {run.network} {meta['accuracy']:.2f} %, student's ANN {ann_accuracy:.2f} %"
+    if METHODS[place.run.method].chained:
+        run, weights, meta = place.parent(SnnRun)
+        teacher = with_spiking_readout(spiking(place.build(run), dynamics(place.settings)), dynamics(place.settings))
+        teacher.load_state_dict(weights)
+        with_dynamics(teacher, leak=meta["leak"])
+    else:
+        run, weights, meta = place.parent(AnnRun)
+        teacher = place.build(run, weights)
+    teacher.eval().requires_grad_(False)
+    compared = f"teacher {run.network_name} {meta['accuracy']:.2f} %, student's ANN {ann_accuracy:.2f} %"
     place.console.say(compared)
     if meta["accuracy"] < ann_accuracy:
         place.console.warn(f"the teacher is the weaker: {compared}")
@@ -88,6 +127,8 @@ def start(place: Workplace, ann: Net, balanced: Net, chosen: Choices) -> Net:
         net = scale_thresholds(balanced, chosen.scale, settings.balancing.residual)
     else:
         net = spiking(ann, dynamics(settings))
+        if settings.spike_kd:
+            with_spiking_readout(net, dynamics(settings))
         set_thresholds(net, [1.0] * len(neurons(net)))
     if settings.spiking.init == "scratch":
         draws = seeding.generator(run.seed, "scratch weights", run.student)
@@ -123,9 +164,10 @@ def student_losses(place: Workplace, net: Net, teacher: Net | None, logit_scale:
         noise = batch_noise(moment.draws("encoder", place.device), part.start, part.whole)
         # Spikes are exact in bfloat16; potentials stay float32 (the neuron sees to that).
         with torch.autocast(place.device.type, torch.bfloat16, enabled=settings.compute.amp == "bf16"):
-            output = net(encode(part.batch.x, run.steps, noise))
+            encoded = encode(part.batch.x, run.steps, noise)
+            output = net(encoded)
         logits = output.logits.float() / (run.steps if logit_scale == "mean" else 1)
-        return objective(Step(part.batch, output, logits, teacher, moment.progress), settings)
+        return objective(Step(part.batch, output, logits, teacher, moment.progress, encoded), settings)
 
     return losses
 

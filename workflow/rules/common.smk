@@ -11,7 +11,7 @@ from lasnn.errors import InputError
 from lasnn.finished import settle
 from lasnn.report import EXHIBITS, Figure, Table, exhibits_of, files_of, names_of
 from lasnn.runs import NAME, NUMBER, AnnRun, ConvertedRun, SnnRun
-from lasnn.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, STUDENTS, TEACHERS
+from lasnn.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, SPIKING_TEACHERS, STUDENTS, TEACHERS
 from lasnn.workflow import check_targets, command_line_targets, pass_on, presets_of, record_lineage, restore_runs, typed
 
 update_config(config, typed(workflow.config_settings.overwrite_config))
@@ -56,7 +56,7 @@ wildcard_constraints:
     dataset=one_of(CONFIG.dataset_names),
     network=one_of(NETWORKS),
     student=one_of(STUDENTS),
-    teacher=one_of([NO_TEACHER, *TEACHERS]),
+    teacher=one_of([NO_TEACHER, *TEACHERS, *SPIKING_TEACHERS]),
     method=one_of(METHODS),
     encoder=one_of(ENCODERS),
     variant=one_of(CONFIG.variant_names),
