@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from lasnn.config import Preset
-from lasnn.conversion import scale_thresholds, spiking
+from lasnn.conversion import neurons, scale_thresholds, spiking
 from lasnn.datasets import KNOWN
 from lasnn.images import Batch
 from lasnn.networks import Net, build, census
@@ -84,15 +84,34 @@ class Estimate:
             balanced = 2 * balancing.images * balancing.batches * balancing.steps * infer
             return balanced + len(curve.scales) * shown * curve.steps * infer
         infer = self._spiking_step(train=False)
+        if self.settings.calibration:
+            return self._calibration_seconds(infer)
         looks = self.settings.training.epochs if self.settings.training else 0
         seconds = (looks + len(self.settings.evaluation.seeds)) * self.test * self.run.steps * infer
         seconds += 2 * min(self.settings.choices.images, self.settings.data.held_out) * self.run.steps * infer
         if self.settings.training:
             each = self.run.steps * self._spiking_step(train=True)
             if self.run.teacher != NO_TEACHER:
-                teacher = next(run for run in self.preset.parents(self.run) if isinstance(run, AnnRun))
-                each += self._ann_step(teacher, train=self.run.method == "lasnn_grad")
+                teacher = self.preset.parents(self.run)[-1]
+                if isinstance(teacher, SnnRun):
+                    each += self.run.steps * Estimate(self.preset, teacher, self.device)._spiking_step(train=False)
+                else:
+                    each += self._ann_step(teacher, train=self.run.method == "lasnn_grad")
+            if self.settings.spike_kd:  # the readout's threshold
+                balancing = self.settings.balancing
+                seconds += balancing.images * balancing.batches * balancing.steps * infer
             seconds += self.settings.training.epochs * self.train * each
+        return seconds
+
+    def _calibration_seconds(self, infer: float) -> float:
+        """Of a calibration: every layer is corrected after all before it were simulated, about half of the network."""
+        settings, steps = self.settings.calibration, self.run.steps
+        layers = len(neurons(spiking(self._net(self.run), Dynamics())))
+        seconds = (self.test + 2 * settings.images * layers / 2) * steps * infer
+        if settings.form == "advanced_weights":
+            recipe, (ann,) = settings.weights, self.preset.parents(self.run)
+            images = recipe.images * steps * infer * layers / 2
+            seconds += images + recipe.steps * recipe.batch * self._ann_step(ann, train=True)
         return seconds
 
     def bytes(self) -> int:

@@ -25,6 +25,7 @@ from lasnn.report.exhibits import (
     table_s1,
     table_s3,
     table_s4,
+    table_s5,
 )
 from lasnn.report.kinds import Exhibit, Figure, Table
 from lasnn.runs import Run
@@ -50,6 +51,7 @@ EXHIBITS: dict[str, Exhibit] = {
     "table_s1": table_s1.EXHIBIT,
     "table_s3": table_s3.EXHIBIT,
     "table_s4": table_s4.EXHIBIT,
+    "table_s5": table_s5.EXHIBIT,
     "figure1": figure1.EXHIBIT,
     "figure2": figure2.EXHIBIT,
     "figure3": figure3.EXHIBIT,

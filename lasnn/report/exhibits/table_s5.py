@@ -1,0 +1,82 @@
+"""Table S5 (ours): every form of calibration at every T of its authors, beside plain conversion with direct input."""
+
+import pandas as pd
+
+from lasnn.config import Preset
+from lasnn.report import rows
+from lasnn.report.cells import Cell
+from lasnn.report.kinds import Table
+from lasnn.report.labels import dataset, ours
+from lasnn.report.rows import number
+from lasnn.runs import BASE, parse
+from lasnn.vocabulary import STUDENTS
+
+STEPS = ("16", "32", "64", "100")
+HEADLINE = "32"  # the T at which every student is shown, not only the one in focus
+FORMS = {
+    ("conversion", BASE): "conversion",
+    ("calibration", "calibration_none"): "calibration: none",
+    ("calibration", BASE): "calibration: light",
+    ("calibration", "calibration_potential"): "calibration: potential",
+    ("calibration", "calibration_weights"): "calibration: weights, potential",
+}
+
+
+def cells(preset: Preset) -> list[Cell]:
+    """All forms of every student at the headline's T, and of the student in focus at each T."""
+    places = [
+        (student, steps)
+        for student in preset.scope.students
+        for steps in STEPS
+        if preset.scope.steps.get(f"direct-T{steps}") and (steps == HEADLINE or student == preset.scope.focus)
+    ]
+    return [
+        Cell(
+            "Table S5",
+            f"{STUDENTS[student].title} {title} T={steps}",
+            *("CIFAR-10", STUDENTS[student].title, "", method, "direct", steps, "top1"),
+            unit="%",
+            variant=variant,
+        )
+        for student, steps in places
+        for (method, variant), title in FORMS.items()
+    ]
+
+
+class Calibrated(Table):
+    """Also reads the ANN that each network comes from and how much it spikes."""
+
+    def tidy(self, preset: Preset) -> pd.DataFrame:
+        tidy = super().tidy(preset)
+        runs = [line.split()[0] if isinstance(line, str) else None for line in tidy["runs"]]
+        found = [rows.metrics_of(parse(run), preset) if run else {} for run in runs]
+        tidy["ann"] = [one.get("ann_accuracy") for one in found]
+        tidy["form"] = [FORMS[key] for key in zip(tidy["method"], tidy["variant"], strict=True)]
+        return tidy
+
+    def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
+        return [
+            *super().notes(tidy, preset),
+            "Direct input everywhere. Conversion: thresholds balanced and scaled by s. Calibration: amplitudes and "
+            "corrections from training images; weights trained in the last form only, each layer alone, never by "
+            "backpropagation through time.",
+        ]
+
+
+def arrange(tidy: pd.DataFrame) -> pd.DataFrame:
+    """One line for each student, T and form."""
+    steps = tidy["ran_steps"].map(lambda value: "-" if pd.isna(value) else f"{value:g}")
+    return pd.DataFrame(
+        {
+            "dataset": dataset(tidy),
+            "network": tidy["student"],
+            "T": steps + " (standing for " + tidy["timesteps"] + ")",
+            "form": tidy["form"],
+            "s": tidy["scale"].map(lambda value: number(value, digits=1)),
+            "accuracy, %": ours(tidy),
+            "ANN, %": tidy["ann"].map(number),
+        }
+    )
+
+
+EXHIBIT = Calibrated("Table S5: forms of calibration", cells, arrange, main=False)
