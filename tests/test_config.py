@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,27 @@ def test_parents_are_shared_with_the_base_run_unless_the_variant_reaches_them():
     assert preset.parents(converted) == (AnnRun("digits", "vgg5", "narrow"),)
 
 
+def test_spiking_teachers_follow_the_chain_and_its_variant():
+    preset = changed(presets={"quick": {"scope": {"spike_chain": ["vgg5", "conv3fc2", "conv3fc2"]}}}).preset("quick")
+    last = SnnRun("digits", "conv3fc2", "kd_spike", "poisson", 10, "snn_conv3fc2", "scratch", 2)
+    middle, head = replace(last, teacher="snn_vgg5"), replace(last, student="vgg5", teacher="none")
+    start = ConvertedRun("digits", "conv3fc2", "poisson", seed=2)  # a random start needs no other conversion
+    assert preset.parents(last) == (start, middle)
+    assert preset.parents(middle) == (start, head)
+    assert preset.parents(head) == (replace(start, student="vgg5"),)
+    longer = replace(last, variant="alpha01")  # of no concern here: the teacher is the base run's
+    assert preset.parents(longer) == (start, replace(middle, variant="base"))
+
+
+def test_calibration_starts_from_the_ann_and_reads_its_own_sections():
+    run = SnnRun("digits", "vgg5", "calibration", "direct", 8, variant="calibration_none")
+    base, other = changed().preset("quick"), changed(protocol={"student": {"lr": 0.1}, "balancing": {"steps": 7}})
+    assert base.parents(run) == (AnnRun("digits", "vgg5"),)
+    assert base.settings(run) == other.preset("quick").settings(run)
+    assert base.settings(run).calibration.form == "none"
+    assert base.settings(replace(run, method="conversion")).calibration is None
+
+
 def test_ancestors_come_parents_first_and_once():
     order = read().preset("quick").ancestors([VGG5, VGG5])
     assert [type(run).__name__ for run in order] == ["AnnRun", "ConvertedRun", "AnnRun", "SnnRun"]
@@ -93,6 +115,11 @@ def test_ancestors_come_parents_first_and_once():
         ({"presets": {"quick": {"scope": {"students": []}}}}, r"scope.students is \[\]"),
         ({"presets": {"quick": {"scope": {"seeds": []}}}}, r"scope.seeds is \[\]"),
         ({"presets": {"quick": {"scope": {"students": ["vgg6"]}}}}, "unknown student .*'vgg6'"),
+        ({"presets": {"quick": {"scope": {"spike_chain": ["vgg5", "vgg6"]}}}}, "unknown student .*spike_chain.*'vgg6'"),
+        ({"presets": {"quick": {"scope": {"spike_chain": ["vgg5"] * 3}}}}, "'vgg5' behind the same teacher twice"),
+        ({"presets": {"quick": {"scope": {"spike_chain": ["vgg5"]}}}}, r"scope.spike_chain is \['vgg5'\]"),
+        ({"presets": {"quick": {"calibration": {"form": "heavy"}}}}, "calibration.form is 'heavy'"),
+        ({"presets": {"quick": {"spike_kd": {"stride": 0}}}}, "spike_kd.stride is 0"),
         ({"presets": {"quick": {"scope": {"teachers": ["vgg16"]}}}}, "unknown teacher .*'vgg16'"),
         ({"presets": {"quick": {"scope": {"methods": ["lasnn"]}}}}, "unknown method .*'lasnn'"),
         ({"presets": {"quick": {"scope": {"datasets": {"cifar10": "mnist"}}}}}, "unknown dataset .*'mnist'"),

@@ -14,7 +14,7 @@ import yaml
 import lasnn
 from lasnn import checkpoint, files
 from lasnn.__main__ import main
-from lasnn.config import merged
+from lasnn.config import merged, read
 from lasnn.journal import Console
 from lasnn.locks import only_writer
 
@@ -29,6 +29,7 @@ TINY = {
             "curve": {"steps": 20, "grid": [10, 20], "images": 20},
             "choices": {"images": 16},
             "student": {"epochs": 2},
+            "calibration": {"images": 32, "batches": 2, "weights": {"images": 32, "steps": 3}},
             "evaluation": {"seeds": [0, 1]},
         }
     },
@@ -38,6 +39,8 @@ ANN = "ann/digits/vgg5/base/s0"
 TEACHER = "ann/digits/vgg16bn/base/s0"
 CONVERTED = "converted/digits/vgg5/poisson/base/s0"
 LASNN = "snn/digits/vgg5/lasnn_act/poisson-T6/vgg16bn/base/s0"
+HEAD = "snn/digits/vgg5/kd_spike/poisson-T6/none/base/s0"
+TAUGHT = "snn/digits/conv3fc2/kd_spike/poisson-T6/snn_vgg5/base/s0"
 HASHED = ("model.pt", "metrics.json", "predictions.npz")
 
 
@@ -228,9 +231,94 @@ def test_a_loaded_network_is_the_one_that_was_evaluated(chain):
     assert set(output.stages["low"].unique().tolist()) <= {0.0, 1.0}
 
 
+@pytest.fixture(scope="module")
+def spike_chain(chain):
+    """Two spiking networks with spiking readouts, the second taught by the first."""
+    chain.run(HEAD, *(path.replace("vgg5", "conv3fc2") for path in (ANN, CONVERTED)), TAUGHT)
+    return chain
+
+
+def test_spike_kd_along_its_chain(spike_chain):
+    head, taught = (json.loads((spike_chain.folder(path) / "metrics.json").read_text()) for path in (HEAD, TAUGHT))
+    assert HEAD in taught["parents"]
+    assert taught["teacher_accuracy"] == head["accuracy"]
+    assert head["teacher_accuracy"] is None
+    for path, metrics in {HEAD: head, TAUGHT: taught}.items():
+        assert metrics["choices"]["logit_scale"] == "sum"
+        assert list(metrics["spikes"])[-1] == "readout"
+        assert "readout" not in metrics["operations"]["synops_by_layer"]
+        lines = [json.loads(line) for line in (spike_chain.folder(path) / "log.jsonl").read_text().splitlines()]
+        assert all(("kd" in line) == (path == TAUGHT) for line in lines)
+        with np.load(spike_chain.folder(path) / "predictions.npz") as predictions:
+            logits = predictions["logits"]
+        assert ((logits >= 0) & (logits <= 6) & (logits == logits.round())).all()  # spike counts
+        assert logits.sum() == metrics["spikes"]["readout"]["total"]
+
+
+def test_the_readout_is_balanced_as_one_more_layer(spike_chain):
+    """The largest current of the readout, from its features, in the very images and steps that balance the others."""
+    from lasnn.neurons import streaming
+    from lasnn.stages.converted import calibration
+    from lasnn.workplace import Workplace
+
+    converted = lasnn.load(spike_chain.folder(CONVERTED)).net
+    config = read(spike_chain.config)
+    preset, run = config.locate(f"{spike_chain.results}/quick/{HEAD}")
+    place = Workplace(preset, run, preset.settings(run), torch.device("cpu"), Console())
+    with torch.no_grad(), streaming(converted):
+        largest = max(converted(chunk).currents.max().item() for chunk in calibration(place, 0)())
+    scale = place.settings.spiking.scale
+    found = json.loads((spike_chain.folder(HEAD) / "metrics.json").read_text())["thresholds"]["readout"]
+    assert found == pytest.approx(scale * largest, rel=1e-5)
+
+
+def test_spike_kd_without_its_teacher_is_one_line(spike_chain, capsys):
+    (spike_chain.folder(HEAD) / "model.pt").rename(spike_chain.folder(HEAD) / "elsewhere.pt")
+    path = TAUGHT.replace("/base/", "/leak_1/")
+    assert spike_chain("snn", str(spike_chain.folder(path))) == 2
+    (spike_chain.folder(HEAD) / "elsewhere.pt").rename(spike_chain.folder(HEAD) / "model.pt")
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "make it first" in line
+    assert "kd_spike/poisson-T6/none" in line
+    assert not (spike_chain.folder(path) / "metrics.json").exists()
+
+
+@pytest.mark.parametrize("form", ["none", "light", "advanced_potential", "advanced_weights"])
+def test_calibration_leaves_what_a_spiking_run_leaves_and_loads(chain, form):
+    variant = {"light": "base", "none": "calibration_none", "advanced_potential": "calibration_potential"}
+    path = f"snn/digits/vgg5/calibration/direct-T4/none/{variant.get(form, 'calibration_weights')}/s0"
+    chain.run(path)
+    metrics = json.loads((chain.folder(path) / "metrics.json").read_text())
+    assert list(metrics["parents"]) == [ANN]
+    assert metrics["calibration"]["form"] == form
+    assert set(metrics["spikes"]) == set(metrics["calibration"]["amplitudes"])
+    assert metrics["operations"]["encoder_spikes"] == 0
+    for before, *after in metrics["calibration"]["mean_error"].values():
+        assert len(after) == (form != "none")
+        assert all(abs(left) <= abs(before) + 0.02 for left in after)
+    weights, _ = checkpoint.load(chain.folder(path) / "model.pt")
+    assert ("layers.c1.activation.initial" in weights) == form.startswith("advanced")
+    from lasnn.datasets import load
+
+    prepared = load(Path(yaml.safe_load(chain.config.read_text())["folders"]["data"]) / "digits.npz")
+    logits = lasnn.load(chain.folder(path))(torch.from_numpy(prepared.test_images[:40]).float() / 255)
+    with np.load(chain.folder(path) / "predictions.npz") as predictions:
+        assert np.allclose(logits.numpy(), predictions["logits"], atol=1e-3)
+    ann, _ = checkpoint.load(chain.folder(ANN) / "model.pt")
+    same = torch.equal(ann["layers.c1.synapses.weight"], weights["layers.c1.synapses.weight"])
+    assert same == (form != "advanced_weights")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["snn", "{}/quick/snn/digits/vgg5/calibration/poisson-T6/none/base/s0"], "takes direct input only"),
+        (["snn", "{}/quick/snn/digits/vgg5/calibration/direct-T6/vgg16bn/base/s0"], "needs no teacher (none)"),
+        (["snn", "{}/quick/snn/digits/vgg5/calibration/direct-T6/snn_vgg5/base/s0"], "needs no teacher (none)"),
+        (["snn", "{}/quick/snn/digits/vgg5/kd_label/poisson-T6/snn_vgg9/base/s0"], "needs a teacher (densenet121"),
+        (["snn", "{}/quick/snn/digits/vgg5/kd_spike/poisson-T6/vgg16bn/base/s0"], "follows scope.spike_chain: vgg5"),
+        (["snn", "{}/quick/snn/digits/vgg9/kd_spike/poisson-T6/none/base/s0"], "follows scope.spike_chain: vgg5"),
+        (["snn", "{}/quick/snn/digits/vgg5/kd_spike/poisson-T3/none/base/s0"], "spike_kd.window is 4, but"),
         (["snn", "{}/quick/" + LASNN], "which is missing: make it first"),
         (["ann", "{}/quick/" + LASNN], "use `python -m lasnn snn`"),
         (["ann", "{}/quick/ann/digits/vgg6/base/s0"], "unknown network 'vgg6'"),

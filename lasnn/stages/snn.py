@@ -49,9 +49,9 @@ def run_snn(place: Workplace) -> None:
     ann = place.build(parent, {name: value for name, value in weights.items() if not name.endswith(".threshold")})
     balanced = spiking(ann, dynamics(settings))
     balanced.load_state_dict(weights)
+    teacher, teacher_accuracy = load_teacher(place, meta["ann_accuracy"])
     if settings.spike_kd:
         with_balanced_readout(place, balanced)
-    teacher, teacher_accuracy = load_teacher(place, meta["ann_accuracy"])
 
     shown = place.held_out.first(settings.choices.images)
     chosen = choose(ann, balanced, shown, run.encoder, run.steps, settings, place.console)
