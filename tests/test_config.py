@@ -177,3 +177,20 @@ def test_a_file_that_is_no_configuration(tmp_path, text):
         read(path)
     with pytest.raises(InputError, match="run from the folder"):
         read(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("preset: quick\npreset: paper\n", "the key 'preset' stands twice"),
+        ("a: &one {x: 1}\nb: {<<: *one, x: 2, y: 3, y: 4}\n", "the key 'y' stands twice"),
+        ("preset: [quick", "expected ',' or ']'"),
+        ("\x00", "special characters are not allowed"),
+    ],
+)
+def test_what_is_not_yaml_is_one_line(tmp_path, text, found):
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(InputError, match=r"config.yaml is not YAML: ") as error:
+        read(tmp_path / "config.yaml")
+    assert found in str(error.value)
+    assert "\n" not in str(error.value)

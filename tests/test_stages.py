@@ -182,6 +182,16 @@ def test_a_second_writer_of_a_run_is_refused_and_changes_nothing(chain, place, c
     assert list(place.folder(ANN).iterdir()) == []
 
 
+def test_a_second_writer_of_a_dataset_is_refused_and_changes_nothing(tmp_path, capsys):
+    place = Tiny(tmp_path / "data", tmp_path)
+    with only_writer(tmp_path / "data" / ".digits.npz.lock", "the dataset"):
+        assert place("data", "digits") == 2
+    assert "dataset 'digits' is being made by another process" in capsys.readouterr().err
+    assert not list((tmp_path / "data").iterdir())
+    assert place("data", "digits") == 0
+    assert [entry.name for entry in (tmp_path / "data").iterdir()] == ["digits.npz"]
+
+
 def test_other_methods_and_automatic_choices_run(chain, capsys):
     for path in (
         "snn/digits/vgg5/conversion/poisson-T6/none/base/s0",
