@@ -91,6 +91,10 @@ def parser() -> argparse.ArgumentParser:
     exhibit.add_argument("path", help="results/<preset>/exhibits/<name>.<ending>")
     exhibit.set_defaults(act=exhibit_verb)
 
+    notebook = verbs.add_parser("notebook", parents=[common], help="execute a notebook and write its page")
+    notebook.add_argument("path", help="results/<preset>/notebooks/<name>.html")
+    notebook.set_defaults(act=notebook_verb)
+
     plan = verbs.add_parser("plan", parents=[common], help="what a target costs: jobs, hours on this device, disk")
     plan.add_argument(
         "target", nargs="?", default="tables", help="`tables`, `figures`, `all` or the name of an exhibit"
@@ -158,6 +162,12 @@ def exhibit_verb(options: argparse.Namespace, console: Console) -> None:
 
     for path in write(read(options.config), options.path, console):
         console.say(f"wrote {path}")
+
+
+def notebook_verb(options: argparse.Namespace, console: Console) -> None:
+    from lasnn import notebooks
+
+    console.say(f"wrote {notebooks.execute(options.path)}")
 
 
 def plan_verb(options: argparse.Namespace, console: Console) -> None:

@@ -7,3 +7,7 @@ class InputError(ValueError):
     The message is one line in three parts: what was asked, what was found, what to do. The command line prints it
     as it is and exits with status 2; anything else that escapes is a defect of the program and shows its traceback.
     """
+
+    def _render_traceback_(self) -> list[str]:
+        """What Jupyter shows in place of a traceback."""
+        return [f"error: {self}"]

@@ -16,6 +16,7 @@ import yaml
 from lasnn.config import PASSED_ON, Config
 from lasnn.errors import InputError
 from lasnn.lookup import known, pick
+from lasnn.notebooks import NOTEBOOKS
 from lasnn.report import EXHIBITS, TARGETS, files_of
 
 RUN_FILES = ("model.pt", "metrics.json", "predictions.npz", "provenance.json")
@@ -97,7 +98,7 @@ def check_targets(config: Config, targets: Iterable[str]) -> None:
     for target in targets:
         target = str(target).removeprefix("./")
         results, data = config.file.folders.results, config.file.folders.data
-        if target in TARGETS:
+        if target in TARGETS or target == "notebooks":
             continue
         if target in EXHIBITS:
             paths = files_of(config.preset(), target)
@@ -106,13 +107,16 @@ def check_targets(config: Config, targets: Iterable[str]) -> None:
             config.own_dataset(match["dataset"])
         elif match := re.fullmatch(rf"{re.escape(results)}/(?P<preset>[^/]+)/exhibits/(?P<name>[^/]+)\.(\w+)", target):
             _check_exhibit(config, match["preset"], match["name"], match[3])
+        elif match := re.fullmatch(rf"{re.escape(results)}/(?P<preset>[^/]+)/notebooks/(?P<name>[^/]+)\.html", target):
+            config.preset(match["preset"])
+            known(NOTEBOOKS, match["name"], "notebook")
         elif target.startswith(f"{results}/") and Path(target).name in RUN_FILES:
             config.locate(str(Path(target).parent))
         else:
             near = get_close_matches(target, TARGETS, n=1)
             hint = f" (did you mean {near[0]!r}?)" if near else ""
             raise InputError(
-                f"unknown target {target!r}{hint}: known are {', '.join(TARGETS)}, "
+                f"unknown target {target!r}{hint}: known are {', '.join(TARGETS)}, notebooks, "
                 f"{results}/<preset>/exhibits/<exhibit>.<ending>, {results}/<preset>/<run>/model.pt "
                 f"and {data}/<dataset>.npz"
             )

@@ -233,7 +233,7 @@ def rules():
 
 
 def test_rules_are_the_known_ones():
-    assert sorted(rules()) == ["ann", "converted", "data", "figure", "snn", "table"]
+    assert sorted(rules()) == ["ann", "converted", "data", "figure", "notebook", "snn", "table"]
 
 
 @pytest.mark.parametrize("name", rules())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from snakemake.utils import update_config
 
+from lasnn import notebooks
 from lasnn.config import Config, dump
 from lasnn.errors import InputError
 from lasnn.finished import settle
@@ -61,6 +62,7 @@ wildcard_constraints:
     encoder=one_of(ENCODERS),
     variant=one_of(CONFIG.variant_names),
     exhibit=one_of(EXHIBITS),
+    notebook=one_of(notebooks.NOTEBOOKS),
     steps=NUMBER,
     seed=NUMBER,
 
@@ -98,6 +100,16 @@ def sources_of(wildcards):
 def plan_of(wildcards):
     """What of the configuration an exhibit shows."""
     return EXHIBITS[wildcards.exhibit].plan(CONFIG.preset(wildcards.preset))
+
+
+def notebook_inputs(wildcards):
+    """What a notebook reads: metrics of the spiking runs behind the tables, or every exhibit."""
+    return notebooks.inputs(CONFIG.preset(wildcards.preset), wildcards.notebook)
+
+
+def pages():
+    """The pages of all notebooks, in the preset that the configuration names."""
+    return [f"{CONFIG.preset().root}/notebooks/{name}.html" for name in notebooks.NOTEBOOKS]
 
 
 def files_of_target(target):

@@ -1,0 +1,158 @@
+"""Finished runs as tables for notebooks: they read metrics and exhibits, and never train. No torch."""
+
+import base64
+import html
+import json
+import os
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from lasnn import files
+from lasnn.errors import InputError
+from lasnn.report.cells import paper_cells
+from lasnn.report.labels import METHOD_TITLES
+from lasnn.vocabulary import NETWORKS
+
+FIELDS = ("student", "method", "encoder", "steps", "teacher", "variant", "seed")
+
+
+def to_root() -> None:
+    """Go up to the folder that holds config.yaml, from wherever Jupyter was started."""
+    while not Path("config.yaml").exists():
+        if Path.cwd() == Path.cwd().parent:
+            raise InputError("no config.yaml above this notebook: open it inside a copy of the project")
+        os.chdir("..")
+
+
+def metrics(root: str, variant: str | None = "base") -> list[dict]:
+    """The metrics of every finished spiking run below `root` (results/<preset>), of one variant or of all (None)."""
+    found = [files.read_json(path) for path in sorted(Path(root).glob("snn/**/metrics.json"))]
+    found = [one for one in found if variant is None or one["run"]["variant"] == variant]
+    if not found:
+        raise InputError(f"no finished spiking run below {root}: `snakemake --cores 1 tables` makes them")
+    return found
+
+
+def label(run: dict) -> str:
+    """How a run is called in a picture: its method, with encoder and steps where they aren't the usual ones."""
+    return f"{METHOD_TITLES.get(run['method'], run['method'])}, {run['encoder']} T={run['steps']}"
+
+
+def runs(found: list[dict]) -> pd.DataFrame:
+    """A line for each run: who it is, its accuracy, the four averages of its spikes, its silent neurons.
+
+    S_net: spikes for each neuron and image, at most T. S_sum: the layers' averages added up. S_bat: S_net times the
+    batch size, what comes out if one forgets to divide by it. `per_image`: all spikes of the network for one image.
+    """
+    lines = []
+    for one in found:
+        layers = one["spikes"].values()
+        neurons, images = sum(layer["neurons"] for layer in layers), next(iter(layers))["images"]
+        total = sum(layer["total"] for layer in layers)
+        training = one["settings"].get("training")
+        lines.append(
+            {field: one["run"][field] for field in FIELDS}
+            | {
+                "network": NETWORKS[one["run"]["student"]].title,
+                "label": label(one["run"]),
+                "accuracy": one["accuracy"],
+                "S_net": total / (images * neurons),
+                "S_sum": sum(layer["per_neuron"] for layer in layers),
+                "S_bat": (training["batch"] if training else 1) * total / (images * neurons),
+                "per_image": total / images,
+                "silent": 100 * sum(layer["silent"] for layer in layers) / neurons,
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def layers(found: list[dict]) -> pd.DataFrame:
+    """A line for each run and layer: S_l before and after training (spikes for each neuron and image), silent share."""
+    lines = []
+    for one in found:
+        start = one.get("choices", {}).get("start_rates") or {}
+        for name, layer in sorted(one["spikes"].items(), key=lambda item: _depth(item[0])):
+            lines.append(
+                {field: one["run"][field] for field in FIELDS}
+                | {
+                    "network": NETWORKS[one["run"]["student"]].title,
+                    "label": label(one["run"]),
+                    "layer": name,
+                    "S_l": layer["per_neuron"],
+                    "before": start[name] * one["run"]["steps"] if name in start else None,
+                    "silent": 100 * layer["silent"] / layer["neurons"],
+                }
+            )
+    return pd.DataFrame(lines)
+
+
+def _depth(layer: str) -> tuple:
+    """Sorts layers from the input on: the stem and convolutions, then blocks (inner neuron first), then linear ones."""
+    kind, number, inner = re.fullmatch(r"([a-z]+)(\d*)(.*)", layer).groups()
+    return {"c": 0, "p": 0, "b": 1, "f": 2}.get(kind, 1), int(number or 0), not inner
+
+
+def over_time(found: list[dict]) -> pd.DataFrame:
+    """Accuracy after each step, a line for each run and step."""
+    return pd.DataFrame(
+        {"network": NETWORKS[one["run"]["student"]].title, "label": label(one["run"]), "method": one["run"]["method"]}
+        | {"encoder": one["run"]["encoder"], "seed": one["run"]["seed"], "step": step, "accuracy": accuracy}
+        for one in found
+        for step, accuracy in enumerate(one["accuracy_by_step"], 1)
+    )
+
+
+def paper(metric: str, *exhibits: str) -> pd.DataFrame:
+    """What the paper prints of a metric in some exhibits."""
+    cells = [cell for cell in paper_cells(*exhibits) if cell.metric == metric and cell.value]
+    columns = ("exhibit", "row_label", "dataset", "student", "method", "encoding", "timesteps", "value", "unit", "note")
+    return pd.DataFrame([{name: getattr(cell, name) for name in columns} for cell in cells], columns=columns)
+
+
+def note(found: list[dict]) -> str:
+    """What every number below rests on, in one sentence."""
+    data = {one["data"]["title"]: one["data"] for one in found}
+    sets = ", ".join(f"{name} ({one['train_images']:,} + {one['test_images']:,} images)" for name, one in data.items())
+    seeds = sorted({one["run"]["seed"] for one in found})
+    return f"{len(found)} runs of preset {found[0]['preset']} on {sets}; seeds {', '.join(map(str, seeds))}."
+
+
+def differences(root: str, names: list[str]) -> pd.DataFrame:
+    """Every accuracy of these tables that both we and the paper have, and ours minus the paper's."""
+    keys = ["ran_dataset", "student", "teacher", "method", "encoding", "timesteps"]
+    paths = [path for path in (Path(root, "exhibits", f"{name}.csv") for name in names) if path.exists()]
+    tables = [table for table in map(pd.read_csv, paths) if {"metric", "ours", "paper"} <= set(table)]
+    if not tables:
+        raise InputError(f"no finished table below {root}: `snakemake --cores 1 tables` makes them")
+    both = pd.concat(table[(table["metric"] == "top1") & table["ours"].notna()] for table in tables)
+    both = both[both["paper"].notna()].drop_duplicates([*keys, "ours", "paper"])
+    both["method"] = both["method"].map(METHOD_TITLES)
+    both["timesteps"] = both["timesteps"].map("{:g}".format, na_action="ignore").astype(object)
+    return both[[*keys, "ours", "paper"]].fillna("").assign(difference=both["ours"] - both["paper"])
+
+
+def exhibit(root: str, name: str) -> str:
+    """A finished table or figure as HTML, with nothing that is loaded from elsewhere; one line if it is missing."""
+    stem = Path(root, "exhibits", name)
+    sources = stem.with_suffix(".json")
+    title = json.loads(sources.read_text())["title"] if sources.exists() else name
+    if stem.with_suffix(".svg").exists():
+        picture = base64.b64encode(stem.with_suffix(".svg").read_bytes()).decode()
+        image = f'<img style="max-width:100%" alt="{html.escape(name)}" src="data:image/svg+xml;base64,{picture}">'
+        return f"<h3>{html.escape(title)}</h3>{image}"
+    if not stem.with_suffix(".md").exists():
+        return f"<p>{name}: not made yet; <code>snakemake --cores 1 all</code> makes it.</p>"
+    return _table(stem.with_suffix(".md").read_text())
+
+
+def _table(markdown: str) -> str:
+    """The Markdown that a table's exhibit writes: a title, one pipe table, remarks."""
+    lines = markdown.splitlines()
+    rows = [line.strip("|").split("|") for line in lines if line.startswith("|") and not line.startswith("|:")]
+    cells = [[html.escape(cell.strip().replace("**", "")) for cell in row] for row in rows]
+    head, *body = ["".join(f"<td>{cell}</td>" for cell in row) for row in cells]
+    remarks = "".join(f"<li>{html.escape(line[2:])}</li>" for line in lines if line.startswith("- "))
+    table = f"<thead><tr>{head.replace('td>', 'th>')}</tr></thead>" + "".join(f"<tr>{row}</tr>" for row in body)
+    return f"<h3>{html.escape(lines[0].strip('# '))}</h3><table>{table}</table><ul>{remarks}</ul>"

@@ -1,0 +1,55 @@
+"""Notebooks: clean in git, their page from a finished preset, one line where runs are missing."""
+
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from lasnn import notebooks
+from lasnn.errors import InputError
+
+SOURCES = sorted(Path("notebooks").glob("*.ipynb"))
+
+
+def test_every_notebook_is_planned():
+    assert {path.stem for path in SOURCES} == set(notebooks.NOTEBOOKS)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_notebooks_hold_no_outputs_and_say_where_they_read(path):
+    notebook = nbformat.read(path, 4)
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    (parameters,) = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
+    assert re.match(r'root = "results/quick"', parameters.source)
+    assert "torch" not in "".join(cell.source for cell in code)
+
+
+@pytest.fixture
+def folder(finished, tmp_path, monkeypatch):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy, ignore=shutil.ignore_patterns(".git", ".dvc", ".snakemake"))
+    monkeypatch.chdir(copy)
+    return copy
+
+
+def test_a_page_is_made_from_metrics_and_loads_nothing(folder):
+    page = notebooks.execute("results/tiny/notebooks/spike_counts.html").read_text()
+    assert "runs of preset tiny on Digits" in page
+    assert page.count("data:image/svg+xml") >= 4
+    assert not re.findall(r'(?:src|href)="(?:https?:)?//', page)
+    assert not re.findall(r"@import|url\(['\"]?http", page)
+    assert "import matplotlib" not in page  # the code is in the notebook, not in the page
+
+
+def test_missing_runs_are_one_line(folder):
+    shutil.rmtree("results/tiny/snn")
+    with pytest.raises(InputError, match=r"^notebook overview: no finished spiking run below results/tiny: `snakemake"):
+        notebooks.execute("results/tiny/notebooks/overview.html")
+    assert Path("results/tiny/notebooks/overview.ipynb").exists()  # shows the cell
+    with pytest.raises(InputError, match="unknown notebook 'spikes'"):
+        notebooks.execute("results/tiny/notebooks/spikes.html")
