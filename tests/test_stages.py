@@ -41,6 +41,7 @@ CONVERTED = "converted/digits/vgg5/poisson/base/s0"
 LASNN = "snn/digits/vgg5/lasnn_act/poisson-T6/vgg16bn/base/s0"
 HEAD = "snn/digits/vgg5/kd_spike/poisson-T6/none/base/s0"
 TAUGHT = "snn/digits/conv3fc2/kd_spike/poisson-T6/snn_vgg5/base/s0"
+CALIBRATED = "snn/digits/vgg5/calibration/direct-T4/none/calibration_weights/s0"
 HASHED = ("model.pt", "metrics.json", "predictions.npz")
 
 
@@ -82,7 +83,7 @@ class Tiny:
 def chain(data, tmp_path_factory):
     """The whole chain, made once."""
     place = Tiny(data, tmp_path_factory.mktemp("chain"))
-    place.run(ANN, TEACHER, CONVERTED, LASNN)
+    place.run(ANN, TEACHER, CONVERTED, LASNN, CALIBRATED)
     return place
 
 
@@ -146,10 +147,10 @@ def test_the_same_commands_give_the_same_bytes(chain, place):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("path", [ANN, CONVERTED, LASNN])
+@pytest.mark.parametrize("path", [ANN, CONVERTED, LASNN, CALIBRATED])
 def test_an_interrupted_run_ends_in_the_same_bytes(chain, place, monkeypatch, capsys, path, number):
-    """The signal comes right after the first save: an epoch of a training, the balancing of a conversion."""
-    parents = {ANN: [], CONVERTED: [ANN], LASNN: [TEACHER, ANN, CONVERTED]}[path]
+    """The signal comes right after the first save: an epoch, the balancing of a conversion, a calibrated layer."""
+    parents = {ANN: [], CONVERTED: [ANN], LASNN: [TEACHER, ANN, CONVERTED], CALIBRATED: [ANN]}[path]
     place.run(*parents)
     real, calls = checkpoint.write_sealed, []
 
@@ -167,7 +168,8 @@ def test_an_interrupted_run_ends_in_the_same_bytes(chain, place, monkeypatch, ca
     assert {entry.name for entry in place.folder(path).iterdir()} - {"log.jsonl"} == {"resume.pt"}
     monkeypatch.undo()
     place.run(path)
-    assert ("goes on after epoch 1" if path != CONVERTED else "balancing: done before") in capsys.readouterr().err
+    kept = {CONVERTED: "balancing: done before", CALIBRATED: "weights of c1: done before"}
+    assert kept.get(path, "goes on after epoch 1") in capsys.readouterr().err
     for name in HASHED:
         assert files.sha256(place.folder(path) / name) == files.sha256(chain.folder(path) / name)
 
