@@ -101,7 +101,9 @@ class Workplace:
         """The parent of this kind, with the weights and meta of its checkpoint."""
         run = next(run for run in self.preset.parents(self.run) if isinstance(run, kind))
         path = self._model(run)
-        weights, meta = checkpoint.load(path, files.stated_digest(path) or self.parents[str(run)])
+        if files.stated_digest(path) not in (None, self.parents[str(run)]):
+            raise InputError(f"{path} has changed since it was made, as its provenance.json says: make it again")
+        weights, meta = checkpoint.load(path, self.parents[str(run)])
         if meta.get("run") != identity(run) or meta.get("preset") != self.preset.name:
             found = meta.get("run", {}).get("path", "something else")
             raise InputError(f"{path} is the checkpoint of {found}, not of {run}: make it again")
