@@ -44,7 +44,8 @@ def main() -> int:
         if options.corruptions:
             take(*corruptions.corrupt(place, options.corruptions))
         if options.inputs:
-            take(*inputs.feed(place, options.inputs), inputs.feed_command_line(place, 42))
+            take(*inputs.feed(place, options.inputs))
+            take(inputs.feed_command_line(place, 42))
         if options.cost:
             print(cost.measure(Path(folder) / "cost", options.cost))
     return int(any(tally.notes for tally in tallies))
