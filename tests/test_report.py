@@ -151,6 +151,7 @@ def test_the_paper_preset_holds_every_training_that_the_paper_reports():
     assert direct["lasnn_act"] == 3 * 2
     scratch = Counter(run.method for run in trainings("paper") if run.variant == "scratch")
     assert scratch == {"hybrid": 1, "lasnn_act": 1, "kd_spike": 3}  # of the last, none is the paper's
+    assert base.total() + direct["lasnn_act"] + scratch["hybrid"] + scratch["lasnn_act"] == 44
 
 
 def test_mean_and_deviation_over_seeds_and_the_paper_beside_them(preset):
