@@ -2,17 +2,18 @@
 
 θ_l is the largest input current that layer l sees in T steps when the layers before it spike at their own thresholds.
 Each layer's output spikes are kept, one bit each, as the input of the next, so every layer is simulated once for its
-threshold and once for its output, however deep the network.
+threshold and once for its output, however deep the network. That is neurons x images x T / 8 bytes for a layer, of two
+layers at a time; what is beyond `bits.IN_MEMORY` of a layer lies in a temporary file.
 """
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lasnn.bits import SpikeStore
 from lasnn.errors import InputError
 from lasnn.networks.layers import Linear, ReLU
 from lasnn.networks.net import Net
@@ -178,19 +179,15 @@ def _largest_current(layer: nn.Module, neuron: LIF, chunks: Chunks, statistic: C
 
 def _recorded(layer: nn.Module, chunks: Chunks) -> Chunks:
     """The layer's output for one pass of its input, kept as bits before pooling."""
-    kept: list[tuple[np.ndarray, torch.Size]] = []
-    device = None
+    kept = SpikeStore()
     with streaming(layer):
         for chunk in chunks():
             spikes, _ = layer(chunk)
-            device = spikes.device
             # In the order of its memory, so that the memory format survives.
-            flat = spikes.permute(0, 1, 3, 4, 2) if spikes.dim() == 5 else spikes
-            kept.append((np.packbits(flat.to(torch.bool).cpu().numpy()), flat.shape))
+            kept.add(spikes.permute(0, 1, 3, 4, 2) if spikes.dim() == 5 else spikes)
 
     def replay() -> Iterator[Tensor]:
-        for bits, shape in kept:
-            flat = torch.from_numpy(np.unpackbits(bits, count=shape.numel())).to(device).to(torch.float32).view(shape)
+        for flat in kept:
             yield layer.between(flat.permute(0, 1, 4, 2, 3) if flat.dim() == 5 else flat)
 
     return replay

@@ -138,8 +138,11 @@ class _SpikeCounts:
 
     def add(self, name: str, spikes: Tensor) -> None:
         """Count spikes [T, B, ...] of one layer."""
-        # Over time in float32, where whole numbers are exact and the pass is fast; over images in float64.
-        count = spikes.sum(0).sum(0, dtype=torch.float64)
+        # A product with ones is the fastest sum over rows, and exact: a chunk has far fewer than 2^24 rows.
+        flat = spikes.permute(0, 1, 3, 4, 2) if spikes.dim() == 5 else spikes  # in the order of its memory
+        rows = flat.flatten(0, 1)
+        count = (rows.new_ones(len(rows)) @ rows.flatten(1)).double().view(rows.shape[1:])
+        count = count.permute(2, 0, 1) if spikes.dim() == 5 else count
         self.totals[name] = self.totals[name] + count if name in self.totals else count
 
     def layers(self, images: int) -> dict[str, LayerSpikes]:

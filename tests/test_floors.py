@@ -9,7 +9,7 @@ import pytest
 
 # Ground to top. A package stands for all of its modules, which may import one another.
 FLOORS = [
-    ["errors", "memory", "power", "stopping"],
+    ["errors", "memory", "power", "stopping", "bits"],
     ["lookup", "files", "locks", "overlays", "vocabulary"],
     ["runs", "settings", "datasets"],
     ["scope", "energy"],
