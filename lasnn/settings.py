@@ -48,6 +48,8 @@ class Training(Section):
 
 
 class Balancing(Section):
+    norm: Literal["tb", "max", "robust"]
+    norm_images: Positive
     steps: Positive
     images: Positive
     batches: Positive
@@ -233,6 +235,8 @@ class Protocol(Section):
         """Settings that are fine alone and impossible together."""
         if self.neuron.reset == "hard" and self.spiking.reset_grad:
             raise ValueError("spiking.reset_grad: true goes with neuron.reset: soft only")
+        if self.balancing.norm != "tb" and self.balancing.residual == "base":
+            raise ValueError(f"balancing.norm: {self.balancing.norm} goes with balancing.residual: balanced only")
         for name in ("teacher", "ann", "student"):
             training: Training = getattr(self, name)
             if training.optimizer == "sgd" and training.wd_mode == "decoupled":

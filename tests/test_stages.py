@@ -227,6 +227,18 @@ def test_conversion_has_one_curve_for_each_scale(chain):
     assert all(threshold > 0 for threshold in metrics["thresholds"].values())
 
 
+@pytest.mark.parametrize("variant", ["norm_max", "norm_robust"])
+def test_thresholds_by_normalisation_are_those_of_the_loaded_ann(chain, variant):
+    """Of all 96 images, less than the 2,048 that are asked for; the runs after it start from them."""
+    path = f"converted/digits/vgg5/poisson/{variant}/s0"
+    chain.run(path, f"snn/digits/vgg5/conversion/poisson-T6/none/{variant}/s0")
+    metrics, balanced = (json.loads((chain.folder(name) / "metrics.json").read_text()) for name in (path, CONVERTED))
+    assert metrics["thresholds"].keys() == balanced["thresholds"].keys()
+    assert all(value > 0 for value in metrics["thresholds"].values())
+    assert metrics["thresholds_by_batch"] == [pytest.approx(list(metrics["thresholds"].values()))]
+    assert metrics["thresholds"] != balanced["thresholds"]
+
+
 def test_a_loaded_network_is_the_one_that_was_evaluated(chain):
     net = lasnn.load(str(chain.folder(ANN)))
     from lasnn.datasets import load

@@ -13,6 +13,7 @@ from lasnn.evaluation import evaluate
 from lasnn.images import training_batches
 from lasnn.networks import Net
 from lasnn.neurons import Dynamics
+from lasnn.normalisation import normalise
 from lasnn.operations import operations
 from lasnn.runs import AnnRun
 from lasnn.workplace import Workplace, spikes_of
@@ -25,7 +26,7 @@ def convert(place: Workplace) -> None:
     ann = place.build(parent, weights)
     net = spiking(ann, Dynamics(order=settings.neuron.order, reset=settings.neuron.reset)).eval()
     parts = place.parts()  # at the paper's size balancing and each curve take hours
-    by_batch, balanced = parts.made("balancing", lambda: balanced_anew(place, net))
+    by_batch, balanced = parts.made("balancing", lambda: balanced_anew(place, net, ann))
     set_thresholds(net, balanced.values())
     place.console.say("thresholds: " + ", ".join(f"{name} {value:.3f}" for name, value in balanced.items()))
 
@@ -52,9 +53,14 @@ def convert(place: Workplace) -> None:
     place.leave(net, metrics, kept, {"ann_accuracy": meta["accuracy"]})
 
 
-def balanced_anew(place: Workplace, net: Net) -> tuple[list[list[float]], dict[str, float]]:
+def balanced_anew(place: Workplace, net: Net, ann: Net) -> tuple[list[list[float]], dict[str, float]]:
     """The thresholds that each calibration batch gives, and those that the net gets."""
-    return balance_batches(place, net), thresholds(net)
+    settings = place.settings.balancing
+    if settings.norm == "tb":
+        return balance_batches(place, net), thresholds(net)
+    x = calibration_images(place, settings.norm_images)
+    place.console.say(f"data-based normalisation ({settings.norm}) on {len(x)} training images")
+    return [list(normalise(net, ann, x, settings.norm, place.settings.compute.rows).values())], thresholds(net)
 
 
 def balance_batches(place: Workplace, net: Net) -> list[list[float]]:
@@ -72,9 +78,7 @@ def balance_batches(place: Workplace, net: Net) -> list[list[float]]:
 def calibration(place: Workplace, batch: int) -> Chunks:
     """One batch of encoded training images, the same at every pass, in chunks [t, B, 3, H, W]."""
     settings, run = place.settings, place.run
-    plain = {} if settings.balancing.augment else {"crop_padding": 0, "flip": False}
-    data, seed = settings.data.model_copy(update=plain), seeding.key(run.seed, "balancing", batch)
-    x = next(training_batches(place.images[0], settings.balancing.images, data, seed, 0)).x
+    seed, x = seeding.key(run.seed, "balancing", batch), calibration_images(place, settings.balancing.images, batch)
     chunk = max(1, settings.compute.rows // len(x))
 
     def encoded() -> Iterator[Tensor]:
@@ -83,6 +87,14 @@ def calibration(place: Workplace, batch: int) -> Chunks:
             yield ENCODERS[run.encoder](x, min(chunk, settings.balancing.steps - start), noise)
 
     return encoded
+
+
+def calibration_images(place: Workplace, count: int, batch: int = 0) -> Tensor:
+    """The training images x [B, 3, H, W] of one calibration batch, B = `count` or as many as there are."""
+    settings = place.settings
+    plain = {} if settings.balancing.augment else {"crop_padding": 0, "flip": False}
+    data, seed = settings.data.model_copy(update=plain), seeding.key(place.run.seed, "balancing", batch)
+    return next(training_batches(place.images[0], count, data, seed, 0)).x
 
 
 def draw_curve(place: Workplace, net: Net, scale: float, grid: list[int]) -> tuple[dict, Tensor]:

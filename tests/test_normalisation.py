@@ -1,0 +1,120 @@
+"""Data-based normalisation: by hand, and against weights that are rescaled as the method says, thresholds all 1."""
+
+import pytest
+import torch
+from oracle import bright_input, simulate, small
+from torch import nn
+
+from lasnn.config import Config, parsed
+from lasnn.conversion import neurons, scale_thresholds, set_thresholds, spiking, thresholds
+from lasnn.errors import InputError
+from lasnn.networks import Net
+from lasnn.networks.layers import Conv, Flatten, Linear
+from lasnn.networks.plain import Layer
+from lasnn.networks.residual import Block
+from lasnn.neurons import Dynamics
+from lasnn.normalisation import largest_activations, normalise
+
+
+def two_layers(first, second):
+    """An ANN of two layers of one neuron each, on a 1x1 image of which only the first channel counts."""
+    one, two = Layer(nn.Sequential(Flatten(), Linear(3, 1, bias=False))), Layer(Linear(1, 1, bias=False))
+    net = Net({"f1": one, "f2": two}, Linear(1, 1, bias=False), {"a": 4, "b": 2, "c": 1}, 4)
+    net.taps = {}
+    one.synapses[1].weight.data = torch.tensor([[first, 0.0, 0.0]])
+    two.synapses.weight.data = torch.tensor([[second]])
+    return net.eval()
+
+
+def pixels(*values):
+    """Images of 1x1 whose first channel takes these values."""
+    x = torch.zeros(len(values), 3, 1, 1)
+    x[:, 0, 0, 0] = torch.tensor(values)
+    return x
+
+
+def test_thresholds_by_hand():
+    """Activations 2x: λ_1 = 2; of the second 3 times that: λ_2 = 6, so θ = 2 and 6/2 = 3."""
+    ann = two_layers(2.0, 3.0)
+    net = spiking(ann, Dynamics())
+    assert normalise(net, ann, pixels(0.5, 1.0, -1.0), "max") == {"f1": 2.0, "f2": 3.0}
+    assert thresholds(net) == {"f1": 2.0, "f2": 3.0}
+
+
+@pytest.mark.parametrize("rows", [7, 1000, 4000])
+def test_robust_is_the_nearest_rank_of_what_is_not_zero(rows):
+    """1, 2, ..., 2000 and as many zeros: the 1998th of 2000, however few images are seen at once."""
+    x = pixels(*range(-1999, 2001))[torch.randperm(4000, generator=torch.Generator().manual_seed(0))]
+    assert largest_activations(two_layers(1.0, 1.0), x, 0.001, rows) == [1998.0, 1998.0]
+    assert largest_activations(two_layers(1.0, 1.0), x, 0.0, rows) == [2000.0, 2000.0]
+
+
+def test_robust_of_few_values_is_their_largest():
+    assert largest_activations(two_layers(1.0, 1.0), pixels(3.0, 1.0, 2.0), 0.001, 2) == [3.0, 3.0]
+
+
+def test_a_layer_that_is_never_active_is_named():
+    ann = two_layers(1.0, -1.0)
+    with pytest.raises(InputError, match=r"layer f2 is never active in 2 calibration images"):
+        normalise(spiking(ann, Dynamics()), ann, pixels(1.0, 2.0), "robust")
+
+
+@torch.no_grad()
+def rescaled(ann, largest):
+    """`ann` as a spiking network in the words of the method: weights divided, thresholds 1, the identity a gain."""
+    net, before, largest = spiking(ann, Dynamics()), 1.0, iter(largest)
+    for layer in net.layers.values():
+        if isinstance(layer, Block):
+            inner, now = next(largest), next(largest)
+            if isinstance(layer.shortcut, nn.Identity):
+                channels = layer.conv2.in_channels
+                layer.shortcut = Conv(channels, channels, 1).to(layer.conv2.weight.dtype)
+                layer.shortcut.weight.copy_(torch.eye(channels)[:, :, None, None])
+            layer.conv1.weight.mul_(before / inner)
+            layer.conv2.weight.mul_(inner / now)
+            layer.shortcut.weight.mul_(before / now)
+        else:
+            now = next(largest)
+            layer.synapses.weight.mul_(before / now)
+        before = now
+    net.readout.weight.mul_(before)
+    set_thresholds(net, [1.0] * len(neurons(net)))
+    return net.eval()
+
+
+@pytest.mark.parametrize("norm", ["max", "robust"])
+@pytest.mark.parametrize("name", ["vgg5", "resnet12"])
+def test_thresholds_give_the_spikes_of_rescaled_weights(name, norm):
+    """In float64, where ties don't happen by rounding; and the readout's scale turns z/T into the ANN's logits."""
+    ann, x = small(name, seed=3).double(), bright_input(1, 5)[0].double()
+    largest = largest_activations(ann, x, {"max": 0.0, "robust": 0.001}[norm], 2)
+    net = spiking(ann, Dynamics()).double()
+    found = normalise(net, ann, x, norm, rows=2)
+    assert list(found) == list(neurons(net))
+    theirs, train = rescaled(ann, largest), x.expand(60, *x.shape)
+    with torch.no_grad():
+        ours, expected = simulate(scale_thresholds(net, 1.0), train), simulate(theirs, train)
+    for layer, spikes in ours.spikes.items():
+        assert spikes.any(), layer
+        assert torch.equal(spikes, expected.spikes[layer]), layer
+    assert torch.allclose(ours.logits * largest[-1], expected.logits, rtol=1e-9, atol=1e-12)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["vgg5", "resnet12"])
+def test_a_network_with_rescaled_weights_tends_to_its_ann(name):
+    ann, x = small(name, seed=3), bright_input(1, 4)[0]
+    logits = ann(x[None]).logits
+    theirs, errors = rescaled(ann, largest_activations(ann, x, 0.0, 4)), []
+    for steps in (300, 1200):
+        found = theirs(x.expand(steps, *x.shape)).logits / steps
+        errors.append(((found - logits).abs().max() / logits.abs().max()).item())
+    assert errors[1] < 0.1
+    assert 2 < errors[0] / errors[1] < 8  # about 4 is expected of 1/T
+
+
+def test_normalisation_and_unbalanced_blocks_do_not_go_together():
+    content = parsed("config.yaml")
+    content["protocol"]["balancing"] |= {"norm": "max", "residual": "base"}
+    with pytest.raises(InputError, match=r"balancing.norm: max goes with balancing.residual: balanced only"):
+        Config(content)
