@@ -74,6 +74,7 @@ def test_cells_of_the_tables(exhibit, count, value):
     assert value in [cell.paper for cell in cells]
 
 
+NOTHING = {"presets": {"quick": {"scope": {"datasets": {"cifar10": None}}}}}
 PAPERS = {  # what is printed together, and what shows it
     "table1": ["Table I"],
     "table2": ["Table II"],
@@ -107,13 +108,22 @@ def test_every_row_of_the_paper_joins_a_produced_one(preset, name):
 @pytest.mark.parametrize("name", ["table1", "table2", "table3", "table4"])
 def test_every_printed_number_of_a_table_is_shown(name):
     """With nothing run, so that no number of ours is mistaken for one."""
-    nothing = {"presets": {"quick": {"scope": {"datasets": {"cifar10": None}}}}}
-    preset = Config(merged(CONTENT, nothing)).preset("quick")
+    preset = Config(merged(CONTENT, NOTHING)).preset("quick")
     exhibit = EXHIBITS[name]
     shown = Counter(str(value) for value in exhibit.arrange(exhibit.tidy(preset)).to_numpy().ravel())
     printed = Counter(f"{cell.paper:.2f}" for cell in paper_cells(*PAPERS[name]) if cell.paper is not None)
     assert sum(printed.values()) == {"table1": 5, "table2": 28, "table3": 4, "table4": 18}[name]
     assert {value: count for value, count in shown.items() if value in printed} == dict(printed)
+
+
+def test_only_ours_is_called_a_reconstruction(preset):
+    exhibit = EXHIBITS["table3"]
+    shown = exhibit.arrange(exhibit.tidy(Config(merged(CONTENT, NOTHING)).preset("quick")))
+    ours = shown["work"].str.startswith("reconstruction")
+    assert ours.sum() == 6
+    assert (shown["method"].str.contains("reconstruction") == ours).all()
+    assert (shown.loc[ours, "paper, %"] == "-").all()
+    assert shown.loc[shown["paper, %"] == "42.38", "method"].tolist() == ["spike KD"]
 
 
 def test_runs_behind_cells(preset):

@@ -4,7 +4,7 @@ import pandas as pd
 
 from lasnn.config import Preset
 from lasnn.report.cells import Cell, paper_cells
-from lasnn.report.exhibits.table1 import arrange
+from lasnn.report.exhibits import table1
 from lasnn.report.kinds import Table
 from lasnn.runs import BASE
 from lasnn.scope import chain_pairs
@@ -30,6 +30,14 @@ def _cell(student: str, teacher: str, variant: str) -> Cell:
     label = f"reconstruction, {STARTS[variant]}, {f'taught by {above}' if above else 'head of the chain'}"
     words = ("CIFAR-10", STUDENTS[student].title, above, "kd_spike", "poisson", "100", "top1")
     return Cell("Table III", label, *words, unit="%", variant=variant)
+
+
+def arrange(tidy: pd.DataFrame) -> pd.DataFrame:
+    """As Table I. Only what is ours is a reconstruction, and its T is none of the paper's."""
+    shown, own = table1.arrange(tidy), tidy["paper"].isna()
+    shown.loc[tidy["quoted"], "method"] = "spike KD"
+    shown.loc[own, "T"] = shown.loc[own, "T"].str.replace("paper:", "for", regex=False)
+    return shown
 
 
 class Beside(Table):
