@@ -94,8 +94,13 @@ class Attention(Section):
     distance: Literal["l2", "l2sq", "mse"]
     taps: Literal["resolution", "deep"]
     levels: Annotated[tuple[Literal["low", "mid", "high"], ...], Field(min_length=1)]
+    student_act: Literal["rate", "per_step"]
     kappa: Rate
+    sam_include_self: bool
+    sam_detach_trace: bool
     teacher_grad: Literal["feature", "input"]
+    teacher_grad_of: Literal["ce", "logit"]
+    grad_norm: Literal["l2", "none"]
 
 
 class LabelKd(Section):

@@ -15,6 +15,7 @@ from lasnn.attention import (
     SpikeActivationMap,
     activation_map,
     resized,
+    running_maps,
     scalar_distance,
     spatial_distance,
     teacher_activation_maps,
@@ -229,6 +230,52 @@ def test_sam_in_channels_last_memory():
     assert torch.equal(sam(last), sam(spikes))
 
 
+@pytest.mark.parametrize("include", [False, True])
+@pytest.mark.parametrize("detach", [False, True])
+def test_sam_with_the_current_spike_and_with_a_detached_trace(include, detach):
+    """Against autograd of the recurrence; by hand, spikes 1, 0, 1: sum d^2 (+ 2), gradient e (+ f) (+ 1)."""
+
+    def plain(spikes, kappa):
+        trace = total = torch.zeros_like(spikes[0])
+        for o in spikes:
+            total = total + (trace.detach() if detach else trace) * o + (o if include else 0)
+            trace = math.exp(-kappa) * (trace + o)
+        return total.sum(1) / len(spikes)
+
+    values, weight = random(7, 2, 3, 2, 2), random(2, 2, 2, seed=1)
+    ours, theirs = values.clone().requires_grad_(), values.clone().requires_grad_()
+    found, expected = SpikeActivationMap.apply(ours, 0.5, include, detach), plain(theirs, 0.5)
+    assert close(found, expected, 1e-13)
+    (found * weight).sum().backward()
+    (expected * weight).sum().backward()
+    assert close(ours.grad, theirs.grad, 1e-13)
+
+    spikes = torch.tensor([1.0, 0.0, 1.0], dtype=torch.float64).view(3, 1, 1, 1, 1).requires_grad_()
+    found = SpikeActivationMap.apply(spikes, 1.0, include, detach)
+    assert found.item() == pytest.approx((D**2 + 2 * include) / 3, rel=1e-12)
+    found.sum().backward()
+    by_hand = [(not detach) * D**2, D + (not detach) * D, D**2]
+    assert spikes.grad.flatten().tolist() == pytest.approx([(g + include) / 3 for g in by_hand], rel=1e-12)
+
+
+def test_maps_of_running_rates_by_hand():
+    """Two channels: 1, 0, 1 and 0, 0, 1. Rates 1, 1/2, 2/3 and 0, 0, 1/3; half the sum of squares each."""
+    spikes = torch.tensor([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0]]).view(3, 1, 2, 1, 1)
+    assert running_maps(spikes).flatten().tolist() == pytest.approx([1 / 2, 1 / 8, (4 / 9 + 1 / 9) / 2])
+    assert torch.equal(running_maps(spikes)[-1:], activation_map(spikes))
+
+
+def test_the_loss_of_running_rates_is_the_mean_over_steps():
+    settings = settings_of("lasnn_act", attention={"student_act": "per_step", "levels": ("mid",)}).attention
+    spikes, maps = stages_of(0)["mid"].requires_grad_(), {"mid": random(3, 4, 4)}
+    found = VARIANTS["lasnn_act"].loss(maps, Output(None, {"mid": spikes}, None), settings)
+    by_step = [spatial_distance(maps["mid"], activation_map(spikes[: t + 1]), "l2") for t in range(len(spikes))]
+    expected = sum(by_step) / len(by_step)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-12)
+    gradients = [torch.autograd.grad(loss, spikes, retain_graph=True)[0] for loss in (found, expected)]
+    assert close(*gradients, 1e-9)
+
+
 # ---- the teacher's maps ----------------------------------------------------------------------------------------------
 
 
@@ -289,6 +336,26 @@ def test_teacher_gradient_maps_equal_the_chain_rule_by_hand():
     of_input = teacher_gradient_maps(net, x, LABELS, of="input")
     assert set(of_input) == {"low", "mid", "high"}
     assert all(close(map_, gradient.abs().sum(1), 1e-12) for map_ in of_input.values())
+
+
+def test_the_gradient_of_the_true_logit_by_hand():
+    """dz_y/dA_high is the readout's row of the label, wherever the image lies."""
+    net, x = tiny_teacher(), random(3, 3, 4, 4)
+    found = teacher_gradient_maps(net, x, LABELS, quantity="logit")
+    rows = net.readout.weight[LABELS].view(3, 3, 4, 4)
+    assert close(found["high"], rows.abs().sum(1), 1e-12)
+
+
+def test_maps_that_are_not_normalised_by_hand():
+    """Eq. (12) as printed: images differ by 3 and 4 in two positions and by nothing; the mean of 5 and 0."""
+    theirs = torch.tensor([[[3.0, 0.0], [0.0, 5.0]], [[1.0, 1.0], [1.0, 1.0]]], dtype=torch.float64)
+    ours = torch.tensor([[[0.0, 4.0], [0.0, 5.0]], [[1.0, 1.0], [1.0, 1.0]]], dtype=torch.float64)
+    assert spatial_distance(theirs, ours, "l2", normalised=False).item() == pytest.approx(2.5, abs=1e-6)
+    assert spatial_distance(theirs, ours, "l2sq", normalised=False).item() == 12.5
+    settings = settings_of("lasnn_grad", attention={"grad_norm": "none", "levels": ("mid",)}).attention
+    output, maps = Output(None, stages_of(0), None), {"mid": random(3, 4, 4)}
+    expected = (maps["mid"] - double_sum(output.stages["mid"], KAPPA)).flatten(1).norm(dim=1).mean()
+    assert VARIANTS["lasnn_grad"].loss(maps, output, settings).item() == pytest.approx(expected.item(), rel=1e-9)
 
 
 @pytest.mark.parametrize("of", ["feature", "input"])

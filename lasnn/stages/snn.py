@@ -234,6 +234,7 @@ def attention_maps(place: Workplace, net: Net, teacher: Net) -> dict[str, np.nda
     variant, maps = VARIANTS[run.method], {}
     of_teacher = variant.of_teacher(teacher, batch.x, batch.labels, settings.attention)
     for level, spikes in output.stages.items():
-        pair = as_compared(of_teacher[level], variant.of_student(spikes, settings.attention))
+        of_student = variant.of_student(spikes, settings.attention)[-len(shown) :]  # of maps for each step the last
+        pair = as_compared(of_teacher[level], of_student)
         maps[f"maps_teacher_{level}"], maps[f"maps_student_{level}"] = (map_.cpu().numpy() for map_ in pair)
     return maps
