@@ -1,0 +1,113 @@
+"""Energy and accuracy (ours): what each network gives for its joules, and its ANN beside it."""
+
+import math
+import statistics
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from lasnn.config import Preset
+from lasnn.energy import LEFT_OUT, snn_joules
+from lasnn.report import rows, spending, style
+from lasnn.report.cells import runs_of
+from lasnn.report.curves import converted_behind, converted_of
+from lasnn.report.exhibits.table_s2 import cells
+from lasnn.report.kinds import Figure, remarks
+from lasnn.report.labels import METHOD_TITLES
+from lasnn.report.style import Look
+from lasnn.runs import Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
+
+COLUMNS = 3
+LONG = Look("#303030", "v")  # the converted network at the end of its curve
+
+
+class Pareto(Figure):
+    """A point for each network and method, mean over seeds."""
+
+    def runs(self, preset: Preset) -> list[Run]:
+        runs = super().runs(preset)
+        return [*converted_behind(runs, preset), *runs]
+
+    def tidy(self, preset: Preset) -> pd.DataFrame:
+        cells = self.cells(preset)
+        table, lines = rows.table(cells, preset), []
+        for cell, row in zip(cells, table.to_dict("records"), strict=True):
+            runs = runs_of(cell, preset)
+            if not runs:
+                continue
+            spent = spending.mean(runs, lambda run: spending.spent(run, preset))
+            panel = f"{cell.student}, {row['ran_dataset']}"
+            direct = " direct" if cell.encoding == "direct" else ""
+            series = f"{METHOD_TITLES[cell.method]}{direct}"
+            ann = statistics.mean(rows.metrics_of(run, preset)["ann_accuracy"] for run in runs)
+            lines += [row | {"panel": panel, "series": series, "accuracy": row["ours"], "joules": spent["joules"]},
+                row | {"panel": panel, "series": "ANN", "accuracy": ann, "joules": spent["ann_joules"]},
+                *(row | {"panel": panel} | point for point in _ends(runs, preset))]  # fmt: skip
+        if not lines:
+            return table.assign(panel="", series="", accuracy=math.nan, joules=math.nan)
+        return pd.DataFrame(lines).drop_duplicates(["panel", "series", "accuracy", "joules"])
+
+    def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
+        energy = preset.energy
+        return [
+            *remarks(tidy, preset),
+            f"Joules of one image from counted operations: {energy.ac_pj:g} pJ for a synaptic operation, "
+            f"{energy.mac_pj:g} pJ for a multiply-add (customary values at 45 nm). {LEFT_OUT}",
+            "Converted, long: the converted network at the end of its curve, at each scale, on the images of the curve.",
+        ]
+
+
+def _ends(runs: list[Run], preset: Preset) -> list[dict]:
+    """The converted network behind these runs at the end of its curve, for each scale."""
+    behind = [converted_of(run, preset) for run in runs]
+    if None in behind:
+        return []
+    curves = zip(*(rows.metrics_of(run, preset)["curves"] for run in behind), strict=True)
+    return [
+        {
+            "series": "converted, long",
+            "accuracy": statistics.mean(curve["final"] for curve in same),
+            "joules": statistics.mean(
+                snn_joules(curve["operations"], behind[0].encoder == "direct", preset.energy) for curve in same
+            ),
+        }
+        for same in curves
+    ]
+
+
+def draw(tidy: pd.DataFrame) -> "Drawing":
+    """A panel for each network."""
+    panels = [name for name in dict.fromkeys(tidy["panel"]) if name]
+    if not panels:
+        return style.nothing()
+    looks = {"ANN": style.look_of("ann"), "converted, long": LONG}
+    looks |= {title: style.look_of(name) for name, title in METHOD_TITLES.items()}
+    looks |= {f"{title} direct": style.ENCODER_STYLE["direct"] for title in METHOD_TITLES.values()}
+    rows_ = math.ceil(len(panels) / COLUMNS)
+    drawing, grid = style.sheet(rows_, min(COLUMNS, len(panels)), height=0.7 + 2.1 * rows_)
+    flat = [axes for line in grid for axes in line]
+    for axes in flat[len(panels) :]:
+        axes.axis("off")
+    for axes, panel in zip(flat, panels, strict=False):
+        _panel(axes, tidy[tidy["panel"] == panel], looks)
+        axes.set_title(panel, fontsize=8)
+    for line in grid:
+        line[0].set_ylabel("accuracy, %")
+    style.legend(drawing, columns=4)
+    return drawing
+
+
+def _panel(axes: "Axes", lines: pd.DataFrame, looks: dict[str, Look]) -> None:
+    for series in [name for name in looks if name in set(lines["series"])]:
+        points, look = lines[lines["series"] == series], looks[series]
+        words = {"marker": look.marker or "o", "color": look.color, "edgecolor": "black", "linewidths": 0.4}
+        axes.scatter(points["joules"] * 1e9, points["accuracy"], s=26, label=series, zorder=3, **words)
+    axes.set(xscale="log", xlabel="nJ per image")
+    axes.margins(x=0.12, y=0.12)
+
+
+EXHIBIT = Pareto("Energy and accuracy", cells, draw, sections=("scope", "energy"))
