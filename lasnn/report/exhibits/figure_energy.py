@@ -57,7 +57,7 @@ class Pareto(Figure):
             *remarks(tidy, preset),
             f"Joules of one image from counted operations: {energy.ac_pj:g} pJ for a synaptic operation, "
             f"{energy.mac_pj:g} pJ for a multiply-add (customary values at 45 nm). {LEFT_OUT}",
-            "Converted, long: the converted network at the end of its curve, at each scale, on the images of the curve.",
+            "Converted, long: the converted network at the end of its curve, at each s, on the images of the curve.",
         ]
 
 
