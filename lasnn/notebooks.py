@@ -12,7 +12,7 @@ from lasnn.report import EXHIBITS, files_of, runs_of_target
 from lasnn.runs import SnnRun
 
 FOLDER = Path("notebooks")
-NOTEBOOKS = ("spike_counts", "overview")
+NOTEBOOKS = ("spike_counts", "energy", "overview")
 
 
 def inputs(preset: Preset, name: str) -> list[str]:

@@ -10,9 +10,11 @@ from pathlib import Path
 import pandas as pd
 
 from lasnn import files
+from lasnn.energy import ann_joules, averages, snn_joules
 from lasnn.errors import InputError
 from lasnn.report.cells import paper_cells
 from lasnn.report.labels import METHOD_TITLES
+from lasnn.settings import Energy
 from lasnn.vocabulary import NETWORKS
 
 FIELDS = ("student", "method", "encoder", "steps", "teacher", "variant", "seed")
@@ -40,29 +42,26 @@ def label(run: dict) -> str:
     return f"{METHOD_TITLES.get(run['method'], run['method'])}, {run['encoder']} T={run['steps']}"
 
 
-def runs(found: list[dict]) -> pd.DataFrame:
+def runs(found: list[dict], batch: int = 16) -> pd.DataFrame:
     """A line for each run: who it is, its accuracy, the four averages of its spikes, its silent neurons.
 
-    S_net: spikes for each neuron and image, at most T. S_sum: the layers' averages added up. S_bat: S_net times the
-    batch size, what comes out if one forgets to divide by it. `per_image`: all spikes of the network for one image.
+    Their definitions are those of `lasnn.energy.Averages`; `batch` is the size that S_bat forgets to divide by.
     """
     lines = []
     for one in found:
-        layers = one["spikes"].values()
-        neurons, images = sum(layer["neurons"] for layer in layers), next(iter(layers))["images"]
-        total = sum(layer["total"] for layer in layers)
-        training = one["settings"].get("training")
+        spikes, mean = one["spikes"], averages(one["spikes"], batch)
+        silent, neurons = (sum(layer[key] for layer in spikes.values()) for key in ("silent", "neurons"))
         lines.append(
             {field: one["run"][field] for field in FIELDS}
             | {
                 "network": NETWORKS[one["run"]["student"]].title,
                 "label": label(one["run"]),
                 "accuracy": one["accuracy"],
-                "S_net": total / (images * neurons),
-                "S_sum": sum(layer["per_neuron"] for layer in layers),
-                "S_bat": (training["batch"] if training else 1) * total / (images * neurons),
-                "per_image": total / images,
-                "silent": 100 * sum(layer["silent"] for layer in layers) / neurons,
+                "S_net": mean.network,
+                "S_sum": mean.layers_added,
+                "S_bat": mean.batch_added,
+                "per_image": mean.per_image,
+                "silent": 100 * silent / neurons,
             }
         )
     return pd.DataFrame(lines)
@@ -91,7 +90,7 @@ def layers(found: list[dict]) -> pd.DataFrame:
 def _depth(layer: str) -> tuple:
     """Sorts layers from the input on: the stem and convolutions, then blocks (inner neuron first), then linear ones."""
     kind, number, inner = re.fullmatch(r"([a-z]+)(\d*)(.*)", layer).groups()
-    return {"c": 0, "p": 0, "b": 1, "f": 2}.get(kind, 1), int(number or 0), not inner
+    return {"c": 0, "p": 0, "b": 1, "f": 2}.get(kind, 3), int(number or 0), not inner
 
 
 def over_time(found: list[dict]) -> pd.DataFrame:
@@ -102,6 +101,21 @@ def over_time(found: list[dict]) -> pd.DataFrame:
         for one in found
         for step, accuracy in enumerate(one["accuracy_by_step"], 1)
     )
+
+
+def energy(found: list[dict], mac_pj: float, ac_pj: float) -> pd.DataFrame:
+    """A line for each run: nanojoules of one image by `lasnn.energy`, for the run and for one pass of its ANN."""
+    counted = [one for one in found if "operations" in one]
+    if not counted:
+        raise InputError("no finished run has `operations` in its metrics: make the runs again with this version")
+    prices, lines = Energy(mac_pj=mac_pj, ac_pj=ac_pj, batch=16), []
+    for one in counted:
+        done = one["operations"]
+        snn = 1e9 * snn_joules(done, one["run"]["encoder"] == "direct", prices)
+        ann = 1e9 * ann_joules(done, prices)
+        counts = {"synops": done["synops"], "macs": done["macs"]}
+        lines.append(counts | {"snn_nj": snn, "ann_nj": ann, "times_less": ann / snn if snn else None})
+    return pd.concat([runs(counted), pd.DataFrame(lines)], axis=1)
 
 
 def paper(metric: str, *exhibits: str) -> pd.DataFrame:
