@@ -2,12 +2,17 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _off(value: object) -> object:
+    """`off` without quotes is the word for false in YAML 1.1; `dvc exp run -S` writes YAML 1.2, where it is a word."""
+    return "off" if value is False else value
 
 
 class Section(BaseModel):
@@ -140,7 +145,7 @@ class Compute(Section):
     threads: Positive
     rows: Positive
     micro_batch: Positive | Literal["auto"]
-    amp: Literal["off", "tf32", "bf16"]
+    amp: Annotated[Literal["off", "tf32", "bf16"], BeforeValidator(_off)]
     deterministic: bool
 
 

@@ -194,3 +194,10 @@ def test_what_is_not_yaml_is_one_line(tmp_path, text, found):
         read(tmp_path / "config.yaml")
     assert found in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_off_without_quotes_is_off():
+    """`dvc exp run -S` writes config.yaml anew in YAML 1.2, where `off` needs no quotes."""
+    changed = Config(merged(CONTENT, {"protocol": {"compute": {"amp": yaml.safe_load("off")}}}))
+    run = AnnRun("digits", "vgg5")
+    assert changed.preset("quick").settings(run) == Config(CONTENT).preset("quick").settings(run)
