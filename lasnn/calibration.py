@@ -107,7 +107,7 @@ def amplitude(ann: Net, thresholds: dict[str, float], steps: int, dynamics: Dyna
     def add(layer: nn.Module, synapses: nn.Module, neuron: LIF, input_unit: float) -> float:
         theta, name = thresholds[names[id(neuron)]], names[id(neuron)]
         neuron.threshold.fill_(theta / unit)
-        neuron.offset = neuron.threshold.new_full((channels(synapses),), theta / (2 * steps) / unit)
+        neuron.offset = neuron.threshold.new_full((len(synapses.weight),), theta / (2 * steps) / unit)
         stations.append(Station(name, layer, synapses, neuron, theta, unit, input_unit))
         return theta
 
@@ -120,11 +120,6 @@ def amplitude(ann: Net, thresholds: dict[str, float], steps: int, dynamics: Dyna
             unit = add(layer, layer.synapses, layer.activation, unit)
     net.readout.weight.mul_(unit)
     return net, stations
-
-
-def channels(synapses: nn.Module) -> int:
-    """How many outputs its weights have."""
-    return synapses.weight.shape[0]
 
 
 @torch.no_grad()

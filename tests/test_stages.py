@@ -31,6 +31,7 @@ TINY = {
             "student": {"epochs": 2},
             "calibration": {"images": 32, "batches": 2, "weights": {"images": 32, "steps": 3}},
             "evaluation": {"seeds": [0, 1]},
+            "for": {"kd_spike": {"spiking": {"scale": 0.3}}},  # else so small a network hardly spikes
         }
     },
     "variants": {"auto": {"spiking": {"scale": "search", "logit_scale": "auto"}}},
@@ -263,6 +264,10 @@ def spike_chain(chain):
 
 
 def test_spike_kd_along_its_chain(spike_chain):
+    from lasnn.datasets import load
+
+    prepared = load(Path(yaml.safe_load(spike_chain.config.read_text())["folders"]["data"]) / "digits.npz")
+    digits = torch.from_numpy(prepared.test_images[:40])
     head, taught = (json.loads((spike_chain.folder(path) / "metrics.json").read_text()) for path in (HEAD, TAUGHT))
     assert HEAD in taught["parents"]
     assert taught["teacher_accuracy"] == head["accuracy"]
@@ -277,6 +282,12 @@ def test_spike_kd_along_its_chain(spike_chain):
             logits = predictions["logits"]
         assert ((logits >= 0) & (logits <= 6) & (logits == logits.round())).all()  # spike counts
         assert logits.sum() == metrics["spikes"]["readout"]["total"]
+        loaded = lasnn.load(spike_chain.folder(path))
+        assert loaded.thresholds == metrics["thresholds"]
+        counts = loaded(digits.float() / 255)
+        assert logits.sum() > 50
+        assert counts.sum().item() == pytest.approx(logits.sum(), rel=0.3)  # with other noise
+        assert torch.equal(counts, counts.round().clamp(0, 6))
 
 
 def test_the_readout_is_balanced_as_one_more_layer(spike_chain):

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 IMAGES = "images"
 WIDE, HIGH, APART = 0.96, 0.62, 1.4  # of a box, where rows are 1 apart; columns are APART
 # A column from top to bottom, such that few arrows cross a box.
-DOWNWARDS = [METHOD_TITLES[name] for name in ("calibration", "conversion", "hybrid", "kd_spike", "kd_label")]
-DOWNWARDS += [METHOD_TITLES[name] for name in ("lasnn_act", "lasnn_grad")] + ["intermediate ANNs", "teacher ANNs"]
+DOWNWARDS = ("calibration", "conversion", "hybrid", "kd_spike", "kd_label", "lasnn_act", "lasnn_grad")
 FREE = ((0, 0, 0), (0, 2, 0), (1, 0, 2), (0, 0, 0))  # of each column: shares above, between and below its boxes
 COLUMNS = ("", "1: analog networks", "2: conversion", "3: spiking networks at T steps")
 
@@ -51,7 +50,13 @@ def node_of(run: Run) -> Node:
             "balancing, curve over T",
             style.ENCODER_STYLE.get(run.encoder, style.OTHER),
         )
-    return Node(3, METHOD_TITLES[run.method], "", style.look_of(run.method))
+    return Node(3, *named(run.method), style.look_of(run.method))
+
+
+def named(method: str) -> tuple[str, str]:
+    """What a box of a method says, and below it: a title's words in brackets."""
+    title, _, remark = METHOD_TITLES[method].partition(" (")
+    return title, remark.removesuffix(")")
 
 
 class Pipeline(Figure):
@@ -117,7 +122,8 @@ def pipeline(nodes: dict[str, Node], counts: dict[tuple[str, str], int]) -> "Dra
 
 def placed(nodes: dict[str, Node], rows: int) -> dict[str, tuple[float, float]]:
     """The middle of each box: a column's boxes share its height, but for what is kept free for arrows to pass."""
-    order = {title: place for place, title in enumerate(DOWNWARDS)}
+    names = [*(named(method)[0] for method in DOWNWARDS), "intermediate ANNs", "teacher ANNs"]
+    order = {name: place for place, name in enumerate(names)}
     places = {}
     for column, (above, between, below) in enumerate(FREE):
         members = sorted((name for name in nodes if nodes[name].column == column), key=lambda name: order.get(name, -1))
