@@ -42,7 +42,7 @@ def choose(
     spiking, residual, rows = settings.spiking, settings.balancing.residual, settings.compute.rows
 
     def look(net: Net) -> Evaluation:
-        return evaluate(net, images, encoder, steps, rows=rows)
+        return evaluate(net, images, encoder, steps, rows=rows, gain=settings.encoder.gain)
 
     scale, by_scale, plain = spiking.scale, None, None
     if scale == "search":

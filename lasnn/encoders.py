@@ -49,6 +49,12 @@ def poisson(x: Tensor, steps: int, noise: Noise) -> Tensor:
     return torch.le(uniform, x.abs(), out=uniform).mul_(x.sign())  # [T, B, 3, H, W]
 
 
+def poisson_unsigned(x: Tensor, steps: int, noise: Noise) -> Tensor:
+    """The rate code read literally: o^t = 1 with probability x, and never where x <= 0."""
+    uniform = noise(steps, x.shape)
+    return torch.lt(uniform, x, out=uniform)  # [T, B, 3, H, W]
+
+
 def direct(x: Tensor, steps: int, noise: Noise) -> Tensor:
     """The analog image in every step; a view with stride 0 along T, which layers use to compute only once."""
     return x[None].expand(steps, *x.shape)  # [T, B, 3, H, W]
@@ -57,5 +63,12 @@ def direct(x: Tensor, steps: int, noise: Noise) -> Tensor:
 Encoder = Callable[[Tensor, int, Noise], Tensor]
 ENCODERS: dict[str, Encoder] = {
     "poisson": poisson,
+    "poisson_unsigned": poisson_unsigned,
     "direct": direct,
 }
+ANALOG = ("direct",)  # without spikes, so without a gain
+
+
+def encode(encoder: str, x: Tensor, steps: int, noise: Noise | None, gain: float = 1.0) -> Tensor:
+    """Input [T, B, 3, H, W] of images x [B, 3, H, W]; `gain` g makes the mean of a rate code g x."""
+    return ENCODERS[encoder](x if gain == 1 or encoder in ANALOG else gain * x, steps, noise)

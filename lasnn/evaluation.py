@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lasnn.conversion import neurons
-from lasnn.encoders import ENCODERS, image_noise
+from lasnn.encoders import encode, image_noise
 from lasnn.images import Images, plain_batches
 from lasnn.networks import Net
 from lasnn.neurons import streaming
@@ -66,13 +66,14 @@ def evaluate(
     rows: int = 512,
     grid: Sequence[int] = (),
     first: int = 0,
+    gain: float = 1.0,
     step=None,
 ) -> Evaluation:
     """Run `net` for `steps` on all images, in chunks of at most `rows` images x steps.
 
     `grid` names steps whose predictions are kept (default: the last). `first` is the index of the first image, which
     the encoder's noise is keyed by. `step`, if given, is called after each batch with the number of images done.
-    An ANN is evaluated with encoder `direct` and one step.
+    `gain` is the encoder's. An ANN is evaluated with encoder `direct` and one step.
     """
     device = net.readout.weight.device
     grid = tuple(grid) or (steps,)
@@ -93,7 +94,7 @@ def evaluate(
         with streaming(net), counts:
             for start in range(0, steps, chunk):
                 now = min(chunk, steps - start)
-                encoded = ENCODERS[encoder](batch.x, now, noise)
+                encoded = encode(encoder, batch.x, now, noise, gain)
                 if noise:
                     counts.add(INPUT, encoded.abs())
                 output = net(encoded)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lasnn import checkpoint
 from lasnn.conversion import spiking, thresholds, with_dynamics, with_spiking_readout
-from lasnn.encoders import ENCODERS, batch_noise
+from lasnn.encoders import batch_noise, encode
 from lasnn.networks import Output, build
 from lasnn.neurons import Dynamics
 from lasnn.runs import parse
@@ -25,6 +25,7 @@ class Loaded(nn.Module):
         self.meta, self.run = meta, parse(meta["run"]["path"])
         self.encoder = getattr(self.run, "encoder", "direct")
         self.steps = getattr(self.run, "steps", meta["settings"].get("curve", {}).get("steps", 1))
+        self.gain = meta["settings"].get("encoder", {}).get("gain", 1.0)
         network, data = meta["settings"]["network"], meta["data"]
         net = build(
             self.run.network_name,
@@ -48,7 +49,7 @@ class Loaded(nn.Module):
         """Run the network on images [B, 3, H, W] in [0, 1]: features, tapped activations, logits."""
         x = (images * 2 - 1).contiguous(memory_format=torch.channels_last)
         noise = batch_noise(generator(seed, "loaded network", device=x.device))
-        return self.net(ENCODERS[self.encoder](x, steps or self.steps, noise))
+        return self.net(encode(self.encoder, x, steps or self.steps, noise, self.gain))
 
     @torch.no_grad()
     def forward(self, images: Tensor, steps: int | None = None, seed: int = 0) -> Tensor:

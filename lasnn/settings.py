@@ -70,6 +70,10 @@ class Curve(Section):
     grid: Annotated[tuple[Positive, ...], Field(min_length=1)]
 
 
+class Encoder(Section):
+    gain: Annotated[float, Field(gt=0, le=1)]
+
+
 class Neuron(Section):
     order: Literal["sync", "delayed", "instant_reset"]
     reset: Literal["soft", "hard"]
@@ -165,6 +169,7 @@ class ConvertedSettings(Section):
     revision: Positive
     data: Data
     network: Network
+    encoder: Encoder
     neuron: Neuron
     balancing: Balancing
     curve: Curve
@@ -177,6 +182,7 @@ class SnnSettings(Section):
     revision: Positive
     data: Data
     network: Network
+    encoder: Encoder
     neuron: Neuron
     balancing: Balancing | None
     spiking: Spiking | None
@@ -228,6 +234,7 @@ class Protocol(Section):
     ann: Training
     balancing: Balancing
     curve: Curve
+    encoder: Encoder
     neuron: Neuron
     spiking: Spiking
     choices: Choices

@@ -112,6 +112,7 @@ METHODS = {
 
 ENCODERS = {
     "poisson": "signed Poisson rate code",
+    "poisson_unsigned": "Poisson rate code of positive pixels",
     "direct": "direct code",
 }
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lasnn.encoders import ENCODERS, batch_noise, direct, image_noise, poisson
+from lasnn.encoders import ENCODERS, batch_noise, direct, encode, image_noise, poisson, poisson_unsigned
 from lasnn.vocabulary import ENCODERS as NAMES
 
 VALUES = (-1.0, -0.5, -0.1, 0.0, 0.3, 1.0)
@@ -27,7 +27,25 @@ def test_mean_over_time_is_the_image(encoder):
     spikes = ENCODERS[encoder](x, 200, noise_of(1))
     assert spikes.shape == (200, 1, 3, 50, 40)
     means = spikes.reshape(200, 1000, len(VALUES)).mean((0, 1))  # over 2e5 draws
-    assert torch.allclose(means, torch.tensor(VALUES), atol=0.005)
+    expected = torch.tensor(VALUES)
+    assert torch.allclose(means, expected.clamp(min=0) if encoder == "poisson_unsigned" else expected, atol=0.005)
+
+
+def test_the_gain_scales_the_mean_of_a_rate_code_alone():
+    x = torch.tensor(VALUES).repeat(1000).view(1, 3, 50, 40)
+    halved = torch.tensor(VALUES) / 2
+    for encoder, expected in {"poisson": halved, "poisson_unsigned": halved.clamp(min=0)}.items():
+        means = encode(encoder, x, 200, noise_of(1), 0.5).reshape(200, 1000, len(VALUES)).mean((0, 1))
+        assert torch.allclose(means, expected, atol=0.005)
+    assert torch.equal(encode("direct", x, 2, None, 0.5)[1], x)
+    assert torch.equal(encode("poisson", x, 9, noise_of(1)), poisson(x, 9, noise_of(1)))
+
+
+def test_poisson_unsigned_by_hand():
+    """u < x, strictly: 0.25 < 0.5 yes; 0.5 < 0.5 no; a negative pixel never; 0 at u = 0 no."""
+    x = torch.tensor([0.5, 0.5, -0.5, 0.0]).view(1, 1, 2, 2)
+    uniform = torch.tensor([0.25, 0.5, 0.0, 0.0]).view(1, 1, 1, 2, 2)
+    assert poisson_unsigned(x, 1, lambda steps, shape: uniform.clone()).flatten().tolist() == [1.0, 0.0, 0.0, 0.0]
 
 
 def test_poisson_spikes_are_signed_units():

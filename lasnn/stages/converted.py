@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lasnn import seeding
 from lasnn.conversion import Chunks, balance, scale_thresholds, set_thresholds, spiking, thresholds
-from lasnn.encoders import ENCODERS, batch_noise
+from lasnn.encoders import batch_noise, encode
 from lasnn.evaluation import evaluate
 from lasnn.images import training_batches
 from lasnn.networks import Net
@@ -84,7 +84,7 @@ def calibration(place: Workplace, batch: int) -> Chunks:
     def encoded() -> Iterator[Tensor]:
         noise = batch_noise(seeding.generator(seed, "encoder", device=place.device))
         for start in range(0, settings.balancing.steps, chunk):
-            yield ENCODERS[run.encoder](x, min(chunk, settings.balancing.steps - start), noise)
+            yield encode(run.encoder, x, min(chunk, settings.balancing.steps - start), noise, settings.encoder.gain)
 
     return encoded
 
@@ -109,6 +109,7 @@ def draw_curve(place: Workplace, net: Net, scale: float, grid: list[int]) -> tup
             settings.curve.steps,
             rows=settings.compute.rows,
             grid=grid,
+            gain=settings.encoder.gain,
             step=progress.step,
         )
     accuracy = {str(moment): float(result.accuracy_by_step[moment - 1]) for moment in grid}

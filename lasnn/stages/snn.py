@@ -20,7 +20,7 @@ from lasnn.conversion import (
     with_dynamics,
     with_spiking_readout,
 )
-from lasnn.encoders import ENCODERS, batch_noise, image_noise
+from lasnn.encoders import batch_noise, encode, image_noise
 from lasnn.errors import InputError
 from lasnn.evaluation import evaluate
 from lasnn.images import plain_batches
@@ -146,7 +146,7 @@ def train(place: Workplace, net: Net, teacher: Net | None, chosen: Choices) -> J
             network.taps = taps(network.sides, network.side)
 
     def look(epoch: int) -> dict:
-        now = evaluate(net, test, run.encoder, run.steps, rows=settings.compute.rows)
+        now = evaluate(net, test, run.encoder, run.steps, rows=settings.compute.rows, gain=settings.encoder.gain)
         by_layer = {name: layer.per_neuron / run.steps for name, layer in now.spikes.items()}
         return {"test_accuracy": now.accuracy, "rates": by_layer}
 
@@ -158,13 +158,13 @@ def train(place: Workplace, net: Net, teacher: Net | None, chosen: Choices) -> J
 def student_losses(place: Workplace, net: Net, teacher: Net | None, logit_scale: str) -> Losses:
     """Encode, simulate, and ask the method's objective."""
     settings, run = place.settings, place.run
-    objective, encode = OBJECTIVES[run.method], ENCODERS[run.encoder]
+    objective, gain = OBJECTIVES[run.method], settings.encoder.gain
 
     def losses(part: Part, moment: Moment) -> dict[str, Tensor]:
         noise = batch_noise(moment.draws("encoder", place.device), part.start, part.whole)
         # Spikes are exact in bfloat16; potentials stay float32 (the neuron sees to that).
         with torch.autocast(place.device.type, torch.bfloat16, enabled=settings.compute.amp == "bf16"):
-            encoded = encode(part.batch.x, run.steps, noise)
+            encoded = encode(run.encoder, part.batch.x, run.steps, noise, gain)
             output = net(encoded)
         logits = output.logits.float() / (run.steps if logit_scale == "mean" else 1)
         return objective(Step(part.batch, output, logits, teacher, moment.progress, encoded), settings)
@@ -200,7 +200,8 @@ def assess(place: Workplace, net: Net) -> tuple[dict, dict[str, np.ndarray]]:
     """Metrics and predictions on the test images: accuracy is the mean over encoder seeds, the rest is the first's."""
     settings, run, (_, test) = place.settings, place.run, place.images
     seeds = settings.evaluation.seeds if run.encoder != "direct" else settings.evaluation.seeds[:1]
-    results = [evaluate(net, test, run.encoder, run.steps, seed=seed, rows=settings.compute.rows) for seed in seeds]
+    words = {"rows": settings.compute.rows, "gain": settings.encoder.gain}
+    results = [evaluate(net, test, run.encoder, run.steps, seed=seed, **words) for seed in seeds]
     first = results[0]
     place.console.say("end: " + rates({name: layer.per_neuron / run.steps for name, layer in first.spikes.items()}))
     for name, layer in first.spikes.items():
@@ -230,7 +231,7 @@ def attention_maps(place: Workplace, net: Net, teacher: Net) -> dict[str, np.nda
     shown = place.images[1].first(SHOWN_MAPS)
     batch = next(plain_batches(shown, SHOWN_MAPS))
     noise = image_noise(settings.evaluation.seeds[0], range(len(shown)), place.device)
-    output = net.eval()(ENCODERS[run.encoder](batch.x, run.steps, noise))
+    output = net.eval()(encode(run.encoder, batch.x, run.steps, noise, settings.encoder.gain))
     variant, maps = VARIANTS[run.method], {}
     of_teacher = variant.of_teacher(teacher, batch.x, batch.labels, settings.attention)
     for level, spikes in output.stages.items():
