@@ -3,7 +3,8 @@
 import math
 from collections.abc import Iterable
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from lasnn.errors import InputError
 from lasnn.journal import Console
@@ -35,6 +36,12 @@ def check_finite(values: dict[str, Tensor], where: str) -> None:
         f"training diverged by the end of {where}: {name} holds values that are not finite; the last good state is "
         f"kept; {ADVICE}"
     )
+
+
+def weight_norms(net: nn.Module) -> dict[str, float]:
+    """The 2-norm of every weight tensor, by its name in the checkpoint: shows where weight decay outruns the loss."""
+    norms = {name: weight.detach().norm() for name, weight in net.named_parameters() if name.endswith("weight")}
+    return dict(zip(norms, torch.stack(list(norms.values())).tolist(), strict=True))
 
 
 class Layers:

@@ -34,7 +34,11 @@ TINY = {
             "for": {"kd_spike": {"spiking": {"scale": 0.3}}},  # else so small a network hardly spikes
         }
     },
-    "variants": {"auto": {"spiking": {"scale": "search", "logit_scale": "auto"}}},
+    "variants": {
+        "auto": {"spiking": {"scale": "search", "logit_scale": "auto"}},
+        "sam_knobs": {"attention": {"sam_include_self": True, "sam_detach_trace": True}},
+        "half_gain": {"encoder": {"gain": 0.5}},
+    },
 }
 ANN = "ann/digits/vgg5/base/s0"
 TEACHER = "ann/digits/vgg16bn/base/s0"
@@ -226,6 +230,64 @@ def test_conversion_has_one_curve_for_each_scale(chain):
     assert [curve["scale"] for curve in metrics["curves"]] == [1.0, 0.7]
     assert set(metrics["curves"][0]["accuracy"]) == {"10", "20"}
     assert all(threshold > 0 for threshold in metrics["thresholds"].values())
+
+
+def journal(chain, path):
+    return [json.loads(line) for line in (chain.folder(path) / "log.jsonl").read_text().splitlines()]
+
+
+def test_the_journal_tells_what_a_training_suffers_from(chain):
+    """The last line's norms are those of the checkpoint's weights; silent maps are a share of the images shown."""
+    for path in (ANN, LASNN):
+        weights, _ = checkpoint.load(chain.folder(path) / "model.pt")
+        last = journal(chain, path)[-1]["weight_norms"]
+        assert set(last) == {name for name in weights if name.endswith("weight")}
+        assert all(last[name] == pytest.approx(weights[name].norm().item(), rel=1e-5) for name in last)
+    assert all(set(line["silent_maps"]) == {"low", "mid", "high"} for line in journal(chain, LASNN))
+    maps = np.load(chain.folder(LASNN) / "predictions.npz")
+    for level, share in journal(chain, LASNN)[-1]["silent_maps"].items():
+        assert share == (maps[f"maps_student_{level}"] == 0).all((1, 2)).mean()
+
+
+@pytest.mark.parametrize(
+    ("variant", "method"),
+    [
+        ("per_step", "lasnn_act"),
+        ("raw_gradient", "lasnn_grad"),
+        ("logit_gradient", "lasnn_grad"),
+        ("sam_knobs", "lasnn_grad"),
+        ("half_gain", "hybrid"),
+    ],
+)
+def test_knobs_reach_the_training(chain, variant, method):
+    """Each gives other weights than the base run of its method; both start from their own parents."""
+    teacher, weights = ("none" if method == "hybrid" else "vgg16bn"), {}
+    if variant == "half_gain":  # another input, so other thresholds
+        chain.run(f"converted/digits/vgg5/poisson/{variant}/s0")
+    for name in ("base", variant):
+        path = f"snn/digits/vgg5/{method}/poisson-T6/{teacher}/{name}/s0"
+        if not chain.folder(path).exists():
+            chain.run(path)
+        weights[name] = checkpoint.load(chain.folder(path) / "model.pt")[0]
+    assert any(not torch.equal(value, weights["base"][name]) for name, value in weights[variant].items())
+
+
+def test_label_kd_notes_the_spread_of_both_logits(chain):
+    path = "snn/digits/vgg5/kd_label/poisson-T6/vgg16bn/base/s0"
+    if not chain.folder(path).exists():
+        chain.run(path)
+    lines = journal(chain, path)
+    metrics = json.loads((chain.folder(path) / "metrics.json").read_text())
+    assert lines[-1]["logit_std"] == pytest.approx(metrics["logit_std"] / 6)  # T = 6, logits: mean
+    teacher = np.load(chain.folder(TEACHER) / "predictions.npz")["logits"].std(1).mean()
+    assert all(line["logit_std_teacher"] == pytest.approx(teacher, rel=1e-5) for line in lines)
+
+
+def test_the_unsigned_code_runs_from_its_own_thresholds(chain):
+    path = "converted/digits/vgg5/poisson_unsigned/base/s0"
+    chain.run(path, "snn/digits/vgg5/conversion/poisson_unsigned-T6/none/base/s0")
+    own, signed = (json.loads((chain.folder(name) / "metrics.json").read_text()) for name in (path, CONVERTED))
+    assert own["thresholds"] != signed["thresholds"]
 
 
 @pytest.mark.parametrize("variant", ["norm_max", "norm_robust"])

@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lasnn.evaluation import evaluate
+from lasnn.health import weight_norms
 from lasnn.networks import census
 from lasnn.training import Moment, Part, fit
 from lasnn.workplace import Workplace, best_of
@@ -19,7 +20,8 @@ def train_ann(place: Workplace) -> None:
         return {"ce": F.cross_entropy(net(part.batch.x[None]).logits, part.batch.labels)}
 
     def look(epoch: int) -> dict:
-        return {"test_accuracy": evaluate(net, test, "direct", 1, rows=place.settings.compute.rows).accuracy}
+        accuracy = evaluate(net, test, "direct", 1, rows=place.settings.compute.rows).accuracy
+        return {"test_accuracy": accuracy, "weight_norms": weight_norms(net)}
 
     journal = fit(net, losses, train, place.job(recipe.batch), look)
     result = evaluate(net, test, "direct", 1, rows=place.settings.compute.rows)

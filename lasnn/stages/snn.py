@@ -23,9 +23,10 @@ from lasnn.conversion import (
 from lasnn.encoders import batch_noise, encode, image_noise
 from lasnn.errors import InputError
 from lasnn.evaluation import evaluate
-from lasnn.images import plain_batches
+from lasnn.health import weight_norms
+from lasnn.images import Batch, plain_batches
 from lasnn.journal import Journal
-from lasnn.networks import TAPS, Net, census, initialise
+from lasnn.networks import TAPS, Net, Output, census, initialise
 from lasnn.neurons import Dynamics
 from lasnn.objectives import OBJECTIVES, Step
 from lasnn.operations import operations
@@ -145,10 +146,20 @@ def train(place: Workplace, net: Net, teacher: Net | None, chosen: Choices) -> J
         for network in (net, teacher):
             network.taps = taps(network.sides, network.side)
 
+    teacher_std = None
+    if settings.label_kd:
+        teacher_std = float(evaluate(teacher, test, "direct", 1, rows=settings.compute.rows).logits.std(1).mean())
+
     def look(epoch: int) -> dict:
         now = evaluate(net, test, run.encoder, run.steps, rows=settings.compute.rows, gain=settings.encoder.gain)
         by_layer = {name: layer.per_neuron / run.steps for name, layer in now.spikes.items()}
-        return {"test_accuracy": now.accuracy, "rates": by_layer}
+        seen = {"test_accuracy": now.accuracy, "rates": by_layer, "weight_norms": weight_norms(net)}
+        if settings.label_kd:
+            share = run.steps if chosen.logit_scale == "mean" else 1
+            seen |= {"logit_std": float(now.logits.std(1).mean()) / share, "logit_std_teacher": teacher_std}
+        if settings.attention:
+            seen["silent_maps"] = silent_maps(place, net)
+        return seen
 
     losses = student_losses(place, net, teacher, chosen.logit_scale)
     with tf32(settings.compute.amp == "tf32"):
@@ -225,17 +236,30 @@ def assess(place: Workplace, net: Net) -> tuple[dict, dict[str, np.ndarray]]:
 
 
 @torch.no_grad()
+def silent_maps(place: Workplace, net: Net) -> dict[str, float]:
+    """The share of the first test images whose map at a level is zero throughout: there the loss pulls at nothing."""
+    output, batch = shown_to(place, net)
+    of_student, settings = VARIANTS[place.run.method].of_student, place.settings.attention
+    maps = {level: of_student(spikes, settings)[-len(batch) :] for level, spikes in output.stages.items()}
+    return {level: float((map_.flatten(1) == 0).all(1).double().mean()) for level, map_ in maps.items()}
+
+
+def shown_to(place: Workplace, net: Net) -> tuple[Output, Batch]:
+    """What a student makes of the first test images, under the first encoder seed of evaluation."""
+    settings, run = place.settings, place.run
+    batch = next(plain_batches(place.images[1].first(SHOWN_MAPS), SHOWN_MAPS))
+    noise = image_noise(settings.evaluation.seeds[0], range(len(batch)), place.device)
+    return net.eval()(encode(run.encoder, batch.x, run.steps, noise, settings.encoder.gain)), batch
+
+
+@torch.no_grad()
 def attention_maps(place: Workplace, net: Net, teacher: Net) -> dict[str, np.ndarray]:
     """What the attention loss compares at the end, on the first test images: unit maps [8, h, w] of each level."""
-    settings, run = place.settings, place.run
-    shown = place.images[1].first(SHOWN_MAPS)
-    batch = next(plain_batches(shown, SHOWN_MAPS))
-    noise = image_noise(settings.evaluation.seeds[0], range(len(shown)), place.device)
-    output = net.eval()(encode(run.encoder, batch.x, run.steps, noise, settings.encoder.gain))
-    variant, maps = VARIANTS[run.method], {}
+    settings, (output, batch) = place.settings, shown_to(place, net)
+    variant, maps = VARIANTS[place.run.method], {}
     of_teacher = variant.of_teacher(teacher, batch.x, batch.labels, settings.attention)
     for level, spikes in output.stages.items():
-        of_student = variant.of_student(spikes, settings.attention)[-len(shown) :]  # of maps for each step the last
+        of_student = variant.of_student(spikes, settings.attention)[-len(batch) :]  # of maps for each step the last
         pair = as_compared(of_teacher[level], of_student)
         maps[f"maps_teacher_{level}"], maps[f"maps_student_{level}"] = (map_.cpu().numpy() for map_ in pair)
     return maps
