@@ -27,6 +27,33 @@ def test_the_table_of_choices_is_not_empty():
     assert len(keys()) > 40
 
 
+def silent_keys() -> list[str]:
+    """Every key below `protocol` of config.yaml whose comment says [S]: the paper is silent there."""
+    text = Path("config.yaml").read_text().split("\nprotocol:\n")[1].split("\npresets:")[0]
+    found, path = [], []
+    for line in text.splitlines():
+        if entry := re.match(r"( +)([\w.+-]+):", line):
+            path = [*path[: len(entry[1]) // 2 - 1], entry[2]]
+            if "[S]" in line and path[0] != "for":
+                found.append(".".join(path))
+    return found
+
+
+@pytest.mark.parametrize("key", silent_keys())
+def test_where_the_paper_is_silent_there_is_a_choice(key):
+    """The three trainings share their keys: a row for one of them stands for all."""
+    section, _, rest = key.partition(".")
+    alike = ("teacher", "ann", "student") if section in ("teacher", "ann", "student") else (section,)
+    named = {".".join(choice.split(".")[:2]) for choice in keys()}
+    assert {f"{name}.{rest.split('.')[0]}" for name in alike} & named
+
+
+def test_choices_are_numbered_without_a_gap():
+    rows = re.findall(r"^\| (\d+) \|", Path("docs/choices.md").read_text(), re.MULTILINE)
+    assert [int(row) for row in rows] == list(range(1, len(rows) + 1))
+    assert len(silent_keys()) > 30
+
+
 def test_every_exhibit_is_described_once():
     lines = Path("docs/exhibits.md").read_text().splitlines()
     assert sorted(line.split("`")[1] for line in lines if line.startswith("| `")) == sorted(EXHIBITS)
