@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from lasnn.config import Preset
 from lasnn.energy import ann_joules, averages, snn_joules
+from lasnn.errors import InputError
 from lasnn.report import rows
 from lasnn.runs import Run, SnnRun
 
@@ -24,6 +25,8 @@ COLUMNS = (
 def spent(run: SnnRun, preset: Preset) -> dict[str, float]:
     """Of one run, for one image in T steps; `joules_pessimistic` computes an analog first layer in every step."""
     metrics, energy = rows.metrics_of(run, preset), preset.energy
+    if "operations" not in metrics:
+        raise InputError(f"{run} counted no operations: it is of an older version; make the run again")
     counts, direct = metrics["operations"], run.encoder == "direct"
     average = averages(metrics["spikes"], energy.batch)
     return {
