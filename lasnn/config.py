@@ -20,7 +20,7 @@ from lasnn.lookup import known, pick
 from lasnn.overlays import entries, merged, without_for
 from lasnn.runs import BASE, AnnRun, ConvertedRun, Run, SnnRun, split
 from lasnn.scope import check_method, check_scope, pair_above
-from lasnn.settings import SETTINGS, ConfigFile, Energy, OwnDataset, Protocol, Scope, Settings
+from lasnn.settings import SETTINGS, Claims, ConfigFile, Energy, OwnDataset, Protocol, Scope, Settings
 from lasnn.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, STUDENTS, TEACHERS
 
 CONFIG = Path("config.yaml")
@@ -156,6 +156,10 @@ class Preset:
     @cached_property
     def energy(self) -> Energy:
         return self._stack(frozenset(), BASE).energy
+
+    @cached_property
+    def claims(self) -> Claims:
+        return self._stack(frozenset(), BASE).claims
 
     def settings(self, run: Run) -> Settings:
         """Everything that `run` depends on beside its parents' files, and nothing else."""

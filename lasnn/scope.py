@@ -7,7 +7,7 @@ from lasnn.errors import InputError
 from lasnn.lookup import known, pick
 from lasnn.runs import SnnRun
 from lasnn.settings import Scope
-from lasnn.vocabulary import ENCODERS, METHODS, NO_TEACHER, SPIKING_TEACHERS, STUDENTS, TEACHERS
+from lasnn.vocabulary import CLAIMS, ENCODERS, METHODS, NO_TEACHER, SPIKING_TEACHERS, STUDENTS, TEACHERS
 
 
 def chain_pairs(chain: Sequence[str]) -> list[tuple[str, str]]:
@@ -57,6 +57,8 @@ def check_scope(scope: Scope, preset: str, datasets: Collection[str], variants: 
         known(TEACHERS, name, f"teacher {where}")
     for name in scope.methods:
         known(METHODS, name, f"method {where}.methods")
+    for name in scope.claims:
+        known(CLAIMS, name, f"claim {where}.claims")
     for name in scope.ablations:
         method, plus, variant = name.partition("+")
         known(METHODS, method, f"method {where}.ablations")

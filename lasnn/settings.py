@@ -214,6 +214,7 @@ class Scope(Section):
     spike_chain: Annotated[tuple[str, ...], Field(min_length=2)]
     steps: dict[str, Positive | None]
     seeds: Annotated[tuple[Count, ...], Field(min_length=1)]
+    claims: tuple[str, ...]
 
 
 class Energy(Section):
@@ -222,6 +223,16 @@ class Energy(Section):
     mac_pj: Rate
     ac_pj: Rate
     batch: Positive
+
+
+class Claims(Section):
+    """What verdicts on the paper's claims hang on: level, margins in points, speed-up; read by exhibits alone."""
+
+    alpha: Annotated[float, Field(gt=0, lt=1)]
+    near_ann: Rate
+    teachers: Rate
+    direct: Rate
+    speed_up: Rate
 
 
 class Protocol(Section):
@@ -246,6 +257,7 @@ class Protocol(Section):
     evaluation: Evaluation
     compute: Compute
     energy: Energy
+    claims: Claims
 
     @model_validator(mode="after")
     def sections_agree(self) -> "Protocol":

@@ -116,6 +116,21 @@ ENCODERS = {
     "direct": "direct code",
 }
 
+# The paper's claims that exhibits judge: `lasnn/report/claims.py` has the comparison behind each.
+CLAIMS = {
+    "conversion_below_hybrid": "conversion at small T is below hybrid training",
+    "hybrid_below_kd": "hybrid training is not above label KD",
+    "kd_below_lasnn": "label KD is below LaSNN",
+    "hybrid_below_lasnn": "hybrid training is below LaSNN",
+    "lasnn_near_ann": "LaSNN is close to its ANN",
+    "gradient_below_activation": "gradient-based is below activation-based distillation",
+    "direct_in_fewer_steps": "direct input reaches the accuracy of Poisson input in fewer steps",
+    "teachers_alike": "teachers hardly matter",
+    "fewer_spikes_than_conversion": "LaSNN spikes less than the converted network",
+    "fewer_spikes_than_kd": "LaSNN spikes less than label KD",
+    "faster": "conversion needs 20 times the steps of LaSNN for its accuracy",
+}
+
 LEVELS = ("low", "mid", "high")
 NO_TEACHER = "none"
 SPIKING_TEACHERS = {f"snn_{student}": student for student in STUDENTS}  # the word in a run's path -> its student

@@ -11,6 +11,7 @@ from lasnn.journal import Console
 from lasnn.lookup import known, pick
 from lasnn.report.cells import PAPER
 from lasnn.report.exhibits import (
+    claims,
     figure1,
     figure2,
     figure3,
@@ -56,6 +57,7 @@ EXHIBITS: dict[str, Exhibit] = {
     "table_s3": table_s3.EXHIBIT,
     "table_s4": table_s4.EXHIBIT,
     "table_s5": table_s5.EXHIBIT,
+    "claims": claims.EXHIBIT,
     "figure1": figure1.EXHIBIT,
     "figure2": figure2.EXHIBIT,
     "figure3": figure3.EXHIBIT,

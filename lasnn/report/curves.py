@@ -30,13 +30,17 @@ def curves(run: ConvertedRun, preset: Preset) -> dict[float, dict[int, float]]:
 
 def accuracy_on_first(run: SnnRun, preset: Preset, images: int) -> float:
     """Accuracy of a run in percent, mean over its encoder seeds, on the first test images only."""
-    predicted, labels = _predictions(f"{preset.folder(run)}/predictions.npz")
+    predicted, labels = predictions(run, preset)
     return 100 * float((predicted[:, :images] == labels[:images]).mean())
+
+
+def predictions(run: SnnRun, preset: Preset) -> tuple[np.ndarray, np.ndarray]:
+    """Predicted classes [encoder seeds, N] and labels [N] of a run on the test images."""
+    return _predictions(f"{preset.folder(run)}/predictions.npz")
 
 
 @cache
 def _predictions(path: str) -> tuple[np.ndarray, np.ndarray]:
-    """Predicted classes [seeds, N] and labels [N]."""
     kept = files.read_arrays(path)
     if "labels" not in kept:
         raise InputError(f"{path} holds no labels: it is of an older version; make the run again")

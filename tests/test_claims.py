@@ -1,0 +1,185 @@
+"""Statistics of the claims against values worked out by hand, and the table of claims from written metrics."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from lasnn.config import Config, identity, merged
+from lasnn.errors import InputError
+from lasnn.files import write_json
+from lasnn.report import EXHIBITS, runs_of_target
+from lasnn.report.claims import CLAIMS
+from lasnn.report.statistics import discordant, holm, mcnemar, paired_t, verdict
+from lasnn.vocabulary import CLAIMS as SENTENCES
+
+
+def p_of_two_degrees(t):
+    """Student's t with 2 degrees of freedom in closed form: P(|t'| > t) = 1 - t / sqrt(t² + 2)."""
+    return 1 - t / math.sqrt(t**2 + 2)
+
+
+def test_paired_t():
+    assert paired_t([1, 2, 3]) == pytest.approx(p_of_two_degrees(2 * math.sqrt(3)))  # mean 2, sd 1
+    assert paired_t([-1, -2, -3]) == pytest.approx(paired_t([1, 2, 3]))
+    assert paired_t([-1, 0, 1]) == pytest.approx(1)
+
+
+def test_paired_t_is_undefined_with_two_seeds_or_no_spread():
+    assert paired_t([1, 2]) is None
+    assert paired_t([2, 2, 2]) is None
+
+
+@pytest.mark.parametrize(
+    ("only_first", "only_second", "p"),
+    [(0, 0, 1), (3, 3, 1), (1, 7, 2 * (1 + 8) / 2**8), (7, 1, 18 / 256), (0, 5, 2 / 2**5), (0, 6, 2 / 2**6)],
+)
+def test_mcnemar(only_first, only_second, p):
+    assert mcnemar(only_first, only_second) == pytest.approx(p)
+
+
+def test_discordant_images():
+    labels = np.array([0, 1, 2, 3, 4])
+    assert discordant(np.array([0, 1, 9, 9, 4]), np.array([0, 9, 2, 3, 9]), labels) == (2, 2)
+    assert discordant(np.array([9, 9, 9, 9, 9]), np.array([0, 9, 2, 3, 9]), labels) == (0, 3)
+
+
+def test_holm():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.01, None, 0.02]) == [pytest.approx(0.02), None, pytest.approx(0.02)]
+    assert holm([0.7, 0.6]) == [1, 1]
+    assert holm([]) == []
+
+
+@pytest.mark.parametrize(
+    ("effect", "p", "word"),
+    [(1, 0.01, "confirmed"), (-1, 0.01, "refuted"), (1, 0.05, "undecided"), (1, None, "undecided")],
+)
+def test_verdict(effect, p, word):
+    assert verdict(effect, p, 0.05) == word
+
+
+def test_every_claim_has_a_sentence_and_a_comparison():
+    assert list(CLAIMS) == list(SENTENCES)
+    assert all(claim.pairs() for claim in CLAIMS.values())
+    assert len(CLAIMS["hybrid_below_kd"].pairs()) == 7  # the lines of Table II
+    assert len(CLAIMS["teachers_alike"].pairs()) == 9  # three pairs of teachers, three students
+
+
+def test_the_printed_numbers_stand_beside_each_other():
+    pairs = CLAIMS["conversion_below_hybrid"].pairs()
+    found = {
+        pair.more.student: tuple(map(CLAIMS["conversion_below_hybrid"].measure.paper, (pair.less, pair.more)))
+        for pair in pairs
+        if pair.more.dataset == "CIFAR-10"
+    }
+    assert found["VGG5"] == (82.53, 85.76)
+    assert found["3Conv2Linear"] == (None, 82.05)
+
+
+@pytest.mark.parametrize("name", ["quick", "small", "paper"])
+def test_no_run_is_made_for_claims_alone(name):
+    preset = Config(yaml.safe_load(Path("config.yaml").read_text())).preset(name)
+    others = [run for other in EXHIBITS if other != "claims" for run in EXHIBITS[other].runs(preset)]
+    assert set(preset.ancestors(EXHIBITS["claims"].runs(preset))) <= set(preset.ancestors(others))
+    if name == "quick":
+        tables = runs_of_target(preset, "tables")
+        assert set(EXHIBITS["claims"].runs(preset)) <= set(tables)
+
+
+def test_the_plan_is_made_without_scipy():
+    code = "import sys, lasnn.report; sys.exit('scipy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def written(folder, scope, accuracy):
+    """A preset whose runs behind the claims have metrics: `accuracy(method, teacher, encoder, seed)`."""
+    content = yaml.safe_load(Path("config.yaml").read_text())
+    scope = {"students": ["vgg5"]} | scope
+    content = merged(content, {"folders": {"results": str(folder)}, "presets": {"quick": {"scope": scope}}})
+    preset = Config(content).preset("quick")
+    for run in EXHIBITS["claims"].runs(preset):
+        method, teacher = getattr(run, "method", run.kind), getattr(run, "teacher", "none")
+        percent = accuracy(method, teacher, getattr(run, "encoder", "analog"), run.seed)
+        total = {"conversion": 800, "kd_label": 400}.get(method, 400) + 4 * run.seed
+        metrics = {"revision": 1, "run": identity(run), "accuracy": percent}
+        metrics["data"] = {"title": "Digits", "subset": False, "train_images": 8, "test_images": 20}
+        metrics["spikes"] = {"c1": {"total": total, "neurons": 10, "images": 4}}
+        curve = {str(steps): float(at) for steps, at in ((10, 10), (100, 60), (250, 100))}
+        metrics |= {"curves": [{"scale": 1.0, "accuracy": curve}], "curve_images": 20, "curve_ann_accuracy": 99.0}
+        write_json(Path(preset.folder(run), "metrics.json"), metrics)
+        labels, right = np.arange(20), round(20 * percent / 100)
+        predicted = np.where(np.arange(20) < right, labels, -1)[None]
+        np.savez(Path(preset.folder(run), "predictions.npz"), predicted=predicted, labels=labels)
+    return preset
+
+
+def test_one_seed_by_hand(tmp_path):
+    """Conversion has 8 of 20 images right and hybrid training 16, so 8 differ, all for the claim."""
+    preset = written(
+        tmp_path, {"seeds": [0]}, lambda method, *_: {"conversion": 40.0, "hybrid": 80.0}.get(method, 80.0)
+    )
+    found = EXHIBITS["claims"].tidy(preset).query("n > 0").set_index("claim")
+    line = found.loc["conversion_below_hybrid"]
+    assert (line["less"], line["more"], line["difference"], line["images"]) == (40, 80, 40, 20)
+    assert (line["test"], line["p"], line["p_holm"]) == ("McNemar", pytest.approx(2 / 2**8), pytest.approx(2 / 2**8))
+    assert line["verdict"] == "confirmed"
+    assert set(found.drop("conversion_below_hybrid")["verdict"]) == {"not judged in this preset"}
+    assert found.loc["fewer_spikes_than_conversion", "difference"] == 100  # 800 / 4 - 400 / 4
+    assert found.loc["faster", ["less", "more", "difference"]].tolist() == [
+        20,
+        25,
+        5,
+    ]  # 80 % at T = 250, and 10 of LaSNN
+
+
+def three_seeds(method, teacher, encoder, seed):
+    step = 0.5 * seed
+    if method == "lasnn_act" and encoder == "direct":
+        return 60.0 + step * step
+    if teacher == "resnet20":
+        return 80.0 + 1.1 * step
+    return {"conversion": 40.0 + step * step, "hybrid": 70.0 + step, "kd_label": 70.5 - step}.get(method, 80.0 + step)
+
+
+def test_three_seeds_by_hand(tmp_path):
+    scope = {"seeds": [0, 1, 2], "claims": list(SENTENCES)}
+    preset = written(tmp_path, scope, three_seeds)
+    tidy = EXHIBITS["claims"].tidy(preset).query("n > 0")
+    single = tidy[tidy["network"] == "VGG5"]
+    found = single.drop_duplicates("claim").set_index("claim")
+    # Conversion and hybrid training: 30, 30.25 and 30; sd 0.25 / sqrt(3), that of the mean 0.25 / 3.
+    line = found.loc["conversion_below_hybrid"]
+    assert line["test"] == "paired t"
+    assert line["p"] == pytest.approx(p_of_two_degrees((30 + 1 / 12) * 3 / 0.25))
+    assert line["verdict"] == "confirmed"
+    # Hybrid training and label KD: 0.5, -0.5 and -1.5.
+    line = found.loc["hybrid_below_kd"]
+    assert line["p"] == pytest.approx(p_of_two_degrees(0.5 * math.sqrt(3)))
+    assert line["verdict"] == "undecided"
+    # Two teachers: 0, 0.05 and 0.1 apart, so 1, 0.95 and 0.9 from the margin.
+    line = found.loc["teachers_alike"]
+    assert (line["effect"], line["p"]) == (pytest.approx(0.95), pytest.approx(p_of_two_degrees(19 * math.sqrt(3))))
+    # Direct input: 20 to 20.25 points below Poisson input, and 1 is allowed.
+    line = found.loc["direct_in_fewer_steps"]
+    assert line["effect"] == pytest.approx(1 - 20 - 1 / 12)
+    assert line["verdict"] == "refuted"
+    # The ANN and LaSNN are equal in every seed: no spread, no test.
+    assert found.loc["lasnn_near_ann", ["test", "verdict"]].tolist() == ["none: no spread", "undecided"]
+    made = [p for p in single["p"] if p == p]
+    assert found.loc["hybrid_below_kd", "p_holm"] <= 1
+    assert min(single["p_holm"].dropna()) == pytest.approx(min(made) * len(made))
+    # One network: the line over all of them says the same, within a family of its own.
+    pooled = tidy[tidy["network"] == "all networks"].set_index("claim")
+    assert pooled.loc["hybrid_below_kd", "p"] == pytest.approx(found.loc["hybrid_below_kd", "p"])
+
+
+def test_a_preset_may_name_known_claims_only():
+    content = yaml.safe_load(Path("config.yaml").read_text())
+    content = merged(content, {"presets": {"quick": {"scope": {"claims": ["lasnn_wins"]}}}})
+    with pytest.raises(InputError, match=r"unknown claim .*'lasnn_wins'"):
+        Config(content).preset("quick")
