@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.implementations import MODULES
-from benchmarks.measure import write
+from benchmarks.measure import CLOCKS, write
 from benchmarks.plot import PLOTS
 from benchmarks.runs import RUNS, Request, say, set_up
 from lasnn.errors import InputError
@@ -24,6 +24,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--width", type=float, default=1.0)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: CPU time, for a busy machine; one thread")
     parser.add_argument("--implementations", nargs="+", choices=MODULES, default=list(MODULES))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     return parser.parse_args(words)
@@ -33,6 +34,9 @@ def main(words: list[str] | None = None) -> int:
     given = vars(arguments(words))
     what, out = given.pop("what"), given.pop("out")
     request = Request(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+    if request.clock == "cpu" and (request.threads > 1 or request.device != "cpu"):
+        print("--clock cpu counts waiting threads as work: use --threads 1 --device cpu", file=sys.stderr)
+        return 2
     set_up(request)
     missing = [name for name in request.implementations if name not in request.usable]
     if missing:

@@ -27,7 +27,7 @@ def kind(name: str) -> type:
     return getattr(importlib.import_module(module), attribute)
 
 
-def quickest(name: str, subject: Subject, action: str):
+def quickest(name: str, subject: Subject, action: str, clock_kind: str = "wall"):
     """The implementation, in whichever of its variants does `action` (train, infer) fastest in a short trial."""
     made = kind(name)
     best = None
@@ -35,7 +35,7 @@ def quickest(name: str, subject: Subject, action: str):
         candidate = made(subject, variant)
         call = getattr(candidate, action)
         call()
-        seconds = min(clock(call, subject.case.device) for _ in range(2))
+        seconds = min(clock(call, subject.case.device, clock_kind) for _ in range(2))
         if best is None or seconds < best[0]:
             best = seconds, variant
         del candidate, call

@@ -24,27 +24,32 @@ PACKAGES = ("torch", "torchvision", "numpy", "spikingjelly", "snntorch")
 ROOT = Path(__file__).parents[1]
 
 
-def clock(call: Callable[[], None], device: str) -> float:
-    """Seconds of one call."""
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+
+
+def clock(call: Callable[[], None], device: str, kind: str = "wall") -> float:
+    """Seconds of one call, on the wall or of this process's CPU time."""
     gc.collect()
     if device == "cuda":
         torch.cuda.synchronize()
-    began = time.perf_counter()
+    began = CLOCKS[kind]()
     call()
     if device == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - began
+    return CLOCKS[kind]() - began
 
 
-def by_turns(calls: dict[str, Callable[[], None]], rounds: int, device: str) -> dict[str, list[float]]:
+def by_turns(
+    calls: dict[str, Callable[[], None]], rounds: int, device: str, kind: str = "wall"
+) -> dict[str, list[float]]:
     """Seconds of each call in each round; after a warm-up all take turns, and each round starts with another one."""
     for call in calls.values():
-        clock(call, device)
+        clock(call, device, kind)
     times, names = {name: [] for name in calls}, list(calls)
     for turn in range(rounds):
         first = turn % len(names)
         for name in names[first:] + names[:first]:
-            times[name].append(clock(calls[name], device))
+            times[name].append(clock(calls[name], device, kind))
     return times
 
 

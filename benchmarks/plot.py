@@ -1,5 +1,6 @@
 """Figures from the CSV files: ratios by implementation, and how ours grows with T, batch and width."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -8,6 +9,8 @@ matplotlib.use("Agg")
 import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
+from matplotlib.axis import Axis
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 LABELS = {"train": "training step", "infer": "inference"}
 
@@ -27,6 +30,8 @@ def caption(figure: plt.Figure, table: pd.DataFrame) -> None:
 def ratios(path: Path) -> Path:
     """Time of each implementation over the floor's, by network and T, with the spread over rounds."""
     table = latest(pd.read_csv(path), ["network", "steps", "batch", "width", "device", "implementation"])
+    if "clock" in table:  # CPU time of one thread is another measure
+        table = table[table.clock != "cpu"]
     table = table[(table.implementation != "floor") & table.ratio_to_floor.notna()]
     table = table.assign(setting=table.network + ", T=" + table.steps.astype(str))
     sns.set_theme(style="whitegrid", context="paper")
@@ -51,8 +56,10 @@ def growth(path: Path) -> Path:
         for row, (value, label) in enumerate({"median_s": "seconds", "above_imports_mb": "MB above imports"}.items()):
             axes = grid[row][column]
             if len(rows):
-                sns.lineplot(rows, x=field, y=value, hue="kind", marker="o", ax=axes, legend=row == column == 0)
+                sns.lineplot(rows, x=field, y=value, hue="kind", marker="o", ax=axes, legend=(row, column) == (0, 2))
                 axes.set(xscale="log", yscale="log")
+                plain_log(axes.xaxis, sorted(rows[field].unique()))
+                plain_log(axes.yaxis)
             if row == 0 and axis != "width":
                 for _, line in rows.groupby("kind"):
                     line = line.sort_values(field)
@@ -60,8 +67,17 @@ def growth(path: Path) -> Path:
                     axes.plot(line[field], share, "--", color="0.6", linewidth=0.8)
             axes.set(xlabel=axis, ylabel=label)
     if len(table):
+        sns.move_legend(grid[0][2], "upper left", title=None, fontsize=7)
         caption(figure, table)
     return saved(figure, path.with_suffix(".png"))
+
+
+def plain_log(axis: Axis, values: Sequence[float] | None = None) -> None:
+    """Plain numbers on a logarithmic axis: at most six of `values`, or 1, 2 and 5 times powers of ten."""
+    chosen = values[:: -(-len(values) // 6)] if values else None
+    axis.set_major_locator(FixedLocator(chosen) if chosen else LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def saved(figure: plt.Figure, path: Path) -> Path:

@@ -31,6 +31,7 @@ class Request:
     micro_batch: int | None
     images: int
     implementations: tuple[str, ...]
+    clock: str = "wall"
 
     def cases(self) -> Iterator[Case]:
         """Networks x steps."""
@@ -56,7 +57,7 @@ def timed(request: Request, action: str) -> Iterator[dict]:
         things, distances = {}, {}
         for name in request.usable:
             if name in PEERS:
-                thing = quickest(name, subject, action)
+                thing = quickest(name, subject, action, request.clock)
                 distances[name] = found = check(thing, ours)
                 say(f"  {name} ({thing.variant}) equals ours: {found}")
             else:
@@ -66,10 +67,16 @@ def timed(request: Request, action: str) -> Iterator[dict]:
             parts = replace(subject, case=replace(case, micro_batch=min(request.micro_batch, case.batch)))
             thing = kind("ours")(parts)
             things[thing.name] = thing
-        times = by_turns({n: getattr(t, action) for n, t in things.items()}, request.rounds, request.device)
+        times = by_turns(
+            {n: getattr(t, action) for n, t in things.items()}, request.rounds, request.device, request.clock
+        )
         for name, seconds in times.items():
             row = {"what": action, "implementation": name, "variant": getattr(things[name], "variant", "")}
-            row |= columns(case) | ({"images": len(subject.images)} if action == "infer" else {})
+            row |= (
+                {"clock": request.clock}
+                | columns(case)
+                | ({"images": len(subject.images)} if action == "infer" else {})
+            )
             row |= summary(seconds, times.get("floor"), times.get("ours"))
             row |= {f"differs_{k}": v for k, v in asdict(distances[name]).items()} if name in distances else {}
             yield row | started | {"load_1min_end": origin(request.device)["load_1min"]}
@@ -122,8 +129,10 @@ def scaling(request: Request) -> Iterator[dict]:
 def ann(request: Request) -> Iterator[dict]:
     """Teacher training beside a plain loop."""
     started = origin(request.device)
-    for row in teacher_rows(request.batch, request.images, request.rounds, request.width, request.device):
-        yield row | started
+    for row in teacher_rows(
+        request.batch, request.images, request.rounds, request.width, request.device, request.clock
+    ):
+        yield row | {"clock": request.clock} | started
         say(f"  {row['implementation']}: {row['images_per_s']:.1f} images/s")
 
 

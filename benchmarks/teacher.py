@@ -102,7 +102,7 @@ def check(ours: Net, plain: nn.Module, images: Images) -> tuple[float, float]:
     return found
 
 
-def teacher_rows(batch: int, count: int, rounds: int, width: float, device: str) -> Iterator[dict]:
+def teacher_rows(batch: int, count: int, rounds: int, width: float, device: str, clock: str = "wall") -> Iterator[dict]:
     """Images per second of each loop over `count` images."""
     images = images_like(count, device)
     net = initialise(
@@ -112,7 +112,7 @@ def teacher_rows(batch: int, count: int, rounds: int, width: float, device: str)
     for loop in loops.values():
         check(net, loop.net, images)
     loops["ours"] = OurAnn(net, images, batch)
-    times = by_turns({name: loop.epoch for name, loop in loops.items()}, rounds, device)
+    times = by_turns({name: loop.epoch for name, loop in loops.items()}, rounds, device, clock)
     for name, seconds in times.items():
         row = {"what": "ann", "implementation": name, "network": "vgg16bn", "batch": batch, "width": width}
         row |= {"images": count} | summary(seconds, None, times["ours"])
