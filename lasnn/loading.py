@@ -34,6 +34,7 @@ class Loaded(nn.Module):
             width=network["width"],
             fc=network["fc"],
             dropout_scale=network["dropout_scale"],
+            standardised="standardise.mean" in weights,
         )
         if self.run.kind != "ann":
             neuron = meta["settings"]["neuron"]

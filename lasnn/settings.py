@@ -34,6 +34,7 @@ class Network(Section):
     fc: Positive | None
     init: Literal["base", "he"]
     dropout_scale: Annotated[float, Field(ge=0, lt=2)]
+    teacher_norm: Literal["unit", "dataset_stats"]
 
 
 class Training(Section):

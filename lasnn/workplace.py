@@ -22,7 +22,7 @@ from lasnn.config import Preset, dump, identity
 from lasnn.datasets import Prepared, load
 from lasnn.errors import InputError
 from lasnn.evaluation import Evaluation
-from lasnn.images import Images, split
+from lasnn.images import Images, scaled, split
 from lasnn.journal import Console, Journal
 from lasnn.memory import keep_freed_memory
 from lasnn.networks import Net, build, initialise
@@ -31,6 +31,7 @@ from lasnn.resume import Parts
 from lasnn.runs import Run
 from lasnn.settings import Settings
 from lasnn.training import Job
+from lasnn.vocabulary import TEACHERS
 
 FORMAT = 1  # of metrics.json, provenance.json and predictions.npz
 
@@ -121,8 +122,12 @@ class Workplace:
         """The ReLU network of a run, with these weights or freshly initialised."""
         network = self.settings.network if run == self.run else self.preset.settings(run).network
         name, classes, side = run.network_name, len(self.prepared.classes), self.prepared.side
-        net = build(name, classes, side, width=network.width, fc=network.fc, dropout_scale=network.dropout_scale)
+        words = {"width": network.width, "fc": network.fc, "dropout_scale": network.dropout_scale}
+        words["standardised"] = network.teacher_norm == "dataset_stats" and name in TEACHERS
+        net = build(name, classes, side, **words)
         if weights is None:
+            if net.standardise is not None:
+                net.standardise.fit(scaled(self.images[0].pixels.cpu()))
             initialise(net, name, network.init, seeding.generator(run.seed, "initial weights", name))
         else:
             net.load_state_dict(weights)

@@ -237,6 +237,22 @@ def test_stages_are_taken_before_dropout_and_pooling(name):
     assert all(set(stage.unique().tolist()) == {0.0, 1.0} for stage in stages.values())
 
 
+def test_a_teacher_standardises_its_input_by_hand():
+    """Channels of mean 1, 2, 0 and deviation 1, 0 (left alone), 2; then the network sees what it would see without."""
+    net, plain = (build("resnet20", 4, 8, width=0.125, standardised=own).eval() for own in (True, False))
+    assert "standardise.mean" in net.state_dict()
+    assert not any("standardise" in name for name in plain.state_dict())
+    plain.load_state_dict({name: value for name, value in net.state_dict().items() if "standardise" not in name})
+    first = torch.tensor([[0.0, 2.0], [2.0, 2.0], [-2.0, 2.0]]).view(1, 3, 1, 2).expand(2, 3, 4, 2)
+    net.standardise.fit(first)
+    assert net.standardise.mean.tolist() == pytest.approx([1, 2, 0], abs=1e-12)
+    assert net.standardise.std.tolist() == [1, 1, 2]
+    x = dyadic_input(1, 2)
+    by_hand = (x - torch.tensor([1.0, 2, 0]).view(3, 1, 1)) / torch.tensor([1.0, 1, 2]).view(3, 1, 1)
+    with torch.no_grad():
+        assert torch.allclose(net(x).logits, plain(by_hand).logits, rtol=1e-6)
+
+
 def test_a_convolution_folds_time_into_the_batch():
     net, x = small("conv3fc2"), dyadic_input(5, 2)
     conv = net.layers["c1"].synapses

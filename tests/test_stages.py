@@ -272,6 +272,18 @@ def test_knobs_reach_the_training(chain, variant, method):
     assert any(not torch.equal(value, weights["base"][name]) for name, value in weights[variant].items())
 
 
+def test_a_teacher_with_statistics_of_its_dataset(chain, data):
+    """Those of the 96 training images, in [-1, 1]; they travel in its checkpoint; other parents are shared."""
+    path = "ann/digits/vgg16bn/teacher_stats/s0"
+    chain.run(path, "snn/digits/vgg5/lasnn_act/poisson-T6/vgg16bn/teacher_stats/s0")
+    weights, _ = checkpoint.load(chain.folder(path) / "model.pt")
+    pixels = np.load(data / "digits.npz")["train_images"][:96] / 127.5 - 1
+    assert weights["standardise.mean"].tolist() == pytest.approx(pixels.mean((0, 2, 3)), rel=1e-5)
+    assert weights["standardise.std"].tolist() == pytest.approx(pixels.std((0, 2, 3)), rel=1e-5)
+    assert not chain.folder("ann/digits/vgg5/teacher_stats/s0").exists()
+    assert lasnn.load(chain.folder(path)).net.standardise.std.tolist() == weights["standardise.std"].tolist()
+
+
 def test_label_kd_notes_the_spread_of_both_logits(chain):
     path = "snn/digits/vgg5/kd_label/poisson-T6/vgg16bn/base/s0"
     if not chain.folder(path).exists():

@@ -7,6 +7,7 @@ from torch import nn
 
 from lasnn.lookup import pick
 from lasnn.networks.densenet import densenet
+from lasnn.networks.layers import Standardise
 from lasnn.networks.net import TAPS, Census, Net, Output, census
 from lasnn.networks.plain import plain, plain_bn
 from lasnn.networks.residual import residual, residual_bn
@@ -24,11 +25,20 @@ FAMILIES = {
 
 
 def build(
-    name: str, classes: int, side: int, *, width: float = 1.0, fc: int | None = None, dropout_scale: float = 1.0
+    name: str,
+    classes: int,
+    side: int,
+    *,
+    width: float = 1.0,
+    fc: int | None = None,
+    dropout_scale: float = 1.0,
+    standardised: bool = False,
 ) -> Net:
     """The network `name` with ReLU neurons for images of `side` x `side`, in channels-last memory format."""
     arch = pick(NETWORKS, name, "network")
     net = FAMILIES[arch.family](arch, classes, side, width, fc, dropout_scale)
+    if standardised:
+        net.standardise = Standardise()
     return net.to(memory_format=torch.channels_last)
 
 

@@ -48,6 +48,24 @@ class Norm(nn.BatchNorm2d):
         return folded(super().forward, x)
 
 
+class Standardise(nn.Module):
+    """Channels of x [T, B, 3, H, W] less the dataset's mean, over its deviation; both travel in the checkpoint."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(3))
+        self.register_buffer("std", torch.ones(3))
+
+    def fit(self, x: Tensor) -> None:
+        """Take both from images [N, 3, H, W]; a channel without any contrast is left as wide as it is."""
+        std, mean = torch.std_mean(x.double(), (0, 2, 3), correction=0)
+        self.mean.copy_(mean)
+        self.std.copy_(torch.where(std > 0, std, 1.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean[:, None, None]) / self.std[:, None, None]
+
+
 class ReLU(nn.Module):
     """The analog neuron; `spiking` puts a LIF neuron in its place. `mask` [B, ...] is a dropout mask."""
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lasnn.errors import InputError
-from lasnn.networks.layers import Linear
+from lasnn.networks.layers import Linear, Standardise
 from lasnn.vocabulary import LEVELS
 
 
@@ -44,6 +44,7 @@ class Net(nn.Module):
 
     def __init__(self, layers: dict[str, Tappable], readout: Linear, sides: dict[str, int], side: int):
         super().__init__()
+        self.standardise: Standardise | None = None  # a teacher's own normalisation of its input, if it has one
         self.layers = nn.ModuleDict(layers)
         self.readout = readout
         self.sides, self.side = sides, side
@@ -51,6 +52,8 @@ class Net(nn.Module):
 
     def forward(self, x: Tensor) -> Output:
         stages, levels = {}, {layer: level for level, layer in self.taps.items()}
+        if self.standardise is not None:
+            x = self.standardise(x)
         for name, layer in self.layers.items():
             if name in levels:
                 stages[levels[name]], x = layer(x)
