@@ -96,7 +96,7 @@ class SnnRun(_Run):
     seed: int = 0
 
     PATTERN: ClassVar[str] = "snn/{dataset}/{student}/{method}/{encoder}-T{steps}/{teacher}/{variant}/s{seed}"
-    REVISION: ClassVar[int] = 3
+    REVISION: ClassVar[int] = 4
 
 
 Run = AnnRun | ConvertedRun | SnnRun

@@ -37,6 +37,7 @@ TINY = {
     "variants": {
         "auto": {"spiking": {"scale": "search", "logit_scale": "auto"}},
         "sam_knobs": {"attention": {"sam_include_self": True, "sam_detach_trace": True}},
+        "alpha_0": {"attention": {"alpha": 0.0}},
         "half_gain": {"encoder": {"gain": 0.5}},
     },
 }
@@ -282,6 +283,20 @@ def test_a_teacher_with_statistics_of_its_dataset(chain, data):
     assert weights["standardise.std"].tolist() == pytest.approx(pixels.std((0, 2, 3)), rel=1e-5)
     assert not chain.folder("ann/digits/vgg5/teacher_stats/s0").exists()
     assert lasnn.load(chain.folder(path)).net.standardise.std.tolist() == weights["standardise.std"].tolist()
+
+
+@pytest.mark.parametrize("method", ["lasnn_act", "lasnn_grad"])
+def test_a_training_with_alpha_zero_is_hybrid_bit_for_bit(chain, method):
+    """Two epochs with dropout, encoder noise and augmentation: the teacher changes no draw and no bit."""
+    weights = []
+    for path in (
+        "snn/digits/vgg5/hybrid/poisson-T6/none/base/s0",
+        f"snn/digits/vgg5/{method}/poisson-T6/vgg16bn/alpha_0/s0",
+    ):
+        if not chain.folder(path).exists():
+            chain.run(path)
+        weights.append(checkpoint.load(chain.folder(path) / "model.pt")[0])
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
 
 
 def test_label_kd_notes_the_spread_of_both_logits(chain):

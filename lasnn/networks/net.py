@@ -49,6 +49,8 @@ class Net(nn.Module):
         self.readout = readout
         self.sides, self.side = sides, side
         self.taps = taps_by_resolution(sides, side)
+        # These round alike whether a loss looks at them or not, so that a weight of 0 changes no bit of a training.
+        self.apart = frozenset(self.taps.values())
 
     def forward(self, x: Tensor) -> Output:
         stages, levels = {}, {layer: level for level, layer in self.taps.items()}
@@ -58,7 +60,7 @@ class Net(nn.Module):
             if name in levels:
                 stages[levels[name]], x = layer(x)
             else:
-                x = layer.onward(x)
+                x = layer(x)[1] if name in self.apart else layer.onward(x)
         return Output(x, stages, self.readout)
 
 
