@@ -234,6 +234,7 @@ class Claims(Section):
     teachers: Rate
     direct: Rate
     speed_up: Rate
+    similar: Rate
 
 
 class Protocol(Section):

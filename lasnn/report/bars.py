@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+GAP = 0.7  # between groups, in widths of a bar
+WHISKERS = {"elinewidth": 0.8, "capsize": 2}
+COVERED = 1.2  # a cross up to so many times a bar's height covers the number above the bar
+
+
 def grouped(
     axes: "Axes", lines: pd.DataFrame, looks: Mapping[str, Look], value: str = "{:.1f}", *, log=False, upright=False
 ) -> None:
@@ -26,13 +31,14 @@ def grouped(
             name = line["series"]
             if pd.notna(line["ours"]):
                 words = looks[name].bar | {"label": None if name in seen else name}
-                _bar(axes, place, line["ours"], None if pd.isna(line["sd"]) else line["sd"], value, upright, words)
+                axes.bar(place, line["ours"], 0.86, yerr=_present(line["sd"]), error_kw=WHISKERS, **words)
+                _value(axes, place, line, value, upright)
                 seen.add(name)
             if pd.notna(line.get("paper")):
                 axes.scatter(place, line["paper"], label=PRINTED_LABEL, **PRINTED)
             place += 1
         ticks[group] = (first + place - 1) / 2
-        place += 0.7
+        place += GAP
     axes.set_xticks(list(ticks.values()), list(ticks))
     axes.set_xlim(-0.9, place - 0.8)
     axes.grid(visible=False, axis="x")
@@ -43,11 +49,17 @@ def grouped(
         axes.set_ylim(bottom=0)
 
 
-def _bar(axes: "Axes", place: float, height: float, sd: float | None, value: str, upright: bool, words: dict) -> None:
-    axes.bar(place, height, 0.86, yerr=sd, error_kw={"elinewidth": 0.8, "capsize": 2}, **words)
-    where = {"xy": (place, height + (sd or 0)), "xytext": (0, 2), "textcoords": "offset points"}
+def _present(value: float | None) -> float | None:
+    return None if pd.isna(value) else value
+
+
+def _value(axes: "Axes", place: float, line: dict, value: str, upright: bool) -> None:
+    """The number above a bar, its whisker, and a cross that would cover it."""
+    top, cross = line["ours"] + (_present(line["sd"]) or 0), _present(line.get("paper")) or 0
+    hidden = top < cross < COVERED * top
+    where = {"xy": (place, cross if hidden else top), "xytext": (0, 5 if hidden else 2), "textcoords": "offset points"}
     turned = {"rotation": 90 if upright else 0, "ha": "center", "va": "bottom", "fontsize": 6}
-    axes.annotate(value.format(height), **where, **turned)
+    axes.annotate(value.format(line["ours"]), **where, **turned)
 
 
 def only_run(lines: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from lasnn import files
 from lasnn.config import Preset
+from lasnn.energy import averages
 from lasnn.errors import InputError
 from lasnn.report.cells import KEYS, Cell, runs_of
 from lasnn.runs import Run
@@ -25,7 +26,8 @@ def metrics_of(run: Run, preset: Preset) -> dict:
     return metrics(f"{preset.folder(run)}/metrics.json")
 
 
-def _journal(run: Run, preset: Preset) -> list[dict]:
+def journal(run: Run, preset: Preset) -> list[dict]:
+    """A line for each epoch of a training."""
     path = Path(preset.folder(run), "log.jsonl")
     try:
         return [json.loads(line) for line in path.read_text().splitlines()]
@@ -39,7 +41,7 @@ def _provenance(run: Run, preset: Preset) -> dict:
 
 def epoch_minutes(run: Run, preset: Preset) -> float:
     """Mean wall time of a training epoch in minutes."""
-    return statistics.mean(line["seconds"] for line in _journal(run, preset)) / 60
+    return statistics.mean(line["seconds"] for line in journal(run, preset)) / 60
 
 
 def peak_gigabytes(run: Run, preset: Preset) -> float:
@@ -51,6 +53,7 @@ def peak_gigabytes(run: Run, preset: Preset) -> float:
 # What a metric of paper.csv is called in a run's files.
 METRICS = {
     "top1": lambda run, preset: metrics_of(run, preset)["accuracy"],
+    "avg_spikes": lambda run, preset: averages(metrics_of(run, preset)["spikes"], batch=1).network,
     "epoch_time": epoch_minutes,
     "gpu_memory": peak_gigabytes,
 }

@@ -1,0 +1,78 @@
+"""Figure 6 from written metrics and journals, by hand."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from lasnn.config import Config, identity, merged
+from lasnn.files import write_json
+from lasnn.report import EXHIBITS, bars, style
+from lasnn.report.exhibits.figure6 import ACCURACY, EQUAL, SIMILAR, first_reaching
+
+# Test accuracy and rates of two layers (30 and 10 neurons) after each epoch; T as in the preset.
+EPOCHS = {
+    ("poisson", 10): [(70, 0.1, 0.2), (80, 0.2, 0.2), (95, 0.3, 0.5)],
+    ("direct", 8): [(79, 0.5, 0.5), (79.8, 0.25, 0.5), (90, 0.5, 0.5)],
+    ("direct", 4): [(60, 0.5, 0.5), (79, 0.5, 0.5), (80, 0.5, 0.25)],
+}
+NEURONS = {"c1": 30, "f1": 10}
+
+
+def test_first_reaching():
+    assert first_reaching([50, 80, 70, 90], 70) == 2
+    assert first_reaching([50, 80], 50) == 1
+    assert first_reaching([90, 80], 79.7) == 1
+
+
+@pytest.fixture
+def preset(tmp_path):
+    content = yaml.safe_load(Path("config.yaml").read_text())
+    changes = {"folders": {"results": str(tmp_path)}, "presets": {"quick": {"scope": {"students": ["vgg5"]}}}}
+    found = Config(merged(content, changes)).preset("quick")
+    for run in EXHIBITS["figure6"].runs(found):
+        epochs = EPOCHS[run.encoder, run.steps]
+        folder = Path(found.folder(run))
+        last = dict(zip(NEURONS, epochs[-1][1:], strict=True))
+        spikes = {
+            name: {"neurons": count, "images": 20, "total": round(20 * count * last[name] * run.steps)}
+            for name, count in NEURONS.items()
+        }
+        data = {"title": "Digits", "subset": False, "train_images": 8, "test_images": 20}
+        metrics = {"revision": 1, "run": identity(run), "accuracy": epochs[-1][0], "spikes": spikes, "data": data}
+        write_json(folder / "metrics.json", metrics)
+        lines = [{"test_accuracy": at, "rates": {"c1": c1, "f1": f1}} for at, c1, f1 in epochs]
+        (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return found
+
+
+def test_both_protocols_by_hand(preset):
+    ran = EXHIBITS["figure6"].tidy(preset).query("n > 0").set_index(["panel", "encoding", "ran_steps"]).sort_index()
+    assert ran.loc[ACCURACY]["ours"].to_dict() == {("poisson", 10): 95, ("direct", 8): 90, ("direct", 4): 80}
+    # T (30 r1 + 10 r2) / 40 with the rates of the last epoch: 10 · 14 / 40, 8 · 20 / 40, 4 · 17.5 / 40.
+    equal = {("poisson", 10): 3.5, ("direct", 8): 4, ("direct", 4): 1.75}
+    assert ran.loc[EQUAL]["ours"].to_dict() == pytest.approx(equal)
+    # The weakest ends at 80, so 79.7 is near: epochs 2, 2 and 3. 10 · 8 / 40, 8 · 12.5 / 40, 4 · 17.5 / 40.
+    similar = {("poisson", 10): 2, ("direct", 8): 2.5, ("direct", 4): 1.75}
+    assert ran.loc[SIMILAR]["ours"].to_dict() == pytest.approx(similar)
+    assert ran.loc[SIMILAR]["epoch"].to_dict() == {("poisson", 10): 2, ("direct", 8): 2, ("direct", 4): 3}
+
+
+def test_printed_numbers_stand_where_the_paper_has_them(preset):
+    tidy = EXHIBITS["figure6"].tidy(preset)
+    vgg5 = tidy[tidy["student"] == "VGG5"]
+    assert vgg5[(vgg5["panel"] == SIMILAR) & (vgg5["encoding"] == "poisson")]["paper"].tolist() == [111.25]
+    assert vgg5[(vgg5["panel"] == ACCURACY) & (vgg5["encoding"] == "direct")]["paper"].tolist() == [88.55, 88.55]
+    assert vgg5[vgg5["panel"] == EQUAL]["paper"].isna().all()
+
+
+def test_a_number_is_not_hidden_behind_a_cross():
+    _, ((axes,),) = style.sheet()
+    lines = [("a", 80.0, 90.0), ("b", 80.0, 70.0), ("c", 80.0, None)]
+    frame = pd.DataFrame(
+        [{"group": g, "series": "s", "ours": ours, "sd": None, "paper": cross} for g, ours, cross in lines]
+    )
+    bars.grouped(axes, frame, {"s": style.OTHER})
+    assert [text.xy[1] for text in axes.texts] == [90, 80, 80]
