@@ -32,7 +32,7 @@ SHOWS = {
     "snakefmt": "snakefmt",
 }
 # For the lineage of checkpoints and the notebooks. Take a name out as soon as something uses it.
-NOT_USED_YET = {"papermill", "ipykernel", "nbconvert"}
+NOT_USED_YET = {"papermill", "ipykernel"}
 
 
 def pip_section():
