@@ -3,6 +3,7 @@
 import pandas as pd
 
 from lasnn.config import Preset
+from lasnn.energy import averages
 from lasnn.report import rows
 from lasnn.report.cells import DATASETS, Cell, paper_cells
 from lasnn.report.kinds import Table
@@ -93,8 +94,7 @@ def _network_mean(spikes: dict | None) -> float | None:
     """S_net: spikes for each neuron of the network and image."""
     if not spikes:
         return None
-    layers = spikes.values()
-    return sum(one["total"] for one in layers) / sum(one["images"] * one["neurons"] for one in layers)
+    return averages(spikes, batch=1).network
 
 
 EXHIBIT = WithCompany(
