@@ -72,7 +72,7 @@ def forward_kernel(
     """Spikes and ψ [T, N] of a current [T, N], or [1, N] if CONSTANT; either may be written over the current.
 
     `saved` is None without a gradient, `start` [N] at rest, and `end` [N] where the last potential isn't wanted.
-    A dropout mask [N] multiplies the spikes and ψ as they are stored; None is one without effect.
+    A dropout mask [N] multiplies the spikes as they are stored; None is one without effect.
     """
     n = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = n < neurons
@@ -102,8 +102,6 @@ def forward_kernel(
         spikes += neurons
         if saved is not None:
             psi = pseudo_derivative(v, since, theta, height, slope, SURROGATE)
-            if mask is not None:
-                psi *= kept
             tl.store(saved, psi.to(saved.dtype.element_ty), mask=inside)
             saved += neurons
             since = tl.where(o, 1.0, since + 1.0)
@@ -119,16 +117,19 @@ def forward_kernel(
 
 @jit
 def backward_kernel(
-    gradient, saved, spikes, result, threshold, steps, neurons, last,
+    gradient, saved, spikes, result, mask, threshold, steps, neurons, last,
     LEAK: constexpr, INSTANT: constexpr, RESET_GRAD: constexpr,
     CONSTANT: constexpr, BLOCK: constexpr, STAGES: constexpr,
 ):  # fmt: skip
     """δ [T, N] of g [T, N], or [1, N] if CONSTANT, and ψ [T, N], which it may overwrite; `last` is (T - 1) N.
 
-    `spikes` are given where a reset to zero cuts the way of δ through the potential.
+    `spikes` are given where a reset to zero cuts the way of δ through the potential. A dropout mask [N] multiplies g.
     """
     n = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = n < neurons
+    kept = tl.full((BLOCK,), 1.0, tl.float32)
+    if mask is not None:
+        kept = tl.load(mask + n, mask=inside, other=0.0).to(tl.float32)
     delta = tl.full((BLOCK,), 0.0, tl.float32)
     if RESET_GRAD:
         reset = tl.load(threshold).to(tl.float32)
@@ -140,11 +141,15 @@ def backward_kernel(
         spikes += last + n
     if CONSTANT:
         g = tl.load(gradient + n, mask=inside, other=0.0).to(tl.float32)
+        if mask is not None:
+            g *= kept
     else:
         gradient += last + n
     for _ in tl.range(0, steps, num_stages=STAGES):
         if not CONSTANT:
             g = tl.load(gradient, mask=inside, other=0.0).to(tl.float32)
+            if mask is not None:
+                g *= kept
             gradient -= neurons
         psi = tl.load(saved, mask=inside, other=0.0).to(tl.float32)
         saved -= neurons
@@ -293,8 +298,8 @@ class FusedScan(torch.autograd.Function):
         psi = row if len(row) == len(current) and saved == row.dtype else empty(current, strides, saved)
         ctx.dynamics, ctx.threshold, ctx.dtype = dynamics, on_device(threshold, current), current.dtype
         ctx.psi, ctx.spikes = psi, spikes.detach() if dynamics.reset == "hard" and not dynamics.reset_grad else None
-        kept = None if mask is None else rows(mask[None], strides)
-        scan_rows(row, spikes, psi, (None, None, kept), ctx.threshold, dynamics)
+        ctx.mask = None if mask is None else rows(mask[None], strides)
+        scan_rows(row, spikes, psi, (None, None, ctx.mask), ctx.threshold, dynamics)
         return spikes
 
     @staticmethod
@@ -311,7 +316,7 @@ class FusedScan(torch.autograd.Function):
                 backward_kernel,
                 neurons,
                 delta,
-                *(row, psi, spikes, delta, ctx.threshold, steps, neurons, (steps - 1) * neurons),
+                *(row, psi, spikes, delta, ctx.mask, ctx.threshold, steps, neurons, (steps - 1) * neurons),
                 LEAK=ctx.dynamics.leak,
                 INSTANT=ctx.dynamics.order == "instant_reset",
                 RESET_GRAD=ctx.dynamics.reset_grad,

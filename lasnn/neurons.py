@@ -37,8 +37,8 @@ class Dynamics:
 
     @property
     def foldable(self) -> bool:
-        """Whether a dropout mask may be multiplied into ψ: no, where the reset has a gradient or cuts one."""
-        return self.reset == "soft" and not self.reset_grad
+        """Whether the scan may take a dropout mask: not where the reset cuts the gradient, which asks for o itself."""
+        return self.reset == "soft"
 
     def carry(self, v: Tensor, spikes: Tensor, threshold: float) -> Tensor:
         """Turn `v` in place into the potential that the next step starts from."""
@@ -96,8 +96,9 @@ class Scan(torch.autograd.Function):
     overwrites ψ with δ = dL/dI. The operation that made the current must not need its own output for its backward
     pass (convolutions, products, sums and means don't).
 
-    With a dropout `mask` [B, ...] the result is mask * o, and what is kept is mask * ψ, so that the backward pass is
-    the same: dL/do = mask g. That holds as long as nothing else in the gradient asks for o (`foldable`).
+    With a dropout `mask` [B, ...] the result is mask * o, and dL/do = mask g is formed row by row in the backward pass.
+    It rounds as a product of its own after the scan would: a layer gives the same bits whether its spikes are asked
+    for before the mask or not.
     """
 
     @staticmethod
@@ -117,9 +118,9 @@ class Scan(torch.autograd.Function):
                 dynamics.carry(v, o, threshold)
                 if since is not None:
                     since.add_(1).masked_fill_(o > 0, 1.0)
-                if kept is not None:  # while both rows are in the cache
+                if kept is not None:  # while the row is in the cache
                     o.mul_(kept[block])
-                    row.mul_(kept[block])
+        ctx.mask = kept
         ctx.threshold, ctx.dynamics, ctx.spent = threshold, dynamics, False
         ctx.psi = current.detach()
         ctx.spikes = spikes.detach() if dynamics.reset == "hard" else None
@@ -137,14 +138,17 @@ class Scan(torch.autograd.Function):
         reset = threshold * (dynamics.leak if dynamics.order == "instant_reset" else 1.0)
         for block in blocks(psi):
             delta = None  # δ^{t+1}
+            masked = torch.empty_like(psi[0, block]) if ctx.mask is not None else None
             for t in reversed(range(psi.shape[0])):
-                row = psi[t, block]
+                row, upstream = psi[t, block], g[t, block]
+                if masked is not None:
+                    upstream = torch.mul(upstream, ctx.mask[block], out=masked)
                 if delta is None:
-                    row.mul_(g[t, block])
+                    row.mul_(upstream)
                 elif dynamics.reset_grad:
-                    row.mul_(torch.sub(g[t, block], delta, alpha=reset)).add_(delta, alpha=dynamics.leak)
+                    row.mul_(torch.sub(upstream, delta, alpha=reset)).add_(delta, alpha=dynamics.leak)
                 else:
-                    row.mul_(g[t, block]).add_(delta, alpha=dynamics.leak)
+                    row.mul_(upstream).add_(delta, alpha=dynamics.leak)
                     if spikes is not None:
                         row.addcmul_(delta, spikes[t, block], value=-dynamics.leak)
                 delta = row

@@ -12,6 +12,7 @@ from lasnn.errors import InputError
 from lasnn.vocabulary import NO_TEACHER
 
 BASE = "base"  # the variant that changes nothing
+AND = "__"  # joins variants to one: both overlays, the right one later
 NAME = r"[a-z0-9_]+"
 NUMBER = r"(?:0|[1-9][0-9]*)"
 
@@ -96,7 +97,7 @@ class SnnRun(_Run):
     seed: int = 0
 
     PATTERN: ClassVar[str] = "snn/{dataset}/{student}/{method}/{encoder}-T{steps}/{teacher}/{variant}/s{seed}"
-    REVISION: ClassVar[int] = 4
+    REVISION: ClassVar[int] = 5
 
 
 Run = AnnRun | ConvertedRun | SnnRun

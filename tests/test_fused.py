@@ -132,9 +132,10 @@ def test_spikes_and_gradient_of_the_scan(order, reset, reset_grad, name, device,
 
 
 @pytest.mark.parametrize(("device", "shape"), SIZES)
+@pytest.mark.parametrize("reset_grad", [False, True])
 @pytest.mark.parametrize("order", ORDERS)
-def test_a_dropout_mask_multiplies_spikes_and_psi(order, device, shape):
-    dynamics = Dynamics(0.9, order)
+def test_a_dropout_mask_multiplies_spikes_and_their_gradient(order, reset_grad, device, shape):
+    dynamics = Dynamics(0.9, order, reset_grad=reset_grad)
     current, weight = random_current(device, shape), noise(torch.empty(7, *shape, device=device))
     mask = (noise(current[0], 3) > 0).float() * 1.25
     spikes, expected = gradient(lambda x: Scan.apply(x, THETA, dynamics, mask), current, weight)

@@ -29,7 +29,10 @@ class Output(NamedTuple):
 
 
 class Tappable(nn.Module):
-    """A layer: its call returns its activation, which may be tapped, and the input of the next layer."""
+    """A layer: its call returns its activation, which may be tapped, and the input of the next layer.
+
+    `onward` rounds as the call does, so that a loss of weight 0 on the activation changes no bit of a training.
+    """
 
     def onward(self, x: Tensor) -> Tensor:
         """The input of the next layer alone, where nobody looks at the activation."""
@@ -49,8 +52,6 @@ class Net(nn.Module):
         self.readout = readout
         self.sides, self.side = sides, side
         self.taps = taps_by_resolution(sides, side)
-        # These round alike whether a loss looks at them or not, so that a weight of 0 changes no bit of a training.
-        self.apart = frozenset(self.taps.values())
 
     def forward(self, x: Tensor) -> Output:
         stages, levels = {}, {layer: level for level, layer in self.taps.items()}
@@ -60,7 +61,7 @@ class Net(nn.Module):
             if name in levels:
                 stages[levels[name]], x = layer(x)
             else:
-                x = layer(x)[1] if name in self.apart else layer.onward(x)
+                x = layer.onward(x)
         return Output(x, stages, self.readout)
 
 
