@@ -119,6 +119,14 @@ def parser() -> argparse.ArgumentParser:
     trace.add_argument("--verify", action="store_true", help="hash everything again; status 1 if something differs")
     trace.set_defaults(act=trace_verb)
 
+    for verb, act, what in (
+        ("export", export_verb, "keep finished runs in results/reference, to be committed"),
+        ("import", import_verb, "take up kept runs from results/reference where they fit the plan"),
+    ):
+        handed = verbs.add_parser(verb, parents=[common], help=what)
+        handed.add_argument("--preset", help="default: `preset` of the configuration")
+        handed.set_defaults(act=act)
+
     restore = verbs.add_parser("restore", parents=[common], help="bring missing runs that DVC has (checkpoints: pull)")
     restore.add_argument("presets", nargs="*", help="default: `preset` of the configuration")
     restore.set_defaults(act=restore_verb)
@@ -203,6 +211,18 @@ def trace_verb(options: argparse.Namespace, console: Console) -> int:
     runs = f"{len(found.seen)} runs, their settings, parents and images"
     print(f"{len(found.faults)} mismatches in {runs}" if found.faults else f"verified: {runs}")
     return 1 if found.faults else 0
+
+
+def export_verb(options: argparse.Namespace, console: Console) -> None:
+    from lasnn import reference
+
+    console.say(reference.export(read(options.config), options.preset))
+
+
+def import_verb(options: argparse.Namespace, console: Console) -> None:
+    from lasnn import reference
+
+    console.say(reference.take_up(read(options.config), options.preset))
 
 
 def restore_verb(options: argparse.Namespace, console: Console) -> None:

@@ -18,7 +18,7 @@ from lasnn.datasets import KNOWN as DATASETS
 from lasnn.errors import InputError
 from lasnn.lookup import known, pick
 from lasnn.overlays import entries, merged, without_for
-from lasnn.runs import BASE, AnnRun, ConvertedRun, Run, SnnRun, split
+from lasnn.runs import AND, BASE, AnnRun, ConvertedRun, Run, SnnRun, split
 from lasnn.scope import check_method, check_scope, pair_above
 from lasnn.settings import SETTINGS, Claims, ConfigFile, Energy, OwnDataset, Protocol, Scope, Settings
 from lasnn.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, STUDENTS, TEACHERS
@@ -74,7 +74,11 @@ class Config:
             raise InputError(f"the configuration is {content!r}: a mapping of keys was expected")
         self.file = _checked(ConfigFile, content, "config")
         known(self.file.presets, self.file.preset, "preset")
+        if "reference" in self.file.presets:
+            raise InputError("config: presets.reference: results/reference holds kept results: use another name")
         names = set(DATASETS) | set(NETWORKS) | set(METHODS) | set(ENCODERS) | set(self.file.datasets)
+        if joined := [name for name in self.file.variants if AND in name]:
+            raise InputError(f"config: variants.{joined[0]}: {AND!r} joins two names: use a single underscore")
         if clash := set(self.file.datasets) & set(DATASETS):
             raise InputError(f"config: datasets.{min(clash)} is a known dataset's name: use another, or `mirror`")
         layers = {"protocol": self.file.protocol}
@@ -121,6 +125,12 @@ class Config:
     def variant_names(self) -> list[str]:
         """Every variant that a run may name."""
         return [BASE, *(name for name in self.file.variants if name != BASE)]
+
+    def overlays(self, variant: str) -> list[dict]:
+        """The overlays that a variant's name stands for, such as `lr_1e3__alpha01`; InputError if one is unknown."""
+        if variant == BASE:
+            return []
+        return [pick(self.file.variants, part, "variant") for part in variant.split(AND)]
 
     def data_params(self, dataset: str) -> str:
         """What a prepared dataset depends on, as JSON; never where a mirror or a folder lies."""
@@ -204,10 +214,15 @@ class Preset:
         """The folder that holds the run's files."""
         return f"{self.root}/{run}"
 
+    def has_journal(self, run: Run) -> bool:
+        """Whether the run trains and so leaves a line for each epoch in `log.jsonl`."""
+        training = getattr(self.settings(run), "training", None)
+        return training is not None and training.epochs > 0
+
     def check_names(self, run: Run) -> None:
         """InputError if a word of the run is unknown, or if its method and its teacher don't fit."""
         self.config.own_dataset(run.dataset)
-        known(self.config.variant_names, run.variant, "variant")
+        self.config.overlays(run.variant)
         if isinstance(run, AnnRun):
             known(NETWORKS, run.network, "network")
             return
@@ -231,8 +246,7 @@ class Preset:
         file = self.config.file
         content = without_for(file.protocol)
         overlays = [file.protocol, file.presets[self.name]]
-        if variant != BASE:
-            overlays.append(pick(file.variants, variant, "variant"))
+        overlays += self.config.overlays(variant)
         for overlay in overlays:
             content = merged(content, without_for(overlay))
             for key, inner in entries(overlay):

@@ -30,10 +30,14 @@ def outdated(preset: Preset, run: Run) -> str | None:
     return f"made with other settings ({changed[0]})" if changed else None
 
 
-def misfit(preset: Preset, run: Run) -> str | None:
-    """Why a run's files are not what the plan asks for; None if they are. Parents are compared by what they say."""
+def misfit(preset: Preset, run: Run, checkpoint: bool = True) -> str | None:
+    """Why a run's files are not what the plan asks for; None if they are. Parents are compared by what they say.
+
+    Without `checkpoint` they may lack model.pt, as a run taken up from kept results does (`lasnn.reference`).
+    """
     folder = Path(preset.folder(run))
-    if missing := [name for name in RUN_FILES if not (folder / name).exists()]:
+    needed = [name for name in RUN_FILES if checkpoint or name != "model.pt"]
+    if missing := [name for name in needed if not (folder / name).exists()]:
         return f"{folder / missing[0]} is missing"
     if reason := outdated(preset, run):
         return reason
@@ -43,9 +47,14 @@ def misfit(preset: Preset, run: Run) -> str | None:
     for parent, digest in metrics["parents"].items():
         if _stated_digest(Path(preset.root, parent)) != digest:
             return f"made from another {parent} than the one that is there now"
+    return other_images(preset, run, metrics)
+
+
+def other_images(preset: Preset, run: Run, metrics: dict) -> str | None:
+    """Why the prepared images are not those that a run's metrics name; None if they are."""
     data = Path(preset.config.data_file(run.dataset))
     if not data.exists():
-        return f"{data} is missing"
+        return f"{data} is missing: `snakemake --cores 1 {data}` makes it"
     return None if digest_of(data) == metrics["data"]["digest"] else f"made from other images than {data} holds now"
 
 
@@ -54,7 +63,7 @@ def exhibit_outdated(preset: Preset, name: str) -> str | None:
     sources = files.read_json(f"{preset.root}/exhibits/{name}.json")
     if sources["plan"] != EXHIBITS[name].plan(preset):
         return "made with another scope"
-    return None if sorted(sources["files"]) == sorted(EXHIBITS[name].files(preset)) else "made from other runs"
+    return None if sorted(sources["files"]) == sorted(EXHIBITS[name].read(preset)) else "made from other runs"
 
 
 def exhibit_misfit(preset: Preset, name: str) -> str | None:
@@ -78,7 +87,7 @@ def settle(preset: Preset) -> None:
         outs = [f"{preset.folder(run)}/{name}" for name in RUN_FILES]
         inputs = [preset.config.data_file(run.dataset)]
         inputs += [f"{preset.folder(parent)}/model.pt" for parent in preset.parents(run)]
-        _settle(outs, inputs, partial(outdated, preset, run), partial(misfit, preset, run))
+        _settle(outs, inputs, partial(outdated, preset, run), partial(misfit, preset, run, checkpoint=False))
     for name, exhibit in EXHIBITS.items():
         judges = partial(exhibit_outdated, preset, name), partial(exhibit_misfit, preset, name)
         _settle(files_of(preset, name), exhibit.files(preset), *judges)
@@ -86,6 +95,7 @@ def settle(preset: Preset) -> None:
 
 def _settle(outs: list[str], inputs: list[str], answers_otherwise: Judge, doesnt_fit: Judge) -> None:
     try:
+        outs = [path for path in outs if os.path.exists(path)]
         oldest = min(os.stat(path).st_mtime for path in outs)
         newest = max((os.stat(path).st_mtime for path in inputs), default=0)
         if answers_otherwise():
@@ -96,7 +106,7 @@ def _settle(outs: list[str], inputs: list[str], answers_otherwise: Judge, doesnt
             times = None
         for path in outs if times else ():
             os.utime(path, times)
-    except (OSError, InputError, KeyError, TypeError):
+    except (OSError, InputError, KeyError, TypeError, ValueError):
         return  # something is missing or damaged: Snakemake and the jobs say what
 
 

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from lasnn import seeding
 from lasnn.datasets import Prepared
+from lasnn.errors import InputError
 from lasnn.settings import Data
 
 
@@ -33,7 +34,11 @@ class Images:
 
 
 def split(prepared: Prepared, data: Data, device: torch.device) -> tuple[Images, Images]:
-    """Training and test images that a run uses."""
+    """The images that a run trains on, and those that it is judged by.
+
+    Those are test images, or, with `assess: held_out`, the last `held_out` training images, which are then left out of
+    training.
+    """
     train, test = (
         Images(torch.from_numpy(pixels).to(device), torch.from_numpy(labels).to(device), torch.from_numpy(ids))
         for pixels, labels, ids in (
@@ -41,7 +46,16 @@ def split(prepared: Prepared, data: Data, device: torch.device) -> tuple[Images,
             (prepared.test_images, prepared.test_labels, prepared.test_ids),
         )
     )
-    return train.first(data.train_images), test.first(data.test_images)
+    train = train.first(data.train_images)
+    if data.assess == "test":
+        return train, test.first(data.test_images)
+    rest = len(train) - data.held_out
+    if rest < 1:
+        raise InputError(
+            f"data.assess: held_out takes {data.held_out} of {len(train)} training images and leaves none to train on: "
+            "set a smaller data.held_out or more data.train_images"
+        )
+    return train.first(rest), train.last(data.held_out)
 
 
 @dataclass(frozen=True)

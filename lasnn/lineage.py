@@ -10,7 +10,7 @@ import yaml
 
 from lasnn.config import Preset
 from lasnn.report import EXHIBITS, PAPER, files_of, runs_of_target
-from lasnn.runs import BASE, AnnRun, Run, SnnRun
+from lasnn.runs import AND, BASE, AnnRun, Run, SnnRun
 from lasnn.settings import SETTINGS
 from lasnn.vocabulary import METHODS, TEACHERS
 from lasnn.workflow import RUN_FILES
@@ -41,7 +41,7 @@ def keys_of(preset: Preset, run: Run) -> list[str]:
     file, keys = preset.config.file, []
     layers = {"protocol": file.protocol, f"presets.{preset.name}": file.presets[preset.name]}
     if run.variant != BASE:
-        layers[f"variants.{run.variant}"] = file.variants[run.variant]
+        layers |= {f"variants.{part}": file.variants[part] for part in run.variant.split(AND)}
     for where, overlay in layers.items():
         applying = {
             f"{where}.for.{key}": inner
@@ -55,8 +55,7 @@ def keys_of(preset: Preset, run: Run) -> list[str]:
 
 def outs_of(preset: Preset, run: Run) -> list[str]:
     """Every file that a finished run leaves and a restored one needs, the checkpoint first."""
-    training = getattr(preset.settings(run), "training", None)
-    journal = ["log.jsonl"] if training is not None and training.epochs else []
+    journal = ["log.jsonl"] if preset.has_journal(run) else []
     return [f"{preset.folder(run)}/{name}" for name in (*RUN_FILES, *journal)]
 
 

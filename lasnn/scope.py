@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from lasnn.datasets import KNOWN as DATASETS
 from lasnn.errors import InputError
 from lasnn.lookup import known, pick
-from lasnn.runs import SnnRun
+from lasnn.runs import AND, SnnRun
 from lasnn.settings import Scope
 from lasnn.vocabulary import CLAIMS, ENCODERS, METHODS, NO_TEACHER, SPIKING_TEACHERS, STUDENTS, TEACHERS
 
@@ -57,6 +57,8 @@ def check_scope(scope: Scope, preset: str, datasets: Collection[str], variants: 
         known(TEACHERS, name, f"teacher {where}")
     for name in scope.methods:
         known(METHODS, name, f"method {where}.methods")
+    for name in scope.repeated or ():
+        known(METHODS, name, f"method {where}.repeated")
     for name in scope.claims:
         known(CLAIMS, name, f"claim {where}.claims")
     for name in scope.ablations:
@@ -64,9 +66,11 @@ def check_scope(scope: Scope, preset: str, datasets: Collection[str], variants: 
         known(METHODS, method, f"method {where}.ablations")
         if not plus:
             raise InputError(
-                f"config: scope.ablations names {name!r}: expected <method>+<variant>, as lasnn_act+alpha01"
+                f"config: scope.ablations names {name!r}: expected <method>+<variant>, as lasnn_act+alpha01 or "
+                "lasnn_act+alpha01__leak_1"
             )
-        known(variants, variant, f"variant {where}.ablations")
+        for part in variant.split(AND):
+            known(variants, part, f"variant {where}.ablations")
     for name in scope.spike_chain:
         known(STUDENTS, name, f"student {where}.spike_chain")
     pairs = chain_pairs(scope.spike_chain)

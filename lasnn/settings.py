@@ -25,6 +25,7 @@ class Data(Section):
     train_images: Positive | None
     test_images: Positive | None
     held_out: Positive
+    assess: Literal["test", "held_out"]
     crop_padding: Count
     flip: bool
 
@@ -202,7 +203,10 @@ SETTINGS: dict[str, type[Settings]] = {"ann": AnnSettings, "converted": Converte
 
 
 class Scope(Section):
-    """Which of the paper's cells a preset runs, and on what; `note` is printed under every exhibit."""
+    """Which of the paper's cells a preset runs, and on what; `note` is printed under every exhibit.
+
+    `repeated` names the methods whose base runs take every seed, all others taking the first one only; None: all do.
+    """
 
     note: str | None
     datasets: dict[str, str | None]
@@ -215,6 +219,7 @@ class Scope(Section):
     spike_chain: Annotated[tuple[str, ...], Field(min_length=2)]
     steps: dict[str, Positive | None]
     seeds: Annotated[tuple[Count, ...], Field(min_length=1)]
+    repeated: tuple[str, ...] | None
     claims: tuple[str, ...]
 
 

@@ -85,7 +85,7 @@ class Workplace:
 
     @cached_property
     def images(self) -> tuple[Images, Images]:
-        """The training and test images that the run uses."""
+        """The images that the run trains on, and those that it is judged by."""
         return split(self.prepared, self.settings.data, self.device)
 
     @property
@@ -165,6 +165,7 @@ class Workplace:
             "side": self.prepared.side,
             "train_images": len(train),
             "test_images": len(test),
+            "assessed": self.settings.data.assess,
         }
         common = {
             "format": FORMAT,

@@ -14,7 +14,7 @@ from lasnn.errors import InputError
 from lasnn.files import write_json
 from lasnn.report import EXHIBITS, runs_of_target
 from lasnn.report.claims import CLAIMS
-from lasnn.report.statistics import discordant, holm, mcnemar, paired_t, verdict
+from lasnn.report.statistics import holm, more_right, paired_t, sign_flips, verdict
 from lasnn.vocabulary import CLAIMS as SENTENCES
 
 
@@ -38,14 +38,25 @@ def test_paired_t_is_undefined_with_two_seeds_or_no_spread():
     ("only_first", "only_second", "p"),
     [(0, 0, 1), (3, 3, 1), (1, 7, 2 * (1 + 8) / 2**8), (7, 1, 18 / 256), (0, 5, 2 / 2**5), (0, 6, 2 / 2**6)],
 )
-def test_mcnemar(only_first, only_second, p):
-    assert mcnemar(only_first, only_second) == pytest.approx(p)
+def test_sign_flips_of_one_seed_are_mcnemars_test(only_first, only_second, p):
+    assert sign_flips([-1] * only_first + [1] * only_second + [0] * 9) == pytest.approx(p)
 
 
-def test_discordant_images():
+def test_sign_flips_of_several_seeds_by_hand():
+    """±1 ± 2 is 3, 1, -1 or -3: half of them as far from zero as 3, all as far as 1. ±3 ± 3 ± 1 is ±7, ±5 or ±1."""
+    assert sign_flips([1, 2]) == pytest.approx(0.5)
+    assert sign_flips([-1, 2]) == pytest.approx(1)
+    assert sign_flips([3, 3, 1]) == pytest.approx(2 / 8)
+    assert sign_flips([3, 3, -1]) == pytest.approx(4 / 8)
+
+
+def test_which_network_is_right():
     labels = np.array([0, 1, 2, 3, 4])
-    assert discordant(np.array([0, 1, 9, 9, 4]), np.array([0, 9, 2, 3, 9]), labels) == (2, 2)
-    assert discordant(np.array([9, 9, 9, 9, 9]), np.array([0, 9, 2, 3, 9]), labels) == (0, 3)
+    assert more_right(np.array([0, 1, 9, 9, 4]), np.array([0, 9, 2, 3, 9]), labels).tolist() == [0, -1, 1, 1, -1]
+
+
+def test_no_verdict_where_seeds_disagree():
+    assert verdict(1, 0.01, 0.05, agree=False) == "undecided"
 
 
 def test_holm():
@@ -107,7 +118,7 @@ def written(folder, scope, accuracy):
         percent = accuracy(method, teacher, getattr(run, "encoder", "analog"), run.seed)
         total = {"conversion": 800, "kd_label": 400}.get(method, 400) + 4 * run.seed
         metrics = {"revision": 1, "run": identity(run), "accuracy": percent}
-        metrics["data"] = {"title": "Digits", "subset": False, "train_images": 8, "test_images": 20}
+        metrics["data"] = {"title": "Digits", "subset": False, "train_images": 8, "test_images": 20, "assessed": "test"}
         metrics["spikes"] = {"c1": {"total": total, "neurons": 10, "images": 4}}
         curve = {str(steps): float(at) for steps, at in ((10, 10), (100, 60), (250, 100))}
         metrics |= {"curves": [{"scale": 1.0, "accuracy": curve}], "curve_images": 20, "curve_ann_accuracy": 99.0}
@@ -153,14 +164,13 @@ def test_three_seeds_by_hand(tmp_path):
     single = tidy[tidy["network"] == "VGG5"]
     found = single.drop_duplicates("claim").set_index("claim")
     # Conversion and hybrid training: 30, 30.25 and 30; sd 0.25 / sqrt(3), that of the mean 0.25 / 3.
+    # Of 20 images 8 and 14 are right in every seed: only flipping all six signs alike is as far from zero.
     line = found.loc["conversion_below_hybrid"]
-    assert line["test"] == "paired t"
-    assert line["p"] == pytest.approx(p_of_two_degrees((30 + 1 / 12) * 3 / 0.25))
-    assert line["verdict"] == "confirmed"
-    # Hybrid training and label KD: 0.5, -0.5 and -1.5.
+    assert (line["test"], line["images"], line["effect"]) == ("sign flips", 20, pytest.approx(30))
+    assert line["p"] == pytest.approx(2 / 2**6)
+    # Hybrid training and label KD: the same 14 images.
     line = found.loc["hybrid_below_kd"]
-    assert line["p"] == pytest.approx(p_of_two_degrees(0.5 * math.sqrt(3)))
-    assert line["verdict"] == "undecided"
+    assert (line["p"], line["verdict"]) == (1, "undecided")
     # Two teachers: 0, 0.05 and 0.1 apart, so 1, 0.95 and 0.9 from the margin.
     line = found.loc["teachers_alike"]
     assert (line["effect"], line["p"]) == (pytest.approx(0.95), pytest.approx(p_of_two_degrees(19 * math.sqrt(3))))
@@ -175,7 +185,13 @@ def test_three_seeds_by_hand(tmp_path):
     assert min(single["p_holm"].dropna()) == pytest.approx(min(made) * len(made))
     # One network: the line over all of them says the same, within a family of its own.
     pooled = tidy[tidy["network"] == "all networks"].set_index("claim")
-    assert pooled.loc["hybrid_below_kd", "p"] == pytest.approx(found.loc["hybrid_below_kd", "p"])
+    line = pooled.loc["conversion_below_hybrid"]
+    assert line["test"] == "paired t"
+    assert line["p"] == pytest.approx(p_of_two_degrees((30 + 1 / 12) * 3 / 0.25))
+    assert line["verdict"] == "confirmed"
+    # Hybrid training and label KD: 0.5, -0.5 and -1.5.
+    assert pooled.loc["hybrid_below_kd", "p"] == pytest.approx(p_of_two_degrees(0.5 * math.sqrt(3)))
+    assert pooled.loc["teachers_alike", "p"] == pytest.approx(found.loc["teachers_alike", "p"])
 
 
 def test_a_preset_may_name_known_claims_only():

@@ -10,6 +10,7 @@ import yaml
 
 from lasnn.config import Config, dump, merged, read, restore
 from lasnn.errors import InputError
+from lasnn.report.cells import focus_cell, runs_of
 from lasnn.runs import AnnRun, ConvertedRun, SnnRun
 
 CONTENT = yaml.safe_load(Path("config.yaml").read_text())
@@ -74,6 +75,33 @@ def test_parents_are_shared_with_the_base_run_unless_the_variant_reaches_them():
     assert preset.parents(converted) == (AnnRun("digits", "vgg5", "narrow"),)
 
 
+def test_joined_variants_lay_both_overlays_the_right_one_later():
+    preset = changed(variants={"a": {"student": {"lr": 0.5, "epochs": 7}}, "b": {"student": {"lr": 0.25}}}).preset(
+        "quick"
+    )
+
+    def student(variant):
+        return preset.settings(SnnRun("digits", "vgg5", "hybrid", "poisson", 10, variant=variant)).training
+
+    assert (student("a__b").lr, student("a__b").epochs) == (0.25, 7)
+    assert (student("b__a").lr, student("b__a").epochs) == (0.5, 7)
+    with pytest.raises(InputError, match=r"unknown variant 'c'"):
+        student("a__c")
+
+
+def test_every_seed_or_the_first_one():
+    """Only base runs of the methods under `repeated` take all seeds, if that is given."""
+    scope = {"seeds": [3, 1, 2], "repeated": ["hybrid"], "ablations": ["hybrid+alpha01"], "students": ["vgg5"]}
+    preset = changed(presets={"quick": {"scope": scope}}).preset("quick")
+
+    def seeds(method, variant="base"):
+        return [run.seed for run in runs_of(focus_cell(preset, "Table S4", method, variant), preset)]
+
+    assert (seeds("hybrid"), seeds("hybrid", "alpha01"), seeds("lasnn_act")) == ([3, 1, 2], [3], [3])
+    preset = changed(presets={"quick": {"scope": scope | {"repeated": None}}}).preset("quick")
+    assert (seeds("hybrid", "alpha01"), seeds("lasnn_act")) == ([3, 1, 2], [3, 1, 2])
+
+
 def test_spiking_teachers_follow_the_chain_and_its_variant():
     preset = changed(presets={"quick": {"scope": {"spike_chain": ["vgg5", "conv3fc2", "conv3fc2"]}}}).preset("quick")
     last = SnnRun("digits", "conv3fc2", "kd_spike", "poisson", 10, "snn_conv3fc2", "scratch", 2)
@@ -104,6 +132,10 @@ def test_ancestors_come_parents_first_and_once():
     ("overlay", "message"),
     [
         ({"presset": "quick"}, "unknown key 'presset'"),
+        ({"variants": {"a__b": {}}}, "variants.a__b: '__' joins two names"),
+        ({"presets": {"reference": {}}}, "presets.reference: results/reference holds kept results"),
+        ({"presets": {"quick": {"scope": {"repeated": ["hybird"]}}}}, "unknown method .*repeated 'hybird'"),
+        ({"presets": {"quick": {"scope": {"ablations": ["hybrid+leak_1__nix"]}}}}, "unknown variant .* 'nix'"),
         ({"preset": "papr"}, "unknown preset 'papr'.*did you mean 'paper'"),
         ({"preset": 3}, "preset is 3"),
         ({"protocol": {"student": {"epoch": 3}}}, "unknown key 'student.epoch': known are optimizer"),

@@ -40,7 +40,7 @@ def preset(tmp_path):
             name: {"neurons": count, "images": 20, "total": round(20 * count * last[name] * run.steps)}
             for name, count in NEURONS.items()
         }
-        data = {"title": "Digits", "subset": False, "train_images": 8, "test_images": 20}
+        data = {"title": "Digits", "subset": False, "train_images": 8, "test_images": 20, "assessed": "test"}
         metrics = {"revision": 1, "run": identity(run), "accuracy": epochs[-1][0], "spikes": spikes, "data": data}
         write_json(folder / "metrics.json", metrics)
         lines = [{"test_accuracy": at, "rates": {"c1": c1, "f1": f1}} for at, c1, f1 in epochs]

@@ -4,7 +4,8 @@ import pytest
 import torch
 from oracle import settings_of
 
-from lasnn.images import Batch, Images, augmented, plain_batches, scaled, training_batches
+from lasnn.errors import InputError
+from lasnn.images import Batch, Images, augmented, plain_batches, scaled, split, training_batches
 
 
 def data(padding=0, flip=False):
@@ -127,3 +128,33 @@ def test_parts_of_images_and_batches():
     batch = Batch(scaled(images.pixels), images.labels)
     assert torch.equal(batch.part(2, 5).x, batch.x[2:5])
     assert batch.part(2, 5).labels.tolist() == [2, 3, 4]
+
+
+def prepared_digits(count=10, tested=4):
+    """Images whose first pixel is their place, training images from 0 and test images from 100."""
+    from types import SimpleNamespace
+
+    import numpy as np
+
+    def part(first, size):
+        places = np.arange(first, first + size)
+        return np.broadcast_to(places[:, None, None, None], (size, 3, 2, 2)).astype(np.uint8), places % 10, places
+
+    train, test = part(0, count), part(100, tested)
+    words = {"train_images": train[0], "train_labels": train[1], "train_ids": train[2]}
+    return SimpleNamespace(**words, test_images=test[0], test_labels=test[1], test_ids=test[2])
+
+
+def test_judged_by_test_images_or_by_held_out_ones():
+    settings = data().model_copy(update={"train_images": 8, "test_images": 3, "held_out": 2})
+    train, judged = split(prepared_digits(), settings, torch.device("cpu"))
+    assert (train.ids.tolist(), judged.ids.tolist()) == ([0, 1, 2, 3, 4, 5, 6, 7], [100, 101, 102])
+    settings = settings.model_copy(update={"assess": "held_out"})
+    train, judged = split(prepared_digits(), settings, torch.device("cpu"))
+    assert (train.ids.tolist(), judged.ids.tolist()) == ([0, 1, 2, 3, 4, 5], [6, 7])
+
+
+def test_held_out_images_may_not_be_all():
+    settings = data().model_copy(update={"train_images": 8, "held_out": 8, "assess": "held_out"})
+    with pytest.raises(InputError, match=r"takes 8 of 8 training images and leaves none"):
+        split(prepared_digits(), settings, torch.device("cpu"))

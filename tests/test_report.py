@@ -35,7 +35,7 @@ def pretend(preset, run, accuracy, **more):
         "accuracy": accuracy,
         "run": identity(run),
         "revision": 1,
-        "data": {"title": "Digits", "subset": False, "train_images": 1437, "test_images": 360},
+        "data": {"title": "Digits", "subset": False, "train_images": 1437, "test_images": 360, "assessed": "test"},
         "choices": {"scale": 0.7, "leak": 1.0, "logit_scale": "mean", "start_accuracy": 60.0},
     }
     folder = Path(preset.folder(run))
@@ -195,7 +195,7 @@ def test_mixed_revisions_and_subsets_are_said(preset):
     cells = [c for c in paper_cells("Table II") if c.student == "VGG5" and c.method in ("hybrid", "kd_label")]
     for cell, revision in zip(cells, (1, 2), strict=True):
         for run in runs_of(cell, preset):
-            data = {"title": "Digits", "subset": True, "train_images": 10, "test_images": 5}
+            data = {"title": "Digits", "subset": True, "train_images": 10, "test_images": 5, "assessed": "test"}
             pretend(preset, run, 50.0, revision=revision, data=data)
     notes = " ".join(remarks(table(cells, preset), preset))
     assert "revisions of the code are mixed: snn1, snn2" in notes

@@ -56,7 +56,7 @@ def test_table_s3_by_hand(tmp_path):
     folders = {"results": str(tmp_path / "results")}
     preset = Config(merged(content, {"folders": folders, "presets": {"quick": {"scope": scope}}})).preset("quick")
     (lasnn,) = (run for run in EXHIBITS["table_s3"].runs(preset) if run.kind == "snn")
-    data = {"title": "Digits", "subset": False, "train_images": 8, "test_images": 6}
+    data = {"title": "Digits", "subset": False, "train_images": 8, "test_images": 6, "assessed": "test"}
     common = {"revision": 1, "data": data, "accuracy": 83.3}
     curve = {"scale": 0.7, "accuracy": {"10": 60.0, "20": 95.0, "30": 93.0, "50": 94.5, "100": 94.0}}
     shared = {"curves": [curve], "curve_images": 4, "curve_ann_accuracy": 96.0, "thresholds_by_batch": [[1, 2], [1, 3]]}

@@ -82,7 +82,7 @@ def focus_cell(preset: Preset, exhibit: str, method: str, variant: str = BASE, l
 
 
 def runs_of(cell: Cell, preset: Preset) -> list[Run]:
-    """Our runs behind a cell, one for each seed; none where the preset leaves the cell out."""
+    """Our runs behind a cell, one for each seed that it is to take; none where the preset leaves the cell out."""
     scope = preset.scope
     dataset = scope.datasets.get(DATASETS.get(cell.dataset, ""))
     if dataset is None or cell.quoted:
@@ -115,7 +115,8 @@ def runs_of(cell: Cell, preset: Preset) -> list[Run]:
     if steps is None:
         return []
     words = (dataset, student, cell.method, cell.encoding, steps, teacher, cell.variant)
-    return [SnnRun(*words, seed) for seed in scope.seeds]
+    repeated = scope.repeated is None or (cell.method in scope.repeated and cell.variant == BASE)
+    return [SnnRun(*words, seed) for seed in (scope.seeds if repeated else scope.seeds[:1])]
 
 
 def _chain_teacher(cell: Cell, student: str, preset: Preset) -> str | None:

@@ -36,14 +36,19 @@ class Exhibit:
     main: bool = field(default=True, kw_only=True)
     sections: tuple[str, ...] = field(default=("scope",), kw_only=True)
     endings: ClassVar[tuple[str, ...]] = ()
+    shows_images: ClassVar[bool] = False  # of a dataset, whose licence may not allow to hand them on
 
     def runs(self, preset: Preset) -> list[Run]:
         """Every run behind a cell, each once."""
         return list(dict.fromkeys(run for cell in self.cells(preset) for run in runs_of(cell, preset)))
 
     def files(self, preset: Preset) -> list[str]:
-        """Every file that the exhibit is made from, beside the paper's numbers."""
+        """Every output of a rule that the exhibit is made from, beside the paper's numbers."""
         return [f"{preset.folder(run)}/metrics.json" for run in self.runs(preset)]
+
+    def read(self, preset: Preset) -> list[str]:
+        """Every file that the exhibit is made from: also journals, which come with metrics and no rule names."""
+        return self.files(preset)
 
     def plan(self, preset: Preset) -> str:
         """What of the configuration the exhibit shows, as one word of JSON."""
@@ -64,7 +69,7 @@ class Exhibit:
             | {"runs": [str(run) for run in runs_of(cell, preset)]}
             for cell in self.cells(preset)
         ]
-        digests = {path: files.sha256(path) for path in self.files(preset)}
+        digests = {path: files.sha256(path) for path in self.read(preset)}
         content = {"exhibit": stem.name, "title": self.title, "preset": preset.name, "cells": cells}
         content["plan"] = self.plan(preset)
         files.write_json(stem.with_suffix(".json"), content | {"files": digests})
@@ -118,6 +123,11 @@ class Figure(Exhibit):
         return [stem.with_suffix(f".{ending}") for ending in self.endings]
 
 
+def with_journals(preset: Preset, paths: list[str], runs: list[Run]) -> list[str]:
+    """These paths, and the journal of each of the runs that trains."""
+    return [*paths, *(f"{preset.folder(run)}/log.jsonl" for run in runs if preset.has_journal(run))]
+
+
 def remarks(tidy: pd.DataFrame, preset: Preset) -> list[str]:
     """What a reader must know beside the numbers."""
     ran = tidy[tidy["n"] > 0]
@@ -125,9 +135,11 @@ def remarks(tidy: pd.DataFrame, preset: Preset) -> list[str]:
     notes = [f"Preset {preset.name}. Ours: mean ± sd over n seeds (n = {seeds}); `-`: not run or not printed."]
     if preset.scope.note:
         notes.append(preset.scope.note)
-    for (title, train, test, subset), _ in ran.groupby(["ran_dataset", "train_images", "test_images", "subset"]):
+    columns = ["ran_dataset", "train_images", "test_images", "assessed", "subset"]
+    for (title, train, test, assessed, subset), _ in ran.groupby(columns):
         part = ", from a source that holds only a part of the dataset" if subset else ""
-        notes.append(f"{title}: n_train {train:g}, n_test {test:g}{part}.")
+        judged = "n_test" if assessed == "test" else "judged by held-out training images, no test image: n"
+        notes.append(f"{title}: n_train {train:g}, {judged} {test:g}{part}.")
     if tidy["quoted"].any():
         notes.append("Quoted: the paper's own quotation of another work; nobody reran it here.")
     if ran["teacher_weaker"].eq(True).any():

@@ -77,6 +77,7 @@ def row(cell: Cell, runs: list[Run], preset: Preset) -> dict:
         "ran_steps": getattr(runs[0], "steps", None),
         "train_images": first["data"]["train_images"],
         "test_images": first["data"]["test_images"],
+        "assessed": first["data"]["assessed"],
         "scale": choices.get("scale"),
         "leak": choices.get("leak"),
         "logit_scale": choices.get("logit_scale"),
@@ -87,7 +88,7 @@ def row(cell: Cell, runs: list[Run], preset: Preset) -> dict:
 
 
 # Columns of `row` that only a cell with runs fills; words first, so that an empty column of theirs is no number.
-WORDS = ("ran_dataset", "logit_scale", "revision", "runs")
+WORDS = ("ran_dataset", "assessed", "logit_scale", "revision", "runs")
 FILLED = ("subset", "ran_steps", "train_images", "test_images", "scale", "leak", "teacher_weaker")
 
 

@@ -24,18 +24,28 @@ def paired_t(differences: Sequence[float]) -> float | None:
     return float(ttest_1samp(differences, 0.0).pvalue)
 
 
-def discordant(first: np.ndarray, second: np.ndarray, labels: np.ndarray) -> tuple[int, int]:
-    """On how many images only the first network is right, and only the second; predictions and labels are [N]."""
-    one, other = first == labels, second == labels
-    return int((one & ~other).sum()), int((other & ~one).sum())
+def more_right(first: np.ndarray, second: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """For each image 1 where only the second network is right, -1 where only the first is, else 0; all [N]."""
+    return (second == labels).astype(np.int64) - (first == labels)
 
 
-def mcnemar(only_first: int, only_second: int) -> float:
-    """p of McNemar's exact test: a fair coin for each image on which exactly one of two networks is right."""
-    from scipy.stats import binomtest
+def sign_flips(differences: Sequence[int]) -> float:
+    """p of the exact sign-flip test: were both methods alike, each image's difference d_i could as well be -d_i.
 
-    both = only_first + only_second
-    return float(binomtest(only_first, both, 0.5).pvalue) if both else 1.0
+    `differences` [N]: on image i, how many more networks of the second method are right than of the first, over the
+    seeds. With one seed d_i is -1, 0 or 1, and this is McNemar's exact test.
+    """
+    from scipy.stats import binom
+
+    sizes = np.abs(np.asarray(differences, dtype=np.int64))
+    chances = np.ones(1)  # of each sum, from -reach to reach
+    for size, count in zip(*np.unique(sizes[sizes > 0], return_counts=True), strict=True):
+        steps = np.zeros(2 * size * count + 1)
+        steps[:: 2 * size] = binom.pmf(np.arange(count + 1), count, 0.5)
+        chances = np.convolve(chances, steps)
+    reach = len(chances) // 2
+    as_far = np.abs(np.arange(-reach, reach + 1)) >= abs(int(np.sum(differences)))
+    return min(1.0, float(chances[as_far].sum()))
 
 
 def holm(values: Sequence[float | None]) -> list[float | None]:
@@ -52,8 +62,8 @@ def holm(values: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
-def verdict(effect: float, p: float | None, alpha: float) -> str:
-    """What a corrected p says of a claim that `effect` > 0 speaks for."""
-    if p is None or p >= alpha or effect == 0:
+def verdict(effect: float, p: float | None, alpha: float, agree: bool = True) -> str:
+    """What a corrected p says of a claim that `effect` > 0 speaks for; nothing where the seeds don't agree in sign."""
+    if p is None or p >= alpha or effect == 0 or not agree:
         return UNDECIDED
     return CONFIRMED if effect > 0 else REFUTED

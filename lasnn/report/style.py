@@ -4,6 +4,7 @@ Colours are seaborn's `colorblind` palette. Each method's lightness, hatch, mark
 figure reads in greyscale. Nothing here loads matplotlib before a figure is drawn.
 """
 
+import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -95,6 +96,24 @@ def sheet(rows: int = 1, columns: int = 1, height: float = 2.6, **options: objec
 
     drawing = Drawing(figsize=(WIDTH, height))
     return drawing, drawing.subplots(rows, columns, squeeze=False, **options).tolist()
+
+
+def panels(
+    names: Sequence[str], columns: int, row_height: float, head: float, **options: object
+) -> tuple["Drawing", list[tuple["Axes", str]], list["Axes"]]:
+    """A drawing with a titled panel for each name, `columns` in a row; the panels, and the first one of each row.
+
+    `row_height` and `head`, what the legend takes, are in inches.
+    """
+    count = math.ceil(len(names) / columns)
+    drawing, grid = sheet(count, min(columns, len(names)), height=head + row_height * count, **options)
+    flat = [axes for line in grid for axes in line]
+    for axes in flat[len(names) :]:
+        axes.axis("off")
+    titled = list(zip(flat, names, strict=False))
+    for axes, name in titled:
+        axes.set_title(name, fontsize=8)
+    return drawing, titled, [line[0] for line in grid]
 
 
 def percent(axes: "Axes") -> None:

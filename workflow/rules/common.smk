@@ -11,7 +11,7 @@ from lasnn.config import Config, dump
 from lasnn.errors import InputError
 from lasnn.finished import settle
 from lasnn.report import EXHIBITS, Figure, Table, exhibits_of, files_of, names_of
-from lasnn.runs import NAME, NUMBER, AnnRun, ConvertedRun, SnnRun
+from lasnn.runs import AND, NAME, NUMBER, AnnRun, ConvertedRun, SnnRun
 from lasnn.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, SPIKING_TEACHERS, STUDENTS, TEACHERS
 from lasnn.workflow import check_targets, command_line_targets, pass_on, presets_of, record_lineage, restore_runs, typed
 
@@ -60,7 +60,7 @@ wildcard_constraints:
     teacher=one_of([NO_TEACHER, *TEACHERS, *SPIKING_TEACHERS]),
     method=one_of(METHODS),
     encoder=one_of(ENCODERS),
-    variant=one_of(CONFIG.variant_names),
+    variant=f"({one_of(CONFIG.variant_names)})({AND}({one_of(CONFIG.variant_names)}))*",
     exhibit=one_of(EXHIBITS),
     notebook=one_of(notebooks.NOTEBOOKS),
     steps=NUMBER,

@@ -12,7 +12,7 @@ from lasnn.report.claims import CLAIMS, Claim, Pair
 from lasnn.report.curves import converted_behind, predictions
 from lasnn.report.kinds import Table, remarks
 from lasnn.report.rows import number
-from lasnn.report.statistics import SEEDS, discordant, holm, mcnemar, paired_t, verdict
+from lasnn.report.statistics import SEEDS, holm, more_right, paired_t, sign_flips, verdict
 from lasnn.runs import Run, SnnRun
 from lasnn.vocabulary import CLAIMS as SENTENCES
 
@@ -68,7 +68,7 @@ class Claims(Table):
         pooled = [_pool(*key, found, preset) for key, found in together.items() if len(found[0]) >= SEEDS]
         for family in (single, pooled):
             for line, p in zip(family, holm([line["p"] for line in family]), strict=True):
-                line |= {"p_holm": p, "verdict": verdict(line["effect"], p, preset.claims.alpha)}
+                line |= {"p_holm": p, "verdict": verdict(line["effect"], p, preset.claims.alpha, line["agree"])}
         order = list(CLAIMS)
         lines = sorted([*pooled, *lines], key=lambda line: order.index(line["claim"]))
         lines += [{"claim": name, "n": 0, "verdict": NOT_JUDGED} for name in order if name not in _names(lines)]
@@ -80,9 +80,11 @@ class Claims(Table):
         return [
             *remarks(rows.table(self.cells(preset), preset), preset),
             "Difference: the second minus the first; above minus the margin it speaks for the claim. T: our steps.",
-            f"Two-sided tests: paired t over seeds with {SEEDS} seeds or more; with one seed McNemar's exact test on "
-            "the same test images under the first encoder seed, which has no margin and is for accuracies alone. All "
-            "networks: each seed's mean over them.",
+            "Two-sided tests. Accuracies without a margin: on the same test images under the first encoder seed, with "
+            "one seed McNemar's exact test, with several its extension: the signs of each image's difference, summed "
+            "over the seeds, are flipped; it speaks of these trained networks, so a verdict also needs the same sign "
+            f"in every seed. All else, and all networks (each seed's mean over them): paired t over {SEEDS} seeds or "
+            "more.",
             f"Holm's correction over {len(made) - pooled} tests of single networks, and over {pooled} of all networks; "
             f"confirmed or refuted where the corrected p is below {settings.alpha:g}, else undecided.",
             f"Margins in points: {settings.near_ann:g} below the ANN, {settings.teachers:g} between teachers, "
@@ -97,7 +99,7 @@ def _names(lines: list[dict]) -> set[str]:
 
 def _compare(name: str, claim: Claim, pair: Pair, preset: Preset) -> tuple[dict, list[float | None]]:
     """A line without its corrected p, and the difference for each seed; a verdict only where nothing is judged."""
-    less, more = (runs_of(cell, preset) if cell else [] for cell in (pair.less, pair.more))
+    less, more = _same_seeds(*(runs_of(cell, preset) if cell else [] for cell in (pair.less, pair.more)))
     bar = getattr(preset.claims, claim.bar) if claim.bar else None
     ran = bool(more and (less or pair.less is None))
     line = {"claim": name, "question": pair.group, "dataset": pair.more.dataset, "network": pair.more.student}
@@ -111,11 +113,11 @@ def _compare(name: str, claim: Claim, pair: Pair, preset: Preset) -> tuple[dict,
     line |= {"dataset": rows.metrics_of(more[0], preset)["data"]["title"], "steps": more[0].steps}
     line |= {"less": mean(others), "more": None if None in values else mean(values)}
     differences = [None if None in both else both[1] - both[0] for both in zip(others, values, strict=True)]
-    line |= _spread(differences)
+    line |= _spread(differences) | {"agree": _agree(differences)}
     if name in preset.scope.claims:
         line |= {"verdict": None} | _tested(claim, differences, preset)
-        if len(more) == 1 and claim.measure.unit == "points" and not claim.margin:
-            line |= _same_images(less[0], more[0], preset)
+        if claim.measure.unit == "points" and not claim.margin:
+            line |= _same_images(less, more, preset)
     return line, differences
 
 
@@ -127,6 +129,11 @@ def _spread(differences: list[float | None]) -> dict:
     if None in differences:
         return {"difference": None, "sd": None}
     return {"difference": mean(differences), "sd": stdev(differences) if len(differences) > 1 else None}
+
+
+def _agree(differences: list[float | None]) -> bool:
+    """Whether all seeds say the same."""
+    return None not in differences and (min(differences) > 0 or max(differences) < 0)
 
 
 def _tested(claim: Claim, differences: list[float | None], preset: Preset) -> dict:
@@ -141,12 +148,25 @@ def _tested(claim: Claim, differences: list[float | None], preset: Preset) -> di
     return {"effect": mean(effects), "p": p, "test": why if p is None else "paired t"}
 
 
-def _same_images(less: SnnRun, more: SnnRun, preset: Preset) -> dict:
-    first, labels = predictions(less, preset)
-    second, _ = predictions(more, preset)
-    only_less, only_more = discordant(first[0], second[0], labels)
-    effect = 100 * (only_more - only_less) / len(labels)
-    return {"effect": effect, "p": mcnemar(only_less, only_more), "test": "McNemar", "images": len(labels)}
+def _same_seeds(less: list[Run], more: list[Run]) -> tuple[list[Run], list[Run]]:
+    """The runs of either side that have a partner of their seed on the other, if there is another side."""
+    if not less or not more:
+        return less, more
+    common = {run.seed for run in less} & {run.seed for run in more}
+    return [run for run in less if run.seed in common], [run for run in more if run.seed in common]
+
+
+def _same_images(less: list[SnnRun], more: list[SnnRun], preset: Preset) -> dict:
+    """The test on images, all seeds together."""
+    found = []
+    for one, other in zip(less, more, strict=True):
+        first, labels = predictions(one, preset)
+        second, _ = predictions(other, preset)
+        found.append(more_right(first[0], second[0], labels))
+    differences = sum(found)
+    effect = 100 * float(differences.mean()) / len(found)
+    test = "McNemar" if len(found) == 1 else "sign flips"
+    return {"effect": effect, "p": sign_flips(differences), "test": test, "images": len(differences)}
 
 
 def _pool(name: str, group: str, found: list[list[float | None]], preset: Preset) -> dict:
@@ -154,7 +174,7 @@ def _pool(name: str, group: str, found: list[list[float | None]], preset: Preset
     claim, seeds = CLAIMS[name], list(zip(*found, strict=True))
     differences = [None if None in seed else mean(seed) for seed in seeds]
     line = {"claim": name, "question": group, "dataset": "", "network": ALL, "unit": claim.measure.unit}
-    line |= {"margin": _margin(claim, preset), "n": len(seeds)} | _spread(differences)
+    line |= {"margin": _margin(claim, preset), "n": len(seeds), "agree": True} | _spread(differences)
     return line | _tested(claim, differences, preset)
 
 

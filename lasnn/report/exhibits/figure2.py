@@ -9,7 +9,7 @@ from lasnn import files
 from lasnn.config import Preset
 from lasnn.datasets import load
 from lasnn.errors import InputError
-from lasnn.report import style
+from lasnn.report import rows, style
 from lasnn.report.cells import Cell, focus_cell, runs_of
 from lasnn.report.kinds import Figure
 from lasnn.runs import Run
@@ -28,6 +28,8 @@ def cells(preset: Preset) -> list[Cell]:
 
 class Maps(Figure):
     """Draws what the first seed's run kept, and the images from the prepared data file."""
+
+    shows_images = True
 
     def files(self, preset: Preset) -> list[str]:
         return [*super().files(preset), *(path for run in _first(preset) for path in _arrays(preset, run))]
@@ -99,8 +101,14 @@ def _maps(preset: Preset, run: Run) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def _images(preset: Preset, run: Run) -> np.ndarray:
-    """The first test images [n, side, side, 3]."""
-    return load(_arrays(preset, run)[1]).test_images[:SHOWN].transpose(0, 2, 3, 1)
+    """The images [n, side, side, 3] whose maps were kept."""
+    kept, data = _arrays(preset, run)
+    prepared, ids = load(data), files.read_arrays(kept)["image_ids"][:SHOWN]
+    place = {name: index for index, name in enumerate(prepared.test_ids)}
+    pixels = prepared.test_images
+    if rows.metrics_of(run, preset)["data"]["assessed"] == "held_out":
+        place, pixels = {name: index for index, name in enumerate(prepared.train_ids)}, prepared.train_images
+    return pixels[[place[name] for name in ids]].transpose(0, 2, 3, 1)
 
 
 EXHIBIT = Maps("Figure 2: attention maps of teacher and student", cells, lambda tidy: None)

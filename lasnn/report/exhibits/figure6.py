@@ -9,7 +9,7 @@ import pandas as pd
 from lasnn.config import Preset
 from lasnn.report import bars, rows, style
 from lasnn.report.cells import Cell, paper_cells, runs_of
-from lasnn.report.kinds import Figure
+from lasnn.report.kinds import Figure, with_journals
 from lasnn.report.style import ENCODER_STYLE, PRINTED, PRINTED_LABEL, Look
 from lasnn.runs import Run, SnnRun
 
@@ -42,6 +42,9 @@ class Encodings(Figure):
     """A line for each panel, network and encoding. A run is also read where it first comes near the weakest of its
     network and seed.
     """
+
+    def read(self, preset: Preset) -> list[str]:
+        return with_journals(preset, self.files(preset), self.runs(preset))
 
     def tidy(self, preset: Preset) -> pd.DataFrame:
         cells, lines = self.cells(preset), []

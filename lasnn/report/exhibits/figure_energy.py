@@ -87,16 +87,11 @@ def draw(tidy: pd.DataFrame) -> "Drawing":
     looks = {"ANN": style.look_of("ann"), "converted, long": LONG}
     looks |= {title: style.look_of(name) for name, title in METHOD_TITLES.items()}
     looks |= {f"{title} direct": style.ENCODER_STYLE["direct"] for title in METHOD_TITLES.values()}
-    rows_ = math.ceil(len(panels) / COLUMNS)
-    drawing, grid = style.sheet(rows_, min(COLUMNS, len(panels)), height=0.7 + 2.1 * rows_)
-    flat = [axes for line in grid for axes in line]
-    for axes in flat[len(panels) :]:
-        axes.axis("off")
-    for axes, panel in zip(flat, panels, strict=False):
+    drawing, titled, first = style.panels(panels, COLUMNS, row_height=2.1, head=0.7)
+    for axes, panel in titled:
         _panel(axes, tidy[tidy["panel"] == panel], looks)
-        axes.set_title(panel, fontsize=8)
-    for line in grid:
-        line[0].set_ylabel("accuracy, %")
+    for axes in first:
+        axes.set_ylabel("accuracy, %")
     style.legend(drawing, columns=4)
     return drawing
 

@@ -33,6 +33,7 @@ COMPANY = (
     "ran_dataset",
     "train_images",
     "test_images",
+    "assessed",
     "subset",
 )
 
@@ -111,16 +112,11 @@ def draw(tidy: pd.DataFrame) -> "Drawing":
     direct = sorted({name for name in tidy["series"] if " (T = " in name}, key=lambda name: -int(name.split()[-1][:-1]))
     titles |= dict(zip(direct, (style.look_of("lasnn_act"), style.ENCODER_STYLE["direct"]), strict=False))
     looks = {"ANN": titles["ANN"]} | dict(zip(scales, SCALE_LOOKS, strict=False)) | titles
-    rows_ = math.ceil(len(panels) / COLUMNS)
-    drawing, grid = style.sheet(rows_, min(COLUMNS, len(panels)), height=0.6 + 2.0 * rows_, sharey=True)
-    flat = [axes for line in grid for axes in line]
-    for axes in flat[len(panels) :]:
-        axes.axis("off")
-    for axes, panel in zip(flat, panels, strict=False):
+    drawing, titled, first = style.panels(panels, COLUMNS, row_height=2.0, head=0.6, sharey=True)
+    for axes, panel in titled:
         _panel(axes, tidy[tidy["panel"] == panel], looks)
-        axes.set_title(panel, fontsize=8)
-    for line in grid:
-        style.percent(line[0])
+    for axes in first:
+        style.percent(axes)
     style.legend(drawing, columns=4)
     return drawing
 

@@ -30,8 +30,10 @@ class Ablations(WithCompany):
 
 def compared(tidy: pd.DataFrame, preset: Preset) -> pd.DataFrame:
     """With what a variant changes in words, and the difference to the base run of its method."""
-    variants = preset.config.file.variants
-    tidy["changes"] = ["-" if name == BASE else "; ".join(leaves(variants[name])) for name in tidy["variant"]]
+    changes = [
+        [leaf for overlay in preset.config.overlays(name) for leaf in leaves(overlay)] for name in tidy["variant"]
+    ]
+    tidy["changes"] = ["; ".join(change) or "-" for change in changes]
     base = tidy[tidy["variant"] == BASE].set_index("method")["ours"]
     tidy["difference"] = pd.to_numeric(tidy["ours"]) - pd.to_numeric(tidy["method"].map(base))
     return tidy

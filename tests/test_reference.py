@@ -1,0 +1,128 @@
+"""Results kept in git: what is kept, and that another machine takes up what fits and nothing else."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from tiny import done
+
+from lasnn import files, reference
+from lasnn.config import read
+from lasnn.errors import InputError
+from lasnn.report import EXHIBITS
+
+TEACHER, STUDENT = "ann/digits/vgg16bn/base/s0", "snn/digits/conv3fc2/hybrid/poisson-T2/none/base/s0"
+LASNN = "snn/digits/conv3fc2/lasnn_act/poisson-T2/vgg16bn/base/s0"
+HEAD = "snn/digits/conv3fc2/kd_spike/poisson-T2/none/base/s0"
+KEPT, THERE = Path("results/reference/tiny"), Path("results/tiny")
+
+
+@pytest.fixture
+def kept(finished, tmp_path, monkeypatch):
+    """A copy of the finished project that holds kept results and prepared images, but no results of its own."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder)
+    monkeypatch.chdir(folder)
+    reference.export(read())
+    shutil.rmtree(THERE)
+    shutil.rmtree(".snakemake")
+    return folder
+
+
+def names(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def test_what_is_kept(kept):
+    """A checkpoint only where another run starts from it."""
+    described = {"metrics.json", "predictions.npz", "provenance.json", "log.jsonl"}
+    assert names(KEPT / TEACHER) == described | {"model.pt"}
+    assert names(KEPT / STUDENT) == described
+    assert {"table1.csv", "table2.md", "claims.json"} <= names(KEPT / "exhibits")
+
+
+def test_a_second_export_copies_nothing(kept):
+    said = reference.take_up(read())
+    assert re.fullmatch(r"\d+ runs taken up from results/reference/tiny, 0 were there already", said)
+    assert reference.export(read()).startswith("0 files new or changed")
+
+
+def test_pictures_of_images_stay_behind():
+    assert [name for name, exhibit in EXHIBITS.items() if exhibit.shows_images] == ["figure2"]
+
+
+def test_what_was_taken_up_is_not_trained_again(kept):
+    reference.take_up(read())
+    assert not (THERE / STUDENT / "model.pt").exists()
+    said = done(kept, "--cores", 1, "--dry-run", "tables")
+    made = {rule for rule in ("data", "ann", "converted", "snn", "table") if f"\n{rule} " in said.stderr + said.stdout}
+    assert made == {"table"}
+    before = {path: files.sha256(path) for path in THERE.rglob("metrics.json")}
+    done(kept, "--cores", 1, "tables")
+    assert {path: files.sha256(path) for path in THERE.rglob("metrics.json")} == before
+    assert (THERE / "exhibits/table2.csv").read_bytes() == (KEPT / "exhibits/table2.csv").read_bytes()
+
+
+def test_a_changed_setting_makes_a_taken_run_anew(kept):
+    """Of a run without checkpoint too."""
+    reference.take_up(read())
+    content = yaml.safe_load(Path("config.yaml").read_text())
+    content["presets"]["tiny"]["student"]["lr"] = 0.01
+    Path("config.yaml").write_text(yaml.safe_dump(content))
+    said = done(kept, "--cores", 1, "--dry-run", f"{THERE}/exhibits/table2.csv")
+    assert f"python -m lasnn snn {THERE / STUDENT} " in done(kept, "--cores", 1, "-n", "-p", "tables").stdout
+    assert "\nann " not in said.stdout + said.stderr
+
+
+def test_what_does_not_fit_is_left(kept):
+    content = yaml.safe_load(Path("config.yaml").read_text())
+    content["presets"]["tiny"]["attention"] = {"alpha": 0.5}
+    Path("config.yaml").write_text(yaml.safe_dump(content))
+    said = reference.take_up(read())
+    assert re.search(
+        r"; \d+ not taken, such as snn/.*: made with other settings \(attention.alpha: 0.9 then, 0.5", said
+    )
+    assert not (THERE / LASNN).exists()
+    assert (THERE / STUDENT).exists()
+
+
+def test_other_images_are_not_answered_for(kept):
+    Path("data/digits.npz").unlink()
+    said = reference.take_up(read())
+    assert said.startswith("0 runs taken up")
+    assert "data/digits.npz is missing: `snakemake --cores 1 data/digits.npz` makes it" in said
+
+
+def test_a_run_that_is_there_is_never_overwritten(kept):
+    reference.take_up(read())
+    path = THERE / STUDENT / "metrics.json"
+    path.write_text("{}")
+    assert reference.take_up(read()).startswith("0 runs taken up")
+    assert path.read_text() == "{}"
+
+
+@pytest.mark.parametrize("name", ["model.pt", "predictions.npz"])
+def test_a_damaged_file_is_refused_by_name(kept, name):
+    path = KEPT / TEACHER / name
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(InputError, match=rf"{path} is not the file that its provenance describes: `git checkout"):
+        reference.take_up(read())
+    assert not (THERE / TEACHER).exists()
+
+
+def test_edited_metrics_are_refused_by_name(kept):
+    path = KEPT / TEACHER / "metrics.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"accuracy": 100.0}))
+    with pytest.raises(InputError, match=rf"{path} was changed after it was made"):
+        reference.take_up(read())
+
+
+def test_nothing_kept_for_a_preset(kept):
+    content = yaml.safe_load(Path("config.yaml").read_text())
+    content["presets"]["other"] = content["presets"]["tiny"]
+    Path("config.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(InputError, match=r"no kept results results/reference/other: there are some for tiny"):
+        reference.take_up(read(), "other")
