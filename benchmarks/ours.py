@@ -24,7 +24,7 @@ class Ours:
         self.subject, self.net = subject, subject.copy_of_net()
         self.net.taps = {}  # as the stage does for a loss that reads none
         self.optimizer = optimizer(self.net, RECIPE)
-        data = Data(train_images=None, test_images=None, held_out=1, crop_padding=4, flip=True)
+        data = Data(train_images=None, test_images=None, held_out=1, assess="test", crop_padding=4, flip=True)
         self.job = Job(RECIPE, data, 0, case.micro_batch or case.batch, None, "", Console())
         self.steps_done = 0
         if case.micro_batch:

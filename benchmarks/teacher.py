@@ -23,7 +23,7 @@ from lasnn.settings import Data
 from lasnn.training import Job, Moment, Part, _step, optimizer
 
 RECIPE = STUDENT_RECIPE.model_copy(update={"optimizer": "sgd", "lr": 0.01, "batch": 256})
-DATA = Data(train_images=None, test_images=None, held_out=1, crop_padding=4, flip=True)
+DATA = Data(train_images=None, test_images=None, held_out=1, assess="test", crop_padding=4, flip=True)
 
 
 class Pictures(Dataset):
