@@ -86,6 +86,21 @@ def thresholds(net: Net) -> dict[str, float]:
     return {name: neuron.threshold.item() for name, neuron in neurons(net).items()}
 
 
+def train_thresholds(net: Net) -> None:
+    """Give each layer's neurons a gain of their current to be trained, which is the same as training thresholds."""
+    for neuron in neurons(net).values():
+        neuron.log_gain = nn.Parameter(torch.zeros_like(neuron.threshold))
+
+
+@torch.no_grad()
+def settle_thresholds(net: Net) -> None:
+    """Divide the thresholds by the gains that were trained, if any, which then are gone: the same spikes."""
+    for neuron in neurons(net).values():
+        if neuron.log_gain is not None:
+            neuron.threshold.div_(neuron.log_gain.exp())
+            neuron.log_gain = None
+
+
 @torch.no_grad()
 def scale_thresholds(net: Net, scale: float, residual: str = "balanced") -> Net:
     """A copy of a balanced network, ready to simulate at a reduced horizon: θ <- s θ.

@@ -160,8 +160,9 @@ class LIF(nn.Module):
 
     The current is overwritten. Outside of `streaming` every call starts at rest, or at the potential `initial`
     [C, H, W] or [F] where a layer has that; `offset` [C] or [F] is a current of every step. Both are in the state dict
-    of those layers only that have them. With a dropout `mask` [B, ...] each step's spikes are multiplied by it on their
-    way out: what is reset and carried over knows nothing of it.
+    of those layers only that have them. A trained threshold is θ e^-`log_gain`: the current is multiplied by
+    e^`log_gain`, which gives the same spikes. With a dropout `mask` [B, ...] each step's spikes are multiplied by it on
+    their way out: what is reset and carried over knows nothing of it.
     """
 
     def __init__(self, threshold: float = 1.0, dynamics: Dynamics | None = None):
@@ -169,12 +170,17 @@ class LIF(nn.Module):
         self.register_buffer("threshold", torch.tensor(float(threshold)))
         self.register_buffer("offset", None)
         self.register_buffer("initial", None)
+        self.register_parameter("log_gain", None)
         self.dynamics = dynamics or Dynamics()
         self.carried: dict[str, Tensor] | None = None
 
     def forward(self, current: Tensor, mask: Tensor | None = None) -> Tensor:
         start = self.carried.get("potential") if self.carried else None
         current = self._with_constants(current, first=start is None)
+        if self.log_gain is not None:
+            same = current.stride(0) == 0
+            scaled = (current[:1] if same else current) * self.log_gain.exp()
+            current = scaled.expand_as(current) if same else scaled
         scan, walk, threshold, types = Scan.apply, fire, self.threshold, ()
         fused = kernels(current, self.dynamics)
         if fused:  # the kernels read any layout and type, and θ where it is

@@ -71,6 +71,9 @@ def check_scope(scope: Scope, preset: str, datasets: Collection[str], variants: 
             )
         for part in variant.split(AND):
             known(variants, part, f"variant {where}.ablations")
+    for name in scope.low_t:
+        for part in name.split(AND):
+            known(variants, part, f"variant {where}.low_t")
     for name in scope.spike_chain:
         known(STUDENTS, name, f"student {where}.spike_chain")
     pairs = chain_pairs(scope.spike_chain)

@@ -91,6 +91,8 @@ class Spiking(Section):
     stdb: tuple[Rate, Rate]
     reset_grad: bool
     init: Literal["converted", "converted_weights", "scratch"]
+    train_thresholds: bool
+    steps_schedule: Literal["const", "double_first"]
 
 
 class Choices(Section):
@@ -216,6 +218,7 @@ class Scope(Section):
     methods: Annotated[tuple[str, ...], Field(min_length=1)]
     focus: str
     ablations: tuple[str, ...]
+    low_t: tuple[str, ...]
     spike_chain: Annotated[tuple[str, ...], Field(min_length=2)]
     steps: dict[str, Positive | None]
     seeds: Annotated[tuple[Count, ...], Field(min_length=1)]

@@ -14,8 +14,10 @@ from lasnn.conversion import (
     neurons,
     scale_thresholds,
     set_thresholds,
+    settle_thresholds,
     spiking,
     thresholds,
+    train_thresholds,
     with_dynamics,
 )
 from lasnn.errors import InputError
@@ -23,7 +25,7 @@ from lasnn.networks import Net
 from lasnn.networks.layers import Flatten, Linear
 from lasnn.networks.plain import Layer
 from lasnn.networks.residual import Block
-from lasnn.neurons import Dynamics
+from lasnn.neurons import LIF, Dynamics
 from lasnn.vocabulary import STUDENTS
 
 
@@ -231,6 +233,37 @@ def test_scaling_of_a_base_residual_network_leaves_its_blocks():
     expected = {layer: 0.5 if layer.startswith("p") else 1.0 for layer in thresholds(net)}
     assert thresholds(scaled) == expected
     assert all(torch.equal(a, b) for a, b in zip(scaled.parameters(), net.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", ["vgg5", "resnet12"])
+def test_a_trained_gain_is_a_threshold(name):
+    """A gain of 2 and half the threshold: the same spikes, bit for bit, as powers of 2 don't round."""
+    net, x = small_snn(name, Dynamics(0.5)), dyadic_input(12, 2)
+    before = list(thresholds(net).values())
+    train_thresholds(net)
+    for neuron in neurons(net).values():
+        neuron.log_gain.data.fill_(math.log(2))
+    assert next(iter(neurons(net).values())).log_gain.exp().item() == 2
+    with torch.no_grad():
+        gained = net(x)
+        settle_thresholds(net)
+        settled = net(x)
+    assert list(thresholds(net).values()) == [value / 2 for value in before]
+    assert gained.logits.any()
+    assert torch.equal(gained.logits, settled.logits)
+    assert "log_gain" not in " ".join(net.state_dict())
+
+
+def test_the_gradient_of_a_gain_is_that_of_all_weights_of_its_layer():
+    """I = e^g W o, so dL/dg = Σ W dL/dW."""
+    net, x = small_snn("vgg5", Dynamics(0.5)).train(), dyadic_input(12, 2)
+    train_thresholds(net)
+    net(x).logits[:, 0].sum().backward()
+    for layer in net.layers.values():
+        if isinstance(getattr(layer, "activation", None), LIF):
+            expected = (layer.synapses.weight * layer.synapses.weight.grad).sum()
+            assert layer.activation.log_gain.grad.item() == pytest.approx(expected.item(), rel=1e-3, abs=1e-6)
+            assert expected != 0
 
 
 def test_thresholds_travel_in_the_state_dict():

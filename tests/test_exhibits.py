@@ -25,6 +25,8 @@ TINY = {
                     "lasnn_act+random_teacher",
                     "lasnn_act+scalar_map",
                 ],
+                "low_t": ["train_thresholds"],
+                "steps": {"direct-T4": 4},
             },
             "data": {"train_images": 32, "test_images": 20, "held_out": 16},
             "network": {"fc": 16},

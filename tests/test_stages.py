@@ -17,6 +17,7 @@ from lasnn.__main__ import main
 from lasnn.config import merged, read
 from lasnn.journal import Console
 from lasnn.locks import only_writer
+from lasnn.stages.student import STEPS
 
 CONTENT = yaml.safe_load(Path("config.yaml").read_text())
 TINY = {
@@ -258,6 +259,8 @@ def test_the_journal_tells_what_a_training_suffers_from(chain):
         ("logit_gradient", "lasnn_grad"),
         ("sam_knobs", "lasnn_grad"),
         ("half_gain", "hybrid"),
+        ("train_thresholds", "hybrid"),
+        ("double_first", "hybrid"),
     ],
 )
 def test_knobs_reach_the_training(chain, variant, method):
@@ -271,6 +274,22 @@ def test_knobs_reach_the_training(chain, variant, method):
             chain.run(path)
         weights[name] = checkpoint.load(chain.folder(path) / "model.pt")[0]
     assert any(not torch.equal(value, weights["base"][name]) for name, value in weights[variant].items())
+
+
+def test_trained_thresholds_are_those_of_the_checkpoint(chain):
+    """They differ from the start's, and the network that is loaded spikes as the metrics say."""
+    path = "snn/digits/vgg5/hybrid/poisson-T6/none/train_thresholds/s0"
+    if not chain.folder(path).exists():
+        chain.run(path)
+    metrics = files.read_json(chain.folder(path) / "metrics.json")
+    start = files.read_json(chain.folder(CONVERTED) / "metrics.json")["thresholds"]
+    scale = metrics["choices"]["scale"]
+    assert all(metrics["thresholds"][name] != pytest.approx(scale * value, rel=1e-6) for name, value in start.items())
+    assert lasnn.load(chain.folder(path)).thresholds == metrics["thresholds"]
+
+
+def test_steps_over_the_epochs():
+    assert [STEPS["double_first"](6, progress) for progress in (0, 0.25, 0.5, 0.75)] == [12, 12, 6, 6]
 
 
 def test_a_teacher_with_statistics_of_its_dataset(chain, data):

@@ -32,6 +32,7 @@ from lasnn.report.exhibits import (
     table_s4,
     table_s5,
     table_s6,
+    table_s7,
 )
 from lasnn.report.kinds import Exhibit, Figure, Table
 from lasnn.runs import Run
@@ -60,6 +61,7 @@ EXHIBITS: dict[str, Exhibit] = {
     "table_s4": table_s4.EXHIBIT,
     "table_s5": table_s5.EXHIBIT,
     "table_s6": table_s6.EXHIBIT,
+    "table_s7": table_s7.EXHIBIT,
     "claims": claims.EXHIBIT,
     "figure1": figure1.EXHIBIT,
     "figure2": figure2.EXHIBIT,

@@ -20,7 +20,8 @@ from lasnn.datasets import prepare
 from lasnn.journal import Console
 from lasnn.resume import Resume
 from lasnn.runs import AnnRun, SnnRun
-from lasnn.stages.snn import dynamics, micro_batch, student_losses
+from lasnn.stages.snn import dynamics
+from lasnn.stages.student import micro_batch, student_losses
 from lasnn.training import Job, fit
 from lasnn.workplace import Workplace
 
