@@ -49,6 +49,21 @@ def grouped(
         axes.set_ylim(bottom=0)
 
 
+def with_steps(
+    tidy: pd.DataFrame, series: Mapping[tuple[str, str], tuple[str, Look]]
+) -> tuple[list[str], dict[str, Look]]:
+    """The series of each line, called by its title and the T that we ran, and the look of each.
+
+    `series` maps a method and the paper's T to a title and a look.
+    """
+    names, looks = {}, {}
+    for (method, steps), (title, look) in series.items():
+        ran = tidy.loc[(tidy["method"] == method) & (tidy["timesteps"] == steps), "ran_steps"].dropna()
+        names[method, steps] = f"{title}, T = {steps if ran.empty else format(ran.iloc[0], 'g')}"
+        looks[names[method, steps]] = look
+    return [names[key] for key in zip(tidy["method"], tidy["timesteps"], strict=True)], looks
+
+
 def _present(value: float | None) -> float | None:
     return None if pd.isna(value) else value
 

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 STEPS = ("32", "100")  # the paper does not say at which T it calibrates
-LOOKS = {"lasnn_act 100": METHOD_STYLE["lasnn_act"], "calibration 32": METHOD_STYLE["calibration"]}
-LOOKS |= {"calibration 100": Look("#ca9161", hatch="xx")}
+SERIES = {
+    ("lasnn_act", "100"): ("LaSNN", METHOD_STYLE["lasnn_act"]),
+    ("calibration", "32"): ("calibration", METHOD_STYLE["calibration"]),
+    ("calibration", "100"): ("calibration", Look("#ca9161", hatch="xx")),
+}
 
 
 def cells(preset: Preset) -> list[Cell]:
@@ -46,15 +49,8 @@ class Beside(Figure):
 
 def draw(tidy: pd.DataFrame) -> "Drawing":
     """A group of bars for each student."""
-    key = tidy["method"] + " " + tidy["timesteps"]
-    names, looks = {}, {}
-    for series, look in LOOKS.items():
-        ran = tidy.loc[key == series, "ran_steps"].dropna()
-        steps = series.split()[1] if ran.empty else f"{ran.iloc[0]:g}"
-        title = "LaSNN" if series.startswith("lasnn") else "calibration"
-        names[series] = f"{title}, T = {steps}"
-        looks[names[series]] = look
-    lines, _ = bars.only_run(tidy.assign(group=tidy["student"], series=key.map(names)))
+    series, looks = bars.with_steps(tidy, SERIES)
+    lines, _ = bars.only_run(tidy.assign(group=tidy["student"], series=series))
     drawing, ((axes,),) = style.sheet(height=2.6)
     bars.grouped(axes, lines, looks, upright=len(lines) > 12)
     style.percent(axes)

@@ -44,12 +44,7 @@ class Costs(Figure):
 
 def draw(tidy: pd.DataFrame) -> "Drawing":
     """A panel for each metric, a group of bars for each student."""
-    names, looks = {}, {}
-    for (method, steps), (title, look) in SERIES.items():
-        ran = tidy.loc[(tidy["method"] == method) & (tidy["timesteps"] == steps), "ran_steps"].dropna()
-        names[method, steps] = f"{title}, T = {steps if ran.empty else format(ran.iloc[0], 'g')}"
-        looks[names[method, steps]] = look
-    series = [names[key] for key in zip(tidy["method"], tidy["timesteps"], strict=True)]
+    series, looks = bars.with_steps(tidy, SERIES)
     lines, _ = bars.only_run(tidy.assign(group=tidy["student"], series=series))
     drawing, (panels,) = style.sheet(1, len(PANELS), height=2.6)
     for axes, (metric, label) in zip(panels, PANELS.items(), strict=True):
