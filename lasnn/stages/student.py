@@ -102,6 +102,8 @@ def micro_batch(settings: SnnSettings, run: SnnRun, net: Net) -> int:
     if asked != "auto":
         return asked
     per_image = 12 * run.steps * census(net).neurons  # current, spikes and their gradient in float32
+    if settings.attention and settings.attention.student_act == "per_step":
+        per_image *= 2  # the running rate of each step and its gradient as well
     fits = max(1, MICRO_BATCH_BYTES // per_image)
     return max(size for size in range(1, batch + 1) if batch % size == 0 and size <= fits)
 
