@@ -73,7 +73,7 @@ def take_up(config: Config, name: str | None = None) -> str:
         elif reason := _unfit(preset, run, kept):
             others[str(run)] = reason
         else:
-            _check(kept)
+            _check(kept, kept_files(preset, run))
             for file in kept_files(preset, run):
                 _copied(kept / file, target / file)
             taken += 1
@@ -96,11 +96,13 @@ def _unfit(preset: Preset, run: Run, kept: Path) -> str | None:
     return finished.other_images(preset, run, metrics)
 
 
-def _check(kept: Path) -> None:
-    """InputError if a kept file is not the one that its provenance describes."""
-    for name, digest in files.read_json(kept / "provenance.json")["files"].items():
-        path = kept / name
-        if path.exists() and files.sha256(path) != digest:
+def _check(kept: Path, names: list[str]) -> None:
+    """InputError if one of these kept files is missing or is not the one that its provenance describes."""
+    digests = files.read_json(kept / "provenance.json")["files"]
+    for path in (kept / name for name in names):
+        if not path.exists():
+            raise InputError(f"{path} is missing: `git checkout {path}`")
+        if files.sha256(path) != digests.get(path.name, files.sha256(path)):  # of the journal none is stated
             raise InputError(f"{path} is not the file that its provenance describes: `git checkout {path}`")
 
 

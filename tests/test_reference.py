@@ -113,6 +113,14 @@ def test_a_damaged_file_is_refused_by_name(kept, name):
     assert not (THERE / TEACHER).exists()
 
 
+def test_a_missing_file_is_named(kept):
+    path = KEPT / TEACHER / "predictions.npz"
+    path.unlink()
+    with pytest.raises(InputError, match=rf"{path} is missing: `git checkout"):
+        reference.take_up(read())
+    assert not (THERE / TEACHER).exists()
+
+
 def test_edited_metrics_are_refused_by_name(kept):
     path = KEPT / TEACHER / "metrics.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"accuracy": 100.0}))
