@@ -89,7 +89,8 @@ def runs_of(cell: Cell, preset: Preset) -> list[Run]:
         return []
     teacher = TEACHER_IDS.get(cell.teacher)
     if cell.method == "ann_teacher":
-        seeds = scope.seeds if teacher in scope.teachers else ()
+        usual = scope.repeated is None or teacher in map(scope.teacher_of.get, scope.students)
+        seeds = (scope.seeds if usual else scope.seeds[:1]) if teacher in scope.teachers else ()
         return [AnnRun(dataset, teacher, cell.variant, seed) for seed in seeds]
     student = STUDENT_IDS.get(cell.student)
     if student not in scope.students:
@@ -115,7 +116,8 @@ def runs_of(cell: Cell, preset: Preset) -> list[Run]:
     if steps is None:
         return []
     words = (dataset, student, cell.method, cell.encoding, steps, teacher, cell.variant)
-    repeated = scope.repeated is None or (cell.method in scope.repeated and cell.variant == BASE)
+    usual = cell.variant == BASE and teacher in (NO_TEACHER, scope.teacher_of.get(student))
+    repeated = scope.repeated is None or (usual and cell.method in scope.repeated)
     return [SnnRun(*words, seed) for seed in (scope.seeds if repeated else scope.seeds[:1])]
 
 
