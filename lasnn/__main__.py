@@ -1,6 +1,8 @@
 """The command line: each stage of the chain, and what the workflow calls. `python -m lasnn --help`."""
 
 import argparse
+import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -24,6 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         console.say(f"error: {' '.join(str(error).split())}")
         return 2
+    except BrokenPipeError:  # whoever reads, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except OSError as error:  # a full disk, a folder that can't be written
         console.say(f"error: {error}; what is finished is kept: mend this and run the same command again")
         return 4

@@ -4,6 +4,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -552,3 +554,12 @@ def test_a_log_keeps_what_was_said(tmp_path, capsys):
     assert "a run: hello" in (tmp_path / "console.log").read_text()
     assert "training 1/3" in (tmp_path / "console.log").read_text()
     assert "a run: hello" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_ends_the_command_silently():
+    """`python -m lasnn plan all | head -1`: the rest of the lines finds no reader."""
+    command = [sys.executable, "-m", "lasnn", "plan", "all", "--quick"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode in (0, 128 + signal.SIGPIPE)
