@@ -9,17 +9,17 @@ from lasnn.config import Preset
 from lasnn.errors import InputError
 from lasnn.lookup import known
 from lasnn.report import EXHIBITS, files_of, runs_of_target
-from lasnn.runs import SnnRun
+from lasnn.runs import BASE, SnnRun
 
 FOLDER = Path("notebooks")
 NOTEBOOKS = ("spike_counts", "energy", "overview")
 
 
 def inputs(preset: Preset, name: str) -> list[str]:
-    """The files that a notebook is made from: spiking runs of the tables, or for the overview every exhibit."""
+    """The files that a notebook is made from: the base runs of spiking networks, for the overview every exhibit."""
     if name == "overview":
         return [path for exhibit in EXHIBITS for path in files_of(preset, exhibit)]
-    runs = [run for run in runs_of_target(preset, "tables") if isinstance(run, SnnRun)]
+    runs = [run for run in runs_of_target(preset, "all") if isinstance(run, SnnRun) and run.variant == BASE]
     return [f"{preset.folder(run)}/metrics.json" for run in runs]
 
 

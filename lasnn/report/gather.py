@@ -5,17 +5,26 @@ import html
 import json
 import os
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from lasnn import files
+from lasnn.config import read
 from lasnn.energy import ann_joules, averages, snn_joules
 from lasnn.errors import InputError
+from lasnn.report import runs_of_target
 from lasnn.report.cells import paper_cells
 from lasnn.report.labels import METHOD_TITLES
+from lasnn.runs import SnnRun
 from lasnn.settings import Energy
 from lasnn.vocabulary import NETWORKS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from pandas.io.formats.style import Styler
 
 FIELDS = ("student", "method", "encoder", "steps", "teacher", "variant", "seed")
 
@@ -29,12 +38,41 @@ def to_root() -> None:
 
 
 def metrics(root: str, variant: str | None = "base") -> list[dict]:
-    """The metrics of every finished spiking run below `root` (results/<preset>), of one variant or of all (None)."""
-    found = [files.read_json(path) for path in sorted(Path(root).glob("snn/**/metrics.json"))]
-    found = [one for one in found if variant is None or one["run"]["variant"] == variant]
+    """The metrics of the planned spiking runs below `root` (results/<preset>) that are finished; `variant` as there."""
+    found = [files.read_json(path) for path in planned(Path(root), variant) if Path(path).exists()]
     if not found:
         raise InputError(f"no finished spiking run below {root}: `snakemake --cores 1 tables` makes them")
     return found
+
+
+def planned(root: Path, variant: str | None = "base") -> list[str]:
+    """The metrics files of all spiking runs in the plan of the preset called like `root`, of one variant or of all.
+
+    Nothing else that lies there counts, so that a page does not depend on what was tried before.
+    """
+    preset = read().preset(root.name)
+    runs = [run for run in runs_of_target(preset, "all") if isinstance(run, SnnRun) and variant in (None, run.variant)]
+    return [f"{root}/{run}/metrics.json" for run in sorted(runs)]
+
+
+def shown(frame: pd.DataFrame, precision: int = 2, whole: Sequence[str] = ()) -> "Styler":
+    """A table for a page: words to the left, numbers to the right, those in columns `whole` without decimals."""
+    words = frame.select_dtypes(exclude="number").columns
+    left = {"selector": "", "props": "text-align: left"}
+    styled = frame.style.format(precision=precision, thousands=",").format("{:,.0f}", subset=list(whole))
+    heads = {name: [left | {"selector": "th"}, left | {"selector": "td"}] for name in words}
+    return styled.hide(axis="index").set_table_styles(heads, overwrite=False)
+
+
+def legend(axes: Iterable["Axes"], columns: int = 4) -> None:
+    """One legend above the panels of a figure, each label of any panel once."""
+    found = {}
+    for one in axes:
+        handles, labels = one.get_legend_handles_labels()
+        found |= dict(zip(labels, handles, strict=True))
+    one.figure.legend(
+        found.values(), found.keys(), loc="outside upper center", ncols=columns, fontsize=7, frameon=False
+    )
 
 
 def label(run: dict) -> str:
@@ -165,8 +203,16 @@ def _table(markdown: str) -> str:
     """The Markdown that a table's exhibit writes: a title, one pipe table, remarks."""
     lines = markdown.splitlines()
     rows = [line.strip("|").split("|") for line in lines if line.startswith("|") and not line.startswith("|:")]
-    cells = [[html.escape(cell.strip().replace("**", "")) for cell in row] for row in rows]
-    head, *body = ["".join(f"<td>{cell}</td>" for cell in row) for row in cells]
+    cells = [[cell.strip().replace("**", "") for cell in row] for row in rows]
+    head, *body = ["".join(map(_cell, row)) for row in cells]
     remarks = "".join(f"<li>{html.escape(line[2:])}</li>" for line in lines if line.startswith("- "))
-    table = f"<thead><tr>{head.replace('td>', 'th>')}</tr></thead>" + "".join(f"<tr>{row}</tr>" for row in body)
-    return f"<h3>{html.escape(lines[0].strip('# '))}</h3><table>{table}</table><ul>{remarks}</ul>"
+    head = re.sub("(</?)td", r"\1th", head)
+    table = f"<thead><tr>{head}</tr></thead>" + "".join(f"<tr>{row}</tr>" for row in body)
+    title = f"<h3>{html.escape(lines[0].strip('# '))}</h3>"
+    return f'{title}<div style="overflow-x: auto"><table>{table}</table></div><ul>{remarks}</ul>'
+
+
+def _cell(text: str) -> str:
+    """A short cell stays in one line; a sentence may be broken."""
+    short = "; white-space: nowrap" if len(text) < 30 else ""
+    return f'<td style="text-align: left{short}">{html.escape(text)}</td>'
