@@ -15,7 +15,7 @@ from lasnn import files
 from lasnn.config import read
 from lasnn.energy import ann_joules, averages, snn_joules
 from lasnn.errors import InputError
-from lasnn.report import runs_of_target
+from lasnn.report import pages, runs_of_target
 from lasnn.report.cells import paper_cells
 from lasnn.report.labels import METHOD_TITLES
 from lasnn.runs import SnnRun
@@ -196,23 +196,4 @@ def exhibit(root: str, name: str) -> str:
         return f"<h3>{html.escape(title)}</h3>{image}"
     if not stem.with_suffix(".md").exists():
         return f"<p>{name}: not made yet; <code>snakemake --cores 1 all</code> makes it.</p>"
-    return _table(stem.with_suffix(".md").read_text())
-
-
-def _table(markdown: str) -> str:
-    """The Markdown that a table's exhibit writes: a title, one pipe table, remarks."""
-    lines = markdown.splitlines()
-    rows = [line.strip("|").split("|") for line in lines if line.startswith("|") and not line.startswith("|:")]
-    cells = [[cell.strip().replace("**", "") for cell in row] for row in rows]
-    head, *body = ["".join(map(_cell, row)) for row in cells]
-    remarks = "".join(f"<li>{html.escape(line[2:])}</li>" for line in lines if line.startswith("- "))
-    head = re.sub("(</?)td", r"\1th", head)
-    table = f"<thead><tr>{head}</tr></thead>" + "".join(f"<tr>{row}</tr>" for row in body)
-    title = f"<h3>{html.escape(lines[0].strip('# '))}</h3>"
-    return f'{title}<div style="overflow-x: auto"><table>{table}</table></div><ul>{remarks}</ul>'
-
-
-def _cell(text: str) -> str:
-    """A short cell stays in one line; a sentence may be broken."""
-    short = "; white-space: nowrap" if len(text) < 30 else ""
-    return f'<td style="text-align: left{short}">{html.escape(text)}</td>'
+    return pages.table(stem.with_suffix(".md").read_text())

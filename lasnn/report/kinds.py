@@ -1,4 +1,4 @@
-"""The two kinds of exhibit, and how each is written: tables as CSV, Markdown and LaTeX, figures as SVG, PNG and CSV.
+"""The two kinds of exhibit and how each is written: tables as CSV, Markdown, LaTeX, HTML, figures as SVG, PNG and CSV.
 
 Each also leaves a JSON file with the runs behind every cell and the digest of each file that it was made from.
 """
@@ -13,7 +13,7 @@ import pandas as pd
 
 from lasnn import files
 from lasnn.config import Preset
-from lasnn.report import rows, style
+from lasnn.report import pages, rows, style
 from lasnn.report.cells import KEYS, Cell, runs_of
 from lasnn.runs import BASE, Run
 
@@ -80,10 +80,10 @@ class Table(Exhibit):
     """A table: `arrange` turns the tidy lines into what a reader sees."""
 
     arrange: Callable[[pd.DataFrame], pd.DataFrame]
-    endings: ClassVar[tuple[str, ...]] = ("csv", "md", "tex", "json")
+    endings: ClassVar[tuple[str, ...]] = ("csv", "md", "tex", "html", "json")
 
     def write(self, stem: Path, preset: Preset) -> list[Path]:
-        """Write all four files."""
+        """Write all five files."""
         tidy = self.tidy(preset)
         shown, notes = self.arrange(tidy), self.notes(tidy, preset)
         markdown = [f"# {self.title}", "", shown.to_markdown(index=False, disable_numparse=True), ""]
@@ -93,6 +93,7 @@ class Table(Exhibit):
         files.write_text(stem.with_suffix(".csv"), tidy.to_csv(index=False))
         files.write_text(stem.with_suffix(".md"), "\n".join(markdown) + "\n")
         files.write_text(stem.with_suffix(".tex"), latex)
+        files.write_text(stem.with_suffix(".html"), pages.document(self.title, pages.table("\n".join(markdown))))
         self.leave_sources(stem, preset)
         return [stem.with_suffix(f".{ending}") for ending in self.endings]
 

@@ -4,8 +4,9 @@ rule table:
         paper="lasnn/report/paper.csv",
     output:
         csv=f"{ROOT}/exhibits/{{exhibit}}.csv",
-        md=report(
-            f"{ROOT}/exhibits/{{exhibit}}.md",
+        md=f"{ROOT}/exhibits/{{exhibit}}.md",
+        html=report(
+            f"{ROOT}/exhibits/{{exhibit}}.html",
             caption="../report/exhibit.rst",
             category="Tables",
             labels={"exhibit": "{exhibit}", "preset": "{preset}"},
