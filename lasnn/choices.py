@@ -16,7 +16,10 @@ from lasnn.settings import SnnSettings
 
 @dataclass(frozen=True)
 class Choices:
-    """What was decided and what it was decided on; accuracies in percent, on `images` held-out training images."""
+    """What was decided and what it was decided on.
+
+    Accuracies in percent, on `images` training images, which the ANN has seen.
+    """
 
     scale: float  # s, of the thresholds
     leak: float  # λ
@@ -85,7 +88,7 @@ def choose(
 
 def _report(chosen: Choices, found: Evaluation, steps: int, console: Console) -> None:
     console.say(
-        f"start: s {chosen.scale:g}, leak {chosen.leak:g}, logits {chosen.logit_scale}; on {chosen.images} held-out "
+        f"start: s {chosen.scale:g}, leak {chosen.leak:g}, logits {chosen.logit_scale}; on {chosen.images} "
         f"training images {chosen.start_accuracy:.1f} %, cross-entropy {chosen.start_cross_entropy:.3f} "
         f"(ANN {chosen.ann_accuracy:.1f} %, {chosen.ann_cross_entropy:.3f})"
     )

@@ -58,19 +58,16 @@ def check_scope(scope: Scope, preset: str, datasets: Collection[str], variants: 
     for name in scope.methods:
         known(METHODS, name, f"method {where}.methods")
     for name in scope.repeated or ():
-        known(METHODS, name, f"method {where}.repeated")
+        _check_knob(name, f"{where}.repeated", variants)
     for name in scope.claims:
         known(CLAIMS, name, f"claim {where}.claims")
     for name in scope.ablations:
-        method, plus, variant = name.partition("+")
-        known(METHODS, method, f"method {where}.ablations")
-        if not plus:
+        _check_knob(name, f"{where}.ablations", variants)
+        if "+" not in name:
             raise InputError(
                 f"config: scope.ablations names {name!r}: expected <method>+<variant>, as lasnn_act+alpha01 or "
                 "lasnn_act+alpha01__leak_1"
             )
-        for part in variant.split(AND):
-            known(variants, part, f"variant {where}.ablations")
     for name in scope.low_t:
         for part in name.split(AND):
             known(variants, part, f"variant {where}.low_t")
@@ -87,3 +84,11 @@ def check_scope(scope: Scope, preset: str, datasets: Collection[str], variants: 
         known(ENCODERS, encoder, f"encoder {where}.steps")
         if not steps.isdigit():
             raise InputError(f"config: scope.steps names {name!r}: expected <encoder>-T<steps>, such as poisson-T100")
+
+
+def _check_knob(name: str, where: str, variants: Collection[str]) -> None:
+    """InputError if a method, or a method with a variant behind a plus sign, is unknown."""
+    method, plus, variant = name.partition("+")
+    known(METHODS, method, f"method {where}")
+    for part in variant.split(AND) if plus else ():
+        known(variants, part, f"variant {where}")

@@ -207,8 +207,8 @@ SETTINGS: dict[str, type[Settings]] = {"ann": AnnSettings, "converted": Converte
 class Scope(Section):
     """Which of the paper's cells a preset runs, and on what; `note` is printed under every exhibit.
 
-    `repeated` names the methods whose base runs, with the student's own teacher, take every seed; all others then take
-    the first one only. None: all take every seed.
+    `repeated` names methods (or <method>+<variant>) whose runs with the student's usual teacher take every seed; all
+    others then take the first one only. None: all take every seed.
     """
 
     note: str | None

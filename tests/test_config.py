@@ -90,14 +90,15 @@ def test_joined_variants_lay_both_overlays_the_right_one_later():
 
 
 def test_every_seed_or_the_first_one():
-    """Only base runs of the methods under `repeated` take all seeds, if that is given."""
-    scope = {"seeds": [3, 1, 2], "repeated": ["hybrid"], "ablations": ["hybrid+alpha01"], "students": ["vgg5"]}
+    """Only what `repeated` names takes all seeds, if that is given."""
+    scope = {"seeds": [3, 1, 2], "repeated": ["hybrid", "lasnn_act+leak_1"], "students": ["vgg5"]}
     preset = changed(presets={"quick": {"scope": scope}}).preset("quick")
 
     def seeds(method, variant="base"):
         return [run.seed for run in runs_of(focus_cell(preset, "Table S4", method, variant), preset)]
 
     assert (seeds("hybrid"), seeds("hybrid", "alpha01"), seeds("lasnn_act")) == ([3, 1, 2], [3], [3])
+    assert seeds("lasnn_act", "leak_1") == [3, 1, 2]
     preset = changed(presets={"quick": {"scope": scope | {"repeated": None}}}).preset("quick")
     assert (seeds("hybrid", "alpha01"), seeds("lasnn_act")) == ([3, 1, 2], [3, 1, 2])
 

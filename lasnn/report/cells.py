@@ -116,8 +116,9 @@ def runs_of(cell: Cell, preset: Preset) -> list[Run]:
     if steps is None:
         return []
     words = (dataset, student, cell.method, cell.encoding, steps, teacher, cell.variant)
-    usual = cell.variant == BASE and teacher in (NO_TEACHER, scope.teacher_of.get(student))
-    repeated = scope.repeated is None or (usual and cell.method in scope.repeated)
+    name = cell.method if cell.variant == BASE else f"{cell.method}+{cell.variant}"
+    usual = teacher in (NO_TEACHER, scope.teacher_of.get(student))
+    repeated = scope.repeated is None or (usual and name in scope.repeated)
     return [SnnRun(*words, seed) for seed in (scope.seeds if repeated else scope.seeds[:1])]
 
 

@@ -68,6 +68,13 @@ def arrange(tidy: pd.DataFrame) -> pd.DataFrame:
 class WithCompany(Table):
     """Also reads what the runs started from and how much they spike."""
 
+    def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
+        return [
+            *super().notes(tidy, preset),
+            "Start: the converted network at this T, s and leak before training, on the training images that automatic "
+            "choices look at; its ANN has seen them, so it lies above the accuracy on new images.",
+        ]
+
     def tidy(self, preset: Preset) -> pd.DataFrame:
         tidy = super().tidy(preset)
         found = [

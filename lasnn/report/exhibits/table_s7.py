@@ -42,7 +42,7 @@ class LowSteps(WithCompany):
     def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
         return [
             *super().notes(tidy, preset),
-            "Direct input. `start`: the converted network at this T, before training, on held-out training images.",
+            "Direct input.",
         ]
 
 
