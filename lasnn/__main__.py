@@ -131,6 +131,8 @@ def parser() -> argparse.ArgumentParser:
         handed = verbs.add_parser(verb, parents=[common], help=what)
         handed.add_argument("--preset", help="default: `preset` of the configuration")
         handed.set_defaults(act=act)
+        if verb == "export":
+            handed.add_argument("--only-exhibits", action="store_true", help="tables and figures without their runs")
 
     restore = verbs.add_parser("restore", parents=[common], help="bring missing runs that DVC has (checkpoints: pull)")
     restore.add_argument("presets", nargs="*", help="default: `preset` of the configuration")
@@ -221,7 +223,7 @@ def trace_verb(options: argparse.Namespace, console: Console) -> int:
 def export_verb(options: argparse.Namespace, console: Console) -> None:
     from lasnn import reference
 
-    console.say(reference.export(read(options.config), options.preset))
+    console.say(reference.export(read(options.config), options.preset, not options.only_exhibits))
 
 
 def import_verb(options: argparse.Namespace, console: Console) -> None:

@@ -30,13 +30,13 @@ def kept_files(preset: Preset, run: Run) -> list[str]:
     return [name for name in RUN_FILES if not (leaf and name == "model.pt")] + journal
 
 
-def export(config: Config, name: str | None = None) -> str:
+def export(config: Config, name: str | None = None, with_runs: bool = True) -> str:
     """Copy what is finished and fits the plan to the kept results; one line that says what was done.
 
-    Pictures that show images of a dataset stay behind.
+    Pictures that show images of a dataset stay behind. Without `with_runs` only exhibits are kept.
     """
     preset, count, others = config.preset(name), 0, {}
-    for run in runs_of_target(preset, "all"):
+    for run in runs_of_target(preset, "all") if with_runs else ():
         if not Path(preset.folder(run), "metrics.json").exists():
             continue
         if reason := finished.misfit(preset, run, checkpoint=False):

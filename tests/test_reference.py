@@ -50,6 +50,15 @@ def test_a_second_export_copies_nothing(kept):
     assert reference.export(read()).startswith("0 files new or changed")
 
 
+def test_exhibits_may_be_kept_alone(kept):
+    reference.take_up(read())
+    shutil.copytree(KEPT / "exhibits", THERE / "exhibits")
+    shutil.rmtree(KEPT)
+    said = reference.export(read(), with_runs=False)
+    assert said.startswith(f"{len(names(THERE / 'exhibits'))} files new or changed")
+    assert names(KEPT) == {"exhibits"}
+
+
 def test_pictures_of_images_stay_behind():
     assert [name for name, exhibit in EXHIBITS.items() if exhibit.shows_images] == ["figure2"]
 
