@@ -11,7 +11,6 @@ from dataclasses import fields, replace
 from functools import cache, cached_property
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from lasnn.datasets import KNOWN as DATASETS
@@ -22,6 +21,7 @@ from lasnn.runs import AND, BASE, AnnRun, ConvertedRun, Run, SnnRun, split
 from lasnn.scope import check_method, check_scope, pair_above
 from lasnn.settings import SETTINGS, Claims, ConfigFile, Energy, OwnDataset, Protocol, Scope, Settings
 from lasnn.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, STUDENTS, TEACHERS
+from lasnn.yaml_file import parsed
 
 CONFIG = Path("config.yaml")
 PASSED_ON = "LASNN_CONFIG"  # environment variable that carries the workflow's configuration to its jobs
@@ -37,33 +37,6 @@ def read(path: Path | str = CONFIG) -> "Config":
     if Path(path) == CONFIG and PASSED_ON in os.environ:
         return Config(json.loads(os.environ[PASSED_ON]))
     return Config(parsed(path))
-
-
-def parsed(path: Path | str) -> object:
-    """What the file holds, unchecked; InputError if it is missing, not YAML, or has a key twice."""
-    try:
-        return yaml.load(Path(path).read_text(), _Strict)
-    except FileNotFoundError:
-        raise InputError(
-            f"no {path} in {Path.cwd()}: run from the folder that holds the project's config.yaml"
-        ) from None
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}; correct that place") from None
-
-
-class _Strict(yaml.SafeLoader):
-    """YAML in which a key that stands twice is an error: else the first one would be silently without effect."""
-
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
-        node, seen = super().compose_mapping_node(anchor), set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key.value!r} stands twice", key.start_mark
-                    )
-                seen.add(key.value)
-        return node
 
 
 class Config:

@@ -8,7 +8,7 @@ also ψ, are those of the torch scan bit for bit (ψ of `Stdb` to 1e-5: another 
 the default, each ψ is off by at most 2^-8 of itself, and δ by at most 2^-8 of what it would be with |ψ| and |g| in
 their place (`reset_grad` left out).
 
-The kernels know nothing of images: a tensor [T, B, ...] is T rows of N neurons in the order of its memory.
+To a kernel a tensor [T, B, ...] is T rows of N neurons in the order of its memory.
 """
 
 import torch
@@ -22,7 +22,6 @@ try:
     from triton.language import constexpr
 except ImportError:  # torch for CPU comes without it
     triton, constexpr = None, object
-
 INTERPRETED = triton is not None and triton.knobs.runtime.interpret  # TRITON_INTERPRET=1: kernels run in numpy
 TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
@@ -140,16 +139,12 @@ def backward_kernel(
     if spikes is not None:
         spikes += last + n
     if CONSTANT:
-        g = tl.load(gradient + n, mask=inside, other=0.0).to(tl.float32)
-        if mask is not None:
-            g *= kept
+        g = tl.load(gradient + n, mask=inside, other=0.0).to(tl.float32) * kept
     else:
         gradient += last + n
     for _ in tl.range(0, steps, num_stages=STAGES):
         if not CONSTANT:
-            g = tl.load(gradient, mask=inside, other=0.0).to(tl.float32)
-            if mask is not None:
-                g *= kept
+            g = tl.load(gradient, mask=inside, other=0.0).to(tl.float32) * kept
             gradient -= neurons
         psi = tl.load(saved, mask=inside, other=0.0).to(tl.float32)
         saved -= neurons

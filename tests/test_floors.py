@@ -10,7 +10,7 @@ import pytest
 # Ground to top. A package stands for all of its modules, which may import one another.
 FLOORS = [
     ["errors", "memory", "power", "stopping", "bits"],
-    ["lookup", "files", "locks", "overlays", "vocabulary"],
+    ["lookup", "files", "locks", "overlays", "vocabulary", "yaml_file"],
     ["runs", "settings", "datasets"],
     ["scope", "energy"],
     ["config", "seeding", "surrogates", "journal"],
@@ -31,7 +31,7 @@ FLOORS = [
         "loading",
         "alone",
     ],
-    ["choices", "operations", "workplace", "recording", "trace"],
+    ["choices", "operations", "workplace", "recording", "trace", "reference"],
     ["restoring"],
     ["stages", "costs"],
     ["__main__", ""],

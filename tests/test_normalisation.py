@@ -5,7 +5,7 @@ import torch
 from oracle import bright_input, simulate, small
 from torch import nn
 
-from lasnn.config import Config, parsed
+from lasnn.config import Config
 from lasnn.conversion import neurons, scale_thresholds, set_thresholds, spiking, thresholds
 from lasnn.errors import InputError
 from lasnn.networks import Net
@@ -14,6 +14,7 @@ from lasnn.networks.plain import Layer
 from lasnn.networks.residual import Block
 from lasnn.neurons import Dynamics
 from lasnn.normalisation import largest_activations, normalise
+from lasnn.yaml_file import parsed
 
 
 def two_layers(first, second):

@@ -23,8 +23,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from lasnn.__main__ import main
-from lasnn.config import parsed
 from lasnn.errors import InputError
+from lasnn.yaml_file import parsed
 
 from .tiny import ANN, CONVERTED, ROOT, SNN, Place, Tally
 

@@ -5,7 +5,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir).parent))
 
 from lasnn.config import CONFIG as CONFIG_FILE
-from lasnn.config import parsed
+from lasnn.yaml_file import parsed
 from lasnn.errors import InputError
 from lasnn.alone import claim
 
