@@ -22,7 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console(log=options.log)
     try:
         with stopping.listening():
-            return options.act(options, console) or 0
+            status = options.act(options, console) or 0
+            sys.stdout.flush()  # here, where a reader that has left does no harm
+            return status
     except InputError as error:
         console.say(f"error: {' '.join(str(error).split())}")
         return 2

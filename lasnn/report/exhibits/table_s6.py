@@ -43,7 +43,8 @@ class Levels(Table):
         tidy, found = super().tidy(preset), []
         for line in tidy["runs"]:
             runs = [parse(word) for word in line.split()] if isinstance(line, str) else []
-            journals = [rows.journal(run, preset) for run in runs if preset.has_journal(run)]
+            runs = [run for run in runs if preset.has_journal(run)]
+            journals = [rows.journal(run, preset) for run in runs]
             images = [rows.metrics_of(run, preset)["data"]["test_images"] for run in runs]
             changes = [
                 change([entry["test_accuracy"] for entry in entries], count)
