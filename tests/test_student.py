@@ -25,6 +25,7 @@ def settings(variant="base"):
         (15.9, "base", 8),  # of a batch of 16 the next divisor
         (4, "base", 4),
         (0.5, "base", 1),  # one image at least
+        (16, "double_first", 8),  # its first epochs have twice the steps
         (16, "per_step", 8),  # the running rate of each step and its gradient are kept as well
     ],
 )

@@ -101,7 +101,8 @@ def micro_batch(settings: SnnSettings, run: SnnRun, net: Net) -> int:
     batch, asked = settings.training.batch, settings.compute.micro_batch
     if asked != "auto":
         return asked
-    per_image = 12 * run.steps * census(net).neurons  # current, spikes and their gradient in float32
+    longest = STEPS[settings.spiking.steps_schedule](run.steps, 0.0)
+    per_image = 12 * longest * census(net).neurons  # current, spikes and their gradient in float32
     if settings.attention and settings.attention.student_act == "per_step":
         per_image *= 2  # the running rate of each step and its gradient as well
     fits = max(1, MICRO_BATCH_BYTES // per_image)
