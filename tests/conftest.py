@@ -1,5 +1,9 @@
 """A working copy of the project, for tests that change files or call the tools in it."""
 
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process for each core already; read when torch is loaded
+
 import shutil
 import signal
 import subprocess

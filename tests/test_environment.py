@@ -30,6 +30,7 @@ SHOWS = {
     "nbconvert": "nbconvert ",
     "ruff": "ruff check",
     "snakefmt": "snakefmt",
+    "pytest-xdist": "--numprocesses auto",
 }
 # For the lineage of checkpoints and the notebooks. Take a name out as soon as something uses it.
 NOT_USED_YET = {"papermill", "ipykernel"}
@@ -67,6 +68,7 @@ def test_every_direct_dependency_is_used():
     files = [path for folder in ("lasnn", "workflow", "tests", "notebooks") for path in (ROOT / folder).rglob("*")]
     files = [path for path in files if path.suffix in (".py", ".smk", ".ipynb") and path != Path(__file__)]
     text = "\n".join(path.read_text() for path in [*files, ROOT / ".ci" / "run"])
+    text += PROJECT["tool"]["pytest"]["ini_options"]["addopts"]
 
     def used(name):
         return SHOWS[name] in text if name in SHOWS else re.search(rf"^\s*(import|from) {name}\b", text, re.MULTILINE)
