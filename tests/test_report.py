@@ -3,6 +3,7 @@
 import csv
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,8 +14,9 @@ from lasnn.config import Config, identity, merged, read
 from lasnn.errors import InputError
 from lasnn.report import EXHIBITS, PAPER, exhibits_of, runs_of_target
 from lasnn.report.cells import KEYS, Cell, paper_cells, runs_of
+from lasnn.report.company import company
 from lasnn.report.kinds import Table
-from lasnn.report.rows import number
+from lasnn.report.rows import number, table
 from lasnn.runs import BASE, AnnRun, SnnRun
 from lasnn.vocabulary import METHODS
 
@@ -186,6 +188,18 @@ def test_mean_and_deviation_over_seeds_and_the_paper_beside_them(preset):
     notes = " ".join(remarks(tidy, preset))
     for words in ("does not rank methods", "n_train 1437, n_test 360", "teacher is weaker"):
         assert words in notes
+
+
+def test_company_is_a_mean_over_the_seeds_of_a_cell(preset):
+    few, many = ({"1": {"total": total, "neurons": 10, "images": 2}} for total in (20, 40))
+    pretend(preset, LASNN, 90.0, spikes=few, ann_accuracy=95.0, teacher_accuracy=97.0)
+    scratch = {"spiking": {"init": "scratch"}}
+    pretend(preset, replace(LASNN, seed=1), 92.0, spikes=many, ann_accuracy=96.0, settings=scratch)
+    cell = next(c for c in paper_cells("Table II") if (c.student, c.method) == ("VGG5", "lasnn_act"))
+    line = company(table([cell], preset), preset).iloc[0]
+    assert (line["ann"], line["teacher_accuracy"], line["start"]) == (95.5, 97.0, 60.0)  # where there is one
+    assert line["spikes"] == 1.5  # one and two for each neuron and image
+    assert pd.isna(line["scale"])  # a seed that starts from scratch has no balanced thresholds
 
 
 def test_mixed_revisions_and_subsets_are_said(preset):

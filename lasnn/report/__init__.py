@@ -21,6 +21,7 @@ from lasnn.report.exhibits import (
     figure7,
     figure_ablations,
     figure_energy,
+    figure_firing,
     figure_steps,
     table1,
     table2,
@@ -73,6 +74,7 @@ EXHIBITS: dict[str, Exhibit] = {
     "figure_steps": figure_steps.EXHIBIT,
     "figure_ablations": figure_ablations.EXHIBIT,
     "figure_energy": figure_energy.EXHIBIT,
+    "figure_firing": figure_firing.EXHIBIT,
 }
 
 TARGETS = {

@@ -3,13 +3,10 @@
 import pandas as pd
 
 from lasnn.config import Preset
-from lasnn.energy import averages
-from lasnn.report import rows
 from lasnn.report.cells import DATASETS, Cell, paper_cells
-from lasnn.report.kinds import Table
+from lasnn.report.company import WithCompany
 from lasnn.report.labels import dataset, method, ours, steps
 from lasnn.report.rows import number
-from lasnn.runs import parse
 from lasnn.vocabulary import METHODS, STUDENTS
 
 
@@ -63,45 +60,6 @@ def arrange(tidy: pd.DataFrame) -> pd.DataFrame:
             "spikes per neuron": tidy["spikes"].map(lambda value: number(value, digits=3)),
         }
     )
-
-
-class WithCompany(Table):
-    """Also reads what the runs started from and how much they spike."""
-
-    def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
-        return [
-            *super().notes(tidy, preset),
-            "Start: the converted network at this T, s and leak before training, on the training images that automatic "
-            "choices look at; its ANN has seen them, so it lies above the accuracy on new images.",
-        ]
-
-    def tidy(self, preset: Preset) -> pd.DataFrame:
-        tidy = super().tidy(preset)
-        found = [
-            rows.metrics_of(parse(line.split()[0]), preset) if isinstance(line, str) else {} for line in tidy["runs"]
-        ]
-        choices = [one.get("choices", {}) for one in found]
-        converted = [_start(one) in (None, "converted") for one in found]
-        tidy["start"] = [
-            one.get("start_accuracy") if start else None for one, start in zip(choices, converted, strict=True)
-        ]
-        tidy.loc[[not start for start in converted], "scale"] = None  # thresholds are 1, whatever was balanced
-        tidy["ann"] = [one.get("ann_accuracy") for one in found]
-        tidy["teacher_accuracy"] = [one.get("teacher_accuracy") for one in found]
-        tidy["spikes"] = [_network_mean(one.get("spikes")) for one in found]
-        return tidy
-
-
-def _start(metrics: dict) -> str | None:
-    """What a spiking network was trained from."""
-    return (metrics.get("settings", {}).get("spiking") or {}).get("init")
-
-
-def _network_mean(spikes: dict | None) -> float | None:
-    """S_net: spikes for each neuron of the network and image."""
-    if not spikes:
-        return None
-    return averages(spikes, batch=1).network
 
 
 EXHIBIT = WithCompany(

@@ -3,12 +3,12 @@
 import pandas as pd
 
 from lasnn.config import Preset
-from lasnn.report import rows
 from lasnn.report.cells import Cell
+from lasnn.report.company import company
 from lasnn.report.kinds import Table
 from lasnn.report.labels import dataset, ours
 from lasnn.report.rows import number
-from lasnn.runs import BASE, parse
+from lasnn.runs import BASE
 from lasnn.vocabulary import STUDENTS
 
 STEPS = ("16", "32", "64", "100")
@@ -44,13 +44,10 @@ def cells(preset: Preset) -> list[Cell]:
 
 
 class Calibrated(Table):
-    """Also reads the ANN that each network comes from and how much it spikes."""
+    """Also reads the ANN that each network comes from."""
 
     def tidy(self, preset: Preset) -> pd.DataFrame:
-        tidy = super().tidy(preset)
-        runs = [line.split()[0] if isinstance(line, str) else None for line in tidy["runs"]]
-        found = [rows.metrics_of(parse(run), preset) if run else {} for run in runs]
-        tidy["ann"] = [one.get("ann_accuracy") for one in found]
+        tidy = company(super().tidy(preset), preset)
         tidy["form"] = [FORMS[key] for key in zip(tidy["method"], tidy["variant"], strict=True)]
         return tidy
 

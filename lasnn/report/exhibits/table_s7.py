@@ -4,7 +4,7 @@ import pandas as pd
 
 from lasnn.config import Preset
 from lasnn.report.cells import Cell
-from lasnn.report.exhibits.table_s1 import WithCompany
+from lasnn.report.company import WithCompany
 from lasnn.report.exhibits.table_s4 import compared
 from lasnn.report.labels import METHOD_TITLES, dataset, ours, steps
 from lasnn.report.rows import number

@@ -1,0 +1,59 @@
+"""Firing and accuracy (ours): each training of Table S4 by how often a neuron spikes and how well the network does."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from lasnn.config import Preset
+from lasnn.report import style
+from lasnn.report.company import company
+from lasnn.report.exhibits.table_s4 import cells
+from lasnn.report.kinds import Figure
+from lasnn.report.labels import METHOD_TITLES
+from lasnn.runs import BASE
+from lasnn.vocabulary import METHODS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+
+class Firing(Figure):
+    """Reads spikes beside accuracies."""
+
+    def tidy(self, preset: Preset) -> pd.DataFrame:
+        return company(super().tidy(preset), preset)
+
+    def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
+        return [
+            *super().notes(tidy, preset),
+            "Filled: the base run of a method; open: a variant, named where it ends below the mean of all. Spikes of a "
+            "neuron for one image, over all T, mean over the network.",
+        ]
+
+
+def draw(tidy: pd.DataFrame) -> "Drawing":
+    """One panel, spikes on a logarithmic axis."""
+    trained = [METHODS[method].trained for method in tidy["method"]]
+    ran = tidy[trained].dropna(subset=["ours", "spikes"])
+    if ran.empty:
+        return style.nothing()
+    drawing, ((axes,),) = style.sheet(height=3.6)
+    for method in dict.fromkeys(ran["method"]):
+        look, lines = style.look_of(method), ran[ran["method"] == method]
+        for variant, spikes, accuracy in zip(lines["variant"], lines["spikes"], lines["ours"], strict=True):
+            base = variant == BASE
+            words = {"s": 40 if base else 24, "facecolor": look.color if base else "none", "edgecolor": look.color}
+            label = METHOD_TITLES[method] if base else None
+            axes.scatter(spikes, accuracy, marker=look.marker, linewidths=1, label=label, zorder=3, **words)
+            if not base and accuracy < ran["ours"].mean():
+                place = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
+                axes.annotate(variant, (spikes, accuracy), **place, fontsize=5, color="#505050")
+    axes.set(xscale="log", xlabel="spikes per neuron and image", ylabel="accuracy, %")
+    axes.margins(x=0.12, y=0.08)
+    for ticks in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        ticks("{x:g}")
+    style.legend(drawing)
+    return drawing
+
+
+EXHIBIT = Firing("Firing and accuracy of controls and knobs", cells, draw)
