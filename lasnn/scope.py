@@ -59,6 +59,8 @@ def check_scope(scope: Scope, preset: str, datasets: Collection[str], variants: 
         known(METHODS, name, f"method {where}.methods")
     for name in scope.repeated or ():
         _check_knob(name, f"{where}.repeated", variants)
+    for name in scope.repeated_inputs or ():
+        known(ENCODERS, name, f"encoder {where}.repeated_inputs")
     for name in scope.claims:
         known(CLAIMS, name, f"claim {where}.claims")
     for name in scope.ablations:

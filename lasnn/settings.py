@@ -207,8 +207,8 @@ SETTINGS: dict[str, type[Settings]] = {"ann": AnnSettings, "converted": Converte
 class Scope(Section):
     """Which of the paper's cells a preset runs, and on what; `note` is printed under every exhibit.
 
-    `repeated` names methods (or <method>+<variant>) whose runs with the student's usual teacher take every seed; all
-    others then take the first one only. None: all take every seed.
+    `repeated` names methods (or <method>+<variant>) whose runs with the student's usual teacher take every seed,
+    `repeated_inputs` the encoders with which they do; all others then take the first one only. None: all.
     """
 
     note: str | None
@@ -224,6 +224,7 @@ class Scope(Section):
     steps: dict[str, Positive | None]
     seeds: Annotated[tuple[Count, ...], Field(min_length=1)]
     repeated: tuple[str, ...] | None
+    repeated_inputs: tuple[str, ...] | None
     claims: tuple[str, ...]
 
 

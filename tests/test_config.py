@@ -90,15 +90,19 @@ def test_joined_variants_lay_both_overlays_the_right_one_later():
 
 
 def test_every_seed_or_the_first_one():
-    """Only what `repeated` names takes all seeds, if that is given."""
+    """Only what `repeated` names takes all seeds, with `repeated_inputs`, if those are given."""
     scope = {"seeds": [3, 1, 2], "repeated": ["hybrid", "lasnn_act+leak_1"], "students": ["vgg5"]}
     preset = changed(presets={"quick": {"scope": scope}}).preset("quick")
 
-    def seeds(method, variant="base"):
-        return [run.seed for run in runs_of(focus_cell(preset, "Table S4", method, variant), preset)]
+    def seeds(method, variant="base", encoding="poisson"):
+        cell = replace(focus_cell(preset, "Table S4", method, variant), encoding=encoding)
+        return [run.seed for run in runs_of(cell, preset)]
 
     assert (seeds("hybrid"), seeds("hybrid", "alpha01"), seeds("lasnn_act")) == ([3, 1, 2], [3], [3])
     assert seeds("lasnn_act", "leak_1") == [3, 1, 2]
+    assert seeds("hybrid", encoding="direct") == [3, 1, 2]
+    preset = changed(presets={"quick": {"scope": scope | {"repeated_inputs": ["poisson"]}}}).preset("quick")
+    assert (seeds("hybrid"), seeds("hybrid", encoding="direct")) == ([3, 1, 2], [3])
     preset = changed(presets={"quick": {"scope": scope | {"repeated": None}}}).preset("quick")
     assert (seeds("hybrid", "alpha01"), seeds("lasnn_act")) == ([3, 1, 2], [3, 1, 2])
 
@@ -136,6 +140,10 @@ def test_ancestors_come_parents_first_and_once():
         ({"variants": {"a__b": {}}}, "variants.a__b: '__' joins two names"),
         ({"presets": {"reference": {}}}, "presets.reference: results/reference holds kept results"),
         ({"presets": {"quick": {"scope": {"repeated": ["hybird"]}}}}, "unknown method .*repeated 'hybird'"),
+        (
+            {"presets": {"quick": {"scope": {"repeated_inputs": ["posson"]}}}},
+            "unknown encoder .*repeated_inputs 'posson'",
+        ),
         ({"presets": {"quick": {"scope": {"ablations": ["hybrid+leak_1__nix"]}}}}, "unknown variant .* 'nix'"),
         ({"preset": "papr"}, "unknown preset 'papr'.*did you mean 'paper'"),
         ({"preset": 3}, "preset is 3"),

@@ -119,6 +119,7 @@ def runs_of(cell: Cell, preset: Preset) -> list[Run]:
     name = cell.method if cell.variant == BASE else f"{cell.method}+{cell.variant}"
     usual = teacher in (NO_TEACHER, scope.teacher_of.get(student))
     repeated = scope.repeated is None or (usual and name in scope.repeated)
+    repeated &= scope.repeated_inputs is None or cell.encoding in scope.repeated_inputs
     return [SnnRun(*words, seed) for seed in (scope.seeds if repeated else scope.seeds[:1])]
 
 

@@ -30,18 +30,23 @@ def curves(run: ConvertedRun, preset: Preset) -> dict[float, dict[int, float]]:
 
 def accuracy_on_first(run: SnnRun, preset: Preset, images: int) -> float:
     """Accuracy of a run in percent, mean over its encoder seeds, on the first test images only."""
-    predicted, labels = predictions(run, preset)
-    return 100 * float((predicted[:, :images] == labels[:images]).mean())
+    classes, labels = predictions(run, preset)
+    return 100 * float((classes[:, :images] == labels[:images]).mean())
+
+
+def predicted(run: Run, preset: Preset) -> np.ndarray:
+    """Predicted classes [encoder seeds, N] of a run on the test images; of an ANN [1, N]."""
+    return _arrays(f"{preset.folder(run)}/predictions.npz")["predicted"]
 
 
 def predictions(run: SnnRun, preset: Preset) -> tuple[np.ndarray, np.ndarray]:
-    """Predicted classes [encoder seeds, N] and labels [N] of a run on the test images."""
-    return _predictions(f"{preset.folder(run)}/predictions.npz")
+    """Predicted classes [encoder seeds, N] and labels [N] of a spiking run on the test images."""
+    path = f"{preset.folder(run)}/predictions.npz"
+    if "labels" not in _arrays(path):
+        raise InputError(f"{path} holds no labels: it is of an older version; make the run again")
+    return predicted(run, preset), _arrays(path)["labels"]
 
 
 @cache
-def _predictions(path: str) -> tuple[np.ndarray, np.ndarray]:
-    kept = files.read_arrays(path)
-    if "labels" not in kept:
-        raise InputError(f"{path} holds no labels: it is of an older version; make the run again")
-    return kept["predicted"], kept["labels"]
+def _arrays(path: str) -> dict[str, np.ndarray]:
+    return files.read_arrays(path)

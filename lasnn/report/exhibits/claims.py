@@ -8,8 +8,8 @@ import pandas as pd
 from lasnn.config import Preset
 from lasnn.report import rows
 from lasnn.report.cells import Cell, runs_of
-from lasnn.report.claims import CLAIMS, Claim, Pair
-from lasnn.report.curves import converted_behind, predictions
+from lasnn.report.claims import ACCURACY, CLAIMS, Claim, Pair
+from lasnn.report.curves import converted_behind, predicted, predictions
 from lasnn.report.kinds import Table, remarks
 from lasnn.report.rows import number
 from lasnn.report.statistics import SEEDS, holm, more_right, paired_t, sign_flips, verdict
@@ -54,8 +54,8 @@ class Claims(Table):
         return [*converted_behind(runs, preset), *runs]
 
     def files(self, preset: Preset) -> list[str]:
-        spiking = [run for run in super().runs(preset) if isinstance(run, SnnRun)]
-        return [*super().files(preset), *(f"{preset.folder(run)}/predictions.npz" for run in spiking)]
+        judged = super().runs(preset)  # of the converted networks only their curves
+        return [*super().files(preset), *(f"{preset.folder(run)}/predictions.npz" for run in judged)]
 
     def tidy(self, preset: Preset) -> pd.DataFrame:
         lines, together = [], defaultdict(list)
@@ -80,11 +80,11 @@ class Claims(Table):
         return [
             *remarks(rows.table(self.cells(preset), preset), preset),
             "Difference: the second minus the first; above minus the margin it speaks for the claim. T: our steps.",
-            "Two-sided tests. Accuracies without a margin: on the same test images under the first encoder seed, with "
+            "Two-sided tests. Accuracies: on the same test images under the first encoder seed. Without a margin: with "
             "one seed McNemar's exact test, with several its extension: the signs of each image's difference, summed "
-            "over the seeds, are flipped; it speaks of these trained networks, so a verdict also needs the same sign "
-            f"in every seed. All else, and all networks (each seed's mean over them): paired t over {SEEDS} seeds or "
-            "more.",
+            "over the seeds, are flipped. With a margin: t over the images, of their mean difference over the seeds. "
+            "Both speak of these trained networks, so a verdict also needs the same sign in every seed. All else, and "
+            f"all networks (each seed's mean over them): paired t over {SEEDS} seeds or more.",
             f"Holm's correction over {len(made) - pooled} tests of single networks, and over {pooled} of all networks; "
             f"confirmed or refuted where the corrected p is below {settings.alpha:g}, else undecided.",
             f"Margins in points: {settings.near_ann:g} below the ANN, {settings.teachers:g} between teachers, "
@@ -113,11 +113,11 @@ def _compare(name: str, claim: Claim, pair: Pair, preset: Preset) -> tuple[dict,
     line |= {"dataset": rows.metrics_of(more[0], preset)["data"]["title"], "steps": more[0].steps}
     line |= {"less": mean(others), "more": None if None in values else mean(values)}
     differences = [None if None in both else both[1] - both[0] for both in zip(others, values, strict=True)]
-    line |= _spread(differences) | {"agree": _agree(differences)}
+    line |= _spread(differences)
     if name in preset.scope.claims:
         line |= {"verdict": None} | _tested(claim, differences, preset)
-        if claim.measure.unit == "points" and not claim.margin:
-            line |= _same_images(less, more, preset)
+        if claim.measure is ACCURACY:
+            line |= _on_images(claim, less, more, preset)
     return line, differences
 
 
@@ -131,21 +131,25 @@ def _spread(differences: list[float | None]) -> dict:
     return {"difference": mean(differences), "sd": stdev(differences) if len(differences) > 1 else None}
 
 
-def _agree(differences: list[float | None]) -> bool:
+def _agree(effects: list[float]) -> bool:
     """Whether all seeds say the same."""
-    return None not in differences and (min(differences) > 0 or max(differences) < 0)
+    return min(effects) > 0 or max(effects) < 0
+
+
+def _effects(claim: Claim, differences: list[float], preset: Preset) -> list[float]:
+    """How far each seed's difference lies on the claim's side of its margin; of two margins, the one that is nearer."""
+    side = -1 if claim.alike and mean(differences) > 0 else 1
+    return [side * difference + _margin(claim, preset) for difference in differences]
 
 
 def _tested(claim: Claim, differences: list[float | None], preset: Preset) -> dict:
     """The test over seeds, or a word why there is none."""
     if None in differences:
-        return {"effect": 0.0, "p": None, "test": "none: not reached"}
-    margin = _margin(claim, preset)
-    side = -1 if claim.alike and mean(differences) > 0 else 1  # the bound that is nearer
-    effects = [side * difference + margin for difference in differences]
+        return {"effect": 0.0, "p": None, "test": "none: not reached", "agree": False}
+    effects = _effects(claim, differences, preset)
     p = paired_t(effects)
     why = f"none: {len(effects)} of {SEEDS} seeds" if len(effects) < SEEDS else "none: no spread"
-    return {"effect": mean(effects), "p": p, "test": why if p is None else "paired t"}
+    return {"effect": mean(effects), "p": p, "test": why if p is None else "paired t", "agree": _agree(effects)}
 
 
 def _same_seeds(less: list[Run], more: list[Run]) -> tuple[list[Run], list[Run]]:
@@ -156,17 +160,18 @@ def _same_seeds(less: list[Run], more: list[Run]) -> tuple[list[Run], list[Run]]
     return [run for run in less if run.seed in common], [run for run in more if run.seed in common]
 
 
-def _same_images(less: list[SnnRun], more: list[SnnRun], preset: Preset) -> dict:
+def _on_images(claim: Claim, less: list[Run], more: list[SnnRun], preset: Preset) -> dict:
     """The test on images, all seeds together."""
     found = []
     for one, other in zip(less, more, strict=True):
-        first, labels = predictions(one, preset)
-        second, _ = predictions(other, preset)
-        found.append(more_right(first[0], second[0], labels))
-    differences = sum(found)
-    effect = 100 * float(differences.mean()) / len(found)
-    test = "McNemar" if len(found) == 1 else "sign flips"
-    return {"effect": effect, "p": sign_flips(differences), "test": test, "images": len(differences)}
+        right, labels = predictions(other, preset)
+        found.append(more_right(predicted(one, preset)[0], right[0], labels))
+    effects = _effects(claim, [100 * float(one.mean()) for one in found], preset)
+    line = {"effect": mean(effects), "agree": _agree(effects), "images": len(found[0])}
+    if not claim.margin:
+        return line | {"p": sign_flips(sum(found)), "test": "McNemar" if len(found) == 1 else "sign flips"}
+    p = paired_t(_effects(claim, list(100 * sum(found) / len(found)), preset))
+    return line | {"p": p, "test": "none: no spread" if p is None else "t over images"}
 
 
 def _pool(name: str, group: str, found: list[list[float | None]], preset: Preset) -> dict:
@@ -174,8 +179,8 @@ def _pool(name: str, group: str, found: list[list[float | None]], preset: Preset
     claim, seeds = CLAIMS[name], list(zip(*found, strict=True))
     differences = [None if None in seed else mean(seed) for seed in seeds]
     line = {"claim": name, "question": group, "dataset": "", "network": ALL, "unit": claim.measure.unit}
-    line |= {"margin": _margin(claim, preset), "n": len(seeds), "agree": True} | _spread(differences)
-    return line | _tested(claim, differences, preset)
+    line |= {"margin": _margin(claim, preset), "n": len(seeds)} | _spread(differences)
+    return line | _tested(claim, differences, preset) | {"agree": True}
 
 
 def arrange(tidy: pd.DataFrame) -> pd.DataFrame:
