@@ -16,13 +16,13 @@ BASES = ("conversion", "hybrid", "lasnn_act")  # beside LaSNN with an option
 
 
 def cells(preset: Preset) -> list[Cell]:
-    """The student in focus at each low T that the preset names; options (`scope.low_t`) at the lowest two."""
+    """The student in focus at each low T that the preset names; options (`scope.low_t`) at the lowest."""
     bases = [(method, BASE) for method in BASES]
     options = [*bases, *(("lasnn_act", variant) for variant in preset.scope.low_t)]
     return [
         _cell(preset, method, variant, step)
         for step in STEPS
-        for method, variant in (bases if step == STEPS[-1] else options)
+        for method, variant in (options if step == STEPS[0] else bases)
     ]
 
 
