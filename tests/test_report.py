@@ -15,6 +15,7 @@ from lasnn.errors import InputError
 from lasnn.report import EXHIBITS, PAPER, exhibits_of, runs_of_target
 from lasnn.report.cells import KEYS, Cell, paper_cells, runs_of
 from lasnn.report.company import company
+from lasnn.report.exhibits.table_s4 import compared
 from lasnn.report.kinds import Table
 from lasnn.report.rows import number, table
 from lasnn.runs import BASE, AnnRun, SnnRun
@@ -200,6 +201,19 @@ def test_company_is_a_mean_over_the_seeds_of_a_cell(preset):
     assert (line["ann"], line["teacher_accuracy"], line["start"]) == (95.5, 97.0, 60.0)  # where there is one
     assert line["spikes"] == 1.5  # one and two for each neuron and image
     assert pd.isna(line["scale"])  # a seed that starts from scratch has no balanced thresholds
+
+
+def test_a_variant_is_compared_with_the_base_runs_of_its_seeds(preset):
+    pretend(preset, LASNN, 90.0)
+    pretend(preset, replace(LASNN, seed=1), 80.0)
+    pretend(preset, replace(LASNN, variant="alpha01"), 91.0)
+    of = {"lasnn_act": f"{LASNN} {replace(LASNN, seed=1)}", "hybrid": None}
+    lines = [("lasnn_act", BASE), ("lasnn_act", "alpha01"), ("hybrid", BASE)]
+    tidy = pd.DataFrame(lines, columns=["method", "variant"])
+    tidy["runs"] = [of["lasnn_act"], str(replace(LASNN, variant="alpha01")), None]
+    found = compared(tidy, preset)["difference"]
+    assert found[:2].tolist() == [0, 1]  # 91 - 90, not 91 - 85
+    assert pd.isna(found[2])
 
 
 def test_mixed_revisions_and_subsets_are_said(preset):

@@ -1,5 +1,6 @@
 """Firing and accuracy (ours): each training of Table S4 by how often a neuron spikes and how well the network does."""
 
+import math
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -16,6 +17,8 @@ from lasnn.vocabulary import METHODS
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
+NAMED = 15  # points that have room for a name each
+
 
 class Firing(Figure):
     """Reads spikes beside accuracies."""
@@ -26,7 +29,7 @@ class Firing(Figure):
     def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
         return [
             *super().notes(tidy, preset),
-            "Filled: the base run of a method; open: a variant, named where it ends below the mean of all. Spikes of a "
+            "Filled: the base run of a method; open: a variant (of many, those below the mean are named). Spikes of a "
             "neuron for one image, over all T, mean over the network.",
         ]
 
@@ -38,6 +41,7 @@ def draw(tidy: pd.DataFrame) -> "Drawing":
     if ran.empty:
         return style.nothing()
     drawing, ((axes,),) = style.sheet(height=3.6)
+    named_below = ran["ours"].mean() if len(ran) > NAMED else math.inf
     for method in dict.fromkeys(ran["method"]):
         look, lines = style.look_of(method), ran[ran["method"] == method]
         for variant, spikes, accuracy in zip(lines["variant"], lines["spikes"], lines["ours"], strict=True):
@@ -45,7 +49,7 @@ def draw(tidy: pd.DataFrame) -> "Drawing":
             words = {"s": 40 if base else 24, "facecolor": look.color if base else "none", "edgecolor": look.color}
             label = METHOD_TITLES[method] if base else None
             axes.scatter(spikes, accuracy, marker=look.marker, linewidths=1, label=label, zorder=3, **words)
-            if not base and accuracy < ran["ours"].mean():
+            if not base and accuracy < named_below:
                 place = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
                 axes.annotate(variant, (spikes, accuracy), **place, fontsize=5, color="#505050")
     axes.set(xscale="log", xlabel="spikes per neuron and image", ylabel="accuracy, %")

@@ -1,13 +1,16 @@
 """Table S4 (ours): controls and single knobs turned, each beside the run that it changes."""
 
+from statistics import mean
+
 import pandas as pd
 
 from lasnn.config import Preset
+from lasnn.report import rows
 from lasnn.report.cells import Cell, focus_cell
 from lasnn.report.company import WithCompany
 from lasnn.report.labels import METHOD_TITLES, dataset, ours, steps
 from lasnn.report.rows import number
-from lasnn.runs import BASE
+from lasnn.runs import BASE, parse
 
 
 def cells(preset: Preset) -> list[Cell]:
@@ -24,19 +27,37 @@ def cells(preset: Preset) -> list[Cell]:
 class Ablations(WithCompany):
     """Also says what each variant changes, and by how much that moves the accuracy."""
 
+    def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
+        return [*super().notes(tidy, preset), "To base: against the base runs with the same seeds."]
+
     def tidy(self, preset: Preset) -> pd.DataFrame:
         return compared(super().tidy(preset), preset)
 
 
 def compared(tidy: pd.DataFrame, preset: Preset) -> pd.DataFrame:
-    """With what a variant changes in words, and the difference to the base run of its method."""
+    """With what a variant changes in words, and the difference to the base runs of its method with the same seeds."""
     changes = [
         [leaf for overlay in preset.config.overlays(name) for leaf in leaves(overlay)] for name in tidy["variant"]
     ]
     tidy["changes"] = ["; ".join(change) or "-" for change in changes]
-    base = tidy[tidy["variant"] == BASE].set_index("method")["ours"]
-    tidy["difference"] = pd.to_numeric(tidy["ours"]) - pd.to_numeric(tidy["method"].map(base))
+    base = tidy[tidy["variant"] == BASE].set_index("method")["runs"].to_dict()
+    tidy["difference"] = [
+        _difference(runs, base.get(method), preset) for runs, method in zip(tidy["runs"], tidy["method"], strict=True)
+    ]
+    tidy["difference"] = pd.to_numeric(tidy["difference"])
     return tidy
+
+
+def _difference(runs: str | None, base: str | None, preset: Preset) -> float | None:
+    """Points that `runs` lie above the `base` runs of their seeds, both named as in a tidy table; None without any."""
+    if not (isinstance(runs, str) and isinstance(base, str)):
+        return None
+    ours, theirs = (
+        {run.seed: rows.metrics_of(run, preset)["accuracy"] for run in map(parse, line.split())}
+        for line in (runs, base)
+    )
+    both = ours.keys() & theirs.keys()
+    return mean(ours[seed] - theirs[seed] for seed in both) if both else None
 
 
 def leaves(overlay: dict, path: str = "") -> list[str]:
