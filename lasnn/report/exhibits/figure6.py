@@ -133,6 +133,7 @@ def draw(tidy: pd.DataFrame) -> "Drawing":
         axes.set_ylabel("spikes per neuron and image") if counts else style.percent(axes)
         if counts and part["paper"].notna().any():
             _printed_beside(axes, part)
+    panels[2].set_ylim(top=max(axes.get_ylim()[1] for axes in panels[1:]))  # sharing takes the limits of one
     panels[1].sharey(panels[2])
     style.legend(drawing)
     return drawing
