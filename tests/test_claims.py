@@ -20,7 +20,7 @@ from lasnn.vocabulary import CLAIMS as SENTENCES
 
 
 def p_of_two_degrees(value):
-    """Student's t with 2 degrees of freedom in closed form: P(|t| > value)."""
+    """Student's t with 2 degrees of freedom in closed form: P(|t| > v) = 1 - v / sqrt(v² + 2)."""
     return 1 - value / math.sqrt(value**2 + 2)
 
 
