@@ -9,7 +9,7 @@ from benchmarks.measure import CLOCKS, write
 from benchmarks.plot import PLOTS
 from benchmarks.runs import RUNS, Request, say, set_up
 from lasnn.errors import InputError
-from lasnn.vocabulary import STUDENTS
+from lasnn.plan.vocabulary import STUDENTS
 
 
 def arguments(words: list[str] | None = None) -> argparse.Namespace:

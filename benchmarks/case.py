@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lasnn import seeding
-from lasnn.conversion import neurons, spiking
-from lasnn.encoders import ENCODERS, batch_noise
-from lasnn.images import Batch, Images, scaled
+from lasnn.datasets.batches import Batch, Images, scaled
 from lasnn.networks import Net, build, initialise
-from lasnn.neurons import Dynamics
-from lasnn.settings import Training
-from lasnn.surrogates import Bellec
+from lasnn.plan.settings import Training
+from lasnn.spiking.conversion import neurons, spiking
+from lasnn.spiking.encoders import ENCODERS, batch_noise
+from lasnn.spiking.neurons import Dynamics
+from lasnn.spiking.surrogates import Bellec
 
 SIDE, CLASSES = 32, 10
 # With γ = 1 the triangle is one of the surrogates that spikingjelly has fast operators for; γ costs nothing either way.

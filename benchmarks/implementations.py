@@ -4,7 +4,7 @@ import importlib.util
 
 from benchmarks.case import Subject
 from benchmarks.measure import clock
-from lasnn.lookup import pick
+from lasnn.plan.lookup import pick
 
 MODULES = {
     "floor": ("benchmarks.floor", "Floor", None),

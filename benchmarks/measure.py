@@ -17,8 +17,8 @@ import pandas as pd
 import torch
 
 from benchmarks.case import Case
-from lasnn import files
-from lasnn.provenance import describe
+from lasnn.storage import files
+from lasnn.storage.provenance import describe
 
 PACKAGES = ("torch", "torchvision", "numpy", "spikingjelly", "snntorch")
 ROOT = Path(__file__).parents[1]

@@ -6,13 +6,13 @@ from torch.nn import functional as F
 
 from benchmarks.case import RECIPE, Subject
 from benchmarks.equality import Seen
-from lasnn.images import plain_batches
+from lasnn.datasets.batches import plain_batches
 from lasnn.networks import Net
 from lasnn.networks.layers import Conv, Dropout, Flatten, Linear, Pool
 from lasnn.networks.plain import Layer
 from lasnn.networks.residual import Block
-from lasnn.neurons import LIF
-from lasnn.training import optimizer
+from lasnn.spiking.neurons import LIF
+from lasnn.training.training import optimizer
 
 PARTS = (Conv, Linear, Pool, Dropout, Flatten, LIF)
 
@@ -53,7 +53,7 @@ class Peer:
     """A network of another library in the same training step; a subclass says how to reset it and how to run it."""
 
     name: str
-    order: str  # of `lasnn.neurons`: how its neurons move if they leak
+    order: str  # of `lasnn.spiking.neurons`: how its neurons move if they leak
     neuron: type[nn.Module]
 
     def __init__(self, subject: Subject, features: nn.Sequential, readout: nn.Linear):

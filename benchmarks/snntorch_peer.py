@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from benchmarks.case import Subject
 from benchmarks.peers import Peer, rebuilt, synapses
 from lasnn.networks.layers import Conv, Dropout, Flatten, Linear, Pool
-from lasnn.neurons import LIF
+from lasnn.spiking.neurons import LIF
 
 
 class Triangle(torch.autograd.Function):

@@ -8,12 +8,12 @@ import traceback
 from pathlib import Path
 
 from lasnn import stopping
-from lasnn.config import CONFIG, Config, read, restore
 from lasnn.datasets import KNOWN, prepare
 from lasnn.errors import InputError
-from lasnn.journal import Console
-from lasnn.locks import only_writer
-from lasnn.runs import KINDS
+from lasnn.plan.config import CONFIG, Config, read, restore
+from lasnn.plan.runs import KINDS
+from lasnn.storage.locks import only_writer
+from lasnn.training.journal import Console
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -165,8 +165,8 @@ def stage_verb(options: argparse.Namespace, console: Console) -> None:
     if run.kind != options.kind:
         raise InputError(f"{options.folder!r} is a run of kind {run.kind!r}: use `python -m lasnn {run.kind}`")
     settings = restore(run, options.settings) if options.settings else preset.settings(run)
-    from lasnn.stages import stage_of  # torch is loaded here and not for the verbs that don't need it
-    from lasnn.workplace import Workplace, device_of
+    from lasnn.training.stages import stage_of  # torch is loaded here and not for the verbs that don't need it
+    from lasnn.training.workplace import Workplace, device_of
 
     console.name = run.id
     device = device_of(options.device or config.file.device)
@@ -182,34 +182,35 @@ def exhibit_verb(options: argparse.Namespace, console: Console) -> None:
 
 
 def notebook_verb(options: argparse.Namespace, console: Console) -> None:
-    from lasnn import notebooks
+    from lasnn.pipeline import notebooks
 
     console.say(f"wrote {notebooks.execute(options.path)}")
 
 
 def plan_verb(options: argparse.Namespace, console: Console) -> None:
-    from lasnn.costs import print_plan
+    from lasnn.pipeline.costs import print_plan
 
     config: Config = read(options.config)
     print_plan(config.preset(options.preset), options.target, options.device or config.file.device, options.quick)
 
 
 def lineage_verb(options: argparse.Namespace, console: Console) -> None:
-    from lasnn import files, lineage
+    from lasnn.pipeline import lineage
+    from lasnn.storage import files
 
     files.write_text("dvc.yaml", lineage.text(read(options.config).preset(options.preset)))
     console.say("wrote dvc.yaml")
 
 
 def record_verb(options: argparse.Namespace, console: Console) -> None:
-    from lasnn import recording
+    from lasnn.pipeline import recording
 
     for preset in options.presets or [None]:
         console.say(recording.record(preset))
 
 
 def trace_verb(options: argparse.Namespace, console: Console) -> int:
-    from lasnn.trace import trace
+    from lasnn.pipeline.trace import trace
 
     found = trace(read(options.config), options.path, options.row + options.column, options.verify)
     print("\n".join(found.lines))
@@ -223,19 +224,19 @@ def trace_verb(options: argparse.Namespace, console: Console) -> int:
 
 
 def export_verb(options: argparse.Namespace, console: Console) -> None:
-    from lasnn import reference
+    from lasnn.pipeline import reference
 
     console.say(reference.export(read(options.config), options.preset, not options.only_exhibits))
 
 
 def import_verb(options: argparse.Namespace, console: Console) -> None:
-    from lasnn import reference
+    from lasnn.pipeline import reference
 
     console.say(reference.take_up(read(options.config), options.preset))
 
 
 def restore_verb(options: argparse.Namespace, console: Console) -> None:
-    from lasnn import restoring
+    from lasnn.pipeline import restoring
 
     for preset in options.presets or [None]:
         console.say(restoring.restore(preset))

@@ -5,13 +5,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lasnn import checkpoint
-from lasnn.conversion import spiking, thresholds, with_dynamics, with_spiking_readout
-from lasnn.encoders import batch_noise, encode
 from lasnn.networks import Output, build
-from lasnn.neurons import Dynamics
-from lasnn.runs import parse
+from lasnn.plan.runs import parse
 from lasnn.seeding import generator
+from lasnn.spiking.conversion import spiking, thresholds, with_dynamics, with_spiking_readout
+from lasnn.spiking.encoders import batch_noise, encode
+from lasnn.spiking.neurons import Dynamics
+from lasnn.storage import checkpoint
 
 
 class Loaded(nn.Module):

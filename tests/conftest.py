@@ -13,8 +13,8 @@ import pytest
 import yaml
 from tiny import TINY, done
 
-from lasnn import lineage
-from lasnn.config import Config
+from lasnn.pipeline import lineage
+from lasnn.plan.config import Config
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("workflow", "lasnn", "notebooks", "config.yaml", "environment.yml", "pyproject.toml")

@@ -1,7 +1,7 @@
 """The slow truth: a spiking network simulated step by step with plain autograd, and small things the tests share.
 
-Nothing here calls the scan of `lasnn.neurons`: every neuron keeps its potential, one step after the other, in the
-words of the equations. Convolutions and products are torch's own functions on one step at a time.
+Nothing here calls the scan of `lasnn.spiking.neurons`: every neuron keeps its potential, one step after the other, in
+the words of the equations. Convolutions and products are torch's own functions on one step at a time.
 """
 
 import math
@@ -11,17 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lasnn.config import read
-from lasnn.conversion import SpikingReadout, neurons, set_thresholds, spiking, with_spiking_readout
 from lasnn.networks import Net, build, initialise
 from lasnn.networks.layers import Conv, Dropout, Flatten, Linear, Pool
 from lasnn.networks.residual import Block
-from lasnn.neurons import Dynamics
-from lasnn.runs import SnnRun
-from lasnn.settings import Neuron as NeuronSettings
-from lasnn.settings import SnnSettings, Spiking
-from lasnn.surrogates import surrogate
-from lasnn.vocabulary import METHODS
+from lasnn.plan.config import read
+from lasnn.plan.runs import SnnRun
+from lasnn.plan.settings import Neuron as NeuronSettings
+from lasnn.plan.settings import SnnSettings, Spiking
+from lasnn.plan.vocabulary import METHODS
+from lasnn.spiking.conversion import SpikingReadout, neurons, set_thresholds, spiking, with_spiking_readout
+from lasnn.spiking.neurons import Dynamics
+from lasnn.spiking.surrogates import surrogate
 
 torch.set_num_threads(1)  # the tests' tensors are tiny: threads would only wait for each other
 

@@ -8,7 +8,7 @@ from oracle import close, settings_of, small
 from torch import nn
 from torch.nn import functional as F
 
-from lasnn.attention import (
+from lasnn.distillation.attention import (
     DISTANCES,
     MAP_DISTANCES,
     VARIANTS,
@@ -24,7 +24,7 @@ from lasnn.attention import (
 )
 from lasnn.networks import Net, Output
 from lasnn.networks.layers import Conv, Linear
-from lasnn.vocabulary import METHODS
+from lasnn.plan.vocabulary import METHODS
 
 KAPPA = 1.0
 D = math.exp(-KAPPA)

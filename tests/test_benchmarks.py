@@ -16,7 +16,7 @@ from benchmarks.measure import by_turns, summary
 from benchmarks.ours import Ours
 from lasnn.errors import InputError
 from lasnn.networks import build, census
-from lasnn.vocabulary import STUDENTS
+from lasnn.plan.vocabulary import STUDENTS
 
 torch.set_num_threads(1)  # the tests' tensors are tiny: threads would only wait for each other
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lasnn import bits
+from lasnn.spiking import bits
 
 DEVICES = [
     "cpu",

@@ -6,7 +6,13 @@ import torch
 from oracle import apply, dyadic, dyadic_input, small
 from torch import nn
 
-from lasnn.calibration import (
+from lasnn.errors import InputError
+from lasnn.networks import Net
+from lasnn.networks.layers import Conv, Linear
+from lasnn.networks.plain import Layer
+from lasnn.networks.residual import Block
+from lasnn.plan.settings import WeightCalibration
+from lasnn.spiking.calibration import (
     Means,
     Station,
     activations,
@@ -18,14 +24,8 @@ from lasnn.calibration import (
     means,
     train_weights,
 )
-from lasnn.conversion import neurons, spiking, with_dynamics
-from lasnn.errors import InputError
-from lasnn.networks import Net
-from lasnn.networks.layers import Conv, Linear
-from lasnn.networks.plain import Layer
-from lasnn.networks.residual import Block
-from lasnn.neurons import LIF, Dynamics, streaming
-from lasnn.settings import WeightCalibration
+from lasnn.spiking.conversion import neurons, spiking, with_dynamics
+from lasnn.spiking.neurons import LIF, Dynamics, streaming
 
 STEPS = 8
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from lasnn import checkpoint, files
 from lasnn.errors import InputError
+from lasnn.storage import checkpoint, files
 
 WEIGHTS = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor(1.5)}
 

@@ -10,13 +10,13 @@ import pytest
 import yaml
 from scipy.stats import t
 
-from lasnn.config import Config, identity, merged
 from lasnn.errors import InputError
-from lasnn.files import write_json
+from lasnn.plan.config import Config, identity, merged
+from lasnn.plan.vocabulary import CLAIMS as SENTENCES
 from lasnn.report import EXHIBITS, runs_of_target
 from lasnn.report.claims import CLAIMS
 from lasnn.report.statistics import holm, more_right, paired_t, sign_flips, verdict
-from lasnn.vocabulary import CLAIMS as SENTENCES
+from lasnn.storage.files import write_json
 
 
 def p_of_two_degrees(value):

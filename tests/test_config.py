@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lasnn.config import Config, dump, merged, read, restore
 from lasnn.errors import InputError
+from lasnn.plan.config import Config, dump, merged, read, restore
+from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun
 from lasnn.report.cells import focus_cell, runs_of
-from lasnn.runs import AnnRun, ConvertedRun, SnnRun
 
 CONTENT = yaml.safe_load(Path("config.yaml").read_text())
 VGG5 = SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn")

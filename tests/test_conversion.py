@@ -8,7 +8,13 @@ import torch
 from oracle import bright_input, dyadic_input, simulate, small, small_snn
 from torch import nn
 
-from lasnn.conversion import (
+from lasnn.errors import InputError
+from lasnn.networks import Net
+from lasnn.networks.layers import Flatten, Linear
+from lasnn.networks.plain import Layer
+from lasnn.networks.residual import Block
+from lasnn.plan.vocabulary import STUDENTS
+from lasnn.spiking.conversion import (
     STATISTICS,
     balance,
     neurons,
@@ -20,13 +26,7 @@ from lasnn.conversion import (
     train_thresholds,
     with_dynamics,
 )
-from lasnn.errors import InputError
-from lasnn.networks import Net
-from lasnn.networks.layers import Flatten, Linear
-from lasnn.networks.plain import Layer
-from lasnn.networks.residual import Block
-from lasnn.neurons import LIF, Dynamics
-from lasnn.vocabulary import STUDENTS
+from lasnn.spiking.neurons import LIF, Dynamics
 
 
 def chunked(x, size):

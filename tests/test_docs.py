@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from lasnn.plan.settings import Protocol
 from lasnn.report import EXHIBITS
-from lasnn.settings import Protocol
 
 DOCS = [Path("README.md"), *sorted(Path("docs").glob("*.md"))]
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from lasnn.encoders import ENCODERS, batch_noise, direct, encode, image_noise, poisson, poisson_unsigned
-from lasnn.vocabulary import ENCODERS as NAMES
+from lasnn.plan.vocabulary import ENCODERS as NAMES
+from lasnn.spiking.encoders import ENCODERS, batch_noise, direct, encode, image_noise, poisson, poisson_unsigned
 
 VALUES = (-1.0, -0.5, -0.1, 0.0, 0.3, 1.0)
 

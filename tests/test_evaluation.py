@@ -7,15 +7,15 @@ from oracle import simulate, small, small_snn
 from torch import nn
 from torch.nn import functional as F
 
-from lasnn import evaluation
-from lasnn.conversion import neurons, spiking
-from lasnn.encoders import ENCODERS, image_noise
-from lasnn.evaluation import LayerSpikes, evaluate
-from lasnn.images import Images, scaled
+from lasnn.datasets.batches import Images, scaled
 from lasnn.networks import Net
 from lasnn.networks.layers import Flatten, Linear
 from lasnn.networks.plain import Layer
-from lasnn.neurons import Dynamics
+from lasnn.spiking import evaluation
+from lasnn.spiking.conversion import neurons, spiking
+from lasnn.spiking.encoders import ENCODERS, image_noise
+from lasnn.spiking.evaluation import LayerSpikes, evaluate
+from lasnn.spiking.neurons import Dynamics
 
 
 def images_of(*pixels, labels):

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from lasnn.__main__ import main
-from lasnn.config import Config, merged, read
+from lasnn.plan.config import Config, merged, read
 from lasnn.report import EXHIBITS, files_of, runs_of_target
 from lasnn.report.kinds import Figure
 

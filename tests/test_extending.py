@@ -37,9 +37,9 @@ EXHIBITS = ("table_silent", "table_s1", "table_s4", "figure1", "figure_steps")
 # What a user of all examples would make, in one process so that torch is loaded once.
 WORK = f"""
 from lasnn.__main__ import main
-from lasnn.config import read
+from lasnn.plan.config import read
 from lasnn.report import EXHIBITS
-from lasnn.runs import SnnRun
+from lasnn.plan.runs import SnnRun
 preset = read().preset()
 asked = [
     SnnRun("stripes", "vgg6", "hybrid", "poisson", 3),
@@ -111,7 +111,7 @@ def test_the_page_has_an_example_of_each():
 
 
 def test_the_examples_work(extended):
-    from lasnn.config import merged
+    from lasnn.plan.config import merged
 
     content = merged(yaml.safe_load((extended / "config.yaml").read_text()), TINY)
     (extended / "config.yaml").write_text(yaml.safe_dump(content))
@@ -132,5 +132,5 @@ def test_the_examples_are_in_the_style_of_the_code(extended):
 def test_commands_of_the_page_name_runs_and_exhibits_that_can_be_made(extended):
     targets = re.findall(r"^snakemake --cores 1 (\S+)$", PAGE, re.MULTILINE)
     assert len(targets) >= 4
-    code = f"from lasnn.config import read; from lasnn.workflow import check_targets; check_targets(read(), {targets})"
-    python(extended, "-c", code)
+    imports = "from lasnn.plan.config import read; from lasnn.pipeline.workflow import check_targets"
+    python(extended, "-c", f"{imports}; check_targets(read(), {targets})")

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from lasnn.config import Config, identity, merged
-from lasnn.files import write_json
+from lasnn.plan.config import Config, identity, merged
 from lasnn.report import EXHIBITS, bars, style
 from lasnn.report.exhibits.figure6 import ACCURACY, EQUAL, SIMILAR, first_reaching
+from lasnn.storage.files import write_json
 
 # Test accuracy and rates of two layers (30 and 10 neurons) after each epoch; T as in the preset.
 EPOCHS = {

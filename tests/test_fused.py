@@ -1,4 +1,4 @@
-"""The kernels of `lasnn.fused` against the torch scan: in Triton's interpreter on the CPU, and on a GPU where one is.
+"""The kernels of `lasnn.spiking.fused` against the torch scan: in Triton's interpreter on the CPU, and on a GPU.
 
 The interpreter must be chosen before the kernels are read, so one test runs this file again in a process of its own.
 """
@@ -12,10 +12,10 @@ import pytest
 import torch
 from oracle import ORDERS, SURROGATES, bright_input, close, small_snn, surrogate_of
 
-from lasnn import fused
-from lasnn.fused import FusedScan, fused_fire
-from lasnn.neurons import LIF, Dynamics, Scan, fire
-from lasnn.surrogates import Bellec
+from lasnn.spiking import fused
+from lasnn.spiking.fused import FusedScan, fused_fire
+from lasnn.spiking.neurons import LIF, Dynamics, Scan, fire
+from lasnn.spiking.surrogates import Bellec
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 THETA = 0.75

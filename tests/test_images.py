@@ -4,8 +4,8 @@ import pytest
 import torch
 from oracle import settings_of
 
+from lasnn.datasets.batches import Batch, Images, augmented, plain_batches, scaled, split, training_batches
 from lasnn.errors import InputError
-from lasnn.images import Batch, Images, augmented, plain_batches, scaled, split, training_batches
 
 
 def data(padding=0, flip=False):

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from dvc.dependency import ParamsDependency
 
-from lasnn.config import Config, merged, read
-from lasnn.lineage import keys_of, stage_name, stages, text
+from lasnn.pipeline.lineage import keys_of, stage_name, stages, text
+from lasnn.plan.config import Config, merged, read
 from lasnn.report import runs_of_target
 
 PRESETS = ["paper", "small", "quick"]

@@ -9,12 +9,12 @@ import time
 import pytest
 
 from lasnn.errors import InputError
-from lasnn.journal import Console
-from lasnn.locks import only_writer
+from lasnn.storage.locks import only_writer
+from lasnn.training.journal import Console
 
 HOLD = """
 import sys, time
-from lasnn.locks import only_writer
+from lasnn.storage.locks import only_writer
 with only_writer(sys.argv[1], "it"):
     print(flush=True)
     time.sleep(60)
@@ -62,7 +62,7 @@ def test_the_lock_is_released_when_the_block_fails(tmp_path):
 def test_many_that_come_and_go_never_overlap(tmp_path):
     """Four processes take and drop the lock again and again; each appends its number twice while it holds it."""
     code = (
-        "import os, sys\nfrom lasnn.errors import InputError\nfrom lasnn.locks import only_writer\ndone = 0\n"
+        "import os, sys\nfrom lasnn.errors import InputError\nfrom lasnn.storage.locks import only_writer\ndone = 0\n"
         "while done < 100:\n"
         "    try:\n"
         "        with only_writer(sys.argv[1] + '/.lock', 'it'):\n"

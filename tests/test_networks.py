@@ -9,13 +9,13 @@ from oracle import close, dyadic_input, simulate, small, small_snn
 from torch import nn
 from torch.nn import functional as F
 
-from lasnn.conversion import neurons, spiking
 from lasnn.errors import InputError
 from lasnn.networks import TAPS, build, census, initialise
 from lasnn.networks.layers import Dropout
 from lasnn.networks.net import taps_by_resolution
-from lasnn.neurons import LIF, Dynamics
-from lasnn.vocabulary import LEVELS, NETWORKS, STUDENTS, TEACHERS
+from lasnn.plan.vocabulary import LEVELS, NETWORKS, STUDENTS, TEACHERS
+from lasnn.spiking.conversion import neurons, spiking
+from lasnn.spiking.neurons import LIF, Dynamics
 
 # name, classes, side -> neurons (exact), weights and MACs in millions as printed in the tables of sizes
 SIZES = {

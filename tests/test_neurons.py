@@ -4,9 +4,9 @@ import pytest
 import torch
 from oracle import ORDERS, PSI, SURROGATES, Neuron, close, dyadic_input, simulate, small_snn, surrogate_of
 
-from lasnn import neurons as neurons_module
-from lasnn.conversion import neurons
-from lasnn.neurons import LIF, Dynamics, streaming
+from lasnn.spiking import neurons as neurons_module
+from lasnn.spiking.conversion import neurons
+from lasnn.spiking.neurons import LIF, Dynamics, streaming
 
 # θ = 1 and I = 0.625 in each of eight steps; the potential ties with θ in the last step at λ = 1 (method.md 1.3).
 V_WITHOUT_LEAK = [0.625, 1.25, 0.875, 1.5, 1.125, 0.75, 1.375, 1.0]

@@ -5,16 +5,16 @@ import torch
 from oracle import bright_input, simulate, small
 from torch import nn
 
-from lasnn.config import Config
-from lasnn.conversion import neurons, scale_thresholds, set_thresholds, spiking, thresholds
 from lasnn.errors import InputError
 from lasnn.networks import Net
 from lasnn.networks.layers import Conv, Flatten, Linear
 from lasnn.networks.plain import Layer
 from lasnn.networks.residual import Block
-from lasnn.neurons import Dynamics
-from lasnn.normalisation import largest_activations, normalise
-from lasnn.yaml_file import parsed
+from lasnn.plan.config import Config
+from lasnn.plan.yaml_file import parsed
+from lasnn.spiking.conversion import neurons, scale_thresholds, set_thresholds, spiking, thresholds
+from lasnn.spiking.neurons import Dynamics
+from lasnn.spiking.normalisation import largest_activations, normalise
 
 
 def two_layers(first, second):

@@ -7,8 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from lasnn import notebooks
 from lasnn.errors import InputError
+from lasnn.pipeline import notebooks
 
 SOURCES = sorted(Path("notebooks").glob("*.ipynb"))
 

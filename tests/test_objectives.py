@@ -10,11 +10,11 @@ import torch
 from oracle import bright_input, close, dyadic_input, settings_of, simulate, small, small_snn
 from torch.nn import functional as F
 
-from lasnn.images import Batch
-from lasnn.neurons import Dynamics
-from lasnn.objectives import OBJECTIVES, Step, window_sums
-from lasnn.training import optimizer
-from lasnn.vocabulary import METHODS
+from lasnn.datasets.batches import Batch
+from lasnn.distillation.objectives import OBJECTIVES, Step, window_sums
+from lasnn.plan.vocabulary import METHODS
+from lasnn.spiking.neurons import Dynamics
+from lasnn.training.training import optimizer
 
 STEPS = 12
 LABELS = torch.tensor([1, 3, 0])

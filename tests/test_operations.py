@@ -3,17 +3,17 @@
 import pytest
 import torch
 
-from lasnn.conversion import set_thresholds, spiking
-from lasnn.energy import ann_joules, averages, snn_joules
-from lasnn.evaluation import INPUT, evaluate
-from lasnn.images import Images
+from lasnn.datasets.batches import Images
 from lasnn.networks import build, census
 from lasnn.networks.layers import Conv
 from lasnn.networks.residual import Block
-from lasnn.neurons import Dynamics
-from lasnn.operations import _met, fan_outs, first_macs, operations
-from lasnn.settings import Energy
-from lasnn.vocabulary import STUDENTS
+from lasnn.plan.settings import Energy
+from lasnn.plan.vocabulary import STUDENTS
+from lasnn.report.energy import ann_joules, averages, snn_joules
+from lasnn.spiking.conversion import set_thresholds, spiking
+from lasnn.spiking.evaluation import INPUT, evaluate
+from lasnn.spiking.neurons import Dynamics
+from lasnn.spiking.operations import _met, fan_outs, first_macs, operations
 
 ENERGY = Energy(mac_pj=4.6, ac_pj=0.9, batch=16)
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from lasnn.config import read
+from lasnn.plan.config import read
+from lasnn.plan.runs import ConvertedRun, SnnRun
 from lasnn.report import EXHIBITS, runs_of_target
 from lasnn.report.exhibits.figure1 import HIGH, node_of, placed
-from lasnn.runs import ConvertedRun, SnnRun
 
 
 @pytest.mark.parametrize("name", ["quick", "small", "paper"])

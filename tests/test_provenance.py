@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from lasnn.power import Meter
+from lasnn.storage.power import Meter
 
 
 def zone(folder, number, microjoules, span=1000):
@@ -34,7 +34,8 @@ def test_a_meter_that_cannot_be_read_is_absent(tmp_path):
 
 def code_of(folder):
     """What a copy of lasnn in `folder` says of its own version."""
-    command = [sys.executable, "-c", "import json; from lasnn import provenance; print(json.dumps(provenance._code()))"]
+    code = "import json; from lasnn.storage import provenance; print(json.dumps(provenance._code()))"
+    command = [sys.executable, "-c", code]
     return json.loads(subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout)
 
 

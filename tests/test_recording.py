@@ -12,8 +12,9 @@ import pytest
 import yaml
 from tiny import done, snakemake
 
-from lasnn import files, recording, restoring
 from lasnn.errors import InputError
+from lasnn.pipeline import recording, restoring
+from lasnn.storage import files
 
 TRAINED = "results/tiny/ann/digits/conv3fc2/base/s0"
 STUDENT = "results/tiny/snn/digits/conv3fc2/hybrid/poisson-T2/none/base/s0"
@@ -138,7 +139,7 @@ def test_a_broken_lock_file_and_no_checkout_are_one_line(copy):
 
 
 def test_dvc_stages_are_left_to_dvc(copy, monkeypatch):
-    from lasnn.workflow import record_lineage
+    from lasnn.pipeline.workflow import record_lineage
 
     Path("dvc.lock").unlink()
     monkeypatch.setenv("DVC_STAGE", "ann-digits-conv3fc2-s0")

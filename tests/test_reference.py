@@ -9,10 +9,11 @@ import pytest
 import yaml
 from tiny import done
 
-from lasnn import files, reference
-from lasnn.config import read
 from lasnn.errors import InputError
+from lasnn.pipeline import reference
+from lasnn.plan.config import read
 from lasnn.report import EXHIBITS
+from lasnn.storage import files
 
 TEACHER, STUDENT = "ann/digits/vgg16bn/base/s0", "snn/digits/conv3fc2/hybrid/poisson-T2/none/base/s0"
 LASNN = "snn/digits/conv3fc2/lasnn_act/poisson-T2/vgg16bn/base/s0"

@@ -10,16 +10,16 @@ import pandas as pd
 import pytest
 import yaml
 
-from lasnn.config import Config, identity, merged, read
 from lasnn.errors import InputError
+from lasnn.plan.config import Config, identity, merged, read
+from lasnn.plan.runs import BASE, AnnRun, SnnRun
+from lasnn.plan.vocabulary import METHODS
 from lasnn.report import EXHIBITS, PAPER, exhibits_of, runs_of_target
 from lasnn.report.cells import KEYS, Cell, paper_cells, runs_of
 from lasnn.report.company import company
 from lasnn.report.exhibits.table_s4 import compared
 from lasnn.report.kinds import Table
 from lasnn.report.rows import number, table
-from lasnn.runs import BASE, AnnRun, SnnRun
-from lasnn.vocabulary import METHODS
 
 CONTENT = yaml.safe_load(Path("config.yaml").read_text())
 LASNN = SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn")

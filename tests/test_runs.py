@@ -2,10 +2,10 @@
 
 import pytest
 
-from lasnn.config import read
 from lasnn.errors import InputError
+from lasnn.plan.config import read
+from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun, parse, split
 from lasnn.report import runs_of_target
-from lasnn.runs import AnnRun, ConvertedRun, SnnRun, parse, split
 
 EXAMPLES = {
     "ann/cifar10/vgg16bn/base/s0": AnnRun("cifar10", "vgg16bn"),

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from lasnn.config import Config, identity, merged
-from lasnn.files import write_json
+from lasnn.plan.config import Config, identity, merged
 from lasnn.report import EXHIBITS
 from lasnn.report.curves import converted_of
 from lasnn.report.speedup import relative_spread, speed_up, steps_needed
+from lasnn.storage.files import write_json
 
 CURVE = {10: 50.0, 20: 91.0, 30: 89.0, 50: 92.0, 100: 90.0}
 

@@ -14,12 +14,12 @@ import torch
 import yaml
 
 import lasnn
-from lasnn import checkpoint, files
 from lasnn.__main__ import main
-from lasnn.config import merged, read
-from lasnn.journal import Console
-from lasnn.locks import only_writer
-from lasnn.stages.student import STEPS
+from lasnn.plan.config import merged, read
+from lasnn.storage import checkpoint, files
+from lasnn.storage.locks import only_writer
+from lasnn.training.journal import Console
+from lasnn.training.stages.student import STEPS
 
 CONTENT = yaml.safe_load(Path("config.yaml").read_text())
 TINY = {
@@ -402,9 +402,9 @@ def test_spike_kd_along_its_chain(spike_chain):
 
 def test_the_readout_is_balanced_as_one_more_layer(spike_chain):
     """The largest current of the readout, from its features, in the very images and steps that balance the others."""
-    from lasnn.neurons import streaming
-    from lasnn.stages.converted import calibration
-    from lasnn.workplace import Workplace
+    from lasnn.spiking.neurons import streaming
+    from lasnn.training.stages.converted import calibration
+    from lasnn.training.workplace import Workplace
 
     converted = lasnn.load(spike_chain.folder(CONVERTED)).net
     config = read(spike_chain.config)
@@ -488,7 +488,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(place, capsys, words, message)
 
 
 def test_out_of_memory_says_which_knob_to_turn(place, capsys, monkeypatch):
-    from lasnn.stages import ann
+    from lasnn.training.stages import ann
 
     def greedy(net):
         torch.empty(1 << 50)  # a petabyte: torch's own error, from its own allocator

@@ -3,11 +3,11 @@
 import pytest
 from oracle import small_snn
 
-from lasnn.config import read
 from lasnn.networks import census
-from lasnn.neurons import Dynamics
-from lasnn.runs import SnnRun
-from lasnn.stages import student
+from lasnn.plan.config import read
+from lasnn.plan.runs import SnnRun
+from lasnn.spiking.neurons import Dynamics
+from lasnn.training.stages import student
 
 RUN = SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn")
 

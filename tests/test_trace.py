@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from lasnn.__main__ import main
-from lasnn.config import read
 from lasnn.errors import InputError
-from lasnn.trace import trace
+from lasnn.pipeline.trace import trace
+from lasnn.plan.config import read
 
 TABLE = "results/tiny/exhibits/table2.csv"
 CELL = ["3Conv2Linear", "lasnn_act"]

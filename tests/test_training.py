@@ -11,15 +11,15 @@ import torch
 from oracle import close, settings_of, small, small_snn
 from torch.nn import functional as F
 
-from lasnn import checkpoint
-from lasnn.encoders import batch_noise, poisson
+from lasnn.datasets.batches import Images
 from lasnn.errors import InputError
-from lasnn.images import Images
-from lasnn.journal import Console
 from lasnn.networks.layers import Dropout
-from lasnn.neurons import Dynamics
+from lasnn.spiking.encoders import batch_noise, poisson
+from lasnn.spiking.neurons import Dynamics
 from lasnn.stopping import Stopped, listening
-from lasnn.training import Job, Moment, fit, learning_rate, optimizer
+from lasnn.storage import checkpoint
+from lasnn.training.journal import Console
+from lasnn.training.training import Job, Moment, fit, learning_rate, optimizer
 
 STEPS = 6
 

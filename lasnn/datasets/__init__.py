@@ -8,10 +8,10 @@ from pathlib import Path
 from lasnn.datasets import arrays, cifar, digits, folders, images, mirrors, tinyimagenet
 from lasnn.datasets.archives import TAR_ENDINGS, check_md5, opened
 from lasnn.datasets.arrays import Contents, Prepared, load
-from lasnn.datasets.sources import KNOWN, Source
 from lasnn.errors import InputError
-from lasnn.files import sha256, sweep
-from lasnn.lookup import pick
+from lasnn.plan.lookup import pick
+from lasnn.plan.sources import KNOWN, Source
+from lasnn.storage.files import sha256, sweep
 
 __all__ = ["KNOWN", "Prepared", "Source", "load", "prepare"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lasnn.errors import InputError
-from lasnn.files import replacing
+from lasnn.storage.files import replacing
 
 FORMAT = 1
 SPLITS = ("train", "test")

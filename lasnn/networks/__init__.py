@@ -1,17 +1,17 @@
-"""Networks by name: `build("vgg5", ...)` reads the architecture in `lasnn.vocabulary` and makes a `Net`."""
+"""Networks by name: `build("vgg5", ...)` reads the architecture in `lasnn.plan.vocabulary` and makes a `Net`."""
 
 import math
 
 import torch
 from torch import nn
 
-from lasnn.lookup import pick
 from lasnn.networks.densenet import densenet
 from lasnn.networks.layers import Standardise
 from lasnn.networks.net import TAPS, Census, Net, Output, census
 from lasnn.networks.plain import plain, plain_bn
 from lasnn.networks.residual import residual, residual_bn
-from lasnn.vocabulary import NETWORKS, STUDENTS
+from lasnn.plan.lookup import pick
+from lasnn.plan.vocabulary import NETWORKS, STUDENTS
 
 __all__ = ["FAMILIES", "TAPS", "Census", "Net", "Output", "build", "census", "initialise"]
 

@@ -7,7 +7,7 @@ from lasnn.networks.layers import Conv, GlobalAverage, Linear, Norm, Pool
 from lasnn.networks.net import Net, Tappable
 from lasnn.networks.plain import scaled
 from lasnn.networks.residual import halved
-from lasnn.vocabulary import Architecture
+from lasnn.plan.vocabulary import Architecture
 
 GROWTH = 32
 

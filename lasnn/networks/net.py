@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lasnn.errors import InputError
 from lasnn.networks.layers import Linear, Standardise
-from lasnn.vocabulary import LEVELS
+from lasnn.plan.vocabulary import LEVELS
 
 
 class Output(NamedTuple):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lasnn.networks.layers import Conv, Dropout, Flatten, GlobalAverage, Linear, Norm, Pool, ReLU
 from lasnn.networks.net import Net, Tappable
-from lasnn.vocabulary import POOL, Architecture
+from lasnn.plan.vocabulary import POOL, Architecture
 
 
 class Layer(Tappable):

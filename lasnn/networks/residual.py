@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from lasnn.networks.layers import Conv, Dropout, Flatten, GlobalAverage, Linear, Norm, Pool, ReLU
 from lasnn.networks.net import Net, Tappable
 from lasnn.networks.plain import Layer, scaled
-from lasnn.vocabulary import Architecture
+from lasnn.plan.vocabulary import Architecture
 
 
 class Sum(torch.autograd.Function):

@@ -5,10 +5,10 @@ The exhibits are the plan: a preset runs what its exhibits ask for, and nothing 
 
 from pathlib import Path
 
-from lasnn.config import Config, Preset
 from lasnn.errors import InputError
-from lasnn.journal import Console
-from lasnn.lookup import known, pick
+from lasnn.plan.config import Config, Preset
+from lasnn.plan.lookup import known, pick
+from lasnn.plan.runs import Run
 from lasnn.report.cells import PAPER
 from lasnn.report.exhibits import (
     claims,
@@ -36,7 +36,7 @@ from lasnn.report.exhibits import (
     table_s7,
 )
 from lasnn.report.kinds import Exhibit, Figure, Table
-from lasnn.runs import Run
+from lasnn.training.journal import Console
 
 __all__ = [
     "EXHIBITS",

@@ -5,10 +5,10 @@ from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
-from lasnn.config import Preset
-from lasnn.runs import BASE, AnnRun, Run, SnnRun
-from lasnn.scope import chain_pairs
-from lasnn.vocabulary import METHODS, NO_TEACHER, SPIKING_TEACHERS, STUDENTS, TEACHERS
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import BASE, AnnRun, Run, SnnRun
+from lasnn.plan.scope import chain_pairs
+from lasnn.plan.vocabulary import METHODS, NO_TEACHER, SPIKING_TEACHERS, STUDENTS, TEACHERS
 
 PAPER = Path("lasnn/report/paper.csv")  # as the workflow names it
 KEYS = ("exhibit", "row_label", "dataset", "student", "teacher", "method", "encoding", "timesteps", "metric")

@@ -1,20 +1,20 @@
 """What the paper claims, each with the comparison that is to judge it, laid down before anything is run.
 
 Every comparison asks whether `more` lies above `less`, or not further below it than a margin of section `claims`.
-`lasnn.vocabulary.CLAIMS` has the sentences.
+`lasnn.plan.vocabulary.CLAIMS` has the sentences.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import combinations, groupby
 
-from lasnn.config import Preset
-from lasnn.energy import averages
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import Run
 from lasnn.report import rows
 from lasnn.report.cells import Cell, elsewhere, paper_cells
 from lasnn.report.curves import accuracy_on_first, converted_of, curves
+from lasnn.report.energy import averages
 from lasnn.report.speedup import speed_up, steps_needed
-from lasnn.runs import Run
 
 DIRECT_STEPS = ("50", "30")  # the paper names both T and not which network has which
 

@@ -4,11 +4,11 @@ import statistics
 
 import pandas as pd
 
-from lasnn.config import Preset
-from lasnn.energy import averages
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import parse
 from lasnn.report import rows
+from lasnn.report.energy import averages
 from lasnn.report.kinds import Table
-from lasnn.runs import parse
 
 COLUMNS = ("start", "ann", "teacher_accuracy", "spikes")  # spikes: for each neuron of the network and image
 

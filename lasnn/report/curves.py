@@ -4,11 +4,11 @@ from functools import cache
 
 import numpy as np
 
-from lasnn import files
-from lasnn.config import Preset
 from lasnn.errors import InputError
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import ConvertedRun, Run, SnnRun
 from lasnn.report import rows
-from lasnn.runs import ConvertedRun, Run, SnnRun
+from lasnn.storage import files
 
 
 def converted_of(run: SnnRun, preset: Preset) -> ConvertedRun | None:

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lasnn import files
-from lasnn.config import read
-from lasnn.energy import ann_joules, averages, snn_joules
 from lasnn.errors import InputError
+from lasnn.plan.config import read
+from lasnn.plan.runs import SnnRun
+from lasnn.plan.settings import Energy
+from lasnn.plan.vocabulary import NETWORKS
 from lasnn.report import pages, runs_of_target
 from lasnn.report.cells import paper_cells
+from lasnn.report.energy import ann_joules, averages, snn_joules
 from lasnn.report.labels import METHOD_TITLES
-from lasnn.runs import SnnRun
-from lasnn.settings import Energy
-from lasnn.vocabulary import NETWORKS
+from lasnn.storage import files
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,7 +83,7 @@ def label(run: dict) -> str:
 def runs(found: list[dict], batch: int = 16) -> pd.DataFrame:
     """A line for each run: who it is, its accuracy, the four averages of its spikes, its silent neurons.
 
-    Their definitions are those of `lasnn.energy.Averages`; `batch` is the size that S_bat forgets to divide by.
+    Their definitions are those of `lasnn.report.energy.Averages`; `batch` is the size that S_bat forgets to divide by.
     """
     lines = []
     for one in found:
@@ -142,7 +142,7 @@ def over_time(found: list[dict]) -> pd.DataFrame:
 
 
 def energy(found: list[dict], mac_pj: float, ac_pj: float) -> pd.DataFrame:
-    """A line for each run: nanojoules of one image by `lasnn.energy`, for the run and for one pass of its ANN."""
+    """A line for each run: nanojoules of one image (`lasnn.report.energy`), for the run and for one pass of its ANN."""
     counted = [one for one in found if "operations" in one]
     if not counted:
         raise InputError("no finished run has `operations` in its metrics: make the runs again with this version")

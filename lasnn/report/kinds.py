@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pandas as pd
 
-from lasnn import files
-from lasnn.config import Preset
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import BASE, Run
 from lasnn.report import pages, rows, style
 from lasnn.report.cells import KEYS, Cell, runs_of
-from lasnn.runs import BASE, Run
+from lasnn.storage import files
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing

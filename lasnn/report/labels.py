@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from lasnn.plan.vocabulary import METHODS
 from lasnn.report.rows import number
-from lasnn.vocabulary import METHODS
 
 METHOD_TITLES = {name: method.title for name, method in METHODS.items()} | {
     "ann": "ANN",

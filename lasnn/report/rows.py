@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from lasnn import files
-from lasnn.config import Preset
-from lasnn.energy import averages
 from lasnn.errors import InputError
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import Run
 from lasnn.report.cells import KEYS, Cell, runs_of
-from lasnn.runs import Run
+from lasnn.report.energy import averages
+from lasnn.storage import files
 
 
 @cache

@@ -4,11 +4,11 @@ import statistics
 from collections.abc import Callable
 from dataclasses import asdict
 
-from lasnn.config import Preset
-from lasnn.energy import ann_joules, averages, snn_joules
 from lasnn.errors import InputError
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import Run, SnnRun
 from lasnn.report import rows
-from lasnn.runs import Run, SnnRun
+from lasnn.report.energy import ann_joules, averages, snn_joules
 
 COLUMNS = (
     "network_spikes",

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 import lasnn
-from lasnn import checkpoint, files
 from lasnn.datasets import arrays
 from lasnn.datasets.archives import opened
 from lasnn.datasets.folders import listing
 from lasnn.datasets.images import decoded
 from lasnn.errors import InputError
+from lasnn.storage import checkpoint, files
 
 from .tiny import ANN, SNN, Place, Tally
 

@@ -13,17 +13,17 @@ from unittest import mock
 import torch
 import yaml
 
-from lasnn import health
-from lasnn.config import Config, merged
-from lasnn.conversion import neurons, set_thresholds, spiking
 from lasnn.datasets import prepare
-from lasnn.journal import Console
-from lasnn.resume import Resume
-from lasnn.runs import AnnRun, SnnRun
-from lasnn.stages.snn import dynamics
-from lasnn.stages.student import micro_batch, student_losses
-from lasnn.training import Job, fit
-from lasnn.workplace import Workplace
+from lasnn.plan.config import Config, merged
+from lasnn.plan.runs import AnnRun, SnnRun
+from lasnn.spiking.conversion import neurons, set_thresholds, spiking
+from lasnn.training import health
+from lasnn.training.journal import Console
+from lasnn.training.resume import Resume
+from lasnn.training.stages.snn import dynamics
+from lasnn.training.stages.student import micro_batch, student_losses
+from lasnn.training.training import Job, fit
+from lasnn.training.workplace import Workplace
 
 from .tiny import ROOT
 

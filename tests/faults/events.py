@@ -4,7 +4,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from lasnn import files, training
+from lasnn.storage import files
+from lasnn.training import training
 
 Strike = Callable[[int, str], None]
 

@@ -17,12 +17,12 @@ import torch
 import torch._dynamo  # -- what the first optimizer imports
 import yaml
 
-import lasnn.stages  # noqa: F401 -- before the forks
-from lasnn import checkpoint, files
+import lasnn.training.stages  # noqa: F401 -- before the forks
 from lasnn.__main__ import main
-from lasnn.config import merged
 from lasnn.errors import InputError
-from lasnn.runs import parse
+from lasnn.plan.config import merged
+from lasnn.plan.runs import parse
+from lasnn.storage import checkpoint, files
 
 ROOT = Path(__file__).parents[2]
 ANN = "ann/digits/conv3fc2/base/s0"

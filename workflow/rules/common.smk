@@ -6,14 +6,14 @@ from pathlib import Path
 
 from snakemake.utils import update_config
 
-from lasnn import notebooks
-from lasnn.config import Config, dump
+from lasnn.pipeline import notebooks
+from lasnn.plan.config import Config, dump
 from lasnn.errors import InputError
-from lasnn.finished import settle
+from lasnn.pipeline.finished import settle
 from lasnn.report import EXHIBITS, Figure, Table, exhibits_of, files_of, names_of
-from lasnn.runs import AND, NAME, NUMBER, AnnRun, ConvertedRun, SnnRun
-from lasnn.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, SPIKING_TEACHERS, STUDENTS, TEACHERS
-from lasnn.workflow import check_targets, command_line_targets, pass_on, presets_of, record_lineage, restore_runs, typed
+from lasnn.plan.runs import AND, NAME, NUMBER, AnnRun, ConvertedRun, SnnRun
+from lasnn.plan.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, SPIKING_TEACHERS, STUDENTS, TEACHERS
+from lasnn.pipeline.workflow import check_targets, command_line_targets, pass_on, presets_of, record_lineage, restore_runs, typed
 
 update_config(config, typed(workflow.config_settings.overwrite_config))
 

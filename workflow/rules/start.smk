@@ -4,10 +4,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir).parent))
 
-from lasnn.config import CONFIG as CONFIG_FILE
-from lasnn.yaml_file import parsed
+from lasnn.plan.config import CONFIG as CONFIG_FILE
+from lasnn.plan.yaml_file import parsed
 from lasnn.errors import InputError
-from lasnn.alone import claim
+from lasnn.pipeline.alone import claim
 
 
 def say(line):

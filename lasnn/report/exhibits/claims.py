@@ -5,7 +5,9 @@ from statistics import mean, stdev
 
 import pandas as pd
 
-from lasnn.config import Preset
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import Run, SnnRun
+from lasnn.plan.vocabulary import CLAIMS as SENTENCES
 from lasnn.report import rows
 from lasnn.report.cells import Cell, runs_of
 from lasnn.report.claims import ACCURACY, CLAIMS, Claim, Pair
@@ -13,8 +15,6 @@ from lasnn.report.curves import converted_behind, predicted, predictions
 from lasnn.report.kinds import Table, remarks
 from lasnn.report.rows import number
 from lasnn.report.statistics import SEEDS, holm, more_right, paired_t, sign_flips, verdict
-from lasnn.runs import Run, SnnRun
-from lasnn.vocabulary import CLAIMS as SENTENCES
 
 NOT_JUDGED = "not judged in this preset"
 ALL = "all networks"

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lasnn.config import Preset
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import AnnRun, ConvertedRun, Run
+from lasnn.plan.vocabulary import TEACHERS
 from lasnn.report import style
 from lasnn.report.cells import paper_cells
 from lasnn.report.kinds import Figure
 from lasnn.report.labels import METHOD_TITLES
 from lasnn.report.style import METHOD_STYLE, Look
-from lasnn.runs import AnnRun, ConvertedRun, Run
-from lasnn.vocabulary import TEACHERS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

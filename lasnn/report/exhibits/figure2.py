@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from lasnn import files
-from lasnn.config import Preset
 from lasnn.datasets import load
 from lasnn.errors import InputError
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import Run
+from lasnn.plan.vocabulary import LEVELS
 from lasnn.report import rows, style
 from lasnn.report.cells import Cell, focus_cell, runs_of
 from lasnn.report.kinds import Figure
-from lasnn.runs import Run
-from lasnn.vocabulary import LEVELS
+from lasnn.storage import files
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lasnn.config import Preset
+from lasnn.plan.config import Preset
 from lasnn.report import bars, style
 from lasnn.report.cells import Cell, elsewhere, focus_cell, paper_cells
 from lasnn.report.kinds import Figure

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lasnn.config import Preset
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import Run, SnnRun
 from lasnn.report import bars, rows, style
 from lasnn.report.cells import Cell, paper_cells, runs_of
 from lasnn.report.kinds import Figure, with_journals
 from lasnn.report.style import ENCODER_STYLE, PRINTED, PRINTED_LABEL, Look
-from lasnn.runs import Run, SnnRun
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lasnn.config import Preset
+from lasnn.plan.config import Preset
 from lasnn.report import bars, rows, spending, style
 from lasnn.report.cells import Cell, focus_cell, paper_cells, runs_of
 from lasnn.report.kinds import Figure, remarks

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lasnn.config import Preset
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import BASE
 from lasnn.report import style
 from lasnn.report.exhibits.table_s4 import cells, compared
 from lasnn.report.kinds import Figure
 from lasnn.report.labels import METHOD_TITLES
-from lasnn.runs import BASE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing

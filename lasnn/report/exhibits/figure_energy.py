@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lasnn.config import Preset
-from lasnn.energy import LEFT_OUT, snn_joules
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import Run
 from lasnn.report import rows, spending, style
 from lasnn.report.cells import runs_of
 from lasnn.report.curves import converted_behind, converted_of
+from lasnn.report.energy import LEFT_OUT, snn_joules
 from lasnn.report.exhibits.table_s2 import cells
 from lasnn.report.kinds import Figure, remarks
 from lasnn.report.labels import METHOD_TITLES
 from lasnn.report.style import Look
-from lasnn.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

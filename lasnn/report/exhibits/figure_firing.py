@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lasnn.config import Preset
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import BASE
+from lasnn.plan.vocabulary import METHODS
 from lasnn.report import style
 from lasnn.report.company import company
 from lasnn.report.exhibits.table_s4 import cells
 from lasnn.report.kinds import Figure
 from lasnn.report.labels import METHOD_TITLES
-from lasnn.runs import BASE
-from lasnn.vocabulary import METHODS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lasnn.config import Preset
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import Run
+from lasnn.plan.vocabulary import METHODS
 from lasnn.report import rows, style
 from lasnn.report.cells import Cell, paper_cells, runs_of
 from lasnn.report.curves import converted_behind, converted_of, curves
@@ -14,8 +16,6 @@ from lasnn.report.exhibits import table_s1
 from lasnn.report.kinds import Figure, remarks
 from lasnn.report.labels import METHOD_TITLES
 from lasnn.report.style import Look
-from lasnn.runs import Run
-from lasnn.vocabulary import METHODS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

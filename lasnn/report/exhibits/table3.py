@@ -2,13 +2,13 @@
 
 import pandas as pd
 
-from lasnn.config import Preset
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import BASE
+from lasnn.plan.scope import chain_pairs
+from lasnn.plan.vocabulary import NO_TEACHER, SPIKING_TEACHERS, STUDENTS
 from lasnn.report.cells import Cell, paper_cells
 from lasnn.report.exhibits import table1
 from lasnn.report.kinds import Table
-from lasnn.runs import BASE
-from lasnn.scope import chain_pairs
-from lasnn.vocabulary import NO_TEACHER, SPIKING_TEACHERS, STUDENTS
 
 STARTS = {BASE: "converted", "scratch": "random start"}
 

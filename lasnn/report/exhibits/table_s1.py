@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from lasnn.config import Preset
+from lasnn.plan.config import Preset
+from lasnn.plan.vocabulary import METHODS, STUDENTS
 from lasnn.report.cells import DATASETS, Cell, paper_cells
 from lasnn.report.company import WithCompany
 from lasnn.report.labels import dataset, method, ours, steps
 from lasnn.report.rows import number
-from lasnn.vocabulary import METHODS, STUDENTS
 
 
 def cells(preset: Preset) -> list[Cell]:

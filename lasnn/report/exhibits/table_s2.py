@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from lasnn.config import Preset
-from lasnn.energy import LEFT_OUT
+from lasnn.plan.config import Preset
 from lasnn.report import rows, spending
 from lasnn.report.cells import Cell, paper_cells, runs_of
+from lasnn.report.energy import LEFT_OUT
 from lasnn.report.exhibits import figure_steps, table_s1
 from lasnn.report.kinds import Table, remarks
 from lasnn.report.labels import dataset, method, ours, steps

@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from lasnn.config import Preset
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import Run
 from lasnn.report import rows
 from lasnn.report.cells import Cell, paper_cells, runs_of
 from lasnn.report.curves import accuracy_on_first, converted_behind, converted_of, curves
@@ -10,7 +11,6 @@ from lasnn.report.kinds import Table, remarks
 from lasnn.report.labels import dataset
 from lasnn.report.rows import number
 from lasnn.report.speedup import relative_spread, speed_up, steps_needed
-from lasnn.runs import Run
 
 GAPS = (1, 2)  # points below the ANN
 NOT_REACHED = "not reached"

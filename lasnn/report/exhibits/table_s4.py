@@ -4,13 +4,13 @@ from statistics import mean
 
 import pandas as pd
 
-from lasnn.config import Preset
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import BASE, parse
 from lasnn.report import rows
 from lasnn.report.cells import Cell, focus_cell
 from lasnn.report.company import WithCompany
 from lasnn.report.labels import METHOD_TITLES, dataset, ours, steps
 from lasnn.report.rows import number
-from lasnn.runs import BASE, parse
 
 
 def cells(preset: Preset) -> list[Cell]:

@@ -2,14 +2,14 @@
 
 import pandas as pd
 
-from lasnn.config import Preset
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import BASE
+from lasnn.plan.vocabulary import STUDENTS
 from lasnn.report.cells import Cell
 from lasnn.report.company import company
 from lasnn.report.kinds import Table
 from lasnn.report.labels import dataset, ours
 from lasnn.report.rows import number
-from lasnn.runs import BASE
-from lasnn.vocabulary import STUDENTS
 
 STEPS = ("16", "32", "64", "100")
 HEADLINE = "32"  # the T at which every student is shown, not only the one in focus

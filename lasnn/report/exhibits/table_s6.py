@@ -5,15 +5,15 @@ import statistics
 
 import pandas as pd
 
-from lasnn.config import Preset
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import BASE, parse
+from lasnn.plan.vocabulary import METHODS
 from lasnn.report import rows
 from lasnn.report.cells import Cell
 from lasnn.report.exhibits import table_s1, table_s4
 from lasnn.report.kinds import Table, with_journals
 from lasnn.report.labels import dataset, method, steps
 from lasnn.report.rows import number
-from lasnn.runs import BASE, parse
-from lasnn.vocabulary import METHODS
 
 LAST = 0.2  # share of the epochs
 

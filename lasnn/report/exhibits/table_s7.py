@@ -2,14 +2,14 @@
 
 import pandas as pd
 
-from lasnn.config import Preset
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import BASE
+from lasnn.plan.vocabulary import METHODS, STUDENTS
 from lasnn.report.cells import Cell
 from lasnn.report.company import WithCompany
 from lasnn.report.exhibits.table_s4 import compared
 from lasnn.report.labels import METHOD_TITLES, dataset, ours, steps
 from lasnn.report.rows import number
-from lasnn.runs import BASE
-from lasnn.vocabulary import METHODS, STUDENTS
 
 STEPS = ("4", "8", "10")
 BASES = ("conversion", "hybrid", "lasnn_act")  # beside LaSNN with an option

@@ -1,0 +1,86 @@
+"""What a method minimises: named loss terms of one batch; the total is their sum."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lasnn.datasets.batches import Batch
+from lasnn.distillation.attention import VARIANTS
+from lasnn.networks import Net, Output
+from lasnn.plan.settings import SnnSettings
+
+Terms = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What an objective sees of one batch."""
+
+    batch: Batch
+    output: Output  # of the student
+    logits: Tensor  # [B, K], summed or averaged over T
+    teacher: Net | None
+    progress: float  # share of the epochs that is over, 0 <= progress < 1
+    encoded: Tensor | None = None  # [T, B, 3, H, W], what the student saw
+
+
+Objective = Callable[[Step, SnnSettings], Terms]
+
+
+def cross_entropy(step: Step, settings: SnnSettings) -> Terms:
+    """Hybrid training: cross-entropy alone (Rathi et al. 2020)."""
+    return {"ce": F.cross_entropy(step.logits, step.batch.labels)}
+
+
+def label_distillation(step: Step, settings: SnnSettings) -> Terms:
+    """(1-w) CE + w τ² KL(softmax(z_T/τ) || softmax(z/τ)); form `sum`: CE + τ² KL (Takuya et al. 2021)."""
+    kd, tau = settings.label_kd, settings.label_kd.temperature
+    with torch.no_grad():
+        target = F.log_softmax(step.teacher(step.batch.x[None]).logits / tau, 1)
+    divergence = tau**2 * F.kl_div(F.log_softmax(step.logits / tau, 1), target, reduction="batchmean", log_target=True)
+    ce, kl = (1 - kd.weight, kd.weight) if kd.form == "mix" else (1.0, 1.0)
+    return {"ce": ce * F.cross_entropy(step.logits, step.batch.labels), "kd": kl * divergence}
+
+
+def layer_wise(method: str) -> Objective:
+    """LaSNN: L_ce + (α/2) L_at (Eq. 8, 13)."""
+    variant = VARIANTS[method]
+
+    def terms(step: Step, settings: SnnSettings) -> Terms:
+        attention = settings.attention
+        alpha = attention.alpha * (1 - step.progress if attention.alpha_schedule == "linear_to_zero" else 1)
+        maps = variant.of_teacher(step.teacher, step.batch.x, step.batch.labels, attention)
+        return cross_entropy(step, settings) | {"attention": alpha / 2 * variant.loss(maps, step.output, attention)}
+
+    return terms
+
+
+def window_sums(spikes: Tensor, window: int, stride: int) -> Tensor:
+    """U_j = sum of S^t over t = jh+1 .. jh+w, j = 0 .. (T-w)/h: spikes [T, B, K] to [J, B, K]."""
+    return spikes.unfold(0, window, stride).sum(-1)
+
+
+def spike_distillation(step: Step, settings: SnnSettings) -> Terms:
+    """(1-a) CE + a mean_j mean_{b,k} (U_j^Ta - U_j^St)² / w² between output spikes; CE alone without a teacher.
+
+    A reconstruction of spike-based KD (Kushawaha et al. 2020), whose code and text could not be read. The teacher, a
+    spiking network too, sees the student's own input spikes.
+    """
+    ce, kd = cross_entropy(step, settings), settings.spike_kd
+    if step.teacher is None:
+        return ce
+    with torch.no_grad():
+        target = window_sums(step.teacher(step.encoded).currents, kd.window, kd.stride)
+    apart = window_sums(step.output.currents, kd.window, kd.stride) - target
+    return {"ce": (1 - kd.weight) * ce["ce"], "kd": kd.weight * apart.square().mean() / kd.window**2}
+
+
+OBJECTIVES: dict[str, Objective] = {
+    "hybrid": cross_entropy,
+    "kd_label": label_distillation,
+    "kd_spike": spike_distillation,
+    **{method: layer_wise(method) for method in VARIANTS},
+}

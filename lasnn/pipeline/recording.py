@@ -1,0 +1,136 @@
+"""What DVC is told after a workflow has ended well: one process, stage by stage, outside of every rule.
+
+Only what config.yaml explains is recorded: a run made with settings of the command line would stand under wrong params.
+Runs are recorded where they are; nothing is deleted, moved or linked. DVC is loaded in here and nowhere else.
+"""
+
+import logging
+import time
+from pathlib import Path
+
+import yaml
+
+from lasnn.errors import InputError
+from lasnn.pipeline import finished, lineage
+from lasnn.plan.config import CONFIG, Config, Preset
+from lasnn.report import EXHIBITS, runs_of_target
+from lasnn.storage import files
+
+FOLDER = Path("lineage")  # dvc.yaml and dvc.lock of presets other than the one that config.yaml names
+LATER = "`python -m lasnn record` does it later; results are untouched"
+
+
+def from_disk() -> Config:
+    """config.yaml as DVC reads it, whatever the command line said."""
+    return Config(yaml.safe_load(CONFIG.read_text()))
+
+
+def record(name: str | None = None) -> str:
+    """Record a preset's finished stages in dvc.lock (and its cache); one line that says what was done.
+
+    InputError if there is nothing to record in, or if DVC can't.
+    """
+    start = time.monotonic()
+    if not in_checkout():
+        raise InputError("lineage is not recorded: this folder is no checkout of git and DVC (`git init` makes it one)")
+    config = from_disk()
+    preset = config.preset(name)
+    place = write_stages(config, preset)
+    fitting, others = sort_out(preset)
+    count, unchanged = _commit(place, fitting)
+    line = f"lineage: {count} stages recorded in {place.with_name('dvc.lock')}, {unchanged} as they were"
+    line += f" ({time.monotonic() - start:.1f} s)"
+    if others:
+        stage, reason = next(iter(others.items()))
+        line += f"; {len(others)} not recorded, such as {stage}: {reason}"
+    return line
+
+
+def dvcfile(config: Config, preset: Preset) -> Path:
+    """Where a preset's stages stand: at the root for the one that config.yaml names, else below `lineage/`."""
+    return Path("dvc.yaml") if preset.name == config.file.preset else FOLDER / preset.name / "dvc.yaml"
+
+
+def write_stages(config: Config, preset: Preset) -> Path:
+    """Bring a preset's dvc.yaml up to date; where it is."""
+    place = dvcfile(config, preset)
+    if place.parent == Path():
+        text = lineage.text(preset)
+    else:
+        others = {Path("dvc.yaml"), *FOLDER.glob("*/dvc.yaml")} - {place}
+        stages = [yaml.safe_load(other.read_text()).get("stages", {}) for other in others if other.exists()]
+        text = lineage.text_below(preset, place.parent, {stage for found in stages for stage in found})
+    if not place.exists() or place.read_text() != text:
+        files.write_text(place, text)
+    return place
+
+
+def sort_out(preset: Preset) -> tuple[list[str], dict[str, str]]:
+    """Stages whose files config.yaml explains, parents before children, and the reason for each other that has files.
+
+    What rests on a run that can't be recorded can't be recorded either.
+    """
+    fitting, others = [], {}
+    runs = runs_of_target(preset, "all")
+    for dataset in sorted({run.dataset for run in runs}):
+        if Path(preset.config.data_file(dataset)).exists():
+            fitting.append(f"data-{dataset}")
+    judged = [(lineage.stage_name(run), preset.folder(run), preset.parents(run), finished.misfit, run) for run in runs]
+    for name, exhibit in EXHIBITS.items():
+        path = f"{preset.root}/exhibits/{name}.json"
+        judged.append((f"exhibit-{name}", path, exhibit.runs(preset), finished.exhibit_misfit, name))
+    for stage, path, parents, judge, subject in judged:
+        if not Path(path).exists():
+            continue
+        behind = [one for one in map(lineage.stage_name, parents) if one not in fitting]
+        reason = f"it rests on {behind[0]}" if behind else _reason(judge, preset, subject)
+        if reason is None:
+            fitting.append(stage)
+        else:
+            others[stage] = reason
+    return fitting, others
+
+
+def _reason(judge, preset: Preset, subject) -> str | None:
+    try:
+        return judge(preset, subject)
+    except (InputError, KeyError, TypeError) as error:
+        return " ".join(str(error).split())
+
+
+def in_checkout() -> bool:
+    """Whether this folder is a checkout of git and DVC."""
+    return Path(".dvc").is_dir() and any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents))
+
+
+def _commit(place: Path, names: list[str]) -> tuple[int, int]:
+    """How many stages were recorded, and how many stood in dvc.lock already as they are."""
+    from dvc.exceptions import DvcException
+    from dvc.lock import LockError
+    from dvc.repo import Repo, lock_repo
+
+    logging.getLogger("dvc").setLevel(logging.WARNING)
+    done, unchanged = [], 0
+    try:
+        with Repo() as repo, lock_repo(repo):
+            stages = {stage.name: stage for stage in repo.stage.load_all(str(place))}
+            try:
+                for name in names:
+                    if name not in stages:  # a dataset that another preset's file records
+                        continue
+                    stage = stages[name]
+                    if not stage.changed():
+                        unchanged += 1
+                        continue
+                    stage.save()
+                    stage.commit(relink=False)
+                    done.append(stage)
+            finally:
+                if done:
+                    done[0].dvcfile.dump_stages(done, update_pipeline=False)
+    except LockError:
+        raise InputError(f"lineage is not recorded: another DVC process holds the lock; {LATER}") from None
+    except (DvcException, OSError, ValueError, KeyError) as error:
+        told = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"lineage is not recorded: {told}; mend that, then {LATER}") from None
+    return len(done), unchanged

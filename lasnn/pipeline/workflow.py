@@ -1,0 +1,127 @@
+"""What the Snakefile asks before its first job: whether the targets can be made at all."""
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+
+import yaml
+
+from lasnn.errors import InputError
+from lasnn.pipeline.notebooks import NOTEBOOKS
+from lasnn.plan.config import PASSED_ON, Config
+from lasnn.plan.lookup import known, pick
+from lasnn.report import EXHIBITS, TARGETS, files_of
+
+RUN_FILES = ("model.pt", "metrics.json", "predictions.npz", "provenance.json")
+
+
+def command_line() -> argparse.Namespace | None:
+    """The options that were typed; Snakemake offers them to a Snakefile only after it was read."""
+    from snakemake.cli import parse_args
+
+    if Path(sys.argv[0]).name not in ("snakemake", "__main__.py"):
+        return None  # called by another program, which may pass words of its own
+    with open(os.devnull, "w") as quiet, contextlib.redirect_stderr(quiet):  # it has said everything once already
+        return parse_args(sys.argv[1:])[1]
+
+
+def command_line_targets() -> list[str]:
+    """The targets that were typed."""
+    options = command_line()
+    return [str(target) for target in (options.targets if options else None) or ()]
+
+
+def typed(value: object) -> object:
+    """What `--config key={...}` says, as YAML reads it: Snakemake leaves every nested number a word."""
+    if isinstance(value, dict):
+        return {key: typed(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [typed(entry) for entry in value]
+    if isinstance(value, str):
+        with contextlib.suppress(yaml.YAMLError):
+            meant = yaml.safe_load(value)
+            return value if isinstance(meant, dict | list) else meant
+    return value
+
+
+def pass_on(content: dict) -> None:
+    """Let the jobs see the configuration as it is now, with what `--config` changed.
+
+    It travels in the environment and not in a rule's params, so that where a mirror lies is no reason to rerun.
+    """
+    os.environ[PASSED_ON] = json.dumps(content)
+
+
+def presets_of(config: Config, targets: Iterable[str]) -> list[str]:
+    """The presets that a call is about: the one that the configuration names, and those of typed files."""
+    folders = [str(target).removeprefix("./").removeprefix(f"{config.file.folders.results}/") for target in targets]
+    named = [folder.split("/")[0] for folder in folders]
+    return list(dict.fromkeys([config.file.preset, *(name for name in named if name in config.file.presets)]))
+
+
+def record_lineage(presets: Iterable[str]) -> None:
+    """Tell DVC what is there now; never a reason to fail.
+
+    A command of a DVC stage leaves that to DVC, which holds its own lock meanwhile.
+    """
+    if "DVC_STAGE" in os.environ:
+        return
+    _ask_dvc("record", presets)
+
+
+def restore_runs(config: Config, presets: Iterable[str]) -> bool:
+    """With `checkpoints: pull`, bring what DVC has before Snakemake looks what is missing; whether that went well."""
+    options = command_line()
+    if config.file.checkpoints == "train" or options is None or "DVC_STAGE" in os.environ:
+        return True
+    if options.dryrun:
+        print("checkpoints: pull: a dry run restores nothing and counts as missing what it would", file=sys.stderr)
+        return True
+    return _ask_dvc("restore", presets) == 0
+
+
+def _ask_dvc(verb: str, presets: Iterable[str]) -> int:
+    """A process of its own, as DVC takes a second to load, and one that sees config.yaml as DVC does."""
+    environment = {name: value for name, value in os.environ.items() if name != PASSED_ON}
+    return subprocess.run([sys.executable, "-m", "lasnn", verb, *presets], env=environment, check=False).returncode
+
+
+def check_targets(config: Config, targets: Iterable[str]) -> None:
+    """InputError with the known names if a target is neither a rule nor a file that some rule makes."""
+    for target in targets:
+        target = str(target).removeprefix("./")
+        results, data = config.file.folders.results, config.file.folders.data
+        if target in TARGETS or target == "notebooks":
+            continue
+        if target in EXHIBITS:
+            paths = files_of(config.preset(), target)
+            raise InputError(f"{target!r} is an exhibit, not a target: ask for one of its files, {' or '.join(paths)}")
+        if match := re.fullmatch(rf"{re.escape(data)}/(?P<dataset>[^/]+)\.npz", target):
+            config.own_dataset(match["dataset"])
+        elif match := re.fullmatch(rf"{re.escape(results)}/(?P<preset>[^/]+)/exhibits/(?P<name>[^/]+)\.(\w+)", target):
+            _check_exhibit(config, match["preset"], match["name"], match[3])
+        elif match := re.fullmatch(rf"{re.escape(results)}/(?P<preset>[^/]+)/notebooks/(?P<name>[^/]+)\.html", target):
+            config.preset(match["preset"])
+            known(NOTEBOOKS, match["name"], "notebook")
+        elif target.startswith(f"{results}/") and Path(target).name in RUN_FILES:
+            config.locate(str(Path(target).parent))
+        else:
+            near = get_close_matches(target, TARGETS, n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            raise InputError(
+                f"unknown target {target!r}{hint}: known are {', '.join(TARGETS)}, notebooks, "
+                f"{results}/<preset>/exhibits/<exhibit>.<ending>, {results}/<preset>/<run>/model.pt "
+                f"and {data}/<dataset>.npz"
+            )
+
+
+def _check_exhibit(config: Config, preset: str, name: str, ending: str) -> None:
+    config.preset(preset)
+    known(pick(EXHIBITS, name, "exhibit").endings, ending, f"ending of {name}")

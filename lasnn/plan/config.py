@@ -1,0 +1,295 @@
+"""config.yaml read strictly, and the presets that it stacks.
+
+A run's settings are overlays merged in a fixed order (the head of config.yaml says which), then checked by the types
+of `lasnn.plan.settings`. Every overlay is checked when the file is read, also those of presets that are not in use, so
+that a misspelt key stops the workflow before its first job.
+"""
+
+import json
+import os
+from dataclasses import fields, replace
+from functools import cache, cached_property
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from lasnn.errors import InputError
+from lasnn.plan.lookup import known, pick
+from lasnn.plan.overlays import entries, merged, without_for
+from lasnn.plan.runs import AND, BASE, AnnRun, ConvertedRun, Run, SnnRun, split
+from lasnn.plan.scope import check_method, check_scope, pair_above
+from lasnn.plan.settings import SETTINGS, Claims, ConfigFile, Energy, OwnDataset, Protocol, Scope, Settings
+from lasnn.plan.sources import KNOWN as DATASETS
+from lasnn.plan.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, STUDENTS, TEACHERS
+from lasnn.plan.yaml_file import parsed
+
+CONFIG = Path("config.yaml")
+PASSED_ON = "LASNN_CONFIG"  # environment variable that carries the workflow's configuration to its jobs
+DATA_REVISION = 1  # raise it when a change of `lasnn.datasets` changes prepared files
+
+
+def read(path: Path | str = CONFIG) -> "Config":
+    """The checked configuration of a file; InputError says which key is wrong and why.
+
+    Inside a job of the workflow the default file gives way to what the workflow passes on, as `--config` may have
+    changed it.
+    """
+    if Path(path) == CONFIG and PASSED_ON in os.environ:
+        return Config(json.loads(os.environ[PASSED_ON]))
+    return Config(parsed(path))
+
+
+class Config:
+    """The whole configuration. `config.preset()` is the preset that it names, `config.preset("paper")` another."""
+
+    def __init__(self, content: dict):
+        if not isinstance(content, dict):
+            raise InputError(f"the configuration is {content!r}: a mapping of keys was expected")
+        self.file = _checked(ConfigFile, content, "config")
+        known(self.file.presets, self.file.preset, "preset")
+        if "reference" in self.file.presets:
+            raise InputError("config: presets.reference: results/reference holds kept results: use another name")
+        names = set(DATASETS) | set(NETWORKS) | set(METHODS) | set(ENCODERS) | set(self.file.datasets)
+        if joined := [name for name in self.file.variants if AND in name]:
+            raise InputError(f"config: variants.{joined[0]}: {AND!r} joins two names: use a single underscore")
+        if clash := set(self.file.datasets) & set(DATASETS):
+            raise InputError(f"config: datasets.{min(clash)} is a known dataset's name: use another, or `mirror`")
+        layers = {"protocol": self.file.protocol}
+        layers |= {f"presets.{name}": overlay for name, overlay in self.file.presets.items()}
+        layers |= {f"variants.{name}": overlay for name, overlay in self.file.variants.items()}
+        for where, overlay in layers.items():
+            self._check_overlay(overlay, where)
+            for key, inner in entries(overlay):
+                for name in key.split("+"):
+                    if name.split("-T")[0] not in ENCODERS:
+                        known(names, name, f"name in config: {where}.for")
+                self._check_overlay(inner, f"{where}.for.{key}")
+        for name in self.file.presets:
+            self.preset(name).check()
+
+    def _check_overlay(self, overlay: object, where: str) -> None:
+        if not isinstance(overlay, dict):
+            raise InputError(f"config: {where} is {overlay!r}: a mapping of settings was expected")
+        _checked(Protocol, merged(without_for(self.file.protocol), without_for(overlay)), f"config: {where}")
+
+    @cache  # noqa: B019 -- one Config a process
+    def preset(self, name: str | None = None) -> "Preset":
+        """The preset called `name`, by default the one that the file names."""
+        return Preset(self, known(self.file.presets, name or self.file.preset, "preset"))
+
+    def locate(self, path: str) -> tuple["Preset", Run]:
+        """The preset and the run that a folder such as `results/quick/ann/...` belongs to."""
+        root, run = split(path)
+        if Path(root).parent != Path(self.file.folders.results):
+            raise InputError(
+                f"{path!r} is outside the results folder {self.file.folders.results!r}: expected "
+                f"{self.file.folders.results}/<preset>/{run}"
+            )
+        preset = self.preset(Path(root).name)
+        preset.check_names(run)
+        return preset, run
+
+    @property
+    def dataset_names(self) -> list[str]:
+        """Every dataset that a run may name."""
+        return [*DATASETS, *self.file.datasets]
+
+    @property
+    def variant_names(self) -> list[str]:
+        """Every variant that a run may name."""
+        return [BASE, *(name for name in self.file.variants if name != BASE)]
+
+    def overlays(self, variant: str) -> list[dict]:
+        """The overlays that a variant's name stands for, such as `lr_1e3__alpha01`; InputError if one is unknown."""
+        if variant == BASE:
+            return []
+        return [pick(self.file.variants, part, "variant") for part in variant.split(AND)]
+
+    def data_params(self, dataset: str) -> str:
+        """What a prepared dataset depends on, as JSON; never where a mirror or a folder lies."""
+        own = self.own_dataset(dataset)
+        return json.dumps({"revision": DATA_REVISION, "dataset": dataset, "side": own.side if own else None})
+
+    def data_file(self, dataset: str) -> str:
+        """Where the prepared images of a dataset lie."""
+        return f"{self.file.folders.data}/{dataset}.npz"
+
+    def own_dataset(self, dataset: str) -> OwnDataset | None:
+        """The entry of a user's own image folder; None for a known dataset."""
+        known(self.dataset_names, dataset, "dataset")
+        return self.file.datasets.get(dataset)
+
+    def mirror(self, dataset: str) -> str | None:
+        """Where else than at its origin a known dataset lies."""
+        mirror = self.file.mirror
+        return mirror.get(dataset) if isinstance(mirror, dict) else mirror
+
+
+class Preset:
+    """One stack of overlays: which runs it holds, the settings of each, and the parents of each."""
+
+    def __init__(self, config: Config, name: str):
+        self.config, self.name = config, name
+        self.root = f"{config.file.folders.results}/{name}"
+
+    @cached_property
+    def scope(self) -> Scope:
+        return self._stack(frozenset(), BASE).scope
+
+    @cached_property
+    def energy(self) -> Energy:
+        return self._stack(frozenset(), BASE).energy
+
+    @cached_property
+    def claims(self) -> Claims:
+        return self._stack(frozenset(), BASE).claims
+
+    def settings(self, run: Run) -> Settings:
+        """Everything that `run` depends on beside its parents' files, and nothing else."""
+        return _settings(self, run)
+
+    def parents(self, run: Run) -> tuple[Run, ...]:
+        """The runs whose checkpoints `run` starts from.
+
+        A parent carries the run's variant only if the variant changes the parent's settings or one of its parents';
+        otherwise it is the parent of the base run, which all variants share.
+        """
+        if isinstance(run, AnnRun):
+            return ()
+        if isinstance(run, ConvertedRun):
+            return (self._shared(AnnRun(run.dataset, run.student, run.variant, run.seed)),)
+        start = ConvertedRun(run.dataset, run.student, run.encoder, run.variant, run.seed)
+        if METHODS[run.method].start == "ann":
+            start = AnnRun(run.dataset, run.student, run.variant, run.seed)
+        if run.teacher == NO_TEACHER:
+            return (self._shared(start),)
+        if METHODS[run.method].chained:
+            student, above = pair_above(run, self.scope)
+            teacher = replace(run, student=student, teacher=above)
+        else:
+            teacher = AnnRun(run.dataset, run.teacher, run.variant, run.seed)
+        return (self._shared(start), self._shared(teacher))
+
+    def ancestors(self, runs: list[Run]) -> list[Run]:
+        """`runs` and all that they rest on, each once, parents before children."""
+        order: dict[Run, None] = {}
+
+        def visit(run: Run) -> None:
+            for parent in self.parents(run):
+                visit(parent)
+            order.setdefault(run)
+
+        for run in runs:
+            visit(run)
+        return list(order)
+
+    def folder(self, run: Run) -> str:
+        """The folder that holds the run's files."""
+        return f"{self.root}/{run}"
+
+    def has_journal(self, run: Run) -> bool:
+        """Whether the run trains and so leaves a line for each epoch in `log.jsonl`."""
+        training = getattr(self.settings(run), "training", None)
+        return training is not None and training.epochs > 0
+
+    def check_names(self, run: Run) -> None:
+        """InputError if a word of the run is unknown, or if its method and its teacher don't fit."""
+        self.config.own_dataset(run.dataset)
+        self.config.overlays(run.variant)
+        if isinstance(run, AnnRun):
+            known(NETWORKS, run.network, "network")
+            return
+        known(STUDENTS, run.student, "student")
+        known(ENCODERS, run.encoder, "encoder")
+        if isinstance(run, SnnRun):
+            check_method(run, self.scope)
+
+    def check(self) -> None:
+        """InputError if the scope names something that doesn't exist."""
+        check_scope(self.scope, self.name, self.config.dataset_names, self.config.variant_names)
+
+    def _shared(self, parent: Run) -> Run:
+        base = replace(parent, variant=BASE)
+        if parent.variant == BASE:
+            return base
+        changed = self.settings(parent) != self.settings(base) or self.parents(parent) != self.parents(base)
+        return parent if changed else base
+
+    def _stack(self, names: frozenset[str], variant: str) -> Protocol:
+        file = self.config.file
+        content = without_for(file.protocol)
+        overlays = [file.protocol, file.presets[self.name]]
+        overlays += self.config.overlays(variant)
+        for overlay in overlays:
+            content = merged(content, without_for(overlay))
+            for key, inner in entries(overlay):
+                if names.issuperset(key.split("+")):
+                    content = merged(content, inner)
+        return _checked(Protocol, content, f"config: preset {self.name!r}, variant {variant!r}")
+
+
+@cache
+def _settings(preset: Preset, run: Run) -> Settings:
+    protocol = preset._stack(run.names, run.variant)
+    sections = {name: getattr(protocol, name) for name in Protocol.model_fields}
+    if isinstance(run, AnnRun):
+        sections["training"] = protocol.teacher if run.network in TEACHERS else protocol.ann
+    if isinstance(run, SnnRun):
+        method = METHODS[run.method]
+        sections["training"] = protocol.student if method.trained else None
+        others = {name for other in METHODS.values() for name in other.sections} - set(method.sections)
+        for section in (*others, *method.unread):
+            sections[section] = None
+    kind = SETTINGS[run.kind]
+    picked = {name: sections[name] for name in kind.model_fields if name != "revision"}
+    return kind(revision=run.REVISION, **picked)
+
+
+def _checked(model: type[BaseModel], content: dict, where: str) -> BaseModel:
+    try:
+        return model.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        raise InputError(f"{where}: {_first(error, model)}") from None
+    except TypeError as error:  # a date, say
+        raise InputError(f"{where}: {error}: only numbers, words, lists and mappings are understood") from None
+
+
+def _first(error: ValidationError, model: type[BaseModel]) -> str:
+    """One line for the first thing that pydantic complains about."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        siblings = _fields(model, first["loc"][:-1])
+        return f"unknown key {key!r}: known are {', '.join(siblings)}" if siblings else f"unknown key {key!r}"
+    if first["type"] == "missing":
+        return f"key {key!r} is missing"
+    if first["type"] == "value_error":  # several keys that don't go together
+        return str(first["ctx"]["error"])
+    return f"{key} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def _fields(model: type[BaseModel], path: tuple) -> list[str]:
+    for part in path:
+        field = model.model_fields.get(part)
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            return []
+        model = field.annotation
+    return list(model.model_fields)
+
+
+def dump(settings: Settings) -> str:
+    """Settings as one line of JSON: what a rule passes to its job."""
+    return settings.model_dump_json()
+
+
+def restore(run: Run, text: str) -> Settings:
+    """Settings of `run` from the JSON that `dump` printed."""
+    try:
+        return SETTINGS[run.kind].model_validate_json(text)
+    except ValidationError as error:
+        raise InputError(f"--settings: {_first(error, SETTINGS[run.kind])}") from None
+
+
+def identity(run: Run) -> dict:
+    """The run's fields, with its kind, for JSON files."""
+    return {"kind": run.kind, "path": str(run)} | {field.name: getattr(run, field.name) for field in fields(run)}

@@ -1,0 +1,96 @@
+"""Whether a preset's scope and a run's method name only things that exist and go together."""
+
+from collections.abc import Collection, Sequence
+
+from lasnn.errors import InputError
+from lasnn.plan.lookup import known, pick
+from lasnn.plan.runs import AND, SnnRun
+from lasnn.plan.settings import Scope
+from lasnn.plan.sources import KNOWN as DATASETS
+from lasnn.plan.vocabulary import CLAIMS, ENCODERS, METHODS, NO_TEACHER, SPIKING_TEACHERS, STUDENTS, TEACHERS
+
+
+def chain_pairs(chain: Sequence[str]) -> list[tuple[str, str]]:
+    """Student and teacher of each run of a chain of spiking networks: each one's teacher is the one before it."""
+    return list(zip(chain, [NO_TEACHER, *(f"snn_{student}" for student in chain)], strict=False))
+
+
+def pair_above(run: SnnRun, scope: Scope) -> tuple[str, str]:
+    """Student and teacher of the run that teaches `run` in the chain; InputError if `run` isn't in it."""
+    pairs = chain_pairs(scope.spike_chain)
+    if (run.student, run.teacher) not in pairs:
+        chain = ", ".join(f"{student} with teacher {teacher}" for student, teacher in pairs)
+        raise InputError(
+            f"method {run.method!r} follows scope.spike_chain: {chain}; {str(run)!r} has {run.student} with teacher "
+            f"{run.teacher}: change the run or the chain"
+        )
+    return pairs[max(0, pairs.index((run.student, run.teacher)) - 1)]
+
+
+def check_method(run: SnnRun, scope: Scope) -> None:
+    """InputError if the method of a run is unknown, or its teacher, its encoder or its T don't fit."""
+    method = pick(METHODS, run.method, "method")
+    known([NO_TEACHER, *TEACHERS, *SPIKING_TEACHERS], run.teacher, "teacher")
+    if method.encoders and run.encoder not in method.encoders:
+        takes = " or ".join(method.encoders)
+        raise InputError(f"method {run.method!r} takes {takes} input only, but {str(run)!r} names {run.encoder!r}")
+    if method.chained:
+        pair_above(run, scope)
+    elif run.teacher not in (TEACHERS if method.teacher else (NO_TEACHER,)):
+        need = f"a teacher ({', '.join(TEACHERS)})" if method.teacher else f"no teacher ({NO_TEACHER})"
+        raise InputError(f"method {run.method!r} needs {need}, but {str(run)!r} names {run.teacher!r}")
+    if run.steps < 1:
+        raise InputError(f"{str(run)!r} asks for {run.steps} time steps: at least 1 is needed")
+
+
+def check_scope(scope: Scope, preset: str, datasets: Collection[str], variants: Collection[str]) -> None:
+    """InputError if the scope of `preset` names something that doesn't exist."""
+    where = f"of preset {preset!r} in config: scope"
+    for paper, ours in scope.datasets.items():
+        known(DATASETS, paper, f"dataset {where}.datasets")
+        if ours is not None:
+            known(datasets, ours, f"dataset {where}.datasets")
+    for name in (*scope.students, *scope.teacher_of):
+        known(STUDENTS, name, f"student {where}")
+    known(STUDENTS, scope.focus, f"student {where}.focus")
+    for name in (*scope.teachers, *scope.teacher_of.values()):
+        known(TEACHERS, name, f"teacher {where}")
+    for name in scope.methods:
+        known(METHODS, name, f"method {where}.methods")
+    for name in scope.repeated or ():
+        _check_knob(name, f"{where}.repeated", variants)
+    for name in scope.repeated_inputs or ():
+        known(ENCODERS, name, f"encoder {where}.repeated_inputs")
+    for name in scope.claims:
+        known(CLAIMS, name, f"claim {where}.claims")
+    for name in scope.ablations:
+        _check_knob(name, f"{where}.ablations", variants)
+        if "+" not in name:
+            raise InputError(
+                f"config: scope.ablations names {name!r}: expected <method>+<variant>, as lasnn_act+alpha01 or "
+                "lasnn_act+alpha01__leak_1"
+            )
+    for name in scope.low_t:
+        for part in name.split(AND):
+            known(variants, part, f"variant {where}.low_t")
+    for name in scope.spike_chain:
+        known(STUDENTS, name, f"student {where}.spike_chain")
+    pairs = chain_pairs(scope.spike_chain)
+    if twice := [student for student, teacher in pairs if pairs.count((student, teacher)) > 1]:
+        raise InputError(
+            f"config: scope.spike_chain of preset {preset!r} has {twice[0]!r} behind the same teacher twice: a run is "
+            "known by its student and its teacher, so let each such pair occur once"
+        )
+    for name in scope.steps:
+        encoder, _, steps = name.partition("-T")
+        known(ENCODERS, encoder, f"encoder {where}.steps")
+        if not steps.isdigit():
+            raise InputError(f"config: scope.steps names {name!r}: expected <encoder>-T<steps>, such as poisson-T100")
+
+
+def _check_knob(name: str, where: str, variants: Collection[str]) -> None:
+    """InputError if a method, or a method with a variant behind a plus sign, is unknown."""
+    method, plus, variant = name.partition("+")
+    known(METHODS, method, f"method {where}")
+    for part in variant.split(AND) if plus else ():
+        known(variants, part, f"variant {where}")

@@ -1,0 +1,208 @@
+"""ANN to SNN: spiking neurons in place of ReLU, and thresholds by balancing (Sengupta et al. 2019).
+
+θ_l is the largest input current that layer l sees in T steps when the layers before it spike at their own thresholds.
+Each layer's output spikes are kept, one bit each, as the input of the next, so every layer is simulated once for its
+threshold and once for its output, however deep the network. That is neurons x images x T / 8 bytes for a layer, of two
+layers at a time; what is beyond `bits.IN_MEMORY` of a layer lies in a temporary file.
+"""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from lasnn.errors import InputError
+from lasnn.networks.layers import Linear, ReLU
+from lasnn.networks.net import Net
+from lasnn.networks.residual import Block
+from lasnn.spiking.bits import SpikeStore
+from lasnn.spiking.neurons import LIF, Dynamics, streaming
+
+Chunks = Callable[[], Iterable[Tensor]]  # one fresh pass over a spike train, in chunks [t, B, ...]
+
+
+def spiking(net: Net, dynamics: Dynamics) -> Net:
+    """A copy of `net` with a LIF neuron in place of every ReLU; weights keep their names."""
+    net = copy.deepcopy(net)
+    for module in list(net.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, ReLU):
+                setattr(module, name, LIF(dynamics=dynamics).to(net.readout.weight.device))
+    return net
+
+
+class SpikingReadout(Linear):
+    """A readout whose currents drive neurons: [T, B, F] to spikes [T, B, K]; logits are their counts."""
+
+    def __init__(self, readout: Linear, dynamics: Dynamics):
+        super().__init__(readout.in_features, readout.out_features, bias=False)
+        self.weight = readout.weight
+        self.activation = LIF(dynamics=replace(dynamics, leak=1.0, reset="soft")).to(readout.weight.device)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(super().forward(x))
+
+    def drive(self, x: Tensor, neuron: nn.Module) -> Tensor:
+        """The current that reaches its neurons."""
+        return super().forward(x)
+
+    def total(self, x: Tensor) -> Tensor:
+        return self(x).sum(0)  # [B, K]
+
+
+def with_spiking_readout(net: Net, dynamics: Dynamics) -> Net:
+    """`net` itself, its readout made to spike: non-leaky neurons with soft reset, threshold 1 until it is balanced."""
+    net.readout = SpikingReadout(net.readout, dynamics)
+    return net
+
+
+def neurons(net: nn.Module) -> dict[str, LIF]:
+    """The spiking layers in forward order, by short names: `c1`, `f1`, `b1.inner`, `b1`, `readout` if that spikes."""
+    found = {}
+    for name, module in net.named_modules():
+        if isinstance(module, LIF):
+            short = name.removeprefix("layers.").removesuffix(".activation").removesuffix(".junction")
+            found[short] = module
+    return found
+
+
+def with_dynamics(net: Net, **changes: object) -> Net:
+    """`net` itself, with these fields of its neurons' dynamics changed; a spiking readout keeps its own."""
+    for neuron in neurons(net.layers).values():
+        neuron.dynamics = replace(neuron.dynamics, **changes)
+    return net
+
+
+def set_thresholds(net: Net, thresholds: Iterable[float]) -> None:
+    """Give each spiking layer its threshold, in forward order."""
+    for neuron, threshold in zip(neurons(net).values(), thresholds, strict=True):
+        neuron.threshold.fill_(threshold)
+
+
+def thresholds(net: Net) -> dict[str, float]:
+    """The threshold of each spiking layer."""
+    return {name: neuron.threshold.item() for name, neuron in neurons(net).items()}
+
+
+def train_thresholds(net: Net) -> None:
+    """Give each layer's neurons a gain of their current to be trained, which is the same as training thresholds."""
+    for neuron in neurons(net).values():
+        neuron.log_gain = nn.Parameter(torch.zeros_like(neuron.threshold))
+
+
+@torch.no_grad()
+def settle_thresholds(net: Net) -> None:
+    """Divide the thresholds by the gains that were trained, if any, which then are gone: the same spikes."""
+    for neuron in neurons(net).values():
+        if neuron.log_gain is not None:
+            neuron.threshold.div_(neuron.log_gain.exp())
+            neuron.log_gain = None
+
+
+@torch.no_grad()
+def scale_thresholds(net: Net, scale: float, residual: str = "balanced") -> Net:
+    """A copy of a balanced network, ready to simulate at a reduced horizon: θ <- s θ.
+
+    In a residual block the spikes of the inner neuron stand for θ_a units and those of the shortcut for one, so
+    W_2 <- s θ_a W_2 brings both branches of the sum to the same unit. Always start from the balanced network: the
+    fold must happen once.
+    """
+    net = copy.deepcopy(net)
+    blocks = [module for module in net.modules() if isinstance(module, Block)]
+    untouched = {id(n) for block in blocks for n in (block.inner, block.junction)} if residual == "base" else set()
+    for neuron in neurons(net).values():
+        if id(neuron) not in untouched:
+            neuron.threshold.mul_(scale)
+    if residual == "balanced":
+        for block in blocks:
+            block.conv2.weight.mul_(block.inner.threshold)
+    return net
+
+
+@torch.no_grad()
+def balance(net: Net, encoded: Chunks, stat: str = "max", residual: str = "balanced") -> dict[str, float]:
+    """Thresholds of every spiking layer of `net` (unscaled), also written into its neurons.
+
+    `encoded()` yields one pass of encoded calibration images in chunks [t, B, 3, H, W], the same at every call. The
+    net must be in evaluation mode with leak 1. A layer that nothing reaches is an InputError (dead layer).
+    """
+    names, folded, chunks = {id(n): name for name, n in neurons(net).items()}, [], encoded
+    try:
+        for layer in net.layers.values():
+            for neuron in neurons(layer).values():
+                if residual == "base" and isinstance(layer, Block):
+                    continue  # block neurons keep threshold 1
+                threshold = _largest_current(layer, neuron, chunks, STATISTICS[stat])
+                if not threshold > 0:
+                    raise InputError(
+                        f"threshold balancing: layer {names[id(neuron)]} gets no positive input current in the "
+                        f"calibration images (largest {threshold:g}): the network before it is dead; train it longer, "
+                        "or use network.init: he"
+                    )
+                neuron.threshold.fill_(threshold)
+                if isinstance(layer, Block) and neuron is layer.inner:
+                    folded.append((layer.conv2.weight, layer.conv2.weight.clone()))
+                    layer.conv2.weight.mul_(threshold)
+            chunks = _recorded(layer, chunks)
+    finally:
+        for weight, original in folded:
+            weight.copy_(original)
+    return thresholds(net)
+
+
+@torch.no_grad()
+def balance_readout(net: Net, encoded: Chunks, stat: str = "max") -> float:
+    """The threshold of a balanced net's spiking readout, found as every other layer's and written into it."""
+
+    def features() -> Iterator[Tensor]:
+        with streaming(net.layers):
+            for chunk in encoded():
+                for layer in net.layers.values():
+                    _, chunk = layer(chunk)
+                yield chunk
+
+    threshold = _largest_current(net.readout, net.readout.activation, features, STATISTICS[stat])
+    if not threshold > 0:
+        raise InputError(
+            f"threshold balancing: the readout gets no positive input current in the calibration images (largest "
+            f"{threshold:g}): the network before it is dead; train it longer, or use network.init: he"
+        )
+    net.readout.activation.threshold.fill_(threshold)
+    return threshold
+
+
+def _largest(current: Tensor) -> Tensor:
+    return current.amax()
+
+
+def _percentile(current: Tensor) -> Tensor:
+    """The 99.7th percentile over images and neurons of each step, then the maximum over steps."""
+    rows = current[:1] if current.stride(0) == 0 else current
+    rank = max(1, round(0.997 * rows[0].numel()))
+    return torch.stack([row.reshape(-1).kthvalue(rank).values for row in rows]).amax()
+
+
+STATISTICS = {"max": _largest, "p99.7": _percentile}
+
+
+def _largest_current(layer: nn.Module, neuron: LIF, chunks: Chunks, statistic: Callable[[Tensor], Tensor]) -> float:
+    with streaming(layer):
+        return max(statistic(layer.drive(chunk, neuron)).item() for chunk in chunks())
+
+
+def _recorded(layer: nn.Module, chunks: Chunks) -> Chunks:
+    """The layer's output for one pass of its input, kept as bits before pooling."""
+    kept = SpikeStore()
+    with streaming(layer):
+        for chunk in chunks():
+            spikes, _ = layer(chunk)
+            # In the order of its memory, so that the memory format survives.
+            kept.add(spikes.permute(0, 1, 3, 4, 2) if spikes.dim() == 5 else spikes)
+
+    def replay() -> Iterator[Tensor]:
+        for flat in kept:
+            yield layer.between(flat.permute(0, 1, 4, 2, 3) if flat.dim() == 5 else flat)
+
+    return replay

@@ -1,0 +1,71 @@
+"""Data-based normalisation (Diehl et al. 2015) and its robust form: thresholds from the ANN's own activations.
+
+The original divides weights, W_l <- W_l λ_{l-1}/λ_l, and leaves thresholds at 1; λ_l is the largest activation of layer
+l, λ_0 = 1. Thresholds θ_l = λ_l/λ_{l-1} with the weights as they are give the same spikes, so the rest of the pipeline
+sees no difference to balanced thresholds. In a residual block with input λ_in, θ_a = λ_a/λ_in and θ_b = λ_b/λ_in; the
+fold W_2 <- θ_a W_2 of `scale_thresholds` brings its branches to one unit.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from lasnn.errors import InputError
+from lasnn.networks.layers import ReLU
+from lasnn.networks.net import Net
+from lasnn.spiking.conversion import neurons, set_thresholds
+
+ABOVE = {"max": 0.0, "robust": 0.001}  # share of a layer's non-zero activations that may exceed λ
+
+
+@torch.no_grad()
+def normalise(net: Net, ann: Net, x: Tensor, norm: str, rows: int = 512) -> dict[str, float]:
+    """Thresholds (unscaled) of every layer of `net`, the spiking copy of `ann`, also written into its neurons.
+
+    x [N, 3, H, W] are calibration images, of which `rows` are in memory at once. A layer that is never active is an
+    InputError.
+    """
+    names = {neuron: name for name, neuron in neurons(net).items()}
+    largest = dict(zip(names, largest_activations(ann, x, ABOVE[norm], rows), strict=True))
+    found, before = {}, 1.0
+    for layer in net.layers.values():
+        for neuron in neurons(layer).values():
+            if not largest[neuron] > 0:
+                raise InputError(
+                    f"data-based normalisation: layer {names[neuron]} is never active in {len(x)} calibration images: "
+                    "the ANN is dead there; train it longer, or use network.init: he"
+                )
+            found[names[neuron]] = largest[neuron] / before
+        before = largest[neuron]  # pools pass it on; of a block its junction's counts
+    set_thresholds(net, found.values())
+    return found
+
+
+@torch.no_grad()
+def largest_activations(ann: Net, x: Tensor, above: float, rows: int) -> list[float]:
+    """λ of each ReLU in forward order: its non-zero activations' nearest-rank quantile 1 - `above`; 0 if it has none.
+
+    Exact: only as many of the largest values are kept as can lie above it.
+    """
+    units = [module for module in ann.modules() if isinstance(module, ReLU)]
+    top = {unit: x.new_empty(0) for unit in units}  # in falling order
+    active = dict.fromkeys(units, 0)
+
+    def keep(unit: ReLU, inputs: tuple[Tensor], activation: Tensor) -> None:
+        positive = activation[activation > 0]
+        active[unit] += positive.numel()
+        values = torch.cat([top[unit], positive])
+        most = math.ceil(above * activation[0, 0].numel() * len(x)) + 1
+        top[unit] = values.topk(min(most, len(values))).values
+
+    handles = [unit.register_forward_hook(keep) for unit in units]
+    try:
+        ann.eval()
+        for part in x.split(rows):
+            ann(part[None])
+    finally:
+        for handle in handles:
+            handle.remove()
+    ranks = {unit: max(1, round((1 - above) * count)) for unit, count in active.items()}
+    return [top[unit][active[unit] - ranks[unit]].item() if active[unit] else 0.0 for unit in units]

@@ -1,0 +1,131 @@
+"""Synaptic operations from spike counts: each spike meets the weights of the next layer, also through a pool.
+
+    SynOps = (1/N) Σ_l Σ_{spikes of l} fan-out        l = 0 (the encoder's spikes) .. L-1
+
+The fan-out is exact at the borders and under strides, and both branches of a residual block count, an identity
+shortcut as one operation. Firing rates enter only through the counts, so that nothing has to be simulated again.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lasnn.networks import Net, census
+from lasnn.networks.layers import Pool
+from lasnn.networks.residual import Block, halved
+from lasnn.spiking.conversion import neurons
+from lasnn.spiking.evaluation import INPUT, Evaluation
+
+
+def operations(net: Net, seen: Evaluation) -> dict:
+    """What one image costs, for metrics.json: synaptic operations in T steps, and the MACs of one pass of the ANN.
+
+    `macs_first` is the part of the first layer, which is analog under direct encoding. Layers are named as in
+    `spikes`; `input` stands for the encoder's spikes and is absent where it sends none.
+    """
+    met = fan_outs(net)
+    by_layer = {
+        name: (count * met[name]).sum().item() / seen.images for name, count in seen.counts.items() if name in met
+    }
+    sizes = census(net)
+    return {
+        "synops": sum(by_layer.values()),
+        "synops_by_layer": by_layer,
+        "encoder_spikes": seen.counts[INPUT].sum().item() / seen.images if INPUT in seen.counts else 0.0,
+        "macs": sizes.macs,
+        "macs_first": first_macs(net),
+        "neurons": sizes.neurons,
+    }
+
+
+def first_macs(net: Net) -> int:
+    """Multiplications of the first layer, for one image and step."""
+    first = next(module for module in net.modules() if isinstance(module, nn.Conv2d))
+    return first.weight.numel() * halved(net.side, first.stride[0]) ** 2
+
+
+@torch.no_grad()
+def fan_outs(net: Net) -> dict[str, Tensor]:
+    """For each spiking layer, and `input`, the weights that one spike of each neuron meets: [C, H, W] or [F]."""
+    names = {id(neuron): name for name, neuron in neurons(net).items()}
+    device = net.readout.weight.device
+    shapes = _shapes(net, names, device)
+    layers, met = list(net.layers.values()), {}
+    met[INPUT] = _met(_receivers(layers[0]), (3, net.side, net.side), device)
+    for layer, following in zip(layers, [*layers[1:], net.readout], strict=True):
+        own = list(neurons(layer).values())
+        if isinstance(layer, Block):
+            met[names[id(layer.inner)]] = _met([layer.conv2], shapes[names[id(layer.inner)]], device)
+        last = names[id(own[-1])]
+        met[last] = _through(layer.between, shapes[last], following, device)
+    return met
+
+
+def _receivers(layer: nn.Module) -> list[nn.Module]:
+    """The synapses that read a layer's input."""
+    if isinstance(layer, Block):
+        return [layer.conv1, layer.shortcut]
+    return [getattr(layer, "synapses", layer)]
+
+
+def _shapes(net: Net, names: dict[int, str], device: torch.device) -> dict[str, torch.Size]:
+    """The shape of each spiking layer, by observation of one step."""
+    shapes: dict[str, torch.Size] = {}
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        shapes[names[id(module)]] = output.shape[2:]
+
+    handles = [neuron.register_forward_hook(note) for neuron in neurons(net).values()]
+    mode = net.training
+    try:
+        _ = net.eval()(torch.zeros(1, 1, 3, net.side, net.side, device=device)).logits
+    finally:
+        net.train(mode)
+        for handle in handles:
+            handle.remove()
+    return shapes
+
+
+def _met(synapses: Iterable[nn.Module], shape: Iterable[int], device: torch.device) -> Tensor:
+    """The weights that meet each entry of an input of this shape, added over all that read it."""
+    shape = tuple(shape)
+    total = torch.zeros(shape, dtype=torch.float64, device=device)
+    for module in synapses:
+        if isinstance(module, nn.Conv2d):
+            total += _met_by_convolution(module, shape[1:], device)
+        elif isinstance(module, nn.Linear):
+            total += module.out_features
+        else:  # the identity
+            total += 1
+    return total
+
+
+def _met_by_convolution(module: nn.Conv2d, sides: tuple[int, int], device: torch.device) -> Tensor:
+    """[1, H, W]: in how many windows an entry lies, times the output channels."""
+    outputs = [(side + 2 * pad - k) // step + 1 for side, pad, k, step in zip(
+        sides, module.padding, module.kernel_size, module.stride, strict=True
+    )]  # fmt: skip
+    ones = torch.ones(1, 1, *outputs, dtype=torch.float64, device=device)
+    kernel = torch.ones(1, 1, *module.kernel_size, dtype=torch.float64, device=device)
+    reach = [(outputs[i] - 1) * module.stride[i] + module.kernel_size[i] - 2 * module.padding[i] for i in (0, 1)]
+    extra = [side - covered for side, covered in zip(sides, reach, strict=True)]
+    windows = F.conv_transpose2d(ones, kernel, stride=module.stride, padding=module.padding, output_padding=extra)
+    return windows[0] * module.out_channels
+
+
+def _through(between: nn.Sequential, shape: torch.Size, following: nn.Module, device: torch.device) -> Tensor:
+    """The weights of `following` that a spike meets behind what stands between: a pool hands it on to one entry.
+
+    A pool's gradient is a quarter for each entry that it covers and 0 for an odd row that it leaves out.
+    """
+    with torch.enable_grad():
+        spikes = torch.zeros(1, 1, *shape, dtype=torch.float64, device=device, requires_grad=True)
+        arrived = spikes
+        for module in between:
+            arrived = module.eval()(arrived) * (4 if isinstance(module, Pool) else 1)
+        met = _met(_receivers(following), arrived.shape[2:], device)
+        if arrived is spikes:
+            return met
+        return torch.autograd.grad(arrived, spikes, met[None, None])[0][0, 0]

@@ -1,0 +1,101 @@
+"""Checkpoints: weights and what made them, whole or absent, the same bytes for the same content."""
+
+import hashlib
+import io
+import json
+import pickle
+from pathlib import Path
+from zipfile import BadZipFile
+
+import torch
+from torch import Tensor
+
+from lasnn.errors import InputError
+from lasnn.storage import files
+
+FORMAT = 1
+SEAL = b"lasnn sealed 1 sha256 "
+
+
+def content_digest(weights: dict[str, Tensor], meta: str) -> str:
+    """SHA-256 over the meta text and the weights' names, types, shapes and values."""
+    digest = hashlib.sha256(meta.encode())
+    for name in sorted(weights):
+        value = weights[name].detach().cpu().contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save(path: Path | str, weights: dict[str, Tensor], meta: dict) -> None:
+    """Write weights (a state dict) and `meta` (JSON: nothing that changes between identical runs)."""
+    weights = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
+    text = json.dumps(meta | {"format": FORMAT}, sort_keys=True)
+    write(path, {"weights": weights, "meta": text, "sha256": content_digest(weights, text)})
+
+
+def load(path: Path | str, sha256: str | None = None) -> tuple[dict[str, Tensor], dict]:
+    """Weights and meta of a checkpoint; InputError if it is missing, damaged or of another format.
+
+    `sha256`: the digest that the file must have, where somebody has written it down.
+    """
+    content = read(path, sha256)
+    try:
+        weights, meta = content["weights"], json.loads(content["meta"])
+        intact = content_digest(weights, content["meta"]) == content["sha256"]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise InputError(f"{path} is not a checkpoint of lasnn: delete it and make it again") from None
+    if meta.get("format") != FORMAT:
+        raise InputError(
+            f"{path} has format {meta.get('format')}, this version reads {FORMAT}: delete it and make it again"
+        )
+    if not intact:
+        raise InputError(f"{path} is damaged: its content doesn't match its digest; delete it and make it again")
+    return weights, meta
+
+
+def write(path: Path | str, content: dict) -> None:
+    """`torch.save` in memory, then in one piece to disk: atomic, and without a file name inside."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    files.write_bytes(path, buffer.getvalue())
+
+
+def write_sealed(path: Path | str, content: dict) -> None:
+    """Like `write`, with the digest of all that follows in the first line: torch checks no sums of its own."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    with files.replacing(path) as file:
+        file.write(SEAL + hashlib.sha256(buffer.getbuffer()).hexdigest().encode() + b"\n")
+        file.write(buffer.getbuffer())
+
+
+def read_sealed(path: Path | str) -> dict:
+    """What `write_sealed` wrote; InputError if a single byte is another."""
+    content = Path(path).read_bytes()
+    start = len(SEAL) + 65
+    if content[:start] != SEAL + hashlib.sha256(memoryview(content)[start:]).hexdigest().encode() + b"\n":
+        raise InputError(f"{path} is damaged: its content doesn't match its digest")
+    return _loaded(path, content[start:])
+
+
+def read(path: Path | str, sha256: str | None = None) -> dict:
+    """Tensors, numbers and words only (`weights_only`): a checkpoint can't run code.
+
+    With `sha256`, the very bytes that are read must have that digest.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"no checkpoint {path}: make it with `snakemake {path}`") from None
+    if sha256 and hashlib.sha256(content).hexdigest() != sha256:
+        raise InputError(f"{path} has changed since it was made (expected sha256 {sha256[:12]}...): make it again")
+    return _loaded(path, content)
+
+
+def _loaded(path: Path | str, content: bytes) -> dict:
+    try:
+        return torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError, BadZipFile) as error:
+        line = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+        raise InputError(f"{path} cannot be read as a checkpoint ({line}): delete it and make it again") from None

@@ -1,0 +1,110 @@
+"""The automatic choices before a training: threshold scale, leak, logit scale. They look at training images only.
+
+All methods that share a converted network, encoder and T make the same choices, because nothing here depends on the
+method.
+"""
+
+from dataclasses import asdict, dataclass
+
+from lasnn.datasets.batches import Images
+from lasnn.networks import Net
+from lasnn.plan.settings import SnnSettings
+from lasnn.spiking.conversion import scale_thresholds, with_dynamics
+from lasnn.spiking.evaluation import Evaluation, evaluate
+from lasnn.training.journal import Console
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What was decided and what it was decided on.
+
+    Accuracies in percent, on `images` training images, which the ANN has seen.
+    """
+
+    scale: float  # s, of the thresholds
+    leak: float  # λ
+    logit_scale: str  # sum | mean
+    images: int
+    start_accuracy: float  # of the converted network with this scale and leak, untrained
+    start_accuracy_without_leak: float
+    start_cross_entropy: float  # with this logit scale
+    start_cross_entropy_of: dict[str, float]  # with either logit scale
+    ann_accuracy: float
+    ann_cross_entropy: float
+    accuracy_by_scale: dict[str, float] | None  # of a search for s, with leak 1
+    start_rates: dict[str, float]  # spikes per neuron and step, by layer
+
+    def json(self) -> dict:
+        return asdict(self)
+
+
+def choose(
+    ann: Net, balanced: Net, images: Images, encoder: str, steps: int, settings: SnnSettings, console: Console
+) -> Choices:
+    """Decide scale, leak and logit scale for a balanced network, and say what was found."""
+    spiking, residual, rows = settings.spiking, settings.balancing.residual, settings.compute.rows
+
+    def look(net: Net) -> Evaluation:
+        return evaluate(net, images, encoder, steps, rows=rows, gain=settings.encoder.gain)
+
+    scale, by_scale, plain = spiking.scale, None, None
+    if scale == "search":
+        tried = {s: look(scale_thresholds(balanced, s, residual)) for s in settings.choices.scale_grid}
+        scale = max(tried, key=lambda s: (tried[s].accuracy, s))  # ties: the larger
+        by_scale, plain = {str(s): found.accuracy for s, found in tried.items()}, tried[scale]
+    net = scale_thresholds(balanced, scale, residual)
+    plain = plain or look(net)
+    leak, found = 1.0, plain
+    if spiking.leak < 1 and settings.training is not None:
+        leaky = look(with_dynamics(net, leak=spiking.leak))
+        if plain.accuracy - leaky.accuracy > spiking.leak_guard:
+            console.warn(
+                f"leak guard: leak {spiking.leak:g} takes the converted network from {plain.accuracy:.1f} % to "
+                f"{leaky.accuracy:.1f} % on {len(images)} training images, so leak 1 is used"
+            )
+        else:
+            leak, found = spiking.leak, leaky
+    logit_scale = spiking.logit_scale
+    if logit_scale == "auto":
+        logit_scale = min(found.cross_entropy, key=found.cross_entropy.get)
+    analog = evaluate(ann, images, "direct", 1, rows=rows)
+    chosen = Choices(
+        scale=scale,
+        leak=leak,
+        logit_scale=logit_scale,
+        images=len(images),
+        start_accuracy=found.accuracy,
+        start_accuracy_without_leak=plain.accuracy,
+        start_cross_entropy=found.cross_entropy[logit_scale],
+        start_cross_entropy_of=found.cross_entropy,
+        ann_accuracy=analog.accuracy,
+        ann_cross_entropy=analog.cross_entropy["sum"],
+        accuracy_by_scale=by_scale,
+        start_rates={name: layer.per_neuron / steps for name, layer in found.spikes.items()},
+    )
+    _report(chosen, found, steps, console)
+    return chosen
+
+
+def _report(chosen: Choices, found: Evaluation, steps: int, console: Console) -> None:
+    console.say(
+        f"start: s {chosen.scale:g}, leak {chosen.leak:g}, logits {chosen.logit_scale}; on {chosen.images} "
+        f"training images {chosen.start_accuracy:.1f} %, cross-entropy {chosen.start_cross_entropy:.3f} "
+        f"(ANN {chosen.ann_accuracy:.1f} %, {chosen.ann_cross_entropy:.3f})"
+    )
+    console.say("start: " + rates(chosen.start_rates))
+    for name, layer in found.spikes.items():
+        if layer.total == 0:
+            console.warn(f"layer {name} is silent before training")
+        elif layer.per_neuron > 0.95 * steps:
+            console.warn(f"layer {name} is saturated before training")
+    if chosen.start_cross_entropy > max(2 * chosen.ann_cross_entropy, 3.0):
+        console.warn(
+            f"the logits start saturated: cross-entropy {chosen.start_cross_entropy:.2f} against "
+            f"{chosen.ann_cross_entropy:.2f} of the ANN; try spiking.logit_scale: mean"
+        )
+
+
+def rates(by_layer: dict[str, float]) -> str:
+    """Firing rates in one line."""
+    return "spikes per neuron and step: " + ", ".join(f"{name} {rate:.4f}" for name, rate in by_layer.items())

@@ -1,0 +1,102 @@
+"""What an interrupted run goes on from: written in one piece, sealed, bound to one run and its settings.
+
+Draws are keyed by seed, purpose, epoch and batch, so no generator's state is in it.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from lasnn.errors import InputError
+from lasnn.storage import checkpoint
+from lasnn.training import health
+from lasnn.training.journal import Console
+
+
+@dataclass
+class Position:
+    """Where a training stands: whole epochs, batches of the next one, and what is summed up over these."""
+
+    epochs: int = 0
+    batches: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0  # that these batches took
+    lines: list[dict] = field(default_factory=list)  # the journal's, one for each whole epoch
+
+    def __str__(self) -> str:
+        return f"batch {self.batches} of epoch {self.epochs + 1}" if self.batches else f"epoch {self.epochs}"
+
+
+class Resume:
+    """The resume file of one training: `tag` is the digest of all that its result depends on."""
+
+    def __init__(self, path: Path, tag: str, net: nn.Module, optim: torch.optim.Optimizer):
+        self.path, self.tag, self.net, self.optim = path, tag, net, optim
+        self.saved = time.monotonic()
+
+    def age(self) -> float:
+        """Minutes since the last save."""
+        return (time.monotonic() - self.saved) / 60
+
+    def save(self, position: Position) -> None:
+        """Replace the last good state by this one; InputError, and nothing is replaced, if it isn't finite."""
+        weights, optimizer = self.net.state_dict(), self.optim.state_dict()
+        moments = {
+            f"optimizer {name} of parameter {index}": value
+            for index, entry in optimizer["state"].items()
+            for name, value in entry.items()
+            if isinstance(value, torch.Tensor)
+        }
+        health.check_finite(weights | moments, str(position))
+        checkpoint.write_sealed(
+            self.path, {"tag": self.tag, "position": asdict(position), "weights": weights, "optimizer": optimizer}
+        )
+        self.saved = time.monotonic()
+
+    def take_up(self, console: Console) -> Position:
+        """Put an earlier process's state in place and say so; a file that is damaged or another's gets one line."""
+        if not self.path.exists():
+            return Position()
+        try:
+            state = checkpoint.read_sealed(self.path)
+        except (InputError, OSError) as error:
+            console.warn(f"starts anew: {error}")
+            return Position()
+        if state.get("tag") != self.tag:
+            console.warn(f"starts anew: {self.path.name} belongs to other settings, other parents or another device")
+            return Position()
+        self.net.load_state_dict(state["weights"])
+        self.optim.load_state_dict(state["optimizer"])
+        position = Position(**state["position"])
+        console.say(f"goes on after {position}")
+        return position
+
+
+class Parts:
+    """The long parts of a run that is no training, each kept under a name as soon as it is done."""
+
+    def __init__(self, path: Path, tag: str, console: Console):
+        self.path, self.tag, self.console, self.kept = path, tag, console, {}
+        if path.exists():
+            try:
+                state = checkpoint.read_sealed(path)
+            except (InputError, OSError) as error:
+                console.warn(f"starts anew: {error}")
+                return
+            if state.get("tag") == tag:
+                self.kept = state["parts"]
+            else:
+                console.warn(f"starts anew: {path.name} belongs to other settings, other parents or another device")
+
+    def made(self, name: str, make: Callable[[], object]) -> object:
+        """What an earlier process kept as `name`, or what `make` gives now: numbers, words, tensors, containers."""
+        if name in self.kept:
+            self.console.say(f"{name}: done before")
+        else:
+            self.kept[name] = make()
+            checkpoint.write_sealed(self.path, {"tag": self.tag, "parts": self.kept})
+        return self.kept[name]

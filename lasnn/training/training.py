@@ -1,0 +1,168 @@
+"""The loop that trains teachers, intermediate ANNs and students alike; it never learns which."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from lasnn import seeding, stopping
+from lasnn.datasets.batches import Batch, Images, training_batches
+from lasnn.networks.layers import Dropout
+from lasnn.plan.settings import Data, Training
+from lasnn.stopping import Stopped
+from lasnn.training import health
+from lasnn.training.journal import Console, Journal
+from lasnn.training.resume import Position, Resume
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a training stands: what its random draws are keyed by."""
+
+    seed: int
+    epoch: int
+    batch: int
+    progress: float  # share of the epochs that is over
+
+    def draws(self, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
+        """A generator for one purpose in this batch."""
+        return seeding.generator(self.seed, purpose, self.epoch, self.batch, device=device)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A micro-batch: some images of a batch, and where they stand in it."""
+
+    batch: Batch
+    start: int
+    whole: int  # images of the whole batch
+
+
+# Named loss terms, each a mean over the part's images.
+Losses = Callable[[Part, Moment], dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything about a training but the network and its loss."""
+
+    recipe: Training
+    data: Data
+    seed: int
+    micro_batch: int
+    folder: Path
+    tag: str  # digest of the run, its settings and its parents: a resume file of another tag is not taken up
+    console: Console
+    save_minutes: float = 10.0  # longest time between two saves within an epoch
+
+
+def learning_rate(recipe: Training, epoch: int) -> float:
+    """The rate of an epoch: a linear rise in the warm-up, then steps or a cosine."""
+    if epoch < recipe.warmup_epochs:
+        return recipe.lr * (epoch + 1) / (recipe.warmup_epochs + 1)
+    if recipe.schedule == "cosine":
+        return recipe.lr * 0.5 * (1 + math.cos(math.pi * epoch / recipe.epochs))
+    passed = sum(epoch >= max(1, round(milestone * recipe.epochs)) for milestone in recipe.milestones)
+    return recipe.lr * recipe.decay**passed
+
+
+def optimizer(net: nn.Module, recipe: Training) -> torch.optim.Optimizer:
+    """Fused SGD or Adam; weight decay is added to the gradient (`l2`) or applied apart (`decoupled`)."""
+    parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    decay = recipe.weight_decay
+    if recipe.optimizer == "adam":
+        adam = torch.optim.AdamW if recipe.wd_mode == "decoupled" else torch.optim.Adam
+        return adam(parameters, lr=recipe.lr, betas=recipe.betas, weight_decay=decay, fused=True)
+    return torch.optim.SGD(parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=decay, fused=True)
+
+
+def fit(
+    net: nn.Module, losses: Losses, images: Images, job: Job, watch: Callable[[int], dict] | None = None
+) -> Journal:
+    """Train `net` in place for all epochs of the recipe; an interrupted run goes on where it was last saved.
+
+    It is saved after every epoch, within one every `job.save_minutes`, and when the process is told to stop.
+    `watch(epoch)` may add entries to the epoch's line in the journal. A loss or gradient that is not finite is an
+    InputError, raised before it reaches the saved state.
+    """
+    recipe, console = job.recipe, job.console
+    optim = optimizer(net, recipe)
+    resume, journal = Resume(job.folder / "resume.pt", job.tag, net, optim), Journal(job.folder / "log.jsonl")
+    at, layers = resume.take_up(console), health.Layers(console)
+    journal.begin(at.lines)
+    layers.recall(at.lines)
+    batches = math.ceil(len(images) / recipe.batch)
+    with console.progress(recipe.epochs * batches, "training") as progress:
+        progress.skip(at.epochs * batches + at.batches)
+        for epoch in range(at.epochs, recipe.epochs):
+            began, rate = time.monotonic() - at.seconds, learning_rate(recipe, epoch)
+            for group in optim.param_groups:
+                group["lr"] = rate
+            net.train()
+            try:
+                with stopping.held():
+                    for batch in training_batches(images, recipe.batch, job.data, job.seed, epoch, at.batches):
+                        moment = Moment(job.seed, epoch, at.batches, epoch / recipe.epochs)
+                        terms = _step(net, losses, batch, moment, optim, job)
+                        for name, value in terms.items():
+                            weight = 1 if name == "gradient_norm" else len(batch)
+                            at.sums[name] = at.sums.get(name, 0.0) + value * weight
+                        at.batches, at.seconds = at.batches + 1, time.monotonic() - began
+                        progress.step(note=f"epoch {epoch + 1}/{recipe.epochs} loss {terms['loss']:.3f}")
+                        if stopping.told():
+                            break
+                        if resume.age() > job.save_minutes:
+                            resume.save(at)
+                seen = watch(epoch) if watch else {}
+                means = {name: value / len(images) for name, value in at.sums.items()}
+                means["gradient_norm"] = at.sums["gradient_norm"] / batches
+                entry = means | {"epoch": epoch + 1, "lr": rate, "seconds": time.monotonic() - began} | seen
+                with stopping.held():
+                    journal.add(entry)
+                    at = Position(epoch + 1, lines=journal.lines)
+                    resume.save(at)
+            except Stopped as stopped:
+                if stopped.urgent:
+                    raise
+                resume.save(at)
+                raise Stopped(stopped.signal, kept=f"saved after {at}, where the same command goes on") from None
+            layers.look(seen.get("rates", {}), epoch + 1)
+    return journal
+
+
+def _step(
+    net: nn.Module, losses: Losses, batch: Batch, moment: Moment, optim: torch.optim.Optimizer, job: Job
+) -> dict[str, float]:
+    """One update; gradients of micro-batches add up to the whole batch's, as every loss is a mean over images."""
+    optim.zero_grad(set_to_none=True)
+    whole, total = len(batch), {}
+    for start in range(0, whole, job.micro_batch):
+        part = Part(batch.part(start, min(start + job.micro_batch, whole)), start, whole)
+        _draw_masks(net, moment, part)
+        terms = losses(part, moment)
+        share = len(part.batch) / whole
+        loss = sum(terms.values()) * share
+        loss.backward()
+        for name, value in {**terms, "loss": loss / share}.items():
+            total[name] = total.get(name, 0.0) + value.item() * share
+    parameters = [parameter for group in optim.param_groups for parameter in group["params"]]
+    if job.recipe.clip_norm:
+        total["gradient_norm"] = nn.utils.clip_grad_norm_(parameters, job.recipe.clip_norm).item()
+    else:
+        total["gradient_norm"] = nn.utils.get_total_norm(
+            [parameter.grad for parameter in parameters if parameter.grad is not None]
+        ).item()
+    health.check_terms(total, moment.epoch + 1, moment.batch + 1)
+    optim.step()
+    return total
+
+
+def _draw_masks(net: nn.Module, moment: Moment, part: Part) -> None:
+    for name, module in net.named_modules():
+        if isinstance(module, Dropout) and module.rate > 0:
+            device = next(net.parameters()).device
+            module.draw_from(moment.draws(f"dropout {name}", device), part.start, part.whole)
