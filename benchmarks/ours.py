@@ -6,12 +6,12 @@ from torch.nn import functional as F
 
 from benchmarks.case import RECIPE, Subject
 from benchmarks.equality import Seen
+from lasnn.console import Console
 from lasnn.plan.settings import Data
 from lasnn.spiking.conversion import neurons
 from lasnn.spiking.encoders import ENCODERS, batch_noise
 from lasnn.spiking.evaluation import evaluate
-from lasnn.training.journal import Console
-from lasnn.training.training import Job, Moment, Part, _step, optimizer
+from lasnn.training.loop import Job, Moment, Part, _step, optimizer
 
 
 class Ours:

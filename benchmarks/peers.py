@@ -12,7 +12,7 @@ from lasnn.networks.layers import Conv, Dropout, Flatten, Linear, Pool
 from lasnn.networks.plain import Layer
 from lasnn.networks.residual import Block
 from lasnn.spiking.neurons import LIF
-from lasnn.training.training import optimizer
+from lasnn.training.loop import optimizer
 
 PARTS = (Conv, Linear, Pool, Dropout, Flatten, LIF)
 

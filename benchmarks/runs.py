@@ -11,7 +11,7 @@ from benchmarks.equality import check
 from benchmarks.implementations import PEERS, installed, kind, quickest
 from benchmarks.measure import apart, by_turns, columns, origin, summary
 from benchmarks.teacher import teacher_rows
-from lasnn.training.memory import keep_freed_memory
+from lasnn.training.allocator import keep_freed_memory
 
 SCALING_STEPS = {"train": (10, 25, 50, 100), "infer": (10, 25, 100, 250, 1000, 2500)}
 SCALING_BATCHES, SCALING_WIDTHS, SCALING_T = (4, 8, 16, 32), (0.25, 0.5, 1.0), 25

@@ -14,13 +14,13 @@ from benchmarks.case import RECIPE as STUDENT_RECIPE
 from benchmarks.equality import GRADIENTS, LOGITS, relative
 from benchmarks.measure import by_turns, summary
 from lasnn import seeding
+from lasnn.console import Console
 from lasnn.datasets.batches import Images, scaled, training_batches
 from lasnn.errors import InputError
 from lasnn.networks import Net, build, initialise
 from lasnn.networks.plain import scaled as channels
 from lasnn.plan.settings import Data
-from lasnn.training.journal import Console
-from lasnn.training.training import Job, Moment, Part, _step, optimizer
+from lasnn.training.loop import Job, Moment, Part, _step, optimizer
 
 RECIPE = STUDENT_RECIPE.model_copy(update={"optimizer": "sgd", "lr": 0.01, "batch": 256})
 DATA = Data(train_images=None, test_images=None, held_out=1, assess="test", crop_padding=4, flip=True)

@@ -8,12 +8,12 @@ import traceback
 from pathlib import Path
 
 from lasnn import stopping
+from lasnn.console import Console
 from lasnn.datasets import KNOWN, prepare
 from lasnn.errors import InputError
 from lasnn.plan.config import CONFIG, Config, read, restore
 from lasnn.plan.runs import KINDS
 from lasnn.storage.locks import only_writer
-from lasnn.training.journal import Console
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -195,18 +195,18 @@ def plan_verb(options: argparse.Namespace, console: Console) -> None:
 
 
 def lineage_verb(options: argparse.Namespace, console: Console) -> None:
-    from lasnn.pipeline import lineage
+    from lasnn.pipeline import dvc_yaml
     from lasnn.storage import files
 
-    files.write_text("dvc.yaml", lineage.text(read(options.config).preset(options.preset)))
+    files.write_text("dvc.yaml", dvc_yaml.text(read(options.config).preset(options.preset)))
     console.say("wrote dvc.yaml")
 
 
 def record_verb(options: argparse.Namespace, console: Console) -> None:
-    from lasnn.pipeline import recording
+    from lasnn.pipeline import dvc_record
 
     for preset in options.presets or [None]:
-        console.say(recording.record(preset))
+        console.say(dvc_record.record(preset))
 
 
 def trace_verb(options: argparse.Namespace, console: Console) -> int:
@@ -236,10 +236,10 @@ def import_verb(options: argparse.Namespace, console: Console) -> None:
 
 
 def restore_verb(options: argparse.Namespace, console: Console) -> None:
-    from lasnn.pipeline import restoring
+    from lasnn.pipeline import dvc_restore
 
     for preset in options.presets or [None]:
-        console.say(restoring.restore(preset))
+        console.say(dvc_restore.restore(preset))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from tiny import TINY, done
 
-from lasnn.pipeline import lineage
+from lasnn.pipeline import dvc_yaml
 from lasnn.plan.config import Config
 
 ROOT = Path(__file__).parents[1]
@@ -54,7 +54,7 @@ def finished(tmp_path_factory, git):
     folder = copy_project(tmp_path_factory.mktemp("finished") / "project")
     content = yaml.safe_load((folder / "config.yaml").read_text()) | {"preset": "tiny", "presets": {"tiny": TINY}}
     (folder / "config.yaml").write_text(yaml.safe_dump(content))
-    (folder / "dvc.yaml").write_text(lineage.text(Config(content).preset()))
+    (folder / "dvc.yaml").write_text(dvc_yaml.text(Config(content).preset()))
     git(folder, "init", "-q")
     git(folder, "add", ".")
     git(folder, "commit", "-qm", "all")

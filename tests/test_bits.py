@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lasnn.spiking import bits
+from lasnn.spiking import packed_spikes
 
 DEVICES = [
     "cpu",
@@ -17,25 +17,25 @@ def spikes(*shape, seed=0):
 
 def test_bytes_by_hand():
     row = torch.tensor([1.0, 0, 0, 0, 0, 0, 1, 1, 0, 1])
-    assert bits.pack(row).tolist() == bits.pack_by_torch(row > 0).tolist() == [0b10000011, 0b01000000]
+    assert packed_spikes.pack(row).tolist() == packed_spikes.pack_by_torch(row > 0).tolist() == [0b10000011, 0b01000000]
 
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("shape", [(1,), (8,), (3, 5, 7), (2, 3, 4, 4, 8)])
 def test_both_ways_give_the_spikes_back(shape, device):
     x = spikes(*shape).to(device)
-    packed = bits.pack(x)
+    packed = packed_spikes.pack(x)
     assert packed.dtype == torch.uint8
     assert packed.numel() == -(-x.numel() // 8)
-    assert torch.equal(packed, bits.pack_by_torch(x.reshape(-1) > 0))
-    for found in (bits.unpack(packed, x.shape), bits.unpack_by_torch(packed, x.shape)):
+    assert torch.equal(packed, packed_spikes.pack_by_torch(x.reshape(-1) > 0))
+    for found in (packed_spikes.unpack(packed, x.shape), packed_spikes.unpack_by_torch(packed, x.shape)):
         assert found.dtype == torch.float32
         assert torch.equal(found, x)
 
 
 @pytest.mark.parametrize("in_memory", [0, 12, 1000])
 def test_a_store_is_read_again_from_memory_and_file(in_memory):
-    store, given = bits.SpikeStore(in_memory), [spikes(2, 3, 9, seed=n) for n in range(3)]
+    store, given = packed_spikes.SpikeStore(in_memory), [spikes(2, 3, 9, seed=n) for n in range(3)]
     for x in given:
         store.add(x)
     assert store.bytes == 3 * 7

@@ -7,14 +7,14 @@ import torch
 from oracle import settings_of, small
 from torch.nn import functional as F
 
+from lasnn.console import Console
 from lasnn.datasets.batches import Images
 from lasnn.distillation.objectives import OBJECTIVES, Step
 from lasnn.plan.vocabulary import LEVELS, STUDENTS, TEACHERS
 from lasnn.spiking.conversion import balance, neurons, scale_thresholds, spiking, with_dynamics
 from lasnn.spiking.encoders import batch_noise, direct, poisson
 from lasnn.spiking.neurons import Dynamics
-from lasnn.training.journal import Console
-from lasnn.training.training import Job, fit
+from lasnn.training.loop import Job, fit
 
 SIDES = (16, 32, 64)
 STEPS = 3

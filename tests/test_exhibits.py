@@ -9,7 +9,7 @@ import yaml
 from lasnn.__main__ import main
 from lasnn.plan.config import Config, merged, read
 from lasnn.report import EXHIBITS, files_of, runs_of_target
-from lasnn.report.kinds import Figure
+from lasnn.report.exhibit import Figure
 
 # One student, few images and steps; every method, encoder and control of `quick` that this student has, and one knob.
 TINY = {

@@ -9,7 +9,7 @@ import pytest
 
 # Ground to top. A room stands for all of its modules, which may import one another; the empty name is lasnn itself.
 FLOORS = [
-    ["errors", "seeding", "stopping"],
+    ["console", "errors", "seeding", "stopping"],
     ["plan", "storage"],
     ["datasets", "networks"],
     ["spiking"],

@@ -1,4 +1,4 @@
-"""The kernels of `lasnn.spiking.fused` against the torch scan: in Triton's interpreter on the CPU, and on a GPU.
+"""The scan in Triton against the torch scan: in Triton's interpreter on the CPU, and on a GPU where one is.
 
 The interpreter must be chosen before the kernels are read, so one test runs this file again in a process of its own.
 """
@@ -12,8 +12,8 @@ import pytest
 import torch
 from oracle import ORDERS, SURROGATES, bright_input, close, small_snn, surrogate_of
 
-from lasnn.spiking import fused
-from lasnn.spiking.fused import FusedScan, fused_fire
+from lasnn.spiking.kernels import triton_scan
+from lasnn.spiking.kernels.triton_scan import FusedScan, fused_fire
 from lasnn.spiking.neurons import LIF, Dynamics, Scan, fire
 from lasnn.spiking.surrogates import Bellec
 
@@ -71,9 +71,9 @@ def test_the_kernels_in_the_interpreter():
 
 
 def test_without_a_gpu_and_interpreter_the_kernels_are_not_available():
-    assert fused.available(torch.zeros(2, 3)) == INTERPRETED
-    assert not fused.available(torch.zeros(2, 3, dtype=torch.float64))
-    assert not fused.available(torch.zeros(2, 3), Dynamics(surrogate=object()))
+    assert triton_scan.available(torch.zeros(2, 3)) == INTERPRETED
+    assert not triton_scan.available(torch.zeros(2, 3, dtype=torch.float64))
+    assert not triton_scan.available(torch.zeros(2, 3), Dynamics(surrogate=object()))
 
 
 def compiled(kernel, types, tmp_path, monkeypatch, **constants):
@@ -100,11 +100,11 @@ def test_kernels_compile_for_a_hopper_gpu(tmp_path, monkeypatch):
     rows = dict.fromkeys(("current", "spikes", "saved", "gradient", "result", "threshold"), "*fp32")
     numbers = {"steps": "i32", "neurons": "i32", "last": "i64"}
     forward = {**common, "HARD": False, "SURROGATE": "bellec", "A": 0.3, "B": 0.0}
-    ptx = compiled(fused.forward_kernel, rows | numbers, tmp_path, monkeypatch, **forward)
+    ptx = compiled(triton_scan.forward_kernel, rows | numbers, tmp_path, monkeypatch, **forward)
     assert "fma.rn.f32" not in ptx  # potentials are rounded after each operation, as torch's are
     assert "cp.async" in ptx  # rows are fetched ahead
     rows["spikes"] = None
-    ptx = compiled(fused.backward_kernel, rows | numbers, tmp_path, monkeypatch, **common, RESET_GRAD=False)
+    ptx = compiled(triton_scan.backward_kernel, rows | numbers, tmp_path, monkeypatch, **common, RESET_GRAD=False)
     assert "cp.async" in ptx
 
 
@@ -208,10 +208,10 @@ def channels_last(x):
 def test_layouts_in_another_order_or_with_gaps():
     x = torch.arange(2 * 3 * 4 * 5 * 6.0).view(2, 3, 4, 5, 6)
     last = channels_last(x)
-    assert fused.rows(last, fused.step_strides(last)) is last
+    assert triton_scan.rows(last, triton_scan.step_strides(last)) is last
     for odd in (x[:, :, :2], x.transpose(0, 1), last[..., ::2], x[:1].expand(2, -1, -1, -1, -1)):
-        strides = fused.step_strides(odd)
-        row = fused.rows(odd, strides)
+        strides = triton_scan.step_strides(odd)
+        row = triton_scan.rows(odd, strides)
         assert torch.equal(row.expand_as(odd), odd)
         assert row.is_contiguous() or channels_last(row).stride() == row.stride()
 
@@ -322,7 +322,7 @@ class FusedLIF(LIF):
 @pytest.mark.parametrize("order", ORDERS)
 def test_loss_and_gradients_of_a_network(monkeypatch, order, device):
     """Dyadic weights, inputs and leak: convolutions are exact on any device and in any order of summation."""
-    monkeypatch.setattr(fused, "available", lambda *_: False)
+    monkeypatch.setattr(triton_scan, "available", lambda *_: False)
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
     net, x = small_snn("resnet12", Dynamics(1.0, order)).to(device), bright_input(14, 2).to(device)

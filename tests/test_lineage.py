@@ -10,7 +10,7 @@ import pytest
 import yaml
 from dvc.dependency import ParamsDependency
 
-from lasnn.pipeline.lineage import keys_of, stage_name, stages, text
+from lasnn.pipeline.dvc_yaml import keys_of, stage_name, stages, text
 from lasnn.plan.config import Config, merged, read
 from lasnn.report import runs_of_target
 

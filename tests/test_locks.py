@@ -8,9 +8,9 @@ import time
 
 import pytest
 
+from lasnn.console import Console
 from lasnn.errors import InputError
 from lasnn.storage.locks import only_writer
-from lasnn.training.journal import Console
 
 HOLD = """
 import sys, time

@@ -14,7 +14,7 @@ from lasnn.datasets.batches import Batch
 from lasnn.distillation.objectives import OBJECTIVES, Step, window_sums
 from lasnn.plan.vocabulary import METHODS
 from lasnn.spiking.neurons import Dynamics
-from lasnn.training.training import optimizer
+from lasnn.training.loop import optimizer
 
 STEPS = 12
 LABELS = torch.tensor([1, 3, 0])

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from lasnn.storage.power import Meter
+from lasnn.storage.energy_meter import Meter
 
 
 def zone(folder, number, microjoules, span=1000):

@@ -13,7 +13,7 @@ import yaml
 from tiny import done, snakemake
 
 from lasnn.errors import InputError
-from lasnn.pipeline import recording, restoring
+from lasnn.pipeline import dvc_record, dvc_restore
 from lasnn.storage import files
 
 TRAINED = "results/tiny/ann/digits/conv3fc2/base/s0"
@@ -79,7 +79,7 @@ def test_a_finished_workflow_is_recorded_and_clean(finished, git, monkeypatch):
 
 def test_recording_again_changes_nothing(copy):
     before = (copy / "dvc.lock").read_bytes()
-    assert f"0 stages recorded in dvc.lock, {len(recorded(copy))} as they were" in recording.record()
+    assert f"0 stages recorded in dvc.lock, {len(recorded(copy))} as they were" in dvc_record.record()
     assert (copy / "dvc.lock").read_bytes() == before
     assert jobs(copy, "tables") == set()
 
@@ -90,7 +90,7 @@ def test_what_config_yaml_does_not_explain_is_not_recorded(copy):
     content["presets"]["tiny"]["ann"]["epochs"] = 2
     Path("config.yaml").write_text(yaml.safe_dump(content))
     Path("dvc.lock").unlink()
-    said = recording.record()
+    said = dvc_record.record()
     assert "such as ann-digits-conv3fc2-s0: made with other settings (training.epochs: 1 then, 2 now)" in said
     assert set(recorded(copy)) == {"data-digits", "ann-digits-vgg16bn-s0"} | {
         stage
@@ -105,7 +105,7 @@ def test_another_preset_is_recorded_beside(copy):
     Path("config.yaml").write_text(yaml.safe_dump(content))
     shutil.copytree("results/tiny", "results/other")
     before = (copy / "dvc.lock").read_bytes()
-    assert "stages recorded in lineage/other/dvc.lock" in recording.record("other")
+    assert "stages recorded in lineage/other/dvc.lock" in dvc_record.record("other")
     assert (copy / "dvc.lock").read_bytes() == before
     from dvc.repo import Repo
 
@@ -132,10 +132,10 @@ def test_a_locked_dvc_is_one_line_and_results_stay(copy):
 def test_a_broken_lock_file_and_no_checkout_are_one_line(copy):
     Path("dvc.lock").write_text("stages: [")
     with pytest.raises(InputError, match=r"^lineage is not recorded: .*dvc.lock"):
-        recording.record()
+        dvc_record.record()
     shutil.rmtree(".git")
     with pytest.raises(InputError, match="no checkout of git and DVC"):
-        recording.record()
+        dvc_record.record()
 
 
 def test_dvc_stages_are_left_to_dvc(copy, monkeypatch):
@@ -203,7 +203,7 @@ def spoilt(clone, what):
 def test_what_cannot_be_restored_is_one_line(clone, what, told):
     spoilt(clone, what)
     with pytest.raises(InputError, match=told) as error:
-        restoring.restore()
+        dvc_restore.restore()
     assert "\n" not in str(error.value)
 
 

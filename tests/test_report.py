@@ -16,9 +16,9 @@ from lasnn.plan.runs import BASE, AnnRun, SnnRun
 from lasnn.plan.vocabulary import METHODS
 from lasnn.report import EXHIBITS, PAPER, exhibits_of, runs_of_target
 from lasnn.report.cells import KEYS, Cell, paper_cells, runs_of
-from lasnn.report.company import company
+from lasnn.report.context import with_context
+from lasnn.report.exhibit import Table
 from lasnn.report.exhibits.table_s4 import compared
-from lasnn.report.kinds import Table
 from lasnn.report.rows import number, table
 
 CONTENT = yaml.safe_load(Path("config.yaml").read_text())
@@ -184,7 +184,7 @@ def test_mean_and_deviation_over_seeds_and_the_paper_beside_them(preset):
     )
     assert line["sd"] == pytest.approx(2**0.5)
     assert line["runs"].split() == [str(LASNN), str(other)]
-    from lasnn.report.kinds import remarks
+    from lasnn.report.exhibit import remarks
 
     notes = " ".join(remarks(tidy, preset))
     for words in ("does not rank methods", "n_train 1437, n_test 360", "teacher is weaker"):
@@ -197,7 +197,7 @@ def test_company_is_a_mean_over_the_seeds_of_a_cell(preset):
     scratch = {"spiking": {"init": "scratch"}}
     pretend(preset, replace(LASNN, seed=1), 92.0, spikes=many, ann_accuracy=96.0, settings=scratch)
     cell = next(c for c in paper_cells("Table II") if (c.student, c.method) == ("VGG5", "lasnn_act"))
-    line = company(table([cell], preset), preset).iloc[0]
+    line = with_context(table([cell], preset), preset).iloc[0]
     assert (line["ann"], line["teacher_accuracy"], line["start"]) == (95.5, 97.0, 60.0)  # where there is one
     assert line["spikes"] == 1.5  # one and two for each neuron and image
     assert pd.isna(line["scale"])  # a seed that starts from scratch has no balanced thresholds
@@ -217,7 +217,7 @@ def test_a_variant_is_compared_with_the_base_runs_of_its_seeds(preset):
 
 
 def test_mixed_revisions_and_subsets_are_said(preset):
-    from lasnn.report.kinds import remarks
+    from lasnn.report.exhibit import remarks
     from lasnn.report.rows import table
 
     cells = [c for c in paper_cells("Table II") if c.student == "VGG5" and c.method in ("hybrid", "kd_label")]

@@ -15,10 +15,10 @@ import yaml
 
 import lasnn
 from lasnn.__main__ import main
+from lasnn.console import Console
 from lasnn.plan.config import merged, read
 from lasnn.storage import checkpoint, files
 from lasnn.storage.locks import only_writer
-from lasnn.training.journal import Console
 from lasnn.training.stages.student import STEPS
 
 CONTENT = yaml.safe_load(Path("config.yaml").read_text())

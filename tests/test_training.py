@@ -11,6 +11,7 @@ import torch
 from oracle import close, settings_of, small, small_snn
 from torch.nn import functional as F
 
+from lasnn.console import Console
 from lasnn.datasets.batches import Images
 from lasnn.errors import InputError
 from lasnn.networks.layers import Dropout
@@ -18,8 +19,7 @@ from lasnn.spiking.encoders import batch_noise, poisson
 from lasnn.spiking.neurons import Dynamics
 from lasnn.stopping import Stopped, listening
 from lasnn.storage import checkpoint
-from lasnn.training.journal import Console
-from lasnn.training.training import Job, Moment, fit, learning_rate, optimizer
+from lasnn.training.loop import Job, Moment, fit, learning_rate, optimizer
 
 STEPS = 6
 

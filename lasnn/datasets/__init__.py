@@ -9,8 +9,8 @@ from lasnn.datasets import arrays, cifar, digits, folders, images, mirrors, tiny
 from lasnn.datasets.archives import TAR_ENDINGS, check_md5, opened
 from lasnn.datasets.arrays import Contents, Prepared, load
 from lasnn.errors import InputError
+from lasnn.plan.known_datasets import KNOWN, Source
 from lasnn.plan.lookup import pick
-from lasnn.plan.sources import KNOWN, Source
 from lasnn.storage.files import sha256, sweep
 
 __all__ = ["KNOWN", "Prepared", "Source", "load", "prepare"]

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from lasnn.errors import InputError
-from lasnn.pipeline import finished
+from lasnn.pipeline import freshness
 from lasnn.pipeline.workflow import RUN_FILES
 from lasnn.plan.config import Config, Preset
 from lasnn.plan.runs import Run, SnnRun
@@ -25,10 +25,10 @@ def folder_of(preset: Preset) -> Path:
 
 def kept_files(preset: Preset, run: Run) -> list[str]:
     """Names of a run's files that are kept: all but the checkpoint of a spiking network from which no run starts."""
-    journal = ["log.jsonl"] if preset.has_journal(run) else []
+    log = ["log.jsonl"] if preset.has_training_log(run) else []
     started_from = {parent for other in runs_of_target(preset, "all") for parent in preset.parents(other)}
     leaf = isinstance(run, SnnRun) and run not in started_from
-    return [name for name in RUN_FILES if not (leaf and name == "model.pt")] + journal
+    return [name for name in RUN_FILES if not (leaf and name == "model.pt")] + log
 
 
 def export(config: Config, name: str | None = None, with_runs: bool = True) -> str:
@@ -40,14 +40,14 @@ def export(config: Config, name: str | None = None, with_runs: bool = True) -> s
     for run in runs_of_target(preset, "all") if with_runs else ():
         if not Path(preset.folder(run), "metrics.json").exists():
             continue
-        if reason := finished.misfit(preset, run, checkpoint=False):
+        if reason := freshness.misfit(preset, run, checkpoint=False):
             others[str(run)] = reason
             continue
         for file in kept_files(preset, run):
             count += _copied(Path(preset.folder(run), file), folder_of(preset) / str(run) / file)
     for exhibit in EXHIBITS:
         paths = [Path(path) for path in files_of(preset, exhibit)]
-        if all(path.exists() for path in paths) and finished.exhibit_misfit(preset, exhibit) is None:
+        if all(path.exists() for path in paths) and freshness.exhibit_misfit(preset, exhibit) is None:
             shown = [path for path in paths if not (EXHIBITS[exhibit].shows_images and path.suffix in PICTURES)]
             count += sum(_copied(path, folder_of(preset) / "exhibits" / path.name) for path in shown)
     return f"{count} files new or changed in {folder_of(preset)}" + _left(others, "left out")
@@ -84,7 +84,7 @@ def take_up(config: Config, name: str | None = None) -> str:
 def _unfit(preset: Preset, run: Run, kept: Path) -> str | None:
     """Why a kept run does not answer what the plan asks; None if it does."""
     metrics = files.read_json(kept / "metrics.json")
-    if changed := finished.changes(preset, run, metrics["settings"]):
+    if changed := freshness.changes(preset, run, metrics["settings"]):
         return f"made with other settings ({changed[0]})"
     if sorted(metrics["parents"]) != sorted(map(str, preset.parents(run))):
         return f"made from other parents ({', '.join(metrics['parents']) or 'none'})"
@@ -94,7 +94,7 @@ def _unfit(preset: Preset, run: Run, kept: Path) -> str | None:
             return f"its parent {parent} is not there"
         if files.sha256(path) != digest:
             return f"made from another {parent} than the one that is there"
-    return finished.other_images(preset, run, metrics)
+    return freshness.other_images(preset, run, metrics)
 
 
 def _check(kept: Path, names: list[str]) -> None:
@@ -103,7 +103,7 @@ def _check(kept: Path, names: list[str]) -> None:
     for path in (kept / name for name in names):
         if not path.exists():
             raise InputError(f"{path} is missing: `git checkout {path}`")
-        if files.sha256(path) != digests.get(path.name, files.sha256(path)):  # of the journal none is stated
+        if files.sha256(path) != digests.get(path.name, files.sha256(path)):  # of the training log none is stated
             raise InputError(f"{path} is not the file that its provenance describes: `git checkout {path}`")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lasnn.datasets import load
 from lasnn.errors import InputError
-from lasnn.pipeline import finished
+from lasnn.pipeline import freshness
 from lasnn.plan.config import Config, Preset
 from lasnn.plan.runs import Run, parse
 from lasnn.report import EXHIBITS
@@ -138,7 +138,7 @@ def _run_faults(found: Trace, run: Run, metrics: dict, stated: dict) -> list[str
             faults.append(f"{path} is missing")
         elif (is_now := found.sha256(path)) != digest:
             faults.append(f"{path} is {is_now[:12]} now, {digest[:12]} when it was made")
-    changed = finished.changes(preset, run, metrics["settings"])
+    changed = freshness.changes(preset, run, metrics["settings"])
     faults += [f"{run} was made with other settings than the plan has: {change}" for change in changed]
     if sorted(metrics["parents"]) != sorted(map(str, preset.parents(run))):
         faults.append(f"{run} was made from {', '.join(metrics['parents'])}, which the plan has otherwise")
@@ -159,7 +159,7 @@ def _run_faults(found: Trace, run: Run, metrics: dict, stated: dict) -> list[str
 
 def _exhibit_fault(preset: Preset, name: str) -> str | None:
     try:
-        reason = finished.exhibit_misfit(preset, name)
+        reason = freshness.exhibit_misfit(preset, name)
     except (InputError, OSError, KeyError) as error:
         reason = f"its sources can't be read ({' '.join(str(error).split())})"
     return f"{name} is not what the files behind it say: {reason}" if reason else None

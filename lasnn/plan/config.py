@@ -14,12 +14,12 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from lasnn.errors import InputError
+from lasnn.plan.known_datasets import KNOWN as DATASETS
 from lasnn.plan.lookup import known, pick
 from lasnn.plan.overlays import entries, merged, without_for
 from lasnn.plan.runs import AND, BASE, AnnRun, ConvertedRun, Run, SnnRun, split
 from lasnn.plan.scope import check_method, check_scope, pair_above
 from lasnn.plan.settings import SETTINGS, Claims, ConfigFile, Energy, OwnDataset, Protocol, Scope, Settings
-from lasnn.plan.sources import KNOWN as DATASETS
 from lasnn.plan.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, STUDENTS, TEACHERS
 from lasnn.plan.yaml_file import parsed
 
@@ -187,7 +187,7 @@ class Preset:
         """The folder that holds the run's files."""
         return f"{self.root}/{run}"
 
-    def has_journal(self, run: Run) -> bool:
+    def has_training_log(self, run: Run) -> bool:
         """Whether the run trains and so leaves a line for each epoch in `log.jsonl`."""
         training = getattr(self.settings(run), "training", None)
         return training is not None and training.epochs > 0

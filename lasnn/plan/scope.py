@@ -3,10 +3,10 @@
 from collections.abc import Collection, Sequence
 
 from lasnn.errors import InputError
+from lasnn.plan.known_datasets import KNOWN as DATASETS
 from lasnn.plan.lookup import known, pick
 from lasnn.plan.runs import AND, SnnRun
 from lasnn.plan.settings import Scope
-from lasnn.plan.sources import KNOWN as DATASETS
 from lasnn.plan.vocabulary import CLAIMS, ENCODERS, METHODS, NO_TEACHER, SPIKING_TEACHERS, STUDENTS, TEACHERS
 
 

@@ -5,11 +5,13 @@ The exhibits are the plan: a preset runs what its exhibits ask for, and nothing 
 
 from pathlib import Path
 
+from lasnn.console import Console
 from lasnn.errors import InputError
 from lasnn.plan.config import Config, Preset
 from lasnn.plan.lookup import known, pick
 from lasnn.plan.runs import Run
 from lasnn.report.cells import PAPER
+from lasnn.report.exhibit import Exhibit, Figure, Table
 from lasnn.report.exhibits import (
     claims,
     figure1,
@@ -35,8 +37,6 @@ from lasnn.report.exhibits import (
     table_s6,
     table_s7,
 )
-from lasnn.report.kinds import Exhibit, Figure, Table
-from lasnn.training.journal import Console
 
 __all__ = [
     "EXHIBITS",

@@ -26,7 +26,7 @@ def metrics_of(run: Run, preset: Preset) -> dict:
     return metrics(f"{preset.folder(run)}/metrics.json")
 
 
-def journal(run: Run, preset: Preset) -> list[dict]:
+def training_log(run: Run, preset: Preset) -> list[dict]:
     """A line for each epoch of a training."""
     path = Path(preset.folder(run), "log.jsonl")
     try:
@@ -41,7 +41,7 @@ def _provenance(run: Run, preset: Preset) -> dict:
 
 def epoch_minutes(run: Run, preset: Preset) -> float:
     """Mean wall time of a training epoch in minutes."""
-    return statistics.mean(line["seconds"] for line in journal(run, preset)) / 60
+    return statistics.mean(line["seconds"] for line in training_log(run, preset)) / 60
 
 
 def peak_gigabytes(run: Run, preset: Preset) -> float:
@@ -60,7 +60,7 @@ METRICS = {
 
 
 def row(cell: Cell, runs: list[Run], preset: Preset) -> dict:
-    """One line: the nine keys, the paper's value, ours over seeds, and the company that a number keeps."""
+    """One line: the nine keys, the paper's value, ours over seeds, and what a number has to be seen with."""
     line = {key: getattr(cell, key) for key in KEYS}
     line |= {"variant": cell.variant, "unit": cell.unit, "paper": cell.paper, "quoted": cell.quoted}
     line |= {"ours": None, "sd": None, "n": len(runs), "preset": preset.name}

@@ -17,8 +17,8 @@ from lasnn.errors import InputError
 from lasnn.networks.layers import Linear, ReLU
 from lasnn.networks.net import Net
 from lasnn.networks.residual import Block
-from lasnn.spiking.bits import SpikeStore
 from lasnn.spiking.neurons import LIF, Dynamics, streaming
+from lasnn.spiking.packed_spikes import SpikeStore
 
 Chunks = Callable[[], Iterable[Tensor]]  # one fresh pass over a spike train, in chunks [t, B, ...]
 

@@ -232,9 +232,9 @@ def kernels(current: Tensor, dynamics: Dynamics) -> ModuleType | None:
     """The fused kernels, where they can take this current; loaded only there, since a CPU can't use them."""
     if not current.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
         return None
-    from lasnn.spiking import fused
+    from lasnn.spiking.kernels import triton_scan
 
-    return fused if fused.available(current, dynamics) else None
+    return triton_scan if triton_scan.available(current, dynamics) else None
 
 
 def _written_out(current: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from lasnn.storage.power import Meter
+from lasnn.storage.energy_meter import Meter
 
 PACKAGES = ("torch", "torchvision", "numpy", "pandas", "scikit-learn", "pillow", "snakemake", "dvc")
 

@@ -6,12 +6,12 @@ method.
 
 from dataclasses import asdict, dataclass
 
+from lasnn.console import Console
 from lasnn.datasets.batches import Images
 from lasnn.networks import Net
 from lasnn.plan.settings import SnnSettings
 from lasnn.spiking.conversion import scale_thresholds, with_dynamics
 from lasnn.spiking.evaluation import Evaluation, evaluate
-from lasnn.training.journal import Console
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from lasnn.console import Console
 from lasnn.errors import InputError
-from lasnn.training.journal import Console
 
 SATURATED = 0.95  # spikes for each neuron and step
 ADVICE = "try a lower lr, warmup_epochs or clip_norm"
@@ -59,7 +59,7 @@ class Layers:
             self.ill[name] = found
 
     def recall(self, lines: Iterable[dict]) -> None:
-        """Take up what the journal's lines say, without warning of it again."""
+        """Take up what the training log's lines say, without warning of it again."""
         for line in lines:
             self.ill |= {name: state_of(rate) for name, rate in line.get("rates", {}).items()}
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from lasnn.console import Console
 from lasnn.errors import InputError
 from lasnn.storage import checkpoint
 from lasnn.training import health
-from lasnn.training.journal import Console
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Position:
     batches: int = 0
     sums: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0  # that these batches took
-    lines: list[dict] = field(default_factory=list)  # the journal's, one for each whole epoch
+    lines: list[dict] = field(default_factory=list)  # the training log's, one for each whole epoch
 
     def __str__(self) -> str:
         return f"batch {self.batches} of epoch {self.epochs + 1}" if self.batches else f"epoch {self.epochs}"

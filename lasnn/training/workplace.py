@@ -17,22 +17,23 @@ import numpy as np
 import torch
 
 from lasnn import seeding
+from lasnn.console import Console
 from lasnn.datasets import Prepared, load
 from lasnn.datasets.batches import Images, scaled, split
 from lasnn.errors import InputError
 from lasnn.networks import Net, build, initialise
-from lasnn.plan.comparing import changes
 from lasnn.plan.config import Preset, dump, identity
 from lasnn.plan.runs import Run
 from lasnn.plan.settings import Settings
+from lasnn.plan.settings_diff import changes
 from lasnn.plan.vocabulary import TEACHERS
 from lasnn.spiking.evaluation import Evaluation
 from lasnn.storage import checkpoint, files
 from lasnn.storage.provenance import Stopwatch, describe
-from lasnn.training.journal import Console, Journal
-from lasnn.training.memory import keep_freed_memory
+from lasnn.training.allocator import keep_freed_memory
+from lasnn.training.loop import Job
 from lasnn.training.resume import Parts
-from lasnn.training.training import Job
+from lasnn.training.training_log import TrainingLog
 
 FORMAT = 1  # of metrics.json, provenance.json and predictions.npz
 
@@ -209,7 +210,7 @@ def spikes_of(result: Evaluation) -> dict[str, dict]:
     }
 
 
-def best_of(journal: Journal) -> dict:
+def best_of(log: TrainingLog) -> dict:
     """The best test accuracy of any epoch (what the base code keeps); never to be mixed with the last epoch's."""
-    best = max((line["test_accuracy"] for line in journal.lines), default=None)
-    return {"accuracy_best_test": best, "epochs": len(journal.lines)}
+    best = max((line["test_accuracy"] for line in log.lines), default=None)
+    return {"accuracy_best_test": best, "epochs": len(log.lines)}

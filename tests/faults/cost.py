@@ -13,16 +13,16 @@ from unittest import mock
 import torch
 import yaml
 
+from lasnn.console import Console
 from lasnn.datasets import prepare
 from lasnn.plan.config import Config, merged
 from lasnn.plan.runs import AnnRun, SnnRun
 from lasnn.spiking.conversion import neurons, set_thresholds, spiking
 from lasnn.training import health
-from lasnn.training.journal import Console
+from lasnn.training.loop import Job, fit
 from lasnn.training.resume import Resume
 from lasnn.training.stages.snn import dynamics
 from lasnn.training.stages.student import micro_batch, student_losses
-from lasnn.training.training import Job, fit
 from lasnn.training.workplace import Workplace
 
 from .tiny import ROOT

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lasnn.storage import files
-from lasnn.training import training
+from lasnn.training import loop
 
 Strike = Callable[[int, str], None]
 
@@ -28,7 +28,7 @@ def watch(strike: Strike) -> None:
 
         return called
 
-    training._step = around(training._step, "batch")
+    loop._step = around(loop._step, "batch")
     os.fsync, os.replace = around(os.fsync, "flush"), around(os.replace, "renaming")
     Path.unlink = around(Path.unlink, "removal")
     opened = os.fdopen

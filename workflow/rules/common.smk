@@ -9,11 +9,19 @@ from snakemake.utils import update_config
 from lasnn.pipeline import notebooks
 from lasnn.plan.config import Config, dump
 from lasnn.errors import InputError
-from lasnn.pipeline.finished import settle
+from lasnn.pipeline.freshness import settle
 from lasnn.report import EXHIBITS, Figure, Table, exhibits_of, files_of, names_of
 from lasnn.plan.runs import AND, NAME, NUMBER, AnnRun, ConvertedRun, SnnRun
 from lasnn.plan.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, SPIKING_TEACHERS, STUDENTS, TEACHERS
-from lasnn.pipeline.workflow import check_targets, command_line_targets, pass_on, presets_of, record_lineage, restore_runs, typed
+from lasnn.pipeline.workflow import (
+    check_targets,
+    command_line_targets,
+    pass_on,
+    presets_of,
+    record_lineage,
+    restore_runs,
+    typed,
+)
 
 update_config(config, typed(workflow.config_settings.overwrite_config))
 

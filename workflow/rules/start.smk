@@ -7,7 +7,7 @@ sys.path.insert(0, str(Path(workflow.basedir).parent))
 from lasnn.plan.config import CONFIG as CONFIG_FILE
 from lasnn.plan.yaml_file import parsed
 from lasnn.errors import InputError
-from lasnn.pipeline.alone import claim
+from lasnn.pipeline.single_instance import claim
 
 
 def say(line):

@@ -12,7 +12,7 @@ from lasnn.report import rows
 from lasnn.report.cells import Cell, runs_of
 from lasnn.report.claims import ACCURACY, CLAIMS, Claim, Pair
 from lasnn.report.curves import converted_behind, predicted, predictions
-from lasnn.report.kinds import Table, remarks
+from lasnn.report.exhibit import Table, remarks
 from lasnn.report.rows import number
 from lasnn.report.statistics import SEEDS, holm, more_right, paired_t, sign_flips, verdict
 

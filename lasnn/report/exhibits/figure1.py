@@ -11,7 +11,7 @@ from lasnn.plan.runs import AnnRun, ConvertedRun, Run
 from lasnn.plan.vocabulary import TEACHERS
 from lasnn.report import style
 from lasnn.report.cells import paper_cells
-from lasnn.report.kinds import Figure
+from lasnn.report.exhibit import Figure
 from lasnn.report.labels import METHOD_TITLES
 from lasnn.report.style import METHOD_STYLE, Look
 

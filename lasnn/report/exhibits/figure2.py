@@ -12,7 +12,7 @@ from lasnn.plan.runs import Run
 from lasnn.plan.vocabulary import LEVELS
 from lasnn.report import rows, style
 from lasnn.report.cells import Cell, focus_cell, runs_of
-from lasnn.report.kinds import Figure
+from lasnn.report.exhibit import Figure
 from lasnn.storage import files
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pandas as pd
 from lasnn.plan.config import Preset
 from lasnn.report import bars, style
 from lasnn.report.cells import Cell, elsewhere, paper_cells
-from lasnn.report.kinds import Figure
+from lasnn.report.exhibit import Figure
 from lasnn.report.style import METHOD_STYLE, Look
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import pandas as pd
 from lasnn.plan.config import Preset
 from lasnn.report import bars, style
 from lasnn.report.cells import Cell, elsewhere, focus_cell, paper_cells
-from lasnn.report.kinds import Figure
+from lasnn.report.exhibit import Figure
 from lasnn.report.labels import METHOD_TITLES, dataset
 from lasnn.report.style import METHOD_STYLE, Look
 

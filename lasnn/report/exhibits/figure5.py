@@ -7,7 +7,7 @@ import pandas as pd
 from lasnn.plan.config import Preset
 from lasnn.report import bars, style
 from lasnn.report.cells import elsewhere, paper_cells
-from lasnn.report.kinds import Figure, with_journals
+from lasnn.report.exhibit import Figure, with_training_logs
 from lasnn.report.style import METHOD_STYLE, Look
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Costs(Figure):
     """Time and memory are measured in the runs themselves, on whatever device ran them."""
 
     def read(self, preset: Preset) -> list[str]:
-        return with_journals(preset, self.files(preset), self.runs(preset))
+        return with_training_logs(preset, self.files(preset), self.runs(preset))
 
     def tidy(self, preset: Preset) -> pd.DataFrame:
         tidy = super().tidy(preset)

@@ -10,7 +10,7 @@ from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run, SnnRun
 from lasnn.report import bars, rows, style
 from lasnn.report.cells import Cell, paper_cells, runs_of
-from lasnn.report.kinds import Figure, with_journals
+from lasnn.report.exhibit import Figure, with_training_logs
 from lasnn.report.style import ENCODER_STYLE, PRINTED, PRINTED_LABEL, Look
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Encodings(Figure):
     """
 
     def read(self, preset: Preset) -> list[str]:
-        return with_journals(preset, self.files(preset), self.runs(preset))
+        return with_training_logs(preset, self.files(preset), self.runs(preset))
 
     def tidy(self, preset: Preset) -> pd.DataFrame:
         cells, lines = self.cells(preset), []
@@ -62,7 +62,7 @@ class Encodings(Figure):
     def _target(self, run: SnnRun, preset: Preset) -> float:
         """The lowest final accuracy of this network and seed over all encodings, less the margin."""
         rivals = [one for one in self.runs(preset) if (one.dataset, one.student, one.seed) == _who(run)]
-        finals = [rows.journal(one, preset)[-1]["test_accuracy"] for one in rivals]
+        finals = [rows.training_log(one, preset)[-1]["test_accuracy"] for one in rivals]
         return min(finals) - preset.claims.similar
 
     def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
@@ -82,7 +82,7 @@ def _who(run: Run) -> tuple[str, str, int]:
 
 def _read(run: SnnRun, target: float, preset: Preset) -> dict:
     """Epoch, accuracy in percent and spikes per neuron and image where the run first reaches `target`."""
-    lines = rows.journal(run, preset)
+    lines = rows.training_log(run, preset)
     epoch = first_reaching([line["test_accuracy"] for line in lines], target)
     line, layers = lines[epoch - 1], rows.metrics_of(run, preset)["spikes"]
     fired = sum(rate * layers[name]["neurons"] for name, rate in line["rates"].items())

@@ -7,8 +7,8 @@ import pandas as pd
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE
 from lasnn.report import style
+from lasnn.report.exhibit import Figure
 from lasnn.report.exhibits.table_s4 import cells, compared
-from lasnn.report.kinds import Figure
 from lasnn.report.labels import METHOD_TITLES
 
 if TYPE_CHECKING:

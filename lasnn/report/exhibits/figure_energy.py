@@ -8,12 +8,12 @@ import pandas as pd
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run
-from lasnn.report import rows, spending, style
+from lasnn.report import rows, spikes_and_energy, style
 from lasnn.report.cells import runs_of
 from lasnn.report.curves import converted_behind, converted_of
 from lasnn.report.energy import LEFT_OUT, snn_joules
+from lasnn.report.exhibit import Figure, remarks
 from lasnn.report.exhibits.table_s2 import cells
-from lasnn.report.kinds import Figure, remarks
 from lasnn.report.labels import METHOD_TITLES
 from lasnn.report.style import Look
 
@@ -39,7 +39,7 @@ class Pareto(Figure):
             runs = runs_of(cell, preset)
             if not runs:
                 continue
-            spent = spending.mean(runs, lambda run: spending.spent(run, preset))
+            spent = spikes_and_energy.mean(runs, lambda run: spikes_and_energy.spent(run, preset))
             panel = f"{cell.student}, {row['ran_dataset']}"
             direct = " direct" if cell.encoding == "direct" else ""
             series = f"{METHOD_TITLES[cell.method]}{direct}"

@@ -9,9 +9,9 @@ from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE
 from lasnn.plan.vocabulary import METHODS
 from lasnn.report import style
-from lasnn.report.company import company
+from lasnn.report.context import with_context
+from lasnn.report.exhibit import Figure
 from lasnn.report.exhibits.table_s4 import cells
-from lasnn.report.kinds import Figure
 from lasnn.report.labels import METHOD_TITLES
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Firing(Figure):
     """Reads spikes beside accuracies."""
 
     def tidy(self, preset: Preset) -> pd.DataFrame:
-        return company(super().tidy(preset), preset)
+        return with_context(super().tidy(preset), preset)
 
     def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
         return [

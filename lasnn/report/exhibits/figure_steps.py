@@ -12,8 +12,8 @@ from lasnn.plan.vocabulary import METHODS
 from lasnn.report import rows, style
 from lasnn.report.cells import Cell, paper_cells, runs_of
 from lasnn.report.curves import converted_behind, converted_of, curves
+from lasnn.report.exhibit import Figure, remarks
 from lasnn.report.exhibits import table_s1
-from lasnn.report.kinds import Figure, remarks
 from lasnn.report.labels import METHOD_TITLES
 from lasnn.report.style import Look
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 COLUMNS = 3
 SCALE_LOOKS = (Look("#949494", ""), Look("#303030", "", dashes=(4, 1.5)), Look("#ca9161", "", dashes=(1, 1)))
-COMPANY = (
+CONTEXT = (
     "n",
     "variant",
     "teacher_weaker",
@@ -63,18 +63,18 @@ class Steps(Figure):
         table = rows.table(self.cells(preset), preset)
         lines = []
         for cell, row in zip(self.cells(preset), table.to_dict("records"), strict=True):
-            company = {key: row[key] for key in COMPANY}
+            context = {key: row[key] for key in CONTEXT}
             panel = f"{cell.student}, {row['ran_dataset']}, {INPUTS[cell.encoding]} input"
             for run in runs_of(cell, preset):
                 for series, steps, accuracy in _points(run, preset):
-                    lines.append({"panel": panel, "series": series, "steps": steps, "accuracy": accuracy} | company)
+                    lines.append({"panel": panel, "series": series, "steps": steps, "accuracy": accuracy} | context)
         if not lines:
             return table.assign(panel="", series="", steps=0, accuracy=math.nan)
         keys = ["panel", "series", "steps"]
         return (
             pd.DataFrame(lines)
             .groupby(keys, sort=False, as_index=False)
-            .agg({"accuracy": "mean"} | dict.fromkeys(COMPANY, "first"))
+            .agg({"accuracy": "mean"} | dict.fromkeys(CONTEXT, "first"))
         )
 
     def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from lasnn.report.cells import paper_cells
-from lasnn.report.kinds import Table
+from lasnn.report.exhibit import Table
 from lasnn.report.labels import dataset, method, side_by_side
 
 INDEX = ["data", "network"]

@@ -7,8 +7,8 @@ from lasnn.plan.runs import BASE
 from lasnn.plan.scope import chain_pairs
 from lasnn.plan.vocabulary import NO_TEACHER, SPIKING_TEACHERS, STUDENTS
 from lasnn.report.cells import Cell, paper_cells
+from lasnn.report.exhibit import Table
 from lasnn.report.exhibits import table1
-from lasnn.report.kinds import Table
 
 STARTS = {BASE: "converted", "scratch": "random start"}
 

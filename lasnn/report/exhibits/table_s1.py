@@ -5,7 +5,7 @@ import pandas as pd
 from lasnn.plan.config import Preset
 from lasnn.plan.vocabulary import METHODS, STUDENTS
 from lasnn.report.cells import DATASETS, Cell, paper_cells
-from lasnn.report.company import WithCompany
+from lasnn.report.context import TableWithContext
 from lasnn.report.labels import dataset, method, ours, steps
 from lasnn.report.rows import number
 
@@ -62,6 +62,6 @@ def arrange(tidy: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-EXHIBIT = WithCompany(
+EXHIBIT = TableWithContext(
     "Table S1: every method from the same converted network, with what each number hangs on", cells, arrange
 )

@@ -3,11 +3,11 @@
 import pandas as pd
 
 from lasnn.plan.config import Preset
-from lasnn.report import rows, spending
+from lasnn.report import rows, spikes_and_energy
 from lasnn.report.cells import Cell, paper_cells, runs_of
 from lasnn.report.energy import LEFT_OUT
+from lasnn.report.exhibit import Table, remarks
 from lasnn.report.exhibits import figure_steps, table_s1
-from lasnn.report.kinds import Table, remarks
 from lasnn.report.labels import dataset, method, ours, steps
 from lasnn.report.rows import number
 
@@ -23,7 +23,10 @@ class Spending(Table):
     def tidy(self, preset: Preset) -> pd.DataFrame:
         cells = self.cells(preset)
         tidy = rows.table(cells, preset)
-        spent = [spending.mean(runs_of(cell, preset), lambda run: spending.spent(run, preset)) for cell in cells]
+        spent = [
+            spikes_and_energy.mean(runs_of(cell, preset), lambda run: spikes_and_energy.spent(run, preset))
+            for cell in cells
+        ]
         return tidy.join(pd.DataFrame(spent, index=tidy.index, dtype=float)).assign(
             paper_spikes=[_printed(cell) for cell in cells]
         )

@@ -7,7 +7,7 @@ from lasnn.plan.runs import Run
 from lasnn.report import rows
 from lasnn.report.cells import Cell, paper_cells, runs_of
 from lasnn.report.curves import accuracy_on_first, converted_behind, converted_of, curves
-from lasnn.report.kinds import Table, remarks
+from lasnn.report.exhibit import Table, remarks
 from lasnn.report.labels import dataset
 from lasnn.report.rows import number
 from lasnn.report.speedup import relative_spread, speed_up, steps_needed

@@ -8,7 +8,7 @@ from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE, parse
 from lasnn.report import rows
 from lasnn.report.cells import Cell, focus_cell
-from lasnn.report.company import WithCompany
+from lasnn.report.context import TableWithContext
 from lasnn.report.labels import METHOD_TITLES, dataset, ours, steps
 from lasnn.report.rows import number
 
@@ -24,7 +24,7 @@ def cells(preset: Preset) -> list[Cell]:
     return [focus_cell(preset, "Table S4", *pair) for pair in pairs or [("lasnn_act", BASE)]]
 
 
-class Ablations(WithCompany):
+class Ablations(TableWithContext):
     """Also says what each variant changes, and by how much that moves the accuracy."""
 
     def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:

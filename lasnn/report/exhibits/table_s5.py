@@ -6,8 +6,8 @@ from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE
 from lasnn.plan.vocabulary import STUDENTS
 from lasnn.report.cells import Cell
-from lasnn.report.company import company
-from lasnn.report.kinds import Table
+from lasnn.report.context import with_context
+from lasnn.report.exhibit import Table
 from lasnn.report.labels import dataset, ours
 from lasnn.report.rows import number
 
@@ -47,7 +47,7 @@ class Calibrated(Table):
     """Also reads the ANN that each network comes from."""
 
     def tidy(self, preset: Preset) -> pd.DataFrame:
-        tidy = company(super().tidy(preset), preset)
+        tidy = with_context(super().tidy(preset), preset)
         tidy["form"] = [FORMS[key] for key in zip(tidy["method"], tidy["variant"], strict=True)]
         return tidy
 

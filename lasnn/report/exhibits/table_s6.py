@@ -10,8 +10,8 @@ from lasnn.plan.runs import BASE, parse
 from lasnn.plan.vocabulary import METHODS
 from lasnn.report import rows
 from lasnn.report.cells import Cell
+from lasnn.report.exhibit import Table, with_training_logs
 from lasnn.report.exhibits import table_s1, table_s4
-from lasnn.report.kinds import Table, with_journals
 from lasnn.report.labels import dataset, method, steps
 from lasnn.report.rows import number
 
@@ -34,25 +34,25 @@ def change(accuracies: list[float], images: int) -> dict[str, float]:
 
 
 class Levels(Table):
-    """Reads the journals: accuracy after each epoch under the first encoder seed."""
+    """Reads the training logs: accuracy after each epoch under the first encoder seed."""
 
     def read(self, preset: Preset) -> list[str]:
-        return with_journals(preset, self.files(preset), self.runs(preset))
+        return with_training_logs(preset, self.files(preset), self.runs(preset))
 
     def tidy(self, preset: Preset) -> pd.DataFrame:
         tidy, found = super().tidy(preset), []
         for line in tidy["runs"]:
             runs = [parse(word) for word in line.split()] if isinstance(line, str) else []
-            runs = [run for run in runs if preset.has_journal(run)]
-            journals = [rows.journal(run, preset) for run in runs]
+            runs = [run for run in runs if preset.has_training_log(run)]
+            logs = [rows.training_log(run, preset) for run in runs]
             images = [rows.metrics_of(run, preset)["data"]["test_images"] for run in runs]
             changes = [
                 change([entry["test_accuracy"] for entry in entries], count)
-                for entries, count in zip(journals, images, strict=True)
+                for entries, count in zip(logs, images, strict=True)
                 if len(entries) > 1
             ]
             means = {key: statistics.mean(one[key] for one in changes) for key in changes[0]} if changes else {}
-            found.append(means | {"epochs": len(journals[0])} if changes else {})
+            found.append(means | {"epochs": len(logs[0])} if changes else {})
         for name in ("epochs", "before", "end", "standard_error"):
             tidy[name] = pd.Series([one.get(name) for one in found], dtype=float)
         tidy["change"] = tidy["end"] - tidy["before"]

@@ -6,7 +6,7 @@ from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE
 from lasnn.plan.vocabulary import METHODS, STUDENTS
 from lasnn.report.cells import Cell
-from lasnn.report.company import WithCompany
+from lasnn.report.context import TableWithContext
 from lasnn.report.exhibits.table_s4 import compared
 from lasnn.report.labels import METHOD_TITLES, dataset, ours, steps
 from lasnn.report.rows import number
@@ -32,7 +32,7 @@ def _cell(preset: Preset, method: str, variant: str, step: str) -> Cell:
     return Cell("Table S7", f"{title} {method} {variant} T={step}", *words, unit="%", variant=variant)
 
 
-class LowSteps(WithCompany):
+class LowSteps(TableWithContext):
     """Also says what each option changes."""
 
     def tidy(self, preset: Preset) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from lasnn.networks import census
 from lasnn.spiking.evaluation import evaluate
 from lasnn.training.health import weight_norms
-from lasnn.training.training import Moment, Part, fit
+from lasnn.training.loop import Moment, Part, fit
 from lasnn.training.workplace import Workplace, best_of
 
 
@@ -23,12 +23,12 @@ def train_ann(place: Workplace) -> None:
         accuracy = evaluate(net, test, "direct", 1, rows=place.settings.compute.rows).accuracy
         return {"test_accuracy": accuracy, "weight_norms": weight_norms(net)}
 
-    journal = fit(net, losses, train, place.job(recipe.batch), look)
+    log = fit(net, losses, train, place.job(recipe.batch), look)
     result = evaluate(net, test, "direct", 1, rows=place.settings.compute.rows)
     metrics = {
         "accuracy": result.accuracy,
         "cross_entropy": result.cross_entropy["sum"],
         "sizes": census(net)._asdict(),
-        **best_of(journal),
+        **best_of(log),
     }
     place.leave(net, metrics, {"predicted": result.predicted, "steps": np.array([1]), "logits": result.logits})

@@ -1,4 +1,4 @@
-"""How a spiking network is trained by one of the methods, with what the journal says after each epoch."""
+"""How a spiking network is trained by one of the methods, with what the training log says after each epoch."""
 
 import contextlib
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ from lasnn.spiking.encoders import batch_noise, encode, image_noise
 from lasnn.spiking.evaluation import evaluate
 from lasnn.training.choices import Choices
 from lasnn.training.health import weight_norms
-from lasnn.training.journal import Journal
-from lasnn.training.training import Losses, Moment, Part, fit
+from lasnn.training.loop import Losses, Moment, Part, fit
+from lasnn.training.training_log import TrainingLog
 from lasnn.training.workplace import Workplace
 
 SHOWN_MAPS = 8  # test images whose attention maps are looked at
@@ -29,8 +29,8 @@ STEPS = {  # T of a training by `spiking.steps_schedule`, at a share of the epoc
 }
 
 
-def train(place: Workplace, net: Net, teacher: Net | None, chosen: Choices) -> Journal:
-    """Train by the method's objective, with a look at the test images after each epoch (for the journal only)."""
+def train(place: Workplace, net: Net, teacher: Net | None, chosen: Choices) -> TrainingLog:
+    """Train by the method's objective, with a look at the test images after each epoch (for the training log only)."""
     settings, run, (images, test) = place.settings, place.run, place.images
     net.taps = {}  # what is not tapped need not be kept for the backward pass
     if settings.attention:
@@ -58,9 +58,9 @@ def train(place: Workplace, net: Net, teacher: Net | None, chosen: Choices) -> J
     if settings.spiking.train_thresholds:
         train_thresholds(net)
     with tf32(settings.compute.amp == "tf32"):
-        journal = fit(net, losses, images, place.job(size), look)
+        log = fit(net, losses, images, place.job(size), look)
     settle_thresholds(net)
-    return journal
+    return log
 
 
 def student_losses(place: Workplace, net: Net, teacher: Net | None, logit_scale: str) -> Losses:

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from lasnn.errors import InputError
-from lasnn.pipeline import finished, lineage
+from lasnn.pipeline import dvc_yaml, freshness
 from lasnn.plan.config import CONFIG, Config, Preset
 from lasnn.report import EXHIBITS, runs_of_target
 from lasnn.storage import files
@@ -55,11 +55,11 @@ def write_stages(config: Config, preset: Preset) -> Path:
     """Bring a preset's dvc.yaml up to date; where it is."""
     place = dvcfile(config, preset)
     if place.parent == Path():
-        text = lineage.text(preset)
+        text = dvc_yaml.text(preset)
     else:
         others = {Path("dvc.yaml"), *FOLDER.glob("*/dvc.yaml")} - {place}
         stages = [yaml.safe_load(other.read_text()).get("stages", {}) for other in others if other.exists()]
-        text = lineage.text_below(preset, place.parent, {stage for found in stages for stage in found})
+        text = dvc_yaml.text_below(preset, place.parent, {stage for found in stages for stage in found})
     if not place.exists() or place.read_text() != text:
         files.write_text(place, text)
     return place
@@ -75,14 +75,16 @@ def sort_out(preset: Preset) -> tuple[list[str], dict[str, str]]:
     for dataset in sorted({run.dataset for run in runs}):
         if Path(preset.config.data_file(dataset)).exists():
             fitting.append(f"data-{dataset}")
-    judged = [(lineage.stage_name(run), preset.folder(run), preset.parents(run), finished.misfit, run) for run in runs]
+    judged = [
+        (dvc_yaml.stage_name(run), preset.folder(run), preset.parents(run), freshness.misfit, run) for run in runs
+    ]
     for name, exhibit in EXHIBITS.items():
         path = f"{preset.root}/exhibits/{name}.json"
-        judged.append((f"exhibit-{name}", path, exhibit.runs(preset), finished.exhibit_misfit, name))
+        judged.append((f"exhibit-{name}", path, exhibit.runs(preset), freshness.exhibit_misfit, name))
     for stage, path, parents, judge, subject in judged:
         if not Path(path).exists():
             continue
-        behind = [one for one in map(lineage.stage_name, parents) if one not in fitting]
+        behind = [one for one in map(dvc_yaml.stage_name, parents) if one not in fitting]
         reason = f"it rests on {behind[0]}" if behind else _reason(judge, preset, subject)
         if reason is None:
             fitting.append(stage)

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from lasnn import seeding, stopping
+from lasnn.console import Console
 from lasnn.datasets.batches import Batch, Images, training_batches
 from lasnn.networks.layers import Dropout
 from lasnn.plan.settings import Data, Training
 from lasnn.stopping import Stopped
 from lasnn.training import health
-from lasnn.training.journal import Console, Journal
 from lasnn.training.resume import Position, Resume
+from lasnn.training.training_log import TrainingLog
 
 
 @dataclass(frozen=True)
@@ -82,18 +83,18 @@ def optimizer(net: nn.Module, recipe: Training) -> torch.optim.Optimizer:
 
 def fit(
     net: nn.Module, losses: Losses, images: Images, job: Job, watch: Callable[[int], dict] | None = None
-) -> Journal:
+) -> TrainingLog:
     """Train `net` in place for all epochs of the recipe; an interrupted run goes on where it was last saved.
 
     It is saved after every epoch, within one every `job.save_minutes`, and when the process is told to stop.
-    `watch(epoch)` may add entries to the epoch's line in the journal. A loss or gradient that is not finite is an
+    `watch(epoch)` may add entries to the epoch's line in the training log. A loss or gradient that is not finite is an
     InputError, raised before it reaches the saved state.
     """
     recipe, console = job.recipe, job.console
     optim = optimizer(net, recipe)
-    resume, journal = Resume(job.folder / "resume.pt", job.tag, net, optim), Journal(job.folder / "log.jsonl")
+    resume, log = Resume(job.folder / "resume.pt", job.tag, net, optim), TrainingLog(job.folder / "log.jsonl")
     at, layers = resume.take_up(console), health.Layers(console)
-    journal.begin(at.lines)
+    log.begin(at.lines)
     layers.recall(at.lines)
     batches = math.ceil(len(images) / recipe.batch)
     with console.progress(recipe.epochs * batches, "training") as progress:
@@ -122,8 +123,8 @@ def fit(
                 means["gradient_norm"] = at.sums["gradient_norm"] / batches
                 entry = means | {"epoch": epoch + 1, "lr": rate, "seconds": time.monotonic() - began} | seen
                 with stopping.held():
-                    journal.add(entry)
-                    at = Position(epoch + 1, lines=journal.lines)
+                    log.add(entry)
+                    at = Position(epoch + 1, lines=log.lines)
                     resume.save(at)
             except Stopped as stopped:
                 if stopped.urgent:
@@ -131,7 +132,7 @@ def fit(
                 resume.save(at)
                 raise Stopped(stopped.signal, kept=f"saved after {at}, where the same command goes on") from None
             layers.look(seen.get("rates", {}), epoch + 1)
-    return journal
+    return log
 
 
 def _step(

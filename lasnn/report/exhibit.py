@@ -47,7 +47,7 @@ class Exhibit:
         return [f"{preset.folder(run)}/metrics.json" for run in self.runs(preset)]
 
     def read(self, preset: Preset) -> list[str]:
-        """Every file that the exhibit is made from: also journals, which come with metrics and no rule names."""
+        """Every file that the exhibit is made from: also training logs, which come with metrics and no rule names."""
         return self.files(preset)
 
     def plan(self, preset: Preset) -> str:
@@ -124,9 +124,9 @@ class Figure(Exhibit):
         return [stem.with_suffix(f".{ending}") for ending in self.endings]
 
 
-def with_journals(preset: Preset, paths: list[str], runs: list[Run]) -> list[str]:
-    """These paths, and the journal of each of the runs that trains."""
-    return [*paths, *(f"{preset.folder(run)}/log.jsonl" for run in runs if preset.has_journal(run))]
+def with_training_logs(preset: Preset, paths: list[str], runs: list[Run]) -> list[str]:
+    """These paths, and the training log of each of the runs that trains."""
+    return [*paths, *(f"{preset.folder(run)}/log.jsonl" for run in runs if preset.has_training_log(run))]
 
 
 def remarks(tidy: pd.DataFrame, preset: Preset) -> list[str]:

@@ -8,12 +8,12 @@ from lasnn.plan.config import Preset
 from lasnn.plan.runs import parse
 from lasnn.report import rows
 from lasnn.report.energy import averages
-from lasnn.report.kinds import Table
+from lasnn.report.exhibit import Table
 
 COLUMNS = ("start", "ann", "teacher_accuracy", "spikes")  # spikes: for each neuron of the network and image
 
 
-def company(tidy: pd.DataFrame, preset: Preset) -> pd.DataFrame:
+def with_context(tidy: pd.DataFrame, preset: Preset) -> pd.DataFrame:
     """`tidy` with COLUMNS: percent and spikes per neuron and image; nothing where a run has no such number."""
     tidy = tidy.copy()
     found = [
@@ -50,7 +50,7 @@ def _from_converted(metrics: dict) -> bool:
     return (metrics.get("settings", {}).get("spiking") or {}).get("init") in (None, "converted")
 
 
-class WithCompany(Table):
+class TableWithContext(Table):
     """A table that reads it too."""
 
     def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
@@ -61,4 +61,4 @@ class WithCompany(Table):
         ]
 
     def tidy(self, preset: Preset) -> pd.DataFrame:
-        return company(super().tidy(preset), preset)
+        return with_context(super().tidy(preset), preset)

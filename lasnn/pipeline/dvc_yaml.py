@@ -55,8 +55,8 @@ def keys_of(preset: Preset, run: Run) -> list[str]:
 
 def outs_of(preset: Preset, run: Run) -> list[str]:
     """Every file that a finished run leaves and a restored one needs, the checkpoint first."""
-    journal = ["log.jsonl"] if preset.has_journal(run) else []
-    return [f"{preset.folder(run)}/{name}" for name in (*RUN_FILES, *journal)]
+    log = ["log.jsonl"] if preset.has_training_log(run) else []
+    return [f"{preset.folder(run)}/{name}" for name in (*RUN_FILES, *log)]
 
 
 def stages(preset: Preset) -> dict[str, dict]:

@@ -1,14 +1,11 @@
-"""What a person sees of a run: a progress bar in a terminal, lines in a log, one JSON line for each epoch."""
+"""What a person sees of a run: lines on standard error and in a log, a progress bar in a terminal."""
 
 import contextlib
-import json
 import sys
 import time
 from pathlib import Path
 
 from tqdm import tqdm
-
-from lasnn.storage import files
 
 
 class Console:
@@ -88,25 +85,3 @@ class Progress:
                 self.console.say(line)
             else:
                 self.console.record(f"{self.console.name}: {line}\n")
-
-
-class Journal:
-    """`log.jsonl`: one JSON object for each epoch. It is written, never read: the resume state holds its own copy."""
-
-    def __init__(self, path: Path | str):
-        self.path = Path(path)
-        self.lines: list[dict] = []
-
-    def begin(self, lines: list[dict]) -> None:
-        """The epochs that count so far; whatever an earlier process wrote beyond them goes."""
-        self.lines = list(lines)
-        self.save()
-
-    def add(self, entry: dict) -> None:
-        """One more epoch."""
-        self.lines.append(entry)
-        self.save()
-
-    def save(self) -> None:
-        """Write all lines in one piece."""
-        files.write_text(self.path, "".join(json.dumps(line, sort_keys=True) + "\n" for line in self.lines))

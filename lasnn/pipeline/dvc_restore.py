@@ -1,6 +1,6 @@
 """`checkpoints: pull`: finished runs come from DVC's cache or remote in place of being trained. One process, no torch.
 
-What comes is judged like everything else that lies there (`lasnn.pipeline.finished`): a run of other settings is
+What comes is judged like everything else that lies there (`lasnn.pipeline.freshness`): a run of other settings is
 trained.
 """
 
@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from lasnn.errors import InputError
-from lasnn.pipeline import lineage
-from lasnn.pipeline.recording import dvcfile, from_disk, in_checkout
+from lasnn.pipeline import dvc_yaml
+from lasnn.pipeline.dvc_record import dvcfile, from_disk, in_checkout
 from lasnn.plan.config import Config, Preset
 from lasnn.plan.runs import Run
 from lasnn.report import runs_of_target
@@ -49,9 +49,9 @@ def absent(preset: Preset) -> dict[str, Run | None]:
         if not Path(preset.config.data_file(dataset)).exists():
             stages[f"data-{dataset}"] = None
     for run in runs:
-        whole = all(Path(path).exists() for path in lineage.outs_of(preset, run))
+        whole = all(Path(path).exists() for path in dvc_yaml.outs_of(preset, run))
         if not whole and not Path(preset.folder(run), "resume.pt").exists():
-            stages[lineage.stage_name(run)] = run
+            stages[dvc_yaml.stage_name(run)] = run
     return stages
 
 

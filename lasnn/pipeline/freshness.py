@@ -13,9 +13,9 @@ from pathlib import Path
 from lasnn.datasets.arrays import digest_of
 from lasnn.errors import InputError
 from lasnn.pipeline.workflow import RUN_FILES
-from lasnn.plan.comparing import changes
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run
+from lasnn.plan.settings_diff import changes
 from lasnn.report import EXHIBITS, files_of, runs_of_target
 from lasnn.storage import files
 

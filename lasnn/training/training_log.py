@@ -1,0 +1,28 @@
+"""The training log: `log.jsonl`, one JSON line for each epoch."""
+
+import json
+from pathlib import Path
+
+from lasnn.storage import files
+
+
+class TrainingLog:
+    """`log.jsonl`: one JSON object for each epoch. It is written, never read: the resume state holds its own copy."""
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+        self.lines: list[dict] = []
+
+    def begin(self, lines: list[dict]) -> None:
+        """The epochs that count so far; whatever an earlier process wrote beyond them goes."""
+        self.lines = list(lines)
+        self.save()
+
+    def add(self, entry: dict) -> None:
+        """One more epoch."""
+        self.lines.append(entry)
+        self.save()
+
+    def save(self) -> None:
+        """Write all lines in one piece."""
+        files.write_text(self.path, "".join(json.dumps(line, sort_keys=True) + "\n" for line in self.lines))
