@@ -16,7 +16,7 @@ from tiny import done, snakemake
 
 from lasnn.report import TARGETS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PARTS = ("workflow", "lasnn", "config.yaml", "environment.yml", "pyproject.toml")
 QUICK_RUN = "results/quick/snn/digits/vgg5"
 

@@ -1,0 +1,155 @@
+"""What a run will cost on this device, by a short calibration: seconds and bytes.
+
+Each network is timed for a moment on its own input, an ANN as a whole step, a student for a few images and time steps;
+the rest is proportion. It is an estimate, good for choosing between a laptop and a night on a cluster.
+"""
+
+import json
+import time
+
+import torch
+
+from lasnn.datasets.batches import Batch
+from lasnn.networks import Net, build, census
+from lasnn.plan.config import Preset
+from lasnn.plan.known_datasets import KNOWN
+from lasnn.plan.runs import AnnRun, ConvertedRun, Run, SnnRun
+from lasnn.plan.settings import Settings
+from lasnn.plan.vocabulary import NO_TEACHER
+from lasnn.spiking.conversion import neurons, scale_thresholds, spiking
+from lasnn.spiking.neurons import Dynamics
+
+PROBE_STEPS = 4  # time steps of a calibration
+PROBE_SECONDS = 0.5  # how long each measurement goes on at most, beyond its first call
+
+
+class Estimate:
+    """Seconds and bytes of one run."""
+
+    def __init__(self, preset: Preset, run: Run, device: torch.device):
+        self.preset, self.run, self.device = preset, run, device
+        self.settings: Settings = preset.settings(run)
+        torch.set_num_threads(self.settings.compute.threads)
+        source = KNOWN.get(run.dataset)
+        own = preset.config.own_dataset(run.dataset)
+        self.side = source.side if source else own.side
+        self.classes = source.classes if source else 10
+        self.train = self.settings.data.train_images or (source.train if source else 10_000)
+        self.test = self.settings.data.test_images or (source.test if source else 2_000)
+
+    def seconds(self) -> float:
+        """Of training and evaluation; loading and imports are left out."""
+        if isinstance(self.run, AnnRun):
+            step = self._ann_step(self.run, train=True)
+            return self.settings.training.epochs * (self.train * step + self.test * step / 3)
+        if isinstance(self.run, ConvertedRun):
+            curve, balancing = self.settings.curve, self.settings.balancing
+            infer = self._spiking_step(train=False)
+            shown = min(curve.images or self.test, self.test)
+            # Every layer is simulated twice: for its threshold and for its output.
+            balanced = 2 * balancing.images * balancing.batches * balancing.steps * infer
+            return balanced + len(curve.scales) * shown * curve.steps * infer
+        infer = self._spiking_step(train=False)
+        if self.settings.calibration:
+            return self._calibration_seconds(infer)
+        looks = self.settings.training.epochs if self.settings.training else 0
+        seconds = (looks + len(self.settings.evaluation.seeds)) * self.test * self.run.steps * infer
+        seconds += 2 * min(self.settings.choices.images, self.settings.data.held_out) * self.run.steps * infer
+        if self.settings.training:
+            each = self.run.steps * self._spiking_step(train=True)
+            if self.run.teacher != NO_TEACHER:
+                teacher = self.preset.parents(self.run)[-1]
+                if isinstance(teacher, SnnRun):
+                    each += self.run.steps * Estimate(self.preset, teacher, self.device)._spiking_step(train=False)
+                else:
+                    each += self._ann_step(teacher, train=self.run.method == "lasnn_grad")
+            if self.settings.spike_kd:  # the readout's threshold
+                balancing = self.settings.balancing
+                seconds += balancing.images * balancing.batches * balancing.steps * infer
+            seconds += self.settings.training.epochs * self.train * each
+        return seconds
+
+    def _calibration_seconds(self, infer: float) -> float:
+        """Of a calibration: every layer is corrected after all before it were simulated, about half of the network."""
+        settings, steps = self.settings.calibration, self.run.steps
+        layers = len(neurons(spiking(self._net(self.run), Dynamics())))
+        seconds = (self.test + 2 * settings.images * layers / 2) * steps * infer
+        if settings.form == "advanced_weights":
+            recipe, (ann,) = settings.weights, self.preset.parents(self.run)
+            images = recipe.images * steps * infer * layers / 2
+            seconds += images + recipe.steps * recipe.batch * self._ann_step(ann, train=True)
+        return seconds
+
+    def bytes(self) -> int:
+        """Checkpoint, predictions and logs, and the resume state while it runs."""
+        return 4 * self._census(self.run).weights + 4 * self.test * self.classes + 20_000
+
+    def _net(self, run: Run) -> Net:
+        network = self.preset.settings(run).network
+        words = {"width": network.width, "fc": network.fc, "dropout_scale": network.dropout_scale}
+        return build(run.network_name, self.classes, self.side, **words).to(self.device)
+
+    def _key(self, run: Run) -> tuple:
+        network = self.preset.settings(run).network.model_dump_json()
+        return run.network_name, network, self.classes, self.side, self.settings.compute.threads
+
+    def _census(self, run: Run):
+        return _remembered(("census", *self._key(run)), lambda: census(self._net(run)))
+
+    def _ann_step(self, run: Run, train: bool) -> float:
+        """Seconds for each image of an ANN."""
+        batch = self.preset.settings(run).training.batch
+        if self.device.type == "cpu":
+            batch = min(batch, 32)  # a CPU is busy with that
+        return _remembered(
+            ("ann", train, batch, *self._key(run)),
+            lambda: _timed(self._net(run), torch.randn(1, batch, 3, self.side, self.side), self.device, train) / batch,
+        )
+
+    def _spiking_step(self, train: bool) -> float:
+        """Seconds for each image and time step of the student."""
+        training = getattr(self.settings, "training", None)
+        batch = training.batch if train and training else 16
+
+        def measure() -> float:
+            net = scale_thresholds(spiking(self._net(self.run), Dynamics()), 1.0)
+            x = torch.randint(-1, 2, (PROBE_STEPS, batch, 3, self.side, self.side)).float()
+            return _timed(net, x, self.device, train) / (batch * PROBE_STEPS)
+
+        return _remembered(("spiking", train, batch, *self._key(self.run)), measure)
+
+
+_MEASURED: dict[str, object] = {}
+
+
+def _remembered(key: tuple, measure):
+    """A measurement made once for each network and batch."""
+    name = json.dumps(key)
+    if name not in _MEASURED:
+        _MEASURED[name] = measure()
+    return _MEASURED[name]
+
+
+def _timed(net: Net, x: torch.Tensor, device: torch.device, train: bool) -> float:
+    """The fastest of a few calls, in seconds."""
+    x = x.to(device)
+    batch = Batch(x[0], torch.zeros(x.shape[1], dtype=torch.long, device=device))
+    net.train(train)
+
+    def call() -> float:
+        began = time.perf_counter()
+        with torch.set_grad_enabled(train):
+            logits = net(x).logits
+            if train:
+                torch.nn.functional.cross_entropy(logits, batch.labels).backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter() - began
+
+    first = call()
+    if first > PROBE_SECONDS:  # long enough for its warm-up not to matter
+        return first
+    began, best = time.perf_counter(), call()
+    while time.perf_counter() - began < PROBE_SECONDS:
+        best = min(best, call())
+    return best
