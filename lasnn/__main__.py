@@ -9,9 +9,10 @@ from pathlib import Path
 
 from lasnn import stopping
 from lasnn.console import Console
-from lasnn.datasets import KNOWN, prepare
+from lasnn.datasets.preparation import prepare
 from lasnn.errors import InputError
 from lasnn.plan.config import CONFIG, Config, read, restore
+from lasnn.plan.known_datasets import KNOWN
 from lasnn.plan.runs import KINDS
 from lasnn.storage.locks import only_writer
 

@@ -99,10 +99,10 @@ def python(folder, *words):
 def test_the_page_has_an_example_of_each():
     files = [name for _, name, _ in blocks()]
     for name in (
-        "vocabulary",
-        "attention",
-        "encoders",
-        "objectives",
+        "plan/vocabulary",
+        "distillation/attention",
+        "spiking/encoders",
+        "distillation/objectives",
         "datasets/stripes",
         "report/exhibits/table_silent",
     ):

@@ -1,6 +1,7 @@
 """The house: nine rooms on floors, each importing only from rooms below it; who may know torch, Snakemake and DVC."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -86,3 +87,22 @@ def test_vocabulary_and_code_know_the_same_names():
     assert set(encoders.ENCODERS) == set(vocabulary.ENCODERS)
     assert set(objectives.OBJECTIVES) == {name for name, method in vocabulary.METHODS.items() if method.trained}
     assert {architecture.family for architecture in vocabulary.NETWORKS.values()} == set(FAMILIES)
+
+
+@pytest.mark.parametrize("name", [room for floor in FLOORS for room in floor if Path("lasnn", room).is_dir()])
+def test_a_face_offers_what_it_names(name):
+    face = importlib.import_module(f"lasnn.{name}")
+    assert face.__doc__
+    assert face.__all__
+    missing = [word for word in face.__all__ if not hasattr(face, word)]
+    assert not missing, f"lasnn.{name} names {missing}, which it hasn't"
+
+
+def test_the_engine_stands_alone():
+    """In a bare process: the engine and what it rests on, nothing of the pipeline, of reports or of settings."""
+    code = "import sys; from lasnn.spiking import LIF, spiking, balance, evaluate; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    ours = {name for name in loaded if name.startswith("lasnn.")}
+    assert {name.split(".")[1] for name in ours} <= {*FLOORS[0], "plan", "storage", "datasets", "networks", "spiking"}
+    assert {name for name in ours if name.startswith("lasnn.plan.")} <= {"lasnn.plan.lookup", "lasnn.plan.vocabulary"}
+    assert not {"pydantic", "pandas", "snakemake", "dvc", "PIL", "matplotlib"} & set(loaded)

@@ -1,125 +1,15 @@
-"""Datasets: from an official archive, a mirror or a folder of images to one prepared file that training loads."""
+"""Images: from an official archive, a mirror or a folder to one prepared file, and from that to batches.
 
-import shutil
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
+It knows no network and no run. Preparing loads no torch; only `batches` does.
+"""
 
-from lasnn.datasets import arrays, cifar, digits, folders, images, mirrors, tinyimagenet
-from lasnn.datasets.archives import TAR_ENDINGS, check_md5, opened
-from lasnn.datasets.arrays import Contents, Prepared, load
-from lasnn.errors import InputError
-from lasnn.plan.known_datasets import KNOWN, Source
-from lasnn.plan.lookup import pick
-from lasnn.storage.files import sha256, sweep
+import lazy_loader
 
-__all__ = ["KNOWN", "Prepared", "Source", "load", "prepare"]
-
-# Datasets that need no archive: what they come from, and the function that returns them.
-EMBEDDED: dict[str, tuple[str, Callable[[], Contents]]] = {
-    "digits": ("scikit-learn", digits.contents),
-}
-
-
-def prepare(
-    name: str,
-    path: Path | str,
-    *,
-    mirror: str | None = None,
-    allow_subset: bool = False,
-    folder: str | None = None,
-    side: int | None = None,
-) -> None:
-    """Write the prepared file of dataset `name` to `path`, whole or not at all.
-
-    A known dataset comes from its publisher or from `mirror` (a folder, an archive or an http address that holds it).
-    With `folder` (a tree of images, or a zip of one) the dataset is the user's own, its images `side` pixels wide.
-    """
-    path = Path(path)
-    sweep(path.parent, path.name)
-    if folder is not None:
-        _prepare_own(name, path, Path(folder).expanduser(), side)
-        return
-    source = pick(KNOWN, name, "dataset")
-    if name in EMBEDDED:
-        kind, contents = EMBEDDED[name]
-        arrays.write(path, name, source.title, contents(), False, {"kind": kind, "sha256": None, "verified": "none"})
-        return
-    official = tinyimagenet.OFFICIAL if name == "tinyimagenet" else cifar.official(name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{name}.*.fetched"):  # of a killed process
-        shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{name}.", suffix=".fetched") as scratch:
-        if mirror is None:
-            place = mirrors.download(name, official, path.parent / "raw")
-        else:
-            place = mirrors.locate(name, official, mirror, Path(scratch))
-        contents, verified = _read(name, source, official, place, allow_subset)
-        arrays.write(path, name, source.title, contents, _is_subset(source, contents), _origin(place, verified))
-
-
-def _prepare_own(name: str, path: Path, place: Path, side: int | None) -> None:
-    if name in KNOWN:
-        raise InputError(f"dataset {name!r} is a known one and cannot also have a `folder`; choose another name")
-    if side is None or side < 1:
-        raise InputError(f"dataset {name!r} has side {side}, expected the width of its images in pixels; set `side`")
-    if not place.exists():
-        raise InputError(f"dataset {name!r}: its folder {place.name!r} does not exist; correct `folder`")
-    with opened(place) as whole:
-        tree = folders.top(whole, "train") or whole
-        contents = images.decoded(tree, folders.listing(tree), side)
-    arrays.write(path, name, name, contents, False, _origin(place, "none"))
-
-
-def _read(
-    name: str, source: Source, official: mirrors.Official, place: Path, allow_subset: bool
-) -> tuple[Contents, str]:
-    """The images at `place`, with what was verified ("md5 ..." or "none")."""
-    md5 = f"md5 {official.md5}"
-    if name in cifar.CLASS_OF and (place.name == official.folder or place.name.endswith(TAR_ENDINGS)):
-        contents = cifar.contents(name, place)
-        counts = len(contents.classes), len(contents.train_labels), len(contents.test_labels)
-        _check_counts(place.name, source, counts, allow_subset)
-        return contents, "md5 of each file" if place.is_dir() else md5
-    is_official = place.name == official.archive
-    if is_official:
-        check_md5(place, official.md5)
-    with opened(place) as whole:
-        tree = folders.top(whole, tinyimagenet.MARK) if name == "tinyimagenet" else None
-        if tree is not None:
-            listing = tinyimagenet.listing(tree)
-        else:
-            tree = folders.top(whole, "train") or whole
-            listing = folders.listing(tree)
-        counts = len(listing.classes), len(listing.train), len(listing.test)
-        _check_counts(place.name, source, counts, allow_subset)  # before the images are decoded, which takes long
-        return images.decoded(tree, listing, source.side), md5 if is_official else "none"
-
-
-def _check_counts(label: str, source: Source, counts: tuple[int, int, int], allow_subset: bool) -> None:
-    classes, train, test = counts
-    if classes != source.classes:
-        raise InputError(
-            f"{label} holds {classes} classes, {source.title} has {source.classes}; use a copy with all classes"
-        )
-    for found, expected, split in ((train, source.train, "training"), (test, source.test, "test")):
-        if found > expected:
-            raise InputError(
-                f"{label} holds {found:,} {split} images, {source.title} has {expected:,}; use another copy"
-            )
-        if found < expected and not allow_subset:
-            raise InputError(
-                f"{label} holds {found:,} of {expected:,} {split} images of {source.title}; "
-                "set allow_subset: true to use it"
-            )
-
-
-def _is_subset(source: Source, contents: Contents) -> bool:
-    return (len(contents.train_labels), len(contents.test_labels)) != (source.train, source.test)
-
-
-def _origin(place: Path, verified: str) -> dict:
-    """What the prepared file says about where it came from: never a path, which would name the user's machine."""
-    if place.is_dir():
-        return {"kind": "folder", "sha256": None, "verified": verified}
-    return {"kind": "archive", "sha256": sha256(place), "verified": verified}
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "preparation": ["prepare"],
+        "arrays": ["Contents", "Prepared", "load"],
+        "batches": ["Batch", "Images", "plain_batches", "scaled", "split", "training_batches"],
+    },
+)

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from lasnn import seeding
-from lasnn.datasets import Prepared
+from lasnn.datasets.arrays import Prepared
 from lasnn.errors import InputError
-from lasnn.plan.settings import Data
+
+if TYPE_CHECKING:
+    from lasnn.plan.settings import Data
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Images:
         return Images(self.pixels[-count:], self.labels[-count:], self.ids[-count:])
 
 
-def split(prepared: Prepared, data: Data, device: torch.device) -> tuple[Images, Images]:
+def split(prepared: Prepared, data: "Data", device: torch.device) -> tuple[Images, Images]:
     """The images that a run trains on, and those that it is judged by.
 
     Those are test images, or, with `assess: held_out`, the last `held_out` training images, which are then left out of
@@ -84,7 +87,7 @@ def plain_batches(images: Images, size: int) -> Iterator[Batch]:
         yield Batch(scaled(images.pixels[start : start + size]), images.labels[start : start + size])
 
 
-def training_batches(images: Images, size: int, data: Data, seed: int, epoch: int, first: int = 0) -> Iterator[Batch]:
+def training_batches(images: Images, size: int, data: "Data", seed: int, epoch: int, first: int = 0) -> Iterator[Batch]:
     """One epoch, shuffled and augmented, from batch `first` on; the last batch may be smaller."""
     order = torch.randperm(len(images), generator=seeding.generator(seed, "shuffle", epoch)).to(images.labels.device)
     for index, chosen in list(enumerate(order.split(size)))[first:]:
@@ -92,7 +95,7 @@ def training_batches(images: Images, size: int, data: Data, seed: int, epoch: in
         yield Batch(scaled(augmented(images.pixels[chosen], data, draws)), images.labels[chosen])
 
 
-def augmented(pixels: Tensor, data: Data, draws: torch.Generator) -> Tensor:
+def augmented(pixels: Tensor, data: "Data", draws: torch.Generator) -> Tensor:
     """A random crop of the image padded with black, and a horizontal flip for half of them: [B, 3, H, W]."""
     batch, _, side, _ = pixels.shape
     padding = data.crop_padding

@@ -1,0 +1,10 @@
+"""What a student is taught (Sec. III-B): attention maps and their distances, and the objective of each method.
+
+Maps are functions of activations and gradients, objectives of one batch's outputs. Nothing here knows how spikes come
+about, what trains the network, or where anything is kept.
+"""
+
+from lasnn.distillation.attention import VARIANTS, Variant, activation_map
+from lasnn.distillation.objectives import OBJECTIVES, Objective, Step
+
+__all__ = ["OBJECTIVES", "VARIANTS", "Objective", "Step", "Variant", "activation_map"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from lasnn.datasets import load
+from lasnn.datasets.arrays import load
 from lasnn.errors import InputError
 from lasnn.pipeline import freshness
 from lasnn.plan.config import Config, Preset

@@ -11,6 +11,7 @@ last amplitude, so that the logits estimate T times the ANN's.
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +20,11 @@ from lasnn.errors import InputError
 from lasnn.networks import Net
 from lasnn.networks.layers import ReLU
 from lasnn.networks.residual import Block
-from lasnn.plan.settings import WeightCalibration
 from lasnn.spiking.conversion import neurons, spiking
 from lasnn.spiking.neurons import LIF, Dynamics, streaming
+
+if TYPE_CHECKING:
+    from lasnn.plan.settings import WeightCalibration
 
 BATCH = 64  # images that are simulated at once
 
@@ -175,7 +178,7 @@ def correct_potential(station: Station, error: Tensor, steps: int) -> None:
 
 
 def train_weights(
-    station: Station, seen: Means, target: Tensor, steps: int, recipe: WeightCalibration, draws: torch.Generator
+    station: Station, seen: Means, target: Tensor, steps: int, recipe: "WeightCalibration", draws: torch.Generator
 ) -> Tensor:
     """New weights of a station's synapses (returned and written): Adam, cosine, on
 

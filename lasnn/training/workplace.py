@@ -18,7 +18,7 @@ import torch
 
 from lasnn import seeding
 from lasnn.console import Console
-from lasnn.datasets import Prepared, load
+from lasnn.datasets.arrays import Prepared, load
 from lasnn.datasets.batches import Images, scaled, split
 from lasnn.errors import InputError
 from lasnn.networks import Net, build, initialise

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from lasnn.datasets import load
+from lasnn.datasets.arrays import load
 from lasnn.errors import InputError
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run

@@ -1,0 +1,1 @@
+"""The neuron's scan as compiled loops, in place of torch operations where one can be had."""
