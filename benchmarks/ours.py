@@ -1,5 +1,7 @@
 """This project: its training step and its evaluation, called as the stages call them."""
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -12,6 +14,7 @@ from lasnn.spiking.conversion import neurons
 from lasnn.spiking.encoders import ENCODERS, batch_noise
 from lasnn.spiking.evaluation import evaluate
 from lasnn.training.loop import Job, Moment, Part, _step, optimizer
+from lasnn.training.resume import Saves
 
 
 class Ours:
@@ -25,7 +28,7 @@ class Ours:
         self.net.taps = {}  # as the stage does for a loss that reads none
         self.optimizer = optimizer(self.net, RECIPE)
         data = Data(train_images=None, test_images=None, held_out=1, assess="test", crop_padding=4, flip=True)
-        self.job = Job(RECIPE, data, 0, case.micro_batch or case.batch, None, "", Console())
+        self.job = Job(RECIPE, data, 0, case.micro_batch or case.batch, Saves(Path(), "", Console()))
         self.steps_done = 0
         if case.micro_batch:
             self.name = f"ours, micro-batches of {case.micro_batch}"

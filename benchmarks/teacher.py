@@ -1,6 +1,7 @@
 """Training of the teacher VGG16 with batch norm: our step on our batches beside a plain torchvision loop."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from lasnn.networks import Net, build, initialise
 from lasnn.networks.plain import scaled as channels
 from lasnn.plan.settings import Data
 from lasnn.training.loop import Job, Moment, Part, _step, optimizer
+from lasnn.training.resume import Saves
 
 RECIPE = STUDENT_RECIPE.model_copy(update={"optimizer": "sgd", "lr": 0.01, "batch": 256})
 DATA = Data(train_images=None, test_images=None, held_out=1, assess="test", crop_padding=4, flip=True)
@@ -74,7 +76,7 @@ class OurAnn:
     def __init__(self, net: Net, images: Images, batch: int):
         self.net, self.images, self.batch = net, images, batch
         self.optimizer = optimizer(net, RECIPE)
-        self.job = Job(RECIPE, DATA, 0, batch, None, "", Console())
+        self.job = Job(RECIPE, DATA, 0, batch, Saves(Path(), "", Console()))
 
     def epoch(self) -> None:
         def losses(part: Part, moment: Moment) -> dict[str, Tensor]:

@@ -166,13 +166,13 @@ def stage_verb(options: argparse.Namespace, console: Console) -> None:
     if run.kind != options.kind:
         raise InputError(f"{options.folder!r} is a run of kind {run.kind!r}: use `python -m lasnn {run.kind}`")
     settings = restore(run, options.settings) if options.settings else preset.settings(run)
-    from lasnn.training.stages import stage_of  # torch is loaded here and not for the verbs that don't need it
-    from lasnn.training.workplace import Workplace, device_of
+    from lasnn.training.device import device_of  # torch is loaded here and not for the verbs that don't need it
+    from lasnn.training.stages import make
 
     console.name = run.id
     device = device_of(options.device or config.file.device)
     with only_writer(Path(options.folder, ".lock"), f"the run {run}"):
-        stage_of(run)(Workplace(preset, run, settings, device, console))
+        make(preset, run, settings, device, console)
 
 
 def exhibit_verb(options: argparse.Namespace, console: Console) -> None:

@@ -2,16 +2,13 @@
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from lasnn.networks import Net, Output
-
-if TYPE_CHECKING:
-    from lasnn.plan.settings import Attention
+from lasnn.plan.settings import Attention
 
 EPSILON = 1e-12
 
@@ -186,13 +183,13 @@ class Variant:
 
     def __init__(
         self,
-        of_teacher: Callable[[Net, Tensor, Tensor, "Attention"], Maps],
-        of_student: Callable[[Tensor, "Attention"], Tensor],
-        normalised: Callable[["Attention"], bool] = lambda settings: True,
+        of_teacher: Callable[[Net, Tensor, Tensor, Attention], Maps],
+        of_student: Callable[[Tensor, Attention], Tensor],
+        normalised: Callable[[Attention], bool] = lambda settings: True,
     ):
         self.of_teacher, self.of_student, self.normalised = of_teacher, of_student, normalised
 
-    def loss(self, teacher: Maps, output: Output, settings: "Attention") -> Tensor:
+    def loss(self, teacher: Maps, output: Output, settings: Attention) -> Tensor:
         """L_at: the distances of the chosen levels, added (Eq. 8, 13).
 
         A student with one map for each step [T*B, H, W] is compared with the teacher's at each, and averaged.

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -11,9 +10,7 @@ from torch.nn import functional as F
 from lasnn.datasets.batches import Batch
 from lasnn.distillation.attention import VARIANTS
 from lasnn.networks import Net, Output
-
-if TYPE_CHECKING:
-    from lasnn.plan.settings import SnnSettings
+from lasnn.plan.settings import SnnSettings
 
 Terms = dict[str, Tensor]
 
@@ -30,15 +27,15 @@ class Step:
     encoded: Tensor | None = None  # [T, B, 3, H, W], what the student saw
 
 
-Objective = Callable[[Step, "SnnSettings"], Terms]
+Objective = Callable[[Step, SnnSettings], Terms]
 
 
-def cross_entropy(step: Step, settings: "SnnSettings") -> Terms:
+def cross_entropy(step: Step, settings: SnnSettings) -> Terms:
     """Hybrid training: cross-entropy alone (Rathi et al. 2020)."""
     return {"ce": F.cross_entropy(step.logits, step.batch.labels)}
 
 
-def label_distillation(step: Step, settings: "SnnSettings") -> Terms:
+def label_distillation(step: Step, settings: SnnSettings) -> Terms:
     """(1-w) CE + w τ² KL(softmax(z_T/τ) || softmax(z/τ)); form `sum`: CE + τ² KL (Takuya et al. 2021)."""
     kd, tau = settings.label_kd, settings.label_kd.temperature
     with torch.no_grad():
@@ -52,7 +49,7 @@ def layer_wise(method: str) -> Objective:
     """LaSNN: L_ce + (α/2) L_at (Eq. 8, 13)."""
     variant = VARIANTS[method]
 
-    def terms(step: Step, settings: "SnnSettings") -> Terms:
+    def terms(step: Step, settings: SnnSettings) -> Terms:
         attention = settings.attention
         alpha = attention.alpha * (1 - step.progress if attention.alpha_schedule == "linear_to_zero" else 1)
         maps = variant.of_teacher(step.teacher, step.batch.x, step.batch.labels, attention)
@@ -66,7 +63,7 @@ def window_sums(spikes: Tensor, window: int, stride: int) -> Tensor:
     return spikes.unfold(0, window, stride).sum(-1)
 
 
-def spike_distillation(step: Step, settings: "SnnSettings") -> Terms:
+def spike_distillation(step: Step, settings: SnnSettings) -> Terms:
     """(1-a) CE + a mean_j mean_{b,k} (U_j^Ta - U_j^St)² / w² between output spikes; CE alone without a teacher.
 
     A reconstruction of spike-based KD (Kushawaha et al. 2020), whose code and text could not be read. The teacher, a

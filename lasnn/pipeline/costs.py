@@ -25,8 +25,8 @@ def print_plan(preset: Preset, target: str, device: str, quick: bool) -> None:
         return
     import torch
 
+    from lasnn.training.device import device_of
     from lasnn.training.estimate import Estimate
-    from lasnn.training.workplace import device_of
 
     where = device_of(device)
     name = torch.cuda.get_device_name(where) if where.type == "cuda" else "this CPU"

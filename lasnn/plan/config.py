@@ -18,7 +18,7 @@ from lasnn.plan.known_datasets import KNOWN as DATASETS
 from lasnn.plan.lookup import known, pick
 from lasnn.plan.overlays import entries, merged, without_for
 from lasnn.plan.runs import AND, BASE, AnnRun, ConvertedRun, Run, SnnRun, split
-from lasnn.plan.scope import check_method, check_scope, pair_above
+from lasnn.plan.scope import check_method, check_scope, check_window, pair_above
 from lasnn.plan.settings import SETTINGS, Claims, ConfigFile, Energy, OwnDataset, Protocol, Scope, Settings
 from lasnn.plan.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, STUDENTS, TEACHERS
 from lasnn.plan.yaml_file import parsed
@@ -203,6 +203,7 @@ class Preset:
         known(ENCODERS, run.encoder, "encoder")
         if isinstance(run, SnnRun):
             check_method(run, self.scope)
+            check_window(run, self.settings(run))
 
     def check(self) -> None:
         """InputError if the scope names something that doesn't exist."""

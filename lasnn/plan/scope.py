@@ -6,7 +6,7 @@ from lasnn.errors import InputError
 from lasnn.plan.known_datasets import KNOWN as DATASETS
 from lasnn.plan.lookup import known, pick
 from lasnn.plan.runs import AND, SnnRun
-from lasnn.plan.settings import Scope
+from lasnn.plan.settings import Scope, SnnSettings
 from lasnn.plan.vocabulary import CLAIMS, ENCODERS, METHODS, NO_TEACHER, SPIKING_TEACHERS, STUDENTS, TEACHERS
 
 
@@ -41,6 +41,15 @@ def check_method(run: SnnRun, scope: Scope) -> None:
         raise InputError(f"method {run.method!r} needs {need}, but {str(run)!r} names {run.teacher!r}")
     if run.steps < 1:
         raise InputError(f"{str(run)!r} asks for {run.steps} time steps: at least 1 is needed")
+
+
+def check_window(run: SnnRun, settings: SnnSettings) -> None:
+    """InputError if spike KD sums over more steps than there are."""
+    if settings.spike_kd and settings.spike_kd.window > run.steps:
+        raise InputError(
+            f"spike_kd.window is {settings.spike_kd.window}, but {run} has {run.steps} time steps: set a window of at "
+            f"most {run.steps}"
+        )
 
 
 def check_scope(scope: Scope, preset: str, datasets: Collection[str], variants: Collection[str]) -> None:

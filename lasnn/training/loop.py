@@ -4,19 +4,17 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from lasnn import seeding, stopping
-from lasnn.console import Console
 from lasnn.datasets.batches import Batch, Images, training_batches
 from lasnn.networks.layers import Dropout
 from lasnn.plan.settings import Data, Training
 from lasnn.stopping import Stopped
 from lasnn.training import health
-from lasnn.training.resume import Position, Resume
+from lasnn.training.resume import Position, Resume, Saves
 from lasnn.training.training_log import TrainingLog
 
 
@@ -55,10 +53,7 @@ class Job:
     data: Data
     seed: int
     micro_batch: int
-    folder: Path
-    tag: str  # digest of the run, its settings and its parents: a resume file of another tag is not taken up
-    console: Console
-    save_minutes: float = 10.0  # longest time between two saves within an epoch
+    saves: Saves
 
 
 def learning_rate(recipe: Training, epoch: int) -> float:
@@ -86,13 +81,13 @@ def fit(
 ) -> TrainingLog:
     """Train `net` in place for all epochs of the recipe; an interrupted run goes on where it was last saved.
 
-    It is saved after every epoch, within one every `job.save_minutes`, and when the process is told to stop.
+    It is saved after every epoch, within one every `job.saves.minutes`, and when the process is told to stop.
     `watch(epoch)` may add entries to the epoch's line in the training log. A loss or gradient that is not finite is an
     InputError, raised before it reaches the saved state.
     """
-    recipe, console = job.recipe, job.console
+    recipe, saves, console = job.recipe, job.saves, job.saves.console
     optim = optimizer(net, recipe)
-    resume, log = Resume(job.folder / "resume.pt", job.tag, net, optim), TrainingLog(job.folder / "log.jsonl")
+    resume, log = Resume(saves.path, saves.tag, net, optim), TrainingLog(saves.folder / "log.jsonl")
     at, layers = resume.take_up(console), health.Layers(console)
     log.begin(at.lines)
     layers.recall(at.lines)
@@ -116,7 +111,7 @@ def fit(
                         progress.step(note=f"epoch {epoch + 1}/{recipe.epochs} loss {terms['loss']:.3f}")
                         if stopping.told():
                             break
-                        if resume.age() > job.save_minutes:
+                        if resume.age() > saves.minutes:
                             resume.save(at)
                 seen = watch(epoch) if watch else {}
                 means = {name: value / len(images) for name, value in at.sums.items()}

@@ -76,6 +76,25 @@ class Resume:
         return position
 
 
+@dataclass(frozen=True)
+class Saves:
+    """Where an unfinished run keeps what it goes on from."""
+
+    folder: Path
+    tag: str  # digest of the run, its settings and its parents: a resume file of another tag is not taken up
+    console: Console
+    minutes: float = 10.0  # longest time between two saves within an epoch
+
+    @property
+    def path(self) -> Path:
+        """The resume file."""
+        return self.folder / "resume.pt"
+
+    def parts(self) -> "Parts":
+        """What is kept of a run that does not train."""
+        return Parts(self.path, self.tag, self.console)
+
+
 class Parts:
     """The long parts of a run that is no training, each kept under a name as soon as it is done."""
 

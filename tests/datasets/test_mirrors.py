@@ -18,7 +18,7 @@ from PIL import Image
 from lasnn import datasets
 from lasnn.datasets import downloads, preparation
 from lasnn.errors import InputError
-from lasnn.plan.known_datasets import KNOWN
+from lasnn.plan.known_datasets import KNOWN, Source
 
 CLASSES = [f"class{index}" for index in range(10)]
 
@@ -225,7 +225,7 @@ def test_subset_needs_consent(official, batches, tmp_path):
 
 
 def test_too_many_images_are_another_dataset(batches, tmp_path, monkeypatch):
-    small = datasets.Source("CIFAR-10", 10, 32, 29, 10, "", "")
+    small = Source("CIFAR-10", 10, 32, 29, 10, "", "")
     monkeypatch.setattr(preparation, "KNOWN", {"cifar10": small})
     image_tree(tmp_path / "cifar10", batches)
     assert "holds 30 training images, CIFAR-10 has 29" in message_of(prepared, tmp_path / "x.npz", mirror=str(tmp_path))

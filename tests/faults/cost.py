@@ -13,17 +13,20 @@ from unittest import mock
 import torch
 import yaml
 
+from lasnn import seeding
 from lasnn.console import Console
 from lasnn.datasets import prepare
+from lasnn.datasets.arrays import load
+from lasnn.datasets.batches import split
+from lasnn.networks import build, initialise
 from lasnn.plan.config import Config, merged
-from lasnn.plan.runs import AnnRun, SnnRun
+from lasnn.plan.runs import SnnRun
 from lasnn.spiking.conversion import neurons, set_thresholds, spiking
 from lasnn.training import health
 from lasnn.training.loop import Job, fit
-from lasnn.training.resume import Resume
-from lasnn.training.stages.snn import dynamics
+from lasnn.training.resume import Resume, Saves
+from lasnn.training.stages.snn import dynamics_of
 from lasnn.training.stages.student import micro_batch, student_losses
-from lasnn.training.workplace import Workplace
 
 from .tiny import ROOT
 
@@ -39,19 +42,22 @@ def measure(folder: Path, turns: int) -> str:
     preset = Config(merged(yaml.safe_load((ROOT / "config.yaml").read_text()), overlay)).preset("quick")
     prepare("digits", folder / "data" / "digits.npz")
     settings = preset.settings(RUN)
-    place = Workplace(preset, RUN, settings, torch.device("cpu"), Console())
+    prepared = load(folder / "data" / "digits.npz")
+    train, _ = split(prepared, settings.data, torch.device("cpu"))
 
     def once(name: str) -> tuple[float, float]:
         """Seconds of wall and of processor."""
-        net = spiking(place.build(AnnRun("digits", "vgg5")), dynamics(settings))
+        net = build("vgg5", 10, prepared.side, width=settings.network.width, fc=settings.network.fc)
+        initialise(net, "vgg5", settings.network.init, seeding.generator(0, "initial weights", "vgg5"))
+        net = spiking(net, dynamics_of(settings))
         set_thresholds(net, [1.0] * len(neurons(net)))
         where = folder / name
         shutil.rmtree(where, ignore_errors=True)
         where.mkdir()
         size = micro_batch(settings, RUN, net)
-        job = Job(settings.training, settings.data, 0, size, where, "tag", Console())
+        job = Job(settings.training, settings.data, 0, size, Saves(where, "tag", Console()))
         wall, processor = time.monotonic(), time.process_time()
-        fit(net, student_losses(place, net, None, "mean"), place.images[0], job)
+        fit(net, student_losses(net, None, RUN, settings, "mean"), train, job)
         return time.monotonic() - wall, time.process_time() - processor
 
     def guarded() -> tuple[float, float]:

@@ -15,6 +15,7 @@ from lasnn.spiking.conversion import balance, neurons, scale_thresholds, spiking
 from lasnn.spiking.encoders import batch_noise, direct, poisson
 from lasnn.spiking.neurons import Dynamics
 from lasnn.training.loop import Job, fit
+from lasnn.training.resume import Saves
 
 SIDES = (16, 32, 64)
 STEPS = 3
@@ -29,7 +30,7 @@ def pictures(side, count=2):
 def job(folder, training):
     data = settings_of("hybrid").data.model_copy(update={"crop_padding": 1, "flip": True})
     recipe = training.model_copy(update={"batch": 2, "epochs": 1, "lr": 0.01, "weight_decay": 0.0, "warmup_epochs": 0})
-    return Job(recipe, data, 0, 2, folder, "tag", Console())
+    return Job(recipe, data, 0, 2, Saves(folder, "tag", Console()))
 
 
 def moved(net, before):

@@ -20,6 +20,7 @@ from lasnn.spiking.neurons import Dynamics
 from lasnn.stopping import Stopped, listening
 from lasnn.storage import checkpoint
 from lasnn.training.loop import Job, Moment, fit, learning_rate, optimizer
+from lasnn.training.resume import Saves
 
 STEPS = 6
 
@@ -37,7 +38,7 @@ def pictures(count=10):
 
 def job(folder, tag="tag", micro_batch=4, seed=0, **update):
     data = settings_of("hybrid").data.model_copy(update={"crop_padding": 1, "flip": True})
-    return Job(recipe(**update), data, seed, micro_batch, folder, tag, Console())
+    return Job(recipe(**update), data, seed, micro_batch, Saves(folder, tag, Console()))
 
 
 def ann_losses(net):
@@ -292,10 +293,11 @@ def test_a_signal_during_the_look_keeps_the_epochs_batches(tmp_path, whole):
 
 
 def test_a_training_is_saved_within_a_long_epoch(tmp_path, whole):
-    """`save_minutes` 0: after every batch; killed in batch 2 of epoch 2, it goes on after batch 1."""
+    """Saved every 0 minutes: after every batch; killed in batch 2 of epoch 2, it goes on after batch 1."""
     net = student()
     plain, calls = snn_losses(net), interrupt(5)
-    often = replace(job(tmp_path, epochs=3), save_minutes=0.0)
+    made = job(tmp_path, epochs=3)
+    often = replace(made, saves=replace(made.saves, minutes=0.0))
     with pytest.raises(KeyboardInterrupt):
         fit(net, lambda part, moment: (calls(), plain(part, moment))[1], pictures(), often)
     assert (position(tmp_path)["epochs"], position(tmp_path)["batches"]) == (1, 1)
@@ -421,5 +423,5 @@ def test_another_seed_is_another_training(tmp_path):
     first, second = student(), student()
     made = job(tmp_path / "0")
     fit(first, snn_losses(first), pictures(), made)
-    fit(second, snn_losses(second), pictures(), replace(made, seed=1, folder=tmp_path / "1"))
+    fit(second, snn_losses(second), pictures(), replace(made, seed=1, saves=replace(made.saves, folder=tmp_path / "1")))
     assert not same(first, second)

@@ -403,16 +403,17 @@ def test_spike_kd_along_its_chain(spike_chain):
 def test_the_readout_is_balanced_as_one_more_layer(spike_chain):
     """The largest current of the readout, from its features, in the very images and steps that balance the others."""
     from lasnn.spiking.neurons import streaming
+    from lasnn.training.reading import read as task_of
     from lasnn.training.stages.converted import calibration
-    from lasnn.training.workplace import Workplace
 
     converted = lasnn.load(spike_chain.folder(CONVERTED)).net
     config = read(spike_chain.config)
     preset, run = config.locate(f"{spike_chain.results}/quick/{HEAD}")
-    place = Workplace(preset, run, preset.settings(run), torch.device("cpu"), Console())
+    settings = preset.settings(run)
+    task, _ = task_of(preset, run, settings, torch.device("cpu"))
     with torch.no_grad(), streaming(converted):
-        largest = max(converted(chunk).currents.max().item() for chunk in calibration(place, 0)())
-    scale = place.settings.spiking.scale
+        largest = max(converted(chunk).currents.max().item() for chunk in calibration(task.train, run, settings, 0)())
+    scale = settings.spiking.scale
     found = json.loads((spike_chain.folder(HEAD) / "metrics.json").read_text())["thresholds"]["readout"]
     assert found == pytest.approx(scale * largest, rel=1e-5)
 

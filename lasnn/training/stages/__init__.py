@@ -1,18 +1,44 @@
-"""The stages of the chain by kind of run: each takes a `Workplace` and leaves the run's files."""
+"""The stages of the chain by kind of run. A stage takes a task and gives what it found; only `make` writes results."""
 
 from collections.abc import Callable
+from pathlib import Path
 
+import torch
+
+from lasnn.console import Console
+from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run
+from lasnn.plan.settings import Settings
+from lasnn.storage import files
+from lasnn.storage.provenance import Stopwatch
+from lasnn.training.device import set_up
+from lasnn.training.leaving import Result, leave
+from lasnn.training.reading import read
+from lasnn.training.resume import Saves
 from lasnn.training.stages.ann import train_ann
 from lasnn.training.stages.calibrated import calibrate
 from lasnn.training.stages.converted import convert
 from lasnn.training.stages.snn import run_snn
-from lasnn.training.workplace import Workplace
+from lasnn.training.task import Task
 
-STAGES = {"ann": train_ann, "converted": convert, "snn": run_snn}
-METHOD_STAGES = {"calibration": calibrate}  # of spiking runs that go another way than choosing and training
+Stage = Callable[[Task, Saves, Console], Result]
+STAGES: dict[str, Stage] = {"ann": train_ann, "converted": convert, "snn": run_snn}
+METHOD_STAGES: dict[str, Stage] = {"calibration": calibrate}  # of spiking runs that neither choose nor train
 
 
-def stage_of(run: Run) -> Callable[[Workplace], None]:
+def stage_of(run: Run) -> Stage:
     """What makes a run."""
-    return METHOD_STAGES.get(getattr(run, "method", None), STAGES[run.kind])
+    return METHOD_STAGES.get(getattr(run, "method", ""), STAGES[run.kind])
+
+
+def make(preset: Preset, run: Run, settings: Settings, device: torch.device, console: Console) -> None:
+    """Read what the run starts from, do its stage, leave its files: all of them, or what the run goes on from."""
+    set_up(device, settings.compute)
+    folder = Path(preset.folder(run))
+    folder.mkdir(parents=True, exist_ok=True)
+    files.sweep(folder)
+    stopwatch = Stopwatch(device)
+    task, origin = read(preset, run, settings, device)
+    saves = Saves(folder, origin.tag, console, preset.config.file.save_minutes)
+    result = stage_of(run)(task, saves, console)
+    leave(folder, task, origin, result, stopwatch, console)

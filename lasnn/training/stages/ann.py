@@ -4,31 +4,34 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
+from lasnn.console import Console
 from lasnn.networks import census
 from lasnn.spiking.evaluation import evaluate
 from lasnn.training.health import weight_norms
-from lasnn.training.loop import Moment, Part, fit
-from lasnn.training.workplace import Workplace, best_of
+from lasnn.training.leaving import Result
+from lasnn.training.loop import Job, Moment, Part, fit
+from lasnn.training.resume import Saves
+from lasnn.training.task import Task
 
 
-def train_ann(place: Workplace) -> None:
-    """Train, evaluate, leave the files."""
-    train, test = place.images
-    net, recipe = place.build(place.run), place.settings.training
+def train_ann(task: Task, saves: Saves, console: Console) -> Result:
+    """Make the network, train it, assess it."""
+    net, recipe, rows = task.new_network(), task.settings.training, task.settings.compute.rows
 
     def losses(part: Part, moment: Moment) -> dict[str, Tensor]:
         return {"ce": F.cross_entropy(net(part.batch.x[None]).logits, part.batch.labels)}
 
     def look(epoch: int) -> dict:
-        accuracy = evaluate(net, test, "direct", 1, rows=place.settings.compute.rows).accuracy
+        accuracy = evaluate(net, task.test, "direct", 1, rows=rows).accuracy
         return {"test_accuracy": accuracy, "weight_norms": weight_norms(net)}
 
-    log = fit(net, losses, train, place.job(recipe.batch), look)
-    result = evaluate(net, test, "direct", 1, rows=place.settings.compute.rows)
+    job = Job(recipe, task.settings.data, task.run.seed, recipe.batch, saves)
+    log = fit(net, losses, task.train, job, look)
+    result = evaluate(net, task.test, "direct", 1, rows=rows)
     metrics = {
         "accuracy": result.accuracy,
         "cross_entropy": result.cross_entropy["sum"],
         "sizes": census(net)._asdict(),
-        **best_of(log),
+        **log.best(),
     }
-    place.leave(net, metrics, {"predicted": result.predicted, "steps": np.array([1]), "logits": result.logits})
+    return Result(net, metrics, {"predicted": result.predicted, "steps": np.array([1]), "logits": result.logits})

@@ -1,11 +1,15 @@
 """Stage 3 for calibration: the intermediate ANN's network corrected layer by layer, on training images, not trained."""
 
+from collections.abc import Callable
+
 from torch import Tensor
 
 from lasnn import seeding
-from lasnn.datasets.batches import training_batches
+from lasnn.console import Console
+from lasnn.datasets.batches import Images, training_batches
 from lasnn.networks import Net
-from lasnn.plan.runs import AnnRun
+from lasnn.plan.runs import AnnRun, SnnRun
+from lasnn.plan.settings import SnnSettings
 from lasnn.spiking.calibration import (
     Means,
     Station,
@@ -19,79 +23,90 @@ from lasnn.spiking.calibration import (
 )
 from lasnn.spiking.conversion import thresholds
 from lasnn.spiking.neurons import Dynamics
-from lasnn.training.stages.snn import assess
-from lasnn.training.workplace import Workplace
+from lasnn.training.leaving import Result
+from lasnn.training.resume import Parts, Saves
+from lasnn.training.stages.assessment import assess
+from lasnn.training.task import Task
+
+Draw = Callable[[object, int], Tensor]  # a purpose and a number of images to x [B, 3, H, W]
 
 
-def calibrate(place: Workplace) -> None:
-    """Find amplitudes, correct weights, biases or potentials as the form says, evaluate, leave the files."""
-    settings, run, form = place.settings, place.run, place.settings.calibration.form
-    parent, weights, meta = place.parent(AnnRun)
-    ann = place.build(parent, weights).eval()
-    amplitudes = find_amplitudes(place, ann)
-    place.console.say("amplitudes: " + ", ".join(f"{name} {theta:.3f}" for name, theta in amplitudes.items()))
+def calibrate(task: Task, saves: Saves, console: Console) -> Result:
+    """Find amplitudes, correct weights, biases or potentials as the form says, assess."""
+    run, settings, form = task.run, task.settings, task.settings.calibration.form
+    parent = task.parent(AnnRun)
+    ann, draw = task.network_of(parent).eval(), images_for(task.train, run, settings)
+    amplitudes = find_amplitudes(ann, draw, run.steps, settings)
+    console.say("amplitudes: " + ", ".join(f"{name} {theta:.3f}" for name, theta in amplitudes.items()))
     dynamics = Dynamics(order=settings.neuron.order, reset=settings.neuron.reset)
     net, stations = amplitude(ann, amplitudes, run.steps, dynamics)
     if form == "advanced_weights":
-        train_all_weights(place, ann, net, stations)
-    errors = correct(place, ann, net, stations)
-    metrics, predictions = assess(place, net)
+        train_all_weights(ann, net, stations, draw, run, settings, saves.parts())
+    errors = correct(ann, net, stations, draw, run.steps, settings)
+    metrics, predictions = assess(net, task.test, run, settings, console)
     metrics |= {
-        "ann_accuracy": meta["accuracy"],
+        "ann_accuracy": parent.meta["accuracy"],
         "teacher_accuracy": None,
         "teacher_weaker": False,
         "thresholds": thresholds(net),
         "calibration": {"form": form, "amplitudes": amplitudes, "mean_error": errors},
     }
-    place.leave(net, metrics, predictions, {"leak": 1.0, "logit_scale": "mean"})
+    return Result(net, metrics, predictions, {"leak": 1.0, "logit_scale": "mean"})
 
 
-def batch_of(place: Workplace, purpose: object, images: int) -> Tensor:
-    """Training images for one purpose, shuffled and augmented: [B, 3, H, W]."""
-    plain = {} if place.settings.calibration.augment else {"crop_padding": 0, "flip": False}
-    data = place.settings.data.model_copy(update=plain)
-    seed = seeding.key(place.run.seed, "calibration", purpose)
-    return next(training_batches(place.images[0], images, data, seed, 0)).x
+def images_for(train: Images, run: SnnRun, settings: SnnSettings) -> Draw:
+    """Draws training images for one purpose, shuffled and augmented."""
+    plain = {} if settings.calibration.augment else {"crop_padding": 0, "flip": False}
+    data = settings.data.model_copy(update=plain)
+
+    def draw(purpose: object, images: int) -> Tensor:
+        return next(training_batches(train, images, data, seeding.key(run.seed, "calibration", purpose), 0)).x
+
+    return draw
 
 
-def find_amplitudes(place: Workplace, ann: Net) -> dict[str, float]:
+def find_amplitudes(ann: Net, draw: Draw, steps: int, settings: SnnSettings) -> dict[str, float]:
     """θ of each layer, in units of its activations; form `none` takes the largest activation."""
-    settings = place.settings.calibration
-    batches = (batch_of(place, index, settings.images) for index in range(settings.batches))
-    candidates = 1 if settings.form == "none" else settings.candidates
-    return average_thresholds(ann, batches, place.run.steps, candidates, settings.momentum)
+    calibration = settings.calibration
+    batches = (draw(index, calibration.images) for index in range(calibration.batches))
+    candidates = 1 if calibration.form == "none" else calibration.candidates
+    return average_thresholds(ann, batches, steps, candidates, calibration.momentum)
 
 
-def train_all_weights(place: Workplace, ann: Net, net: Net, stations: list[Station]) -> None:
+def train_all_weights(
+    ann: Net, net: Net, stations: list[Station], draw: Draw, run: SnnRun, settings: SnnSettings, parts: Parts
+) -> None:
     """Weights of one layer after the other; each is kept, as at the paper's size all of them take a while."""
-    recipe, steps, rows = place.settings.calibration.weights, place.run.steps, place.settings.compute.rows
-    x, parts = batch_of(place, "weights", recipe.images), place.parts()
+    recipe, rows = settings.calibration.weights, settings.compute.rows
+    x = draw("weights", recipe.images)
     targets = activations(ann, x)
 
     def anew(station: Station) -> Tensor:
-        draws = seeding.generator(place.run.seed, "calibration weights", station.name)
-        seen: Means = means(net, station, x, steps, rows)
-        return train_weights(station, seen, targets[station.name], steps, recipe, draws)
+        draws = seeding.generator(run.seed, "calibration weights", station.name)
+        seen: Means = means(net, station, x, run.steps, rows)
+        return train_weights(station, seen, targets[station.name], run.steps, recipe, draws)
 
     for station in stations:
         weight = parts.made(f"weights of {station.name}", lambda station=station: anew(station))
         station.synapses.weight.data.copy_(weight)
 
 
-def correct(place: Workplace, ann: Net, net: Net, stations: list[Station]) -> dict[str, list[float]]:
+def correct(
+    ann: Net, net: Net, stations: list[Station], draw: Draw, steps: int, settings: SnnSettings
+) -> dict[str, list[float]]:
     """Biases (`light`) or initial potentials (`advanced_*`) of each layer in order, on one batch.
 
     Returns each layer's mean error, SNN minus ANN, before and after its own correction, in units of its activations.
     """
-    settings, steps, rows = place.settings.calibration, place.run.steps, place.settings.compute.rows
-    x, errors = batch_of(place, "correction", settings.images), {}
+    calibration, rows = settings.calibration, settings.compute.rows
+    x, errors = draw("correction", calibration.images), {}
     targets = activations(ann, x)
     for station in stations:
         error = means(net, station, x, steps, rows).output - targets[station.name]
         errors[station.name] = [error.mean().item()]
-        if settings.form == "none":
+        if calibration.form == "none":
             continue
-        if settings.form == "light":
+        if calibration.form == "light":
             correct_bias(station, error)
         else:
             correct_potential(station, error, steps)

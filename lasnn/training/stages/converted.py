@@ -1,45 +1,51 @@
 """Stage 2b: thresholds for the intermediate ANN's weights, and the converted network's accuracy over time."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lasnn import seeding
-from lasnn.datasets.batches import training_batches
+from lasnn.console import Console
+from lasnn.datasets.batches import Images, training_batches
 from lasnn.networks import Net
-from lasnn.plan.runs import AnnRun
+from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun
+from lasnn.plan.settings import ConvertedSettings, SnnSettings
 from lasnn.spiking.conversion import Chunks, balance, scale_thresholds, set_thresholds, spiking, thresholds
 from lasnn.spiking.encoders import batch_noise, encode
 from lasnn.spiking.evaluation import evaluate
 from lasnn.spiking.neurons import Dynamics
 from lasnn.spiking.normalisation import normalise
 from lasnn.spiking.operations import operations
-from lasnn.training.workplace import Workplace, spikes_of
+from lasnn.training.leaving import Result
+from lasnn.training.resume import Saves
+from lasnn.training.stages.assessment import spikes_of
+from lasnn.training.task import Task
 
 
-def convert(place: Workplace) -> None:
-    """Balance, draw the curves, leave the files. The checkpoint holds unscaled thresholds and unfolded weights."""
-    settings, (_, test) = place.settings, place.images
-    parent, weights, meta = place.parent(AnnRun)
-    ann = place.build(parent, weights)
+def convert(task: Task, saves: Saves, console: Console) -> Result:
+    """Balance, draw the curves. The checkpoint will hold unscaled thresholds and unfolded weights."""
+    run, settings, parent = task.run, task.settings, task.parent(AnnRun)
+    ann = task.network_of(parent)
     net = spiking(ann, Dynamics(order=settings.neuron.order, reset=settings.neuron.reset)).eval()
-    parts = place.parts()  # at the paper's size balancing and each curve take hours
-    by_batch, balanced = parts.made("balancing", lambda: balanced_anew(place, net, ann))
+    parts = saves.parts()  # at the paper's size balancing and each curve take hours
+    by_batch, balanced = parts.made("balancing", lambda: balanced_anew(net, ann, task.train, run, settings, console))
     set_thresholds(net, balanced.values())
-    place.console.say("thresholds: " + ", ".join(f"{name} {value:.3f}" for name, value in balanced.items()))
+    console.say("thresholds: " + ", ".join(f"{name} {value:.3f}" for name, value in balanced.items()))
 
-    shown = test.first(settings.curve.images)
+    shown = task.test.first(settings.curve.images)
     analog = evaluate(ann, shown, "direct", 1, rows=settings.compute.rows).accuracy
     grid = [moment for moment in settings.curve.grid if moment <= settings.curve.steps]
     curves, predicted = [], []
     for scale in settings.curve.scales:
-        curve, classes = parts.made(f"curve at s={scale:g}", lambda s=scale: draw_curve(place, net, s, grid))
+        draw = partial(draw_curve, net, scale, shown, grid, run.encoder, settings, console)
+        curve, classes = parts.made(f"curve at s={scale:g}", draw)
         curves.append(curve)
         predicted.append(classes.numpy())
         points = ", ".join(f"T={moment} {accuracy:.1f}" for moment, accuracy in curve["accuracy"].items())
-        place.console.say(f"s={scale:g}: {points} (ANN {analog:.1f}; {len(shown)} images)")
+        console.say(f"s={scale:g}: {points} (ANN {analog:.1f}; {len(shown)} images)")
     metrics = {
         "accuracy": curves[0]["final"],
         "thresholds": balanced,
@@ -47,65 +53,74 @@ def convert(place: Workplace) -> None:
         "curves": curves,
         "curve_images": len(shown),
         "curve_ann_accuracy": analog,
-        "ann_accuracy": meta["accuracy"],
+        "ann_accuracy": parent.meta["accuracy"],
     }
     kept = {"predicted": np.stack(predicted), "steps": np.array(grid), "scales": np.array(settings.curve.scales)}
-    place.leave(net, metrics, kept, {"ann_accuracy": meta["accuracy"]})
+    return Result(net, metrics, kept, {"ann_accuracy": parent.meta["accuracy"]})
 
 
-def balanced_anew(place: Workplace, net: Net, ann: Net) -> tuple[list[list[float]], dict[str, float]]:
+def balanced_anew(
+    net: Net, ann: Net, train: Images, run: ConvertedRun, settings: ConvertedSettings, console: Console
+) -> tuple[list[list[float]], dict[str, float]]:
     """The thresholds that each calibration batch gives, and those that the net gets."""
-    settings = place.settings.balancing
-    if settings.norm == "tb":
-        return balance_batches(place, net), thresholds(net)
-    x = calibration_images(place, settings.norm_images)
-    place.console.say(f"data-based normalisation ({settings.norm}) on {len(x)} training images")
-    return [list(normalise(net, ann, x, settings.norm, place.settings.compute.rows).values())], thresholds(net)
+    balancing = settings.balancing
+    if balancing.norm == "tb":
+        return balance_batches(net, train, run, settings, console), thresholds(net)
+    x = calibration_images(train, run, settings, balancing.norm_images)
+    console.say(f"data-based normalisation ({balancing.norm}) on {len(x)} training images")
+    return [list(normalise(net, ann, x, balancing.norm, settings.compute.rows).values())], thresholds(net)
 
 
-def balance_batches(place: Workplace, net: Net) -> list[list[float]]:
+def balance_batches(
+    net: Net, train: Images, run: ConvertedRun, settings: ConvertedSettings, console: Console
+) -> list[list[float]]:
     """Balance on each calibration batch; the net gets the maximum over batches (`max`) or the mean (`p99.7`)."""
-    settings, by_batch = place.settings.balancing, []
-    for batch in range(settings.batches):
-        place.console.say(f"threshold balancing over {settings.steps} steps, batch {batch + 1} of {settings.batches}")
-        found = balance(net, calibration(place, batch), settings.stat, settings.residual)
-        by_batch.append(list(found.values()))
-    combine = max if settings.stat == "max" else lambda values: sum(values) / len(values)
+    balancing, by_batch = settings.balancing, []
+    for batch in range(balancing.batches):
+        console.say(f"threshold balancing over {balancing.steps} steps, batch {batch + 1} of {balancing.batches}")
+        encoded = calibration(train, run, settings, batch)
+        by_batch.append(list(balance(net, encoded, balancing.stat, balancing.residual).values()))
+    combine = max if balancing.stat == "max" else lambda values: sum(values) / len(values)
     set_thresholds(net, [combine(values) for values in zip(*by_batch, strict=True)])
     return by_batch
 
 
-def calibration(place: Workplace, batch: int) -> Chunks:
+def calibration(
+    train: Images, run: ConvertedRun | SnnRun, settings: ConvertedSettings | SnnSettings, batch: int
+) -> Chunks:
     """One batch of encoded training images, the same at every pass, in chunks [t, B, 3, H, W]."""
-    settings, run = place.settings, place.run
-    seed, x = seeding.key(run.seed, "balancing", batch), calibration_images(place, settings.balancing.images, batch)
+    balancing, gain = settings.balancing, settings.encoder.gain
+    seed = seeding.key(run.seed, "balancing", batch)
+    x = calibration_images(train, run, settings, balancing.images, batch)
     chunk = max(1, settings.compute.rows // len(x))
 
     def encoded() -> Iterator[Tensor]:
-        noise = batch_noise(seeding.generator(seed, "encoder", device=place.device))
-        for start in range(0, settings.balancing.steps, chunk):
-            yield encode(run.encoder, x, min(chunk, settings.balancing.steps - start), noise, settings.encoder.gain)
+        noise = batch_noise(seeding.generator(seed, "encoder", device=x.device))
+        for start in range(0, balancing.steps, chunk):
+            yield encode(run.encoder, x, min(chunk, balancing.steps - start), noise, gain)
 
     return encoded
 
 
-def calibration_images(place: Workplace, count: int, batch: int = 0) -> Tensor:
+def calibration_images(
+    train: Images, run: ConvertedRun | SnnRun, settings: ConvertedSettings | SnnSettings, count: int, batch: int = 0
+) -> Tensor:
     """The training images x [B, 3, H, W] of one calibration batch, B = `count` or as many as there are."""
-    settings = place.settings
     plain = {} if settings.balancing.augment else {"crop_padding": 0, "flip": False}
-    data, seed = settings.data.model_copy(update=plain), seeding.key(place.run.seed, "balancing", batch)
-    return next(training_batches(place.images[0], count, data, seed, 0)).x
+    data, seed = settings.data.model_copy(update=plain), seeding.key(run.seed, "balancing", batch)
+    return next(training_batches(train, count, data, seed, 0)).x
 
 
-def draw_curve(place: Workplace, net: Net, scale: float, grid: list[int]) -> tuple[dict, Tensor]:
+def draw_curve(
+    net: Net, scale: float, shown: Images, grid: list[int], encoder: str, settings: ConvertedSettings, console: Console
+) -> tuple[dict, Tensor]:
     """Accuracy at the steps of the grid, from one simulation, and the predicted classes there [G, N]."""
-    settings, shown = place.settings, place.images[1].first(place.settings.curve.images)
     ready = scale_thresholds(net, scale, settings.balancing.residual)
-    with place.console.progress(len(shown), f"curve at s={scale:g}") as progress:
+    with console.progress(len(shown), f"curve at s={scale:g}") as progress:
         result = evaluate(
             ready,
             shown,
-            place.run.encoder,
+            encoder,
             settings.curve.steps,
             rows=settings.compute.rows,
             grid=grid,

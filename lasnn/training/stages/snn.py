@@ -1,11 +1,10 @@
 """Stage 3: a spiking network at T steps, merely converted or trained by one of the methods."""
 
-import numpy as np
-import torch
+from torch import Tensor
 
 from lasnn import seeding
-from lasnn.distillation.attention import VARIANTS, as_compared
-from lasnn.errors import InputError
+from lasnn.console import Console
+from lasnn.datasets.batches import Images
 from lasnn.networks import Net, initialise
 from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun
 from lasnn.plan.settings import SnnSettings
@@ -20,65 +19,45 @@ from lasnn.spiking.conversion import (
     with_dynamics,
     with_spiking_readout,
 )
-from lasnn.spiking.evaluation import evaluate
 from lasnn.spiking.neurons import Dynamics
-from lasnn.spiking.operations import operations
 from lasnn.spiking.surrogates import surrogate
-from lasnn.training.choices import Choices, choose, rates
+from lasnn.training.choices import Choices, choose
+from lasnn.training.leaving import Result
+from lasnn.training.resume import Saves
+from lasnn.training.stages.assessment import assess
 from lasnn.training.stages.converted import calibration
-from lasnn.training.stages.student import shown_to, train
-from lasnn.training.workplace import Workplace, best_of, spikes_of
+from lasnn.training.stages.shown import maps_at_the_end
+from lasnn.training.stages.student import train
+from lasnn.training.task import Task
 
 
-def run_snn(place: Workplace) -> None:
-    """Choose scale, leak and logit scale, train if the method trains, evaluate, leave the files."""
-    settings, run = place.settings, place.run
-    check_window(run, settings)
-    parent, weights, meta = place.parent(ConvertedRun)
-    ann = place.build(parent, {name: value for name, value in weights.items() if not name.endswith(".threshold")})
-    balanced = spiking(ann, dynamics(settings))
-    balanced.load_state_dict(weights)
-    teacher, teacher_accuracy = load_teacher(place, meta["ann_accuracy"])
-    if settings.spike_kd:
-        with_balanced_readout(place, balanced)
+def run_snn(task: Task, saves: Saves, console: Console) -> Result:
+    """Read what it starts from; choose scale, leak and logit scale; make the student; train it; assess it."""
+    run, settings = task.run, task.settings
+    dynamics, ann_accuracy = dynamics_of(settings), task.parent(ConvertedRun).meta["ann_accuracy"]
+    ann, balanced = starting_networks(task, dynamics, console)
+    teacher, teacher_accuracy = teacher_of(task, dynamics)
+    weaker = compare(run, ann_accuracy, teacher_accuracy, console)
 
-    shown = place.held_out.first(settings.choices.images)
-    chosen = choose(ann, balanced, shown, run.encoder, run.steps, settings, place.console)
-    net = start(place, ann, balanced, chosen)
-    trained = train(place, net, teacher, chosen) if settings.training else None
-    metrics, predictions = assess(place, net)
+    shown = task.held_out.first(settings.choices.images)
+    chosen = choose(ann, balanced, shown, run.encoder, run.steps, settings, console)
+    net = student_from(ann, balanced, chosen, dynamics, run, settings)
+    log = train(net, teacher, task, chosen.logit_scale, saves) if settings.training else None
+    metrics, predictions = assess(net, task.test, run, settings, console)
     if settings.attention:
-        predictions |= attention_maps(place, net, teacher)
+        predictions |= maps_at_the_end(net, teacher, task.test, run, settings)
     metrics |= {
-        "ann_accuracy": meta["ann_accuracy"],
+        "ann_accuracy": ann_accuracy,
         "teacher_accuracy": teacher_accuracy,
-        "teacher_weaker": teacher_accuracy is not None and teacher_accuracy < meta["ann_accuracy"],
+        "teacher_weaker": weaker,
         "choices": chosen.json(),
         "thresholds": thresholds(net),
-        **(best_of(trained) if trained else {}),
+        **(log.best() if log else {}),
     }
-    place.leave(net, metrics, predictions, {"leak": chosen.leak, "logit_scale": chosen.logit_scale})
+    return Result(net, metrics, predictions, {"leak": chosen.leak, "logit_scale": chosen.logit_scale})
 
 
-def check_window(run: SnnRun, settings: SnnSettings) -> None:
-    """InputError if spike KD sums over more steps than there are."""
-    if settings.spike_kd and settings.spike_kd.window > run.steps:
-        raise InputError(
-            f"spike_kd.window is {settings.spike_kd.window}, but {run} has {run.steps} time steps: set a window of at "
-            f"most {run.steps}"
-        )
-
-
-def with_balanced_readout(place: Workplace, net: Net) -> None:
-    """Make the readout of a balanced net spike, at the threshold that the same images and steps give."""
-    settings = place.settings.balancing
-    with_spiking_readout(net.eval(), dynamics(place.settings))
-    found = [balance_readout(net, calibration(place, batch), settings.stat) for batch in range(settings.batches)]
-    net.readout.activation.threshold.fill_(max(found) if settings.stat == "max" else sum(found) / len(found))
-    place.console.say(f"threshold of the spiking readout: {thresholds(net)['readout']:.3f}")
-
-
-def dynamics(settings: SnnSettings) -> Dynamics:
+def dynamics_of(settings: SnnSettings) -> Dynamics:
     """The neurons' dynamics, with leak 1 until it is chosen."""
     spiking = settings.spiking
     return Dynamics(
@@ -89,78 +68,74 @@ def dynamics(settings: SnnSettings) -> Dynamics:
     )
 
 
-def load_teacher(place: Workplace, ann_accuracy: float) -> tuple[Net | None, float | None]:
-    """The frozen teacher and its test accuracy; one that is weaker than the student's own ANN gets a warning."""
-    if place.run.teacher == NO_TEACHER:
+def starting_networks(task: Task, dynamics: Dynamics, console: Console) -> tuple[Net, Net]:
+    """The intermediate ANN, and the spiking network of its weights with balanced thresholds."""
+    parent = task.parent(ConvertedRun)
+    ann = task.network_of(parent, without_thresholds(parent.weights))
+    balanced = spiking(ann, dynamics)
+    balanced.load_state_dict(parent.weights)
+    if task.settings.spike_kd:
+        balance_readout_of(balanced, task.train, task.run, task.settings, dynamics)
+        console.say(f"threshold of the spiking readout: {thresholds(balanced)['readout']:.3f}")
+    return ann, balanced
+
+
+def without_thresholds(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights that a spiking network shares with its ANN."""
+    return {name: value for name, value in weights.items() if not name.endswith(".threshold")}
+
+
+def balance_readout_of(net: Net, train: Images, run: SnnRun, settings: SnnSettings, dynamics: Dynamics) -> None:
+    """Make the readout of a balanced net spike, at the threshold that the same images and steps give."""
+    balancing = settings.balancing
+    with_spiking_readout(net.eval(), dynamics)
+    batches = range(balancing.batches)
+    found = [balance_readout(net, calibration(train, run, settings, batch), balancing.stat) for batch in batches]
+    net.readout.activation.threshold.fill_(max(found) if balancing.stat == "max" else sum(found) / len(found))
+
+
+def teacher_of(task: Task, dynamics: Dynamics) -> tuple[Net | None, float | None]:
+    """The frozen teacher and its test accuracy."""
+    if task.run.teacher == NO_TEACHER:
         return None, None
-    if METHODS[place.run.method].chained:
-        run, weights, meta = place.parent(SnnRun)
-        teacher = with_spiking_readout(spiking(place.build(run), dynamics(place.settings)), dynamics(place.settings))
-        teacher.load_state_dict(weights)
-        with_dynamics(teacher, leak=meta["leak"])
+    if METHODS[task.run.method].chained:
+        parent = task.parent(SnnRun)
+        ann = task.network_of(parent, without_thresholds(parent.weights))
+        teacher = with_spiking_readout(spiking(ann, dynamics), dynamics)
+        teacher.load_state_dict(parent.weights)
+        with_dynamics(teacher, leak=parent.meta["leak"])
     else:
-        run, weights, meta = place.parent(AnnRun)
-        teacher = place.build(run, weights)
+        parent = task.parent(AnnRun)
+        teacher = task.network_of(parent)
     teacher.eval().requires_grad_(False)
-    compared = f"teacher {run.network_name} {meta['accuracy']:.2f} %, student's ANN {ann_accuracy:.2f} %"
-    place.console.say(compared)
-    if meta["accuracy"] < ann_accuracy:
-        place.console.warn(f"the teacher is the weaker: {compared}")
-    return teacher, meta["accuracy"]
+    return teacher, parent.meta["accuracy"]
 
 
-def start(place: Workplace, ann: Net, balanced: Net, chosen: Choices) -> Net:
+def compare(run: SnnRun, ann_accuracy: float, teacher_accuracy: float | None, console: Console) -> bool:
+    """Whether the teacher is weaker than the student's own ANN, which gets a warning."""
+    if teacher_accuracy is None:
+        return False
+    teacher = run.teacher.removeprefix("snn_")
+    compared = f"teacher {teacher} {teacher_accuracy:.2f} %, student's ANN {ann_accuracy:.2f} %"
+    console.say(compared)
+    if teacher_accuracy < ann_accuracy:
+        console.warn(f"the teacher is the weaker: {compared}")
+    return teacher_accuracy < ann_accuracy
+
+
+def student_from(
+    ann: Net, balanced: Net, chosen: Choices, dynamics: Dynamics, run: SnnRun, settings: SnnSettings
+) -> Net:
     """The student before training: converted, or one of the controls (thresholds 1; random weights as well)."""
-    settings, run = place.settings, place.run
     if settings.spiking.init == "converted":
         net = scale_thresholds(balanced, chosen.scale, settings.balancing.residual)
     else:
-        net = spiking(ann, dynamics(settings))
+        net = spiking(ann, dynamics)
         if settings.spike_kd:
-            with_spiking_readout(net, dynamics(settings))
+            with_spiking_readout(net, dynamics)
         set_thresholds(net, [1.0] * len(neurons(net)))
     if settings.spiking.init == "scratch":
+        device = next(net.parameters()).device
         draws = seeding.generator(run.seed, "scratch weights", run.student)
-        net = initialise(net.cpu(), run.student, settings.network.init, draws).to(place.device)
+        net = initialise(net.cpu(), run.student, settings.network.init, draws).to(device)
     return with_dynamics(net, leak=chosen.leak)
-
-
-def assess(place: Workplace, net: Net) -> tuple[dict, dict[str, np.ndarray]]:
-    """Metrics and predictions on the test images: accuracy is the mean over encoder seeds, the rest is the first's."""
-    settings, run, (_, test) = place.settings, place.run, place.images
-    seeds = settings.evaluation.seeds if run.encoder != "direct" else settings.evaluation.seeds[:1]
-    words = {"rows": settings.compute.rows, "gain": settings.encoder.gain}
-    results = [evaluate(net, test, run.encoder, run.steps, seed=seed, **words) for seed in seeds]
-    first = results[0]
-    place.console.say("end: " + rates({name: layer.per_neuron / run.steps for name, layer in first.spikes.items()}))
-    for name, layer in first.spikes.items():
-        if layer.total == 0:
-            place.console.warn(f"layer {name} is dead: no spike in {len(test)} test images")
-    metrics = {
-        "accuracy": float(np.mean([result.accuracy for result in results])),
-        "accuracy_by_seed": {str(seed): result.accuracy for seed, result in zip(seeds, results, strict=True)},
-        "accuracy_by_step": first.accuracy_by_step.tolist(),
-        "spikes": spikes_of(first),
-        "operations": operations(net, first),
-        "logit_std": float(first.logits.std(1).mean()),
-    }
-    predictions = {
-        "predicted": np.stack([result.predicted[-1] for result in results]),  # [seeds, N]
-        "encoder_seeds": np.array(seeds),
-        "logits": first.logits,  # [N, K]
-        "labels": test.labels.cpu().numpy(),  # [N]
-    }
-    return metrics, predictions
-
-
-@torch.no_grad()
-def attention_maps(place: Workplace, net: Net, teacher: Net) -> dict[str, np.ndarray]:
-    """What the attention loss compares at the end, on the first test images: unit maps [8, h, w] of each level."""
-    settings, (output, batch) = place.settings, shown_to(place, net)
-    variant, maps = VARIANTS[place.run.method], {}
-    of_teacher = variant.of_teacher(teacher, batch.x, batch.labels, settings.attention)
-    for level, spikes in output.stages.items():
-        of_student = variant.of_student(spikes, settings.attention)[-len(batch) :]  # of maps for each step the last
-        pair = as_compared(of_teacher[level], of_student)
-        maps[f"maps_teacher_{level}"], maps[f"maps_student_{level}"] = (map_.cpu().numpy() for map_ in pair)
-    return maps

@@ -1,0 +1,32 @@
+"""The device that a run computes on, set up as its settings ask."""
+
+import os
+
+import torch
+
+from lasnn.errors import InputError
+from lasnn.plan.settings import Compute
+from lasnn.training.allocator import keep_freed_memory
+
+
+def device_of(name: str) -> torch.device:
+    """The device that `auto`, `cpu` or `cuda` means here."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("device cuda was asked for, but torch finds no CUDA device here: use --device cpu or auto")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def set_up(device: torch.device, compute: Compute) -> None:
+    """Threads, allocator and determinism of this process; InputError if the device lacks what `amp` asks for."""
+    torch.set_num_threads(compute.threads)
+    keep_freed_memory()
+    if device.type == "cuda":  # on the CPU every operation that is used here is deterministic as it is
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.use_deterministic_algorithms(compute.deterministic, warn_only=True)
+    amp = compute.amp
+    if amp != "off" and device.type != "cuda":
+        raise InputError(f"compute.amp {amp} was asked for on {device.type}: it needs CUDA; use amp: off")
+    if amp == "bf16" and not torch.cuda.is_bf16_supported():
+        name = torch.cuda.get_device_name()
+        raise InputError(f"compute.amp bf16 was asked for, but {name} lacks it: use tf32 or off")

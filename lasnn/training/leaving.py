@@ -1,0 +1,73 @@
+"""The files that a finished run leaves, and that nothing is left half.
+
+A run's folder holds `model.pt` (weights and what made them), `metrics.json` (no clock in it), `predictions.npz`,
+`provenance.json` (what differs between identical runs), `log.jsonl` (one line for each epoch), and, while it is
+unfinished, `resume.pt`.
+"""
+
+import io
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from lasnn.console import Console
+from lasnn.networks import Net
+from lasnn.plan.config import dump, identity
+from lasnn.storage import checkpoint, files
+from lasnn.storage.provenance import Stopwatch, describe
+from lasnn.training.reading import Origin
+from lasnn.training.task import Task
+
+FORMAT = 1  # of metrics.json, provenance.json and predictions.npz
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a stage found: the network, its numbers, its predictions; `meta` is what a child must know of it."""
+
+    net: Net
+    metrics: dict
+    predictions: dict[str, np.ndarray]
+    meta: dict = field(default_factory=dict)
+
+
+def leave(folder: Path, task: Task, origin: Origin, result: Result, stopwatch: Stopwatch, console: Console) -> None:
+    """Write the run's files, the checkpoint after those that describe it; then drop the resume state."""
+    prepared, settings = origin.prepared, task.settings
+    data = {
+        "dataset": prepared.name,
+        "title": prepared.title,
+        "digest": prepared.digest,
+        "subset": prepared.subset,
+        "classes": task.classes,
+        "side": task.side,
+        "train_images": len(task.train),
+        "test_images": len(task.test),
+        "assessed": settings.data.assess,
+    }
+    common = {
+        "format": FORMAT,
+        "preset": origin.preset,
+        "run": identity(task.run),
+        "revision": settings.revision,
+        "settings": json.loads(dump(settings)),
+        "parents": origin.parents,
+        "data": data,
+    }
+    accuracy = result.metrics["accuracy"]
+    buffer = io.BytesIO()
+    np.savez(buffer, format=np.int64(FORMAT), image_ids=task.test.ids.numpy(), **result.predictions)
+    files.write_bytes(folder / "predictions.npz", buffer.getvalue())
+    files.write_json(folder / "metrics.json", common | result.metrics, seal=True)
+    checkpoint.save(folder / "model.pt", result.net.state_dict(), common | {"accuracy": accuracy} | result.meta)
+    cost = stopwatch.stop()
+    digests = {name: files.sha256(folder / name) for name in ("model.pt", "metrics.json", "predictions.npz")}
+    written = common | {"data": data | {"source": prepared.source}, "files": digests}
+    files.write_json(folder / "provenance.json", written | describe(task.device) | cost, seal=True)
+    (folder / "resume.pt").unlink(missing_ok=True)
+    console.say(
+        f"done: {accuracy:.2f} % on {len(task.test)} test images, {cost['seconds']:.0f} s, "
+        f"peak {cost['peak_memory_bytes'] / 2**20:.0f} MiB"
+    )

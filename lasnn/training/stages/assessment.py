@@ -1,0 +1,55 @@
+"""What a finished spiking network is judged by: accuracy over time, spikes, operations, predictions."""
+
+import numpy as np
+
+from lasnn.console import Console
+from lasnn.datasets.batches import Images
+from lasnn.networks import Net
+from lasnn.plan.runs import SnnRun
+from lasnn.plan.settings import SnnSettings
+from lasnn.spiking.evaluation import Evaluation, evaluate
+from lasnn.spiking.operations import operations
+from lasnn.training.choices import rates
+
+
+def assess(
+    net: Net, test: Images, run: SnnRun, settings: SnnSettings, console: Console
+) -> tuple[dict, dict[str, np.ndarray]]:
+    """Metrics and predictions on the test images: accuracy is the mean over encoder seeds, the rest is the first's."""
+    seeds = settings.evaluation.seeds if run.encoder != "direct" else settings.evaluation.seeds[:1]
+    words = {"rows": settings.compute.rows, "gain": settings.encoder.gain}
+    results = [evaluate(net, test, run.encoder, run.steps, seed=seed, **words) for seed in seeds]
+    first = results[0]
+    console.say("end: " + rates({name: layer.per_neuron / run.steps for name, layer in first.spikes.items()}))
+    for name, layer in first.spikes.items():
+        if layer.total == 0:
+            console.warn(f"layer {name} is dead: no spike in {len(test)} test images")
+    metrics = {
+        "accuracy": float(np.mean([result.accuracy for result in results])),
+        "accuracy_by_seed": {str(seed): result.accuracy for seed, result in zip(seeds, results, strict=True)},
+        "accuracy_by_step": first.accuracy_by_step.tolist(),
+        "spikes": spikes_of(first),
+        "operations": operations(net, first),
+        "logit_std": float(first.logits.std(1).mean()),
+    }
+    predictions = {
+        "predicted": np.stack([result.predicted[-1] for result in results]),  # [seeds, N]
+        "encoder_seeds": np.array(seeds),
+        "logits": first.logits,  # [N, K]
+        "labels": test.labels.cpu().numpy(),  # [N]
+    }
+    return metrics, predictions
+
+
+def spikes_of(result: Evaluation) -> dict[str, dict]:
+    """Spike counts of each layer for metrics.json: `per_neuron` is spikes for each neuron and image, at most T."""
+    return {
+        name: {
+            "per_neuron": layer.per_neuron,
+            "total": layer.total,
+            "neurons": layer.neurons,
+            "images": layer.images,
+            "silent": layer.silent,
+        }
+        for name, layer in result.spikes.items()
+    }

@@ -1,0 +1,77 @@
+"""What a run is, as one value: its name and settings, the runs that it starts from, its images. Nothing here writes."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lasnn import seeding
+from lasnn.datasets.batches import Images, scaled
+from lasnn.networks import Net, build, initialise
+from lasnn.plan.runs import Run
+from lasnn.plan.settings import Network, Settings
+from lasnn.plan.vocabulary import TEACHERS
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A finished run that another starts from: its checkpoint's weights and meta, and how its network is built."""
+
+    run: Run
+    network: Network
+    weights: dict[str, Tensor]
+    meta: dict
+
+
+@dataclass(frozen=True)
+class Task:
+    """A run with all that its result depends on; `test` are the images that it is judged by."""
+
+    run: Run
+    settings: Settings
+    parents: tuple[Parent, ...]
+    train: Images
+    test: Images
+    classes: int
+    side: int  # of an image, pixels
+
+    @property
+    def device(self) -> torch.device:
+        """Where the images are, and so the networks."""
+        return self.train.labels.device
+
+    @property
+    def held_out(self) -> Images:
+        """The training images that automatic choices look at."""
+        return self.train.last(self.settings.data.held_out)
+
+    def parent(self, kind: type[Run]) -> Parent:
+        """The parent of this kind."""
+        return next(parent for parent in self.parents if isinstance(parent.run, kind))
+
+    def network_of(self, parent: Parent, weights: dict[str, Tensor] | None = None) -> Net:
+        """A parent's ReLU network with the weights of its checkpoint, or with `weights` in their place."""
+        net = self._built(parent.run, parent.network)
+        net.load_state_dict(parent.weights if weights is None else weights)
+        return net.to(self.device)
+
+    def new_network(self) -> Net:
+        """The run's own ReLU network with fresh weights."""
+        name, network = self.run.network_name, self.settings.network
+        net = self._built(self.run, network)
+        if net.standardise is not None:
+            net.standardise.fit(scaled(self.train.pixels.cpu()))
+        draws = seeding.generator(self.run.seed, "initial weights", name)
+        return initialise(net, name, network.init, draws).to(self.device)
+
+    def _built(self, run: Run, network: Network) -> Net:
+        standardised = network.teacher_norm == "dataset_stats" and run.network_name in TEACHERS
+        return build(
+            run.network_name,
+            self.classes,
+            self.side,
+            width=network.width,
+            fc=network.fc,
+            dropout_scale=network.dropout_scale,
+            standardised=standardised,
+        )
