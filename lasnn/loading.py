@@ -12,6 +12,7 @@ from lasnn.spiking.conversion import spiking, thresholds, with_dynamics, with_sp
 from lasnn.spiking.encoders import batch_noise, encode
 from lasnn.spiking.neurons import Dynamics
 from lasnn.storage import checkpoint
+from lasnn.storage.files import Json
 
 
 class Loaded(nn.Module):
@@ -20,7 +21,7 @@ class Loaded(nn.Module):
     `net` is the network itself, on [T, B, 3, H, W]; `run` says which run it is and `meta` what made it.
     """
 
-    def __init__(self, weights: dict[str, Tensor], meta: dict):
+    def __init__(self, weights: dict[str, Tensor], meta: Json):
         super().__init__()
         self.meta, self.run = meta, parse(meta["run"]["path"])
         self.encoder = getattr(self.run, "encoder", "direct")

@@ -84,7 +84,8 @@ def tar_members(path: Path, wanted: Collection[str]) -> dict[str, bytes]:
                 tarfile.data_filter(member, os.curdir)  # links out of the folder, devices
                 if member.isfile() and member.name in wanted:
                     _refuse_large(path.name, member.name, member.size, TAR_MEMBER_LIMIT)
-                    contents[member.name] = archive.extractfile(member).read()
+                    if (file := archive.extractfile(member)) is not None:
+                        contents[member.name] = file.read()
     except tarfile.FilterError as error:
         raise InputError(
             f"archive {path.name} is refused: its member {error.tarinfo.name!r} leaves its folder or is a device; "
@@ -99,7 +100,8 @@ def tar_members(path: Path, wanted: Collection[str]) -> dict[str, bytes]:
 
 
 def _folder_tree(root: Path) -> Tree:
-    files, folders = [], set()
+    files: list[str] = []
+    folders: set[str] = set()
     for place, inside, names in os.walk(root, followlinks=True):
         relative = PurePosixPath(Path(place).relative_to(root).as_posix())
         if len(relative.parts) >= DEPTH:
@@ -118,7 +120,8 @@ def _folder_tree(root: Path) -> Tree:
 
 
 def _zip_tree(label: str, archive: zipfile.ZipFile) -> Tree:
-    files, folders = {}, set()
+    files: dict[str, zipfile.ZipInfo] = {}
+    folders: set[str] = set()
     for info in archive.infolist():
         _refuse_outside(label, info.filename)
         if stat.S_ISLNK(info.external_attr >> 16):

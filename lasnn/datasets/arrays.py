@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lasnn.errors import InputError
 from lasnn.storage.files import replacing
@@ -41,7 +42,7 @@ class Prepared:
     train_ids: np.ndarray = field(repr=False)  # int64 [N]
     test_ids: np.ndarray = field(repr=False)  # int64 [M]
     subset: bool  # the source held only a part of the official dataset
-    source: dict  # kind, sha256 of the archive or None, verified; never a path or an address
+    source: dict[str, str | None]  # kind, sha256 of the archive or None, verified; never a path or an address
     digest: str
 
 
@@ -59,7 +60,7 @@ def canonical(contents: Contents) -> Contents:
     """The same images with classes sorted by name and each split sorted by pixel hash, then label."""
     classes = tuple(sorted(contents.classes))
     new_label = np.array([classes.index(each) for each in contents.classes], dtype=np.int64)
-    arrays = {}
+    arrays: dict[str, NDArray[np.generic]] = {}
     for split in SPLITS:
         images = getattr(contents, f"{split}_images")
         labels = new_label[getattr(contents, f"{split}_labels")]
@@ -83,7 +84,7 @@ def content_digest(contents: Contents, hashes: dict[str, list[bytes]]) -> str:
     return whole.hexdigest()
 
 
-def write(path: Path, name: str, title: str, contents: Contents, subset: bool, source: dict) -> None:
+def write(path: Path, name: str, title: str, contents: Contents, subset: bool, source: dict[str, str | None]) -> None:
     """Write the prepared file of `contents`, whole or not at all. Equal content gives equal bytes."""
     contents = canonical(contents)
     hashes = {split: pixel_hashes(getattr(contents, f"{split}_images")) for split in SPLITS}
@@ -141,7 +142,8 @@ def digest_of(path: Path | str) -> str:
     """The digest that the header of a prepared file states; InputError as from `load`, which also checks it."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            return json.loads(str(file["header"]))["digest"]
+            digest: str = json.loads(str(file["header"]))["digest"]
+            return digest
     except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile):
         return load(path).digest  # it says what is wrong
 

@@ -3,6 +3,7 @@
 import hashlib
 import pickle
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,6 +13,18 @@ from lasnn.datasets.mirrors import Official
 from lasnn.errors import InputError
 
 CLASS_OF = {"cifar10": "CIFAR10", "cifar100": "CIFAR100"}  # names in torchvision.datasets
+
+
+class Published(Protocol):
+    """What a dataset class of torchvision says of its files."""
+
+    filename: str
+    base_folder: str
+    tgz_md5: str
+    url: str
+    train_list: list[tuple[str, str]]  # name and MD5
+    test_list: list[tuple[str, str]]
+    meta: dict[str, str]
 
 
 def official(name: str) -> Official:
@@ -35,24 +48,26 @@ def contents(name: str, place: Path) -> Contents:
     return Contents(tuple(batches[facts.meta["filename"]][facts.meta["key"]]), *train, *test)
 
 
-def _torchvision(name: str) -> type:
+def _torchvision(name: str) -> Published:
     from torchvision import datasets
 
-    return getattr(datasets, CLASS_OF[name])
+    facts: Published = getattr(datasets, CLASS_OF[name])
+    return facts
 
 
-def _unpickled(label: str, name: str, files: dict[str, bytes], md5: str) -> dict:
+def _unpickled(label: str, name: str, files: dict[str, bytes], md5: str) -> dict[str, Any]:
     """A pickle runs code when opened: the very bytes that are opened are checked before."""
     if name not in files:
         raise InputError(f"{label} is not complete: {name} is missing; fetch the official archive again")
     found = hashlib.md5(files[name], usedforsecurity=False).hexdigest()
     if found != md5:
         raise InputError(f"{label}: {name} has md5 {found}, expected {md5}; fetch the official archive again")
-    return pickle.loads(files[name], encoding="latin1")
+    content: dict[str, Any] = pickle.loads(files[name], encoding="latin1")
+    return content
 
 
-def _joined(batches: list[dict]) -> tuple[np.ndarray, np.ndarray]:
+def _joined(batches: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
     """Images uint8 [N, 3, 32, 32] and labels int64 [N] of several batches."""
     images = np.concatenate([each["data"] for each in batches]).reshape(-1, 3, 32, 32)
-    labels = [label for each in batches for label in each.get("labels", each.get("fine_labels"))]
+    labels = [label for each in batches for label in each["labels" if "labels" in each else "fine_labels"]]
     return images, np.array(labels, dtype=np.int64)

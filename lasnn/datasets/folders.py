@@ -40,7 +40,7 @@ def listing(tree: Tree) -> Listing:
 
 def _by_class(tree: Tree, split: str) -> dict[str, list[str]]:
     """Class name to the image files of one split."""
-    found = {each.split("/")[1]: [] for each in tree.folders if each.startswith(f"{split}/")}
+    found: dict[str, list[str]] = {each.split("/")[1]: [] for each in tree.folders if each.startswith(f"{split}/")}
     found = {each: files for each, files in found.items() if not each.startswith(".")}
     for file in tree.files:
         parts = file.split("/")

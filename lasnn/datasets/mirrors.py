@@ -33,14 +33,14 @@ def download(name: str, official: Official, raw: Path) -> Path:
     if kept.exists() and md5_of(kept) == official.md5:
         return kept
     try:
-        for taken_up in (part.exists(), False):
-            fetch(official.url, part)
-            if md5_of(part) == official.md5:
-                os.replace(part, kept)
-                return kept
-            if not taken_up:
-                check_md5(part, official.md5, official.archive)
+        taken_up = part.exists()
+        fetch(official.url, part)
+        if taken_up and md5_of(part) != official.md5:
             part.unlink()
+            fetch(official.url, part)
+        check_md5(part, official.md5, official.archive)
+        os.replace(part, kept)
+        return kept
     except (OSError, http.client.HTTPException) as error:
         if error_of_disk(error):
             raise

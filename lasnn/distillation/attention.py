@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
 from lasnn.networks import Net, Output
@@ -18,6 +19,13 @@ Maps = dict[str, Tensor]  # level -> [B, H, W]
 # ---- the student's maps, from its spikes [T, B, C, H, W] -------------------------------------------------------------
 
 
+class RateContext(FunctionCtx):
+    """What the forward pass of `FiringRate` leaves for its backward pass."""
+
+    steps: int
+    strides: tuple[int, ...]
+
+
 class FiringRate(torch.autograd.Function):
     """Mean over time, [T, B, ...] to [B, ...]: r = (1/T) Σ_t o^t.
 
@@ -26,12 +34,12 @@ class FiringRate(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, spikes: Tensor) -> Tensor:
+    def forward(ctx: RateContext, spikes: Tensor) -> Tensor:
         ctx.steps, ctx.strides = len(spikes), spikes.stride()[1:]
         return spikes.mean(0)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
+    def backward(ctx: RateContext, gradient: Tensor) -> Tensor:
         laid_out = gradient.new_empty_strided(gradient.shape, ctx.strides)
         return torch.div(gradient, ctx.steps, out=laid_out).expand(ctx.steps, *gradient.shape)
 
@@ -41,7 +49,8 @@ def activation_map(activation: Tensor) -> Tensor:
 
     For spikes the mean over time is the firing rate; an ANN has T = 1 and its activation is meant.
     """
-    return FiringRate.apply(activation).square().mean(1)
+    rate: Tensor = FiringRate.apply(activation)
+    return rate.square().mean(1)
 
 
 def running_maps(spikes: Tensor) -> Tensor:
@@ -53,6 +62,15 @@ def running_maps(spikes: Tensor) -> Tensor:
 STUDENT_MAPS = {"rate": activation_map, "per_step": running_maps}
 
 
+class TraceContext(FunctionCtx):
+    """What the forward pass of `SpikeActivationMap` leaves for its backward pass."""
+
+    saved_tensors: tuple[Tensor]
+    decay: float
+    include_self: bool
+    detach_trace: bool
+
+
 class SpikeActivationMap(torch.autograd.Function):
     """(1/T) Σ_t Σ_c N_c^t o_c^t with N_c^t = Σ_{t'<t} e^{-κ(t-t')} o_c^{t'}: [T, B, C, H, W] to [B, H, W] (Eq. 11).
 
@@ -62,7 +80,9 @@ class SpikeActivationMap(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, spikes: Tensor, kappa: float, include_self: bool = False, detach_trace: bool = False) -> Tensor:
+    def forward(
+        ctx: TraceContext, spikes: Tensor, kappa: float, include_self: bool = False, detach_trace: bool = False
+    ) -> Tensor:
         ctx.save_for_backward(spikes)
         ctx.decay, ctx.include_self, ctx.detach_trace = math.exp(-kappa), include_self, detach_trace
         trace, total = torch.zeros_like(spikes[0]), torch.zeros_like(spikes[0])
@@ -74,7 +94,7 @@ class SpikeActivationMap(torch.autograd.Function):
         return total.sum(1).div_(len(spikes))  # [B, H, W]
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: TraceContext, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         (spikes,) = ctx.saved_tensors
         result, steps = torch.empty_like(spikes), len(spikes)
         trace = torch.zeros_like(spikes[0])
@@ -100,7 +120,9 @@ def teacher_activation_maps(teacher: Net, x: Tensor, labels: Tensor) -> Maps:
     return {level: activation_map(stage) for level, stage in teacher(x[None]).stages.items()}
 
 
-GRADIENT_OF = {  # what is differentiated, from logits [B, K] in float64 and labels [B]
+GRADIENT_OF: dict[
+    str, Callable[[Tensor, Tensor], Tensor]
+] = {  # what is differentiated, from logits [B, K] in float64 and labels [B]
     "ce": lambda logits, labels: F.cross_entropy(logits, labels, reduction="sum"),
     "logit": lambda logits, labels: logits.gather(1, labels[:, None]).sum(),
 }
@@ -153,8 +175,12 @@ def unit(map_: Tensor) -> Tensor:
 def as_compared(teacher: Tensor, student: Tensor, normalised: bool = True) -> tuple[Tensor, Tensor]:
     """Two maps [B, H, W] at the smaller of their resolutions, each image's a unit vector: still [B, h, w]."""
     side = min(teacher.shape[-1], student.shape[-1])
-    small = [resized(map_, side) for map_ in (teacher, student)]
-    return tuple(unit(map_).unflatten(1, (side, side)) if normalised else map_ for map_ in small)
+
+    def compared(map_: Tensor) -> Tensor:
+        small = resized(map_, side)
+        return unit(small).view(-1, side, side) if normalised else small
+
+    return compared(teacher), compared(student)
 
 
 DISTANCES: dict[str, Callable[[Tensor], Tensor]] = {  # difference [B, n] -> [B]

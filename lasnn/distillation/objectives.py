@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from lasnn.datasets.batches import Batch
 from lasnn.distillation.attention import VARIANTS
 from lasnn.networks import Net, Output
+from lasnn.plan.lookup import given
 from lasnn.plan.settings import SnnSettings
 
 Terms = dict[str, Tensor]
@@ -37,9 +38,10 @@ def cross_entropy(step: Step, settings: SnnSettings) -> Terms:
 
 def label_distillation(step: Step, settings: SnnSettings) -> Terms:
     """(1-w) CE + w τ² KL(softmax(z_T/τ) || softmax(z/τ)); form `sum`: CE + τ² KL (Takuya et al. 2021)."""
-    kd, tau = settings.label_kd, settings.label_kd.temperature
+    kd, teacher = given(settings.label_kd), given(step.teacher)
+    tau = kd.temperature
     with torch.no_grad():
-        target = F.log_softmax(step.teacher(step.batch.x[None]).logits / tau, 1)
+        target = F.log_softmax(teacher(step.batch.x[None]).logits / tau, 1)
     divergence = tau**2 * F.kl_div(F.log_softmax(step.logits / tau, 1), target, reduction="batchmean", log_target=True)
     ce, kl = (1 - kd.weight, kd.weight) if kd.form == "mix" else (1.0, 1.0)
     return {"ce": ce * F.cross_entropy(step.logits, step.batch.labels), "kd": kl * divergence}
@@ -50,9 +52,9 @@ def layer_wise(method: str) -> Objective:
     variant = VARIANTS[method]
 
     def terms(step: Step, settings: SnnSettings) -> Terms:
-        attention = settings.attention
+        attention = given(settings.attention)
         alpha = attention.alpha * (1 - step.progress if attention.alpha_schedule == "linear_to_zero" else 1)
-        maps = variant.of_teacher(step.teacher, step.batch.x, step.batch.labels, attention)
+        maps = variant.of_teacher(given(step.teacher), step.batch.x, step.batch.labels, attention)
         return cross_entropy(step, settings) | {"attention": alpha / 2 * variant.loss(maps, step.output, attention)}
 
     return terms
@@ -69,11 +71,11 @@ def spike_distillation(step: Step, settings: SnnSettings) -> Terms:
     A reconstruction of spike-based KD (Kushawaha et al. 2020), whose code and text could not be read. The teacher, a
     spiking network too, sees the student's own input spikes.
     """
-    ce, kd = cross_entropy(step, settings), settings.spike_kd
+    ce, kd = cross_entropy(step, settings), given(settings.spike_kd)
     if step.teacher is None:
         return ce
     with torch.no_grad():
-        target = window_sums(step.teacher(step.encoded).currents, kd.window, kd.stride)
+        target = window_sums(step.teacher(given(step.encoded)).currents, kd.window, kd.stride)
     apart = window_sums(step.output.currents, kd.window, kd.stride) - target
     return {"ce": (1 - kd.weight) * ce["ce"], "kd": kd.weight * apart.square().mean() / kd.window**2}
 

@@ -54,9 +54,9 @@ def densenet(arch: Architecture, classes: int, side: int, width: float, fc: int 
     """A teacher. Images of 64x64 get a stem with stride 2, so that the stages lie at 32, 16, 8 and 4."""
     growth, stride = scaled(GROWTH, width), 2 if side > 32 else 1
     channels = 2 * growth
-    layers: dict[str, nn.Module] = {"stem": Stem(channels, stride)}
-    sides, now, last = {}, halved(side, stride), len(arch.features) - 1
-    for index, depth in enumerate(arch.features):
+    layers: dict[str, Tappable] = {"stem": Stem(channels, stride)}
+    sides, now, last = {}, halved(side, stride), len(arch.channels) - 1
+    for index, depth in enumerate(arch.channels):
         dense = nn.Sequential(*(DenseLayer(channels + i * growth, growth) for i in range(depth)))
         channels += depth * growth
         smaller = nn.Sequential(Conv(channels, channels // 2, 1), Pool() if now > 1 else nn.Identity())

@@ -1,20 +1,29 @@
 """Building blocks over [T, B, ...]: each folds time into the batch, computes once, and unfolds it."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
+Operation = Callable[[Tensor], Tensor]
+Call = Callable[[nn.Module, Tensor], Tensor]  # of a module that takes and gives one tensor; torch's own may be any
 
-def folded(operation, x: Tensor) -> Tensor:
+
+def folded(operation: Operation, x: Tensor) -> Tensor:
     """`operation`, which knows [N, ...], applied to [T, B, ...]; once only where all steps are the same."""
     if x.stride(0) == 0 and x.shape[0] > 1:
         return folded(operation, x[:1]).expand(x.shape[0], *(-1,) * (x.dim() - 1))
     steps, batch = x.shape[:2]
-    return operation(x.flatten(0, 1)).unflatten(0, (steps, batch))  # [T, B, ...]
+    unfolded: Tensor = operation(x.flatten(0, 1)).unflatten(0, (steps, batch))
+    return unfolded  # [T, B, ...]
 
 
 class Conv(nn.Conv2d):
     """Convolution with padding that keeps the side at stride 1: [T, B, C, H, W]."""
+
+    __call__: Call
 
     def __init__(self, channels_in: int, channels: int, kernel: int = 3, stride: int = 1, bias: bool = False):
         super().__init__(channels_in, channels, kernel, stride, padding=kernel // 2, bias=bias)
@@ -33,6 +42,8 @@ class Conv(nn.Conv2d):
 class Linear(nn.Linear):
     """Matrix product over the last axis: [T, B, F]."""
 
+    __call__: Call
+
     def forward(self, x: Tensor) -> Tensor:
         return folded(super().forward, x)
 
@@ -44,6 +55,8 @@ class Linear(nn.Linear):
 class Norm(nn.BatchNorm2d):
     """Batch norm over [T, B, C, H, W]."""
 
+    __call__: Call
+
     def forward(self, x: Tensor) -> Tensor:
         return folded(super().forward, x)
 
@@ -51,7 +64,11 @@ class Norm(nn.BatchNorm2d):
 class Standardise(nn.Module):
     """Channels of x [T, B, 3, H, W] less the dataset's mean, over its deviation; both travel in the checkpoint."""
 
-    def __init__(self):
+    __call__: Call
+    mean: Tensor  # [3]
+    std: Tensor  # [3]
+
+    def __init__(self) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(3))
         self.register_buffer("std", torch.ones(3))
@@ -66,11 +83,24 @@ class Standardise(nn.Module):
         return (x - self.mean[:, None, None]) / self.std[:, None, None]
 
 
-class ReLU(nn.Module):
+class Neuron(nn.Module):
+    """A nonlinearity of a layer: the analog one, or the spiking one that takes its place."""
+
+    __call__: Callable[..., Tensor]  # of a current [T, B, ...] and, if there is one, a dropout mask [B, ...]
+
+
+class ReLU(Neuron):
     """The analog neuron; `spiking` puts a LIF neuron in its place. `mask` [B, ...] is a dropout mask."""
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         return F.relu(x) if mask is None else F.relu(x) * mask
+
+
+class PoolContext(FunctionCtx):
+    """What the forward pass of `AveragePool` leaves for its backward pass."""
+
+    shape: torch.Size
+    strides: tuple[int, ...]
 
 
 class AveragePool(torch.autograd.Function):
@@ -81,12 +111,12 @@ class AveragePool(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
+    def forward(ctx: PoolContext, x: Tensor) -> Tensor:
         ctx.shape, ctx.strides = x.shape, x.stride()
         return F.avg_pool2d(x, 2)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
+    def backward(ctx: PoolContext, gradient: Tensor) -> Tensor:
         height, width = gradient.shape[2:]
         result = gradient.new_empty_strided(ctx.shape, ctx.strides)
         if (2 * height, 2 * width) != ctx.shape[2:]:
@@ -100,9 +130,11 @@ class AveragePool(torch.autograd.Function):
 class Pool(nn.Module):
     """2x2 pooling with stride 2, `average` or `max`."""
 
+    __call__: Call
+
     def __init__(self, kind: str = "average"):
         super().__init__()
-        self.pool = {"average": AveragePool.apply, "max": lambda x: F.max_pool2d(x, 2)}[kind]
+        self.pool: Operation = {"average": AveragePool.apply, "max": lambda x: F.max_pool2d(x, 2)}[kind]
 
     def forward(self, x: Tensor) -> Tensor:
         return folded(self.pool, x)
@@ -111,12 +143,16 @@ class Pool(nn.Module):
 class Flatten(nn.Module):
     """[T, B, C, H, W] to [T, B, C*H*W], in the order (C, H, W) whatever the memory format."""
 
+    __call__: Call
+
     def forward(self, x: Tensor) -> Tensor:
         return x.flatten(2)
 
 
 class GlobalAverage(nn.Module):
     """[T, B, C, H, W] to [T, B, C]."""
+
+    __call__: Call
 
     def forward(self, x: Tensor) -> Tensor:
         return x.mean((-2, -1))
@@ -130,13 +166,16 @@ class Dropout(nn.Module):
     pass over all steps, where nobody asks for its spikes before the mask.
     """
 
+    __call__: Call
+
     def __init__(self, rate: float):
         super().__init__()
         if not 0 <= rate < 1:
             raise ValueError(f"dropout rate {rate}: expected 0 <= rate < 1")
         self.rate = rate
         self.generator: torch.Generator | None = None
-        self.start, self.whole = 0, None
+        self.start = 0
+        self.whole: int | None = None
 
     def draw_from(self, generator: torch.Generator, start: int, whole: int) -> None:
         """Draw the next mask from `generator`, for images `start` and following of a batch of `whole`."""

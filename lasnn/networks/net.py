@@ -1,6 +1,7 @@
 """A network: named layers in a row, three of them tapped, and a readout."""
 
-from typing import NamedTuple
+from collections.abc import Callable, ItemsView, Mapping, ValuesView
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -34,9 +35,21 @@ class Tappable(nn.Module):
     `onward` rounds as the call does, so that a loss of weight 0 on the activation changes no bit of a training.
     """
 
+    __call__: Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]]
+
     def onward(self, x: Tensor) -> Tensor:
         """The input of the next layer alone, where nobody looks at the activation."""
         return self(x)[1]
+
+
+class Layers(nn.ModuleDict):
+    """The layers of a network by name, in order."""
+
+    if TYPE_CHECKING:
+
+        def items(self) -> ItemsView[str, Tappable]: ...
+
+        def values(self) -> ValuesView[Tappable]: ...
 
 
 class Net(nn.Module):
@@ -45,16 +58,19 @@ class Net(nn.Module):
     `sides` holds, for each layer that may be tapped, the side of its activation.
     """
 
-    def __init__(self, layers: dict[str, Tappable], readout: Linear, sides: dict[str, int], side: int):
+    __call__: Callable[[nn.Module, Tensor], Output]
+
+    def __init__(self, layers: Mapping[str, Tappable], readout: Linear, sides: dict[str, int], side: int):
         super().__init__()
         self.standardise: Standardise | None = None  # a teacher's own normalisation of its input, if it has one
-        self.layers = nn.ModuleDict(layers)
+        self.layers = Layers(layers)
         self.readout = readout
         self.sides, self.side = sides, side
         self.taps = taps_by_resolution(sides, side)
 
     def forward(self, x: Tensor) -> Output:
-        stages, levels = {}, {layer: level for level, layer in self.taps.items()}
+        stages: dict[str, Tensor] = {}
+        levels = {layer: level for level, layer in self.taps.items()}
         if self.standardise is not None:
             x = self.standardise(x)
         for name, layer in self.layers.items():

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from lasnn.networks.layers import Conv, Dropout, Flatten, GlobalAverage, Linear, Norm, Pool, ReLU
+from lasnn.networks.layers import Conv, Dropout, Flatten, GlobalAverage, Linear, Neuron, Norm, Pool, ReLU
 from lasnn.networks.net import Net, Tappable
 from lasnn.plan.vocabulary import POOL, Architecture
 
@@ -16,7 +16,7 @@ class Layer(Tappable):
     def __init__(self, synapses: nn.Module, *between: nn.Module):
         super().__init__()
         self.synapses = synapses
-        self.activation = ReLU()
+        self.activation: Neuron = ReLU()
         self.between = nn.Sequential(*between)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -26,9 +26,10 @@ class Layer(Tappable):
     def onward(self, x: Tensor) -> Tensor:
         """As the second of `forward`; a dropout mask costs no pass of its own here."""
         first, *rest = self.between or (None,)
-        current = self.synapses(x)
+        current: Tensor = self.synapses(x)
         if not isinstance(first, Dropout):
-            return self.between(self.activation(current))
+            passed: Tensor = self.between(self.activation(current))
+            return passed
         x = self.activation(current, first.mask(current))
         for module in rest:
             x = module(x)
@@ -36,7 +37,8 @@ class Layer(Tappable):
 
     def drive(self, x: Tensor, neuron: nn.Module) -> Tensor:
         """The current that reaches its neuron."""
-        return self.synapses(x)
+        current: Tensor = self.synapses(x)
+        return current
 
 
 class Place(NamedTuple):
@@ -52,9 +54,10 @@ class Place(NamedTuple):
 
 def convolutions(arch: Architecture, side: int, width: float) -> list[Place]:
     """The convolutions of a feature list, in order; pools stop at side 1."""
-    places, channels = [], 3
+    places: list[Place] = []
+    channels = 3
     for feature, following in pairwise((*arch.features, None)):
-        if feature == POOL:
+        if not isinstance(feature, int):
             continue
         pooled, wide = following == POOL and side > 1, scaled(feature, width)
         places.append(Place(f"c{len(places) + 1}", channels, wide, side, following == POOL, pooled))

@@ -2,8 +2,9 @@
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 
-from lasnn.networks.layers import Conv, Dropout, Flatten, GlobalAverage, Linear, Norm, Pool, ReLU
+from lasnn.networks.layers import Conv, Dropout, Flatten, GlobalAverage, Linear, Neuron, Norm, Pool, ReLU
 from lasnn.networks.net import Net, Tappable
 from lasnn.networks.plain import Layer, scaled
 from lasnn.plan.vocabulary import Architecture
@@ -16,11 +17,11 @@ class Sum(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, a: Tensor, b: Tensor) -> Tensor:
+    def forward(ctx: FunctionCtx, a: Tensor, b: Tensor) -> Tensor:
         return a.detach().add_(b)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor]:
         return gradient, gradient
 
 
@@ -31,11 +32,11 @@ class Block(Tappable):
         super().__init__()
         same = channels_in == channels and stride == 1
         self.conv1 = Conv(channels_in, channels, 3, stride)
-        self.inner = ReLU()
+        self.inner: Neuron = ReLU()
         self.dropout = Dropout(dropout)
         self.conv2 = Conv(channels, channels)
         self.shortcut = nn.Identity() if same else Conv(channels_in, channels, 1, stride)
-        self.junction = ReLU()
+        self.junction: Neuron = ReLU()
         self.between = nn.Sequential()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -47,20 +48,21 @@ class Block(Tappable):
         first = self.conv1(x)
         if neuron is self.inner:
             return first
-        return Sum.apply(self.conv2(self.inner(first, self.dropout.mask(first))), self.shortcut(x))
+        both: Tensor = Sum.apply(self.conv2(self.inner(first, self.dropout.mask(first))), self.shortcut(x))
+        return both
 
 
 def residual(arch: Architecture, classes: int, side: int, width: float, fc: int | None, dropout: float) -> Net:
     """ResNet12: a stem of three 3x3 convolutions in place of the 7x7 one with stride 2, a pool, four blocks."""
-    rate, channels = arch.conv_dropout * dropout, scaled(arch.features[0], width)
-    layers = {
+    rate, channels = arch.conv_dropout * dropout, scaled(arch.channels[0], width)
+    layers: dict[str, Layer | Block] = {
         "p1": Layer(Conv(3, channels), Dropout(rate)),
         "p2": Layer(Conv(channels, channels), Dropout(rate)),
         "p3": Layer(Conv(channels, channels), Pool()),
     }
     sides = dict.fromkeys(layers, side)
     now = side // 2
-    for index, (feature, stride) in enumerate(zip(arch.features, arch.strides, strict=True)):
+    for index, (feature, stride) in enumerate(zip(arch.channels, arch.strides, strict=True)):
         wide, stride = scaled(feature, width), stride if now > 1 else 1
         layers[f"b{index + 1}"] = Block(channels, wide, stride, rate)
         now, channels = halved(now, stride), wide
@@ -104,10 +106,10 @@ class Stage(Tappable):
 
 def residual_bn(arch: Architecture, classes: int, side: int, width: float, fc: int | None, dropout: float) -> Net:
     """ResNet20: a 3x3 stem and three stages of three blocks. Images of 64x64 get a stem with stride 2."""
-    channels, stem = scaled(arch.features[0], width), 2 if side > 32 else 1
-    layers: dict[str, nn.Module] = {"stem": Stage(nn.Sequential(Conv(3, channels, 3, stem), Norm(channels)), nn.ReLU())}
+    channels, stem = scaled(arch.channels[0], width), 2 if side > 32 else 1
+    layers: dict[str, Tappable] = {"stem": Stage(nn.Sequential(Conv(3, channels, 3, stem), Norm(channels)), nn.ReLU())}
     sides, now = {}, halved(side, stem)
-    for index, (feature, stride) in enumerate(zip(arch.features, arch.strides, strict=True)):
+    for index, (feature, stride) in enumerate(zip(arch.channels, arch.strides, strict=True)):
         wide = scaled(feature, width)
         blocks = [NormBlock(channels, wide, stride), NormBlock(wide, wide, 1), NormBlock(wide, wide, 1)]
         layers[f"s{index + 1}"] = Stage(*blocks, between=GlobalAverage() if index == 2 else None)

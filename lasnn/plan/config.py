@@ -7,21 +7,25 @@ that a misspelt key stops the workflow before its first job.
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import fields, replace
 from functools import cache, cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from lasnn.errors import InputError
 from lasnn.plan.known_datasets import KNOWN as DATASETS
 from lasnn.plan.lookup import known, pick
-from lasnn.plan.overlays import entries, merged, without_for
+from lasnn.plan.overlays import Overlay, entries, merged, without_for
 from lasnn.plan.runs import AND, BASE, AnnRun, ConvertedRun, Run, SnnRun, split
 from lasnn.plan.scope import check_method, check_scope, check_window, pair_above
 from lasnn.plan.settings import SETTINGS, Claims, ConfigFile, Energy, OwnDataset, Protocol, Scope, Settings
 from lasnn.plan.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, STUDENTS, TEACHERS
 from lasnn.plan.yaml_file import parsed
+
+Model = TypeVar("Model", bound=BaseModel)
 
 CONFIG = Path("config.yaml")
 PASSED_ON = "LASNN_CONFIG"  # environment variable that carries the workflow's configuration to its jobs
@@ -42,7 +46,7 @@ def read(path: Path | str = CONFIG) -> "Config":
 class Config:
     """The whole configuration. `config.preset()` is the preset that it names, `config.preset("paper")` another."""
 
-    def __init__(self, content: dict):
+    def __init__(self, content: object):
         if not isinstance(content, dict):
             raise InputError(f"the configuration is {content!r}: a mapping of keys was expected")
         self.file = _checked(ConfigFile, content, "config")
@@ -99,7 +103,7 @@ class Config:
         """Every variant that a run may name."""
         return [BASE, *(name for name in self.file.variants if name != BASE)]
 
-    def overlays(self, variant: str) -> list[dict]:
+    def overlays(self, variant: str) -> list[Overlay]:
         """The overlays that a variant's name stands for, such as `lr_1e3__alpha01`; InputError if one is unknown."""
         if variant == BASE:
             return []
@@ -158,14 +162,14 @@ class Preset:
             return ()
         if isinstance(run, ConvertedRun):
             return (self._shared(AnnRun(run.dataset, run.student, run.variant, run.seed)),)
-        start = ConvertedRun(run.dataset, run.student, run.encoder, run.variant, run.seed)
+        start: Run = ConvertedRun(run.dataset, run.student, run.encoder, run.variant, run.seed)
         if METHODS[run.method].start == "ann":
             start = AnnRun(run.dataset, run.student, run.variant, run.seed)
         if run.teacher == NO_TEACHER:
             return (self._shared(start),)
         if METHODS[run.method].chained:
             student, above = pair_above(run, self.scope)
-            teacher = replace(run, student=student, teacher=above)
+            teacher: Run = replace(run, student=student, teacher=above)
         else:
             teacher = AnnRun(run.dataset, run.teacher, run.variant, run.seed)
         return (self._shared(start), self._shared(teacher))
@@ -246,7 +250,7 @@ def _settings(preset: Preset, run: Run) -> Settings:
     return kind(revision=run.REVISION, **picked)
 
 
-def _checked(model: type[BaseModel], content: dict, where: str) -> BaseModel:
+def _checked(model: type[Model], content: Overlay, where: str) -> Model:
     try:
         return model.model_validate_json(json.dumps(content))
     except ValidationError as error:
@@ -269,9 +273,9 @@ def _first(error: ValidationError, model: type[BaseModel]) -> str:
     return f"{key} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
-def _fields(model: type[BaseModel], path: tuple) -> list[str]:
+def _fields(model: type[BaseModel], path: Iterable[int | str]) -> list[str]:
     for part in path:
-        field = model.model_fields.get(part)
+        field = model.model_fields.get(str(part))
         if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
             return []
         model = field.annotation
@@ -291,6 +295,6 @@ def restore(run: Run, text: str) -> Settings:
         raise InputError(f"--settings: {_first(error, SETTINGS[run.kind])}") from None
 
 
-def identity(run: Run) -> dict:
+def identity(run: Run) -> dict[str, object]:
     """The run's fields, with its kind, for JSON files."""
     return {"kind": run.kind, "path": str(run)} | {field.name: getattr(run, field.name) for field in fields(run)}

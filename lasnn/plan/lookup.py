@@ -19,6 +19,13 @@ def known(names: Iterable[str], name: str, kind: str) -> str:
     raise InputError(f"unknown {kind} {name!r}: known are {', '.join(names)}{hint}")
 
 
+def given(value: Value | None) -> Value:
+    """`value`, which is there by what the run is: a section that its method reads, a teacher that it has."""
+    if value is None:
+        raise TypeError("nothing was given where the run's method says that something is")
+    return value
+
+
 def pick(table: Mapping[str, Value], name: str, kind: str) -> Value:
     """The entry of `table` called `name`."""
     return table[known(table, name, kind)]

@@ -6,7 +6,7 @@ Snakemake rule that makes it, and what `parse` reads. Names are `[a-z0-9_]+`, so
 
 import re
 from dataclasses import asdict, dataclass, fields
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from lasnn.errors import InputError
 from lasnn.plan.vocabulary import NO_TEACHER
@@ -17,6 +17,7 @@ NAME = r"[a-z0-9_]+"
 NUMBER = r"(?:0|[1-9][0-9]*)"
 
 
+@dataclass(frozen=True, order=True)
 class _Run:
     """What the three kinds share. Fields of type int are numbers in the path, all others are names."""
 
@@ -27,9 +28,10 @@ class _Run:
         return self.PATTERN.format(**asdict(self))
 
     @classmethod
-    def from_words(cls, words: dict[str, str]) -> "Run":
+    def from_words(cls, words: dict[str, str]) -> Self:
         """The run whose fields are these words (a rule's wildcards, a match of `PATTERN`); others are ignored."""
-        return cls(**{field.name: field.type(words[field.name]) for field in fields(cls)})
+        given = {field.name: (field.type, words[field.name]) for field in fields(cls)}
+        return cls(**{name: int(word) if kind is int else word for name, (kind, word) in given.items()})
 
     @property
     def kind(self) -> str:
@@ -45,7 +47,8 @@ class _Run:
     @property
     def network_name(self) -> str:
         """The network that this run trains or converts."""
-        return getattr(self, "network", None) or self.student
+        words = asdict(self)
+        return str(words.get("network") or words["student"])
 
     @property
     def names(self) -> frozenset[str]:

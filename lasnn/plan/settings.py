@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from lasnn.plan.overlays import Overlay
+
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0)]
@@ -311,6 +313,6 @@ class ConfigFile(Section):
     device: Literal["auto", "cpu", "cuda"]
     checkpoints: Literal["train", "pull"]
     save_minutes: Annotated[float, Field(ge=0)]
-    protocol: dict
-    presets: dict[str, dict]
-    variants: dict[str, dict]
+    protocol: Overlay
+    presets: dict[str, Overlay]
+    variants: dict[str, Overlay]

@@ -6,7 +6,7 @@ from lasnn.plan.config import Preset, dump
 from lasnn.plan.runs import Run
 
 
-def changes(preset: Preset, run: Run, made_with: dict) -> list[str]:
+def changes(preset: Preset, run: Run, made_with: dict[str, object]) -> list[str]:
     """Settings that a finished run was made with and the plan now has otherwise, as `section.key: was, is`."""
     planned = json.loads(dump(preset.settings(run)))
     was, now = _flat(made_with), _flat(planned)
@@ -18,8 +18,8 @@ def changes(preset: Preset, run: Run, made_with: dict) -> list[str]:
     ]
 
 
-def _flat(settings: dict | None, prefix: str = "") -> dict:
-    flat = {}
+def _flat(settings: dict[str, object] | None, prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
     for key, value in (settings or {}).items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat

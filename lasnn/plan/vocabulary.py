@@ -26,6 +26,11 @@ class Architecture:
     conv_dropout: float = 0.2
     fc_dropout: float = 0.5
 
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """`features` without the pools."""
+        return tuple(feature for feature in self.features if isinstance(feature, int))
+
 
 # Student networks and intermediate ANNs: no bias, no batch norm, average pooling.
 STUDENTS = {

@@ -22,8 +22,9 @@ def parsed(path: Path | str) -> object:
 class _Strict(yaml.SafeLoader):
     """YAML in which a key that stands twice is an error: else the first one would be silently without effect."""
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
-        node, seen = super().compose_mapping_node(anchor), set()
+    def compose_mapping_node(self, anchor: object) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)  # type: ignore[arg-type] # the stubs take an anchor for a dict
+        seen = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:

@@ -4,7 +4,9 @@ import hashlib
 import io
 import json
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypedDict, cast
 from zipfile import BadZipFile
 
 import torch
@@ -12,9 +14,18 @@ from torch import Tensor
 
 from lasnn.errors import InputError
 from lasnn.storage import files
+from lasnn.storage.files import Json
 
 FORMAT = 1
 SEAL = b"lasnn sealed 1 sha256 "
+
+
+class Content(TypedDict):
+    """What a checkpoint's file holds."""
+
+    weights: dict[str, Tensor]
+    meta: str  # JSON
+    sha256: str
 
 
 def content_digest(weights: dict[str, Tensor], meta: str) -> str:
@@ -27,21 +38,22 @@ def content_digest(weights: dict[str, Tensor], meta: str) -> str:
     return digest.hexdigest()
 
 
-def save(path: Path | str, weights: dict[str, Tensor], meta: dict) -> None:
+def save(path: Path | str, weights: dict[str, Tensor], meta: Mapping[str, object]) -> None:
     """Write weights (a state dict) and `meta` (JSON: nothing that changes between identical runs)."""
     weights = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
-    text = json.dumps(meta | {"format": FORMAT}, sort_keys=True)
+    text = json.dumps({**meta, "format": FORMAT}, sort_keys=True)
     write(path, {"weights": weights, "meta": text, "sha256": content_digest(weights, text)})
 
 
-def load(path: Path | str, sha256: str | None = None) -> tuple[dict[str, Tensor], dict]:
+def load(path: Path | str, sha256: str | None = None) -> tuple[dict[str, Tensor], Json]:
     """Weights and meta of a checkpoint; InputError if it is missing, damaged or of another format.
 
     `sha256`: the digest that the file must have, where somebody has written it down.
     """
-    content = read(path, sha256)
+    content = cast(Content, read(path, sha256))  # or whatever else: seen in the next lines
     try:
-        weights, meta = content["weights"], json.loads(content["meta"])
+        weights = content["weights"]
+        meta: Json = json.loads(content["meta"])
         intact = content_digest(weights, content["meta"]) == content["sha256"]
     except (KeyError, TypeError, ValueError, AttributeError):
         raise InputError(f"{path} is not a checkpoint of lasnn: delete it and make it again") from None
@@ -54,14 +66,14 @@ def load(path: Path | str, sha256: str | None = None) -> tuple[dict[str, Tensor]
     return weights, meta
 
 
-def write(path: Path | str, content: dict) -> None:
+def write(path: Path | str, content: Mapping[str, object]) -> None:
     """`torch.save` in memory, then in one piece to disk: atomic, and without a file name inside."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
     files.write_bytes(path, buffer.getvalue())
 
 
-def write_sealed(path: Path | str, content: dict) -> None:
+def write_sealed(path: Path | str, content: Mapping[str, object]) -> None:
     """Like `write`, with the digest of all that follows in the first line: torch checks no sums of its own."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
@@ -70,7 +82,7 @@ def write_sealed(path: Path | str, content: dict) -> None:
         file.write(buffer.getbuffer())
 
 
-def read_sealed(path: Path | str) -> dict:
+def read_sealed(path: Path | str) -> dict[str, object]:
     """What `write_sealed` wrote; InputError if a single byte is another."""
     content = Path(path).read_bytes()
     start = len(SEAL) + 65
@@ -79,7 +91,7 @@ def read_sealed(path: Path | str) -> dict:
     return _loaded(path, content[start:])
 
 
-def read(path: Path | str, sha256: str | None = None) -> dict:
+def read(path: Path | str, sha256: str | None = None) -> dict[str, object]:
     """Tensors, numbers and words only (`weights_only`): a checkpoint can't run code.
 
     With `sha256`, the very bytes that are read must have that digest.
@@ -93,9 +105,10 @@ def read(path: Path | str, sha256: str | None = None) -> dict:
     return _loaded(path, content)
 
 
-def _loaded(path: Path | str, content: bytes) -> dict:
+def _loaded(path: Path | str, content: bytes) -> dict[str, object]:
     try:
-        return torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+        loaded: dict[str, object] = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+        return loaded
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError, BadZipFile) as error:
         line = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
         raise InputError(f"{path} cannot be read as a checkpoint ({line}): delete it and make it again") from None

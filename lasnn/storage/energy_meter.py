@@ -21,10 +21,10 @@ class Meter:
         """What was used so far."""
         found = {}
         used = [_difference(zone, start) for zone, start in self.packages.items() if start is not None]
-        if used and None not in used:
-            found["cpu_packages"] = sum(used) / 1e6
-        now = _gpu_millijoules(self.gpu) if self.millijoules is not None else None
-        if now is not None:
+        counted = [microjoules for microjoules in used if microjoules is not None]
+        if used and len(counted) == len(used):
+            found["cpu_packages"] = sum(counted) / 1e6
+        if self.millijoules is not None and (now := _gpu_millijoules(self.gpu)) is not None:
             found["gpu"] = (now - self.millijoules) / 1e3
         return found
 
@@ -39,9 +39,11 @@ def _read(path: Path) -> int | None:
 def _difference(zone: Path, start: int) -> int | None:
     """Microjoules since `start`; the counter begins anew after `max_energy_range_uj` (seen at most once here)."""
     now, span = _read(zone / "energy_uj"), _read(zone / "max_energy_range_uj")
-    if now is None or (now < start and span is None):
+    if now is None:
         return None
-    return now - start if now >= start else now - start + span
+    if now >= start:
+        return now - start
+    return None if span is None else now - start + span
 
 
 def _gpu_millijoules(uuid: str | None) -> int | None:

@@ -9,15 +9,17 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from lasnn.errors import InputError
 
 SEAL = "sha256"
+Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]  # type: ignore[explicit-any] # in numpy's own `generic`
+Json = dict[str, Any]  # type: ignore[explicit-any] # what was read from a JSON file: never a tensor or a path
 
 
 @contextlib.contextmanager
@@ -54,20 +56,20 @@ def write_text(path: Path | str, content: str) -> None:
     write_bytes(path, content.encode())
 
 
-def write_json(path: Path | str, value: dict, seal: bool = False) -> None:
+def write_json(path: Path | str, value: Mapping[str, object], seal: bool = False) -> None:
     """Write `value` as indented JSON with sorted keys, so that equal values give equal bytes.
 
     With `seal`, the key `sha256` holds the digest of all other keys, which `read_json` checks.
     """
     if seal:
-        value = value | {SEAL: _digest(value)}
+        value = {**value, SEAL: _digest(value)}
     write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
-def read_json(path: Path | str) -> dict:
+def read_json(path: Path | str) -> Json:
     """The content of a JSON file without its seal; InputError if it is missing, damaged or changed since."""
     try:
-        content = json.loads(Path(path).read_bytes())
+        content: Json = json.loads(Path(path).read_bytes())
         sealed = content.pop(SEAL, None)
     except FileNotFoundError:
         raise InputError(f"no {path}: make it first, or use snakemake") from None
@@ -78,7 +80,7 @@ def read_json(path: Path | str) -> dict:
     return content
 
 
-def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
+def read_arrays(path: Path | str) -> dict[str, Array]:
     """The arrays of an .npz file, never pickles; InputError if it is missing, damaged or changed since."""
     try:
         content = Path(path).read_bytes()
@@ -117,7 +119,7 @@ def sha256(path: Path | str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _digest(value: dict) -> str:
+def _digest(value: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NotRequired, TypedDict
 
 import torch
 
@@ -21,6 +22,16 @@ PACKAGES = ("torch", "torchvision", "numpy", "pandas", "scikit-learn", "pillow",
 CODE = ("lasnn", "workflow", "config.yaml", "environment.yml", "pyproject.toml", "uv.lock")
 
 
+class Cost(TypedDict):
+    """What `provenance.json` says of cost."""
+
+    started: str  # ISO 8601, UTC
+    seconds: float
+    peak_memory_bytes: int
+    peak_device_memory_bytes: NotRequired[int]
+    machine_joules: NotRequired[dict[str, float]]  # of the whole machine part, whatever else ran on it
+
+
 class Stopwatch:
     """Seconds, peak memory and, where a meter can be read, joules of a run, from its making on."""
 
@@ -31,18 +42,18 @@ class Stopwatch:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
 
-    def stop(self) -> dict:
-        """What `provenance.json` says of cost."""
+    def stop(self) -> Cost:
+        """What it was until now."""
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        cost = {"started": self.started, "seconds": time.monotonic() - self.start, "peak_memory_bytes": peak}
+        cost: Cost = {"started": self.started, "seconds": time.monotonic() - self.start, "peak_memory_bytes": peak}
         if self.device.type == "cuda":
             cost["peak_device_memory_bytes"] = torch.cuda.max_memory_allocated(self.device)
         if joules := self.meter.joules():
-            cost["machine_joules"] = joules  # of the whole machine part, whatever else ran on it
+            cost["machine_joules"] = joules
         return cost
 
 
-def describe(device: torch.device) -> dict:
+def describe(device: torch.device) -> dict[str, object]:
     """Code, packages and machine."""
     return {
         "code": _code(),
@@ -56,7 +67,7 @@ def describe(device: torch.device) -> dict:
     }
 
 
-def _code() -> dict:
+def _code() -> dict[str, str | bool | None]:
     """The commit of the checkout and whether code or configuration differ from it; None outside of a checkout."""
 
     def git(*words: str) -> str | None:
