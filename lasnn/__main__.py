@@ -6,6 +6,7 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 from lasnn import stopping
 from lasnn.console import Console
@@ -50,7 +51,6 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception:
         keep(console)
         raise
-    return 0
 
 
 def out_of_memory(error: Exception) -> bool:
@@ -67,7 +67,7 @@ def keep(console: Console) -> None:
 class OneLineParser(argparse.ArgumentParser):
     """Says what is wrong with the words in one line."""
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message}: see `{self.prog} --help`\n")
 
 

@@ -40,8 +40,8 @@ def prepare(
         return
     source = pick(KNOWN, name, "dataset")
     if name in EMBEDDED:
-        kind, contents = EMBEDDED[name]
-        arrays.write(path, name, source.title, contents(), False, {"kind": kind, "sha256": None, "verified": "none"})
+        kind, embedded = EMBEDDED[name]
+        arrays.write(path, name, source.title, embedded(), False, {"kind": kind, "sha256": None, "verified": "none"})
         return
     official = tinyimagenet.OFFICIAL if name == "tinyimagenet" else cifar.official(name)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ def _is_subset(source: Source, contents: Contents) -> bool:
     return (len(contents.train_labels), len(contents.test_labels)) != (source.train, source.test)
 
 
-def _origin(place: Path, verified: str) -> dict:
+def _origin(place: Path, verified: str) -> dict[str, str | None]:
     """What the prepared file says about where it came from: never a path, which would name the user's machine."""
     if place.is_dir():
         return {"kind": "folder", "sha256": None, "verified": verified}

@@ -6,13 +6,17 @@ Runs are recorded where they are; nothing is deleted, moved or linked. DVC is lo
 
 import logging
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import yaml
 
 from lasnn.errors import InputError
 from lasnn.pipeline import dvc_yaml, freshness
+from lasnn.pipeline.freshness import Judge
 from lasnn.plan.config import CONFIG, Config, Preset
+from lasnn.plan.runs import Run
 from lasnn.report import EXHIBITS, runs_of_target
 from lasnn.storage import files
 
@@ -75,17 +79,19 @@ def sort_out(preset: Preset) -> tuple[list[str], dict[str, str]]:
     for dataset in sorted({run.dataset for run in runs}):
         if Path(preset.config.data_file(dataset)).exists():
             fitting.append(f"data-{dataset}")
-    judged = [
-        (dvc_yaml.stage_name(run), preset.folder(run), preset.parents(run), freshness.misfit, run) for run in runs
+    judged: list[tuple[str, str, Sequence[Run], Judge]] = [
+        (dvc_yaml.stage_name(run), preset.folder(run), preset.parents(run), partial(freshness.misfit, preset, run))
+        for run in runs
     ]
     for name, exhibit in EXHIBITS.items():
         path = f"{preset.root}/exhibits/{name}.json"
-        judged.append((f"exhibit-{name}", path, exhibit.runs(preset), freshness.exhibit_misfit, name))
-    for stage, path, parents, judge, subject in judged:
+        judge = partial(freshness.exhibit_misfit, preset, name)
+        judged.append((f"exhibit-{name}", path, exhibit.runs(preset), judge))
+    for stage, path, parents, misfit in judged:
         if not Path(path).exists():
             continue
         behind = [one for one in map(dvc_yaml.stage_name, parents) if one not in fitting]
-        reason = f"it rests on {behind[0]}" if behind else _reason(judge, preset, subject)
+        reason = f"it rests on {behind[0]}" if behind else _reason(misfit)
         if reason is None:
             fitting.append(stage)
         else:
@@ -93,9 +99,9 @@ def sort_out(preset: Preset) -> tuple[list[str], dict[str, str]]:
     return fitting, others
 
 
-def _reason(judge, preset: Preset, subject) -> str | None:
+def _reason(misfit: Judge) -> str | None:
     try:
-        return judge(preset, subject)
+        return misfit()
     except (InputError, KeyError, TypeError) as error:
         return " ".join(str(error).split())
 

@@ -7,6 +7,7 @@ trained.
 import logging
 import time
 from pathlib import Path
+from typing import Any
 
 from lasnn.errors import InputError
 from lasnn.pipeline import dvc_yaml
@@ -36,15 +37,16 @@ def restore(name: str | None = None) -> str:
     wanted = absent(preset)
     brought = _bring(lock.with_name("dvc.yaml"), wanted) if wanted else []
     for stage in brought:
-        if isinstance(wanted[stage], Run):
-            _check(preset, wanted[stage], lock)
+        if (run := wanted[stage]) is not None:
+            _check(preset, run, lock)
     line = f"checkpoints: pull: {len(brought)} of {len(wanted)} missing runs and datasets restored"
     return f"{line} as {lock} names them ({time.monotonic() - start:.1f} s)"
 
 
 def absent(preset: Preset) -> dict[str, Run | None]:
     """Stages whose files are not all there, and which no interrupted training waits for: its run, None for data."""
-    runs, stages = runs_of_target(preset, "all"), {}
+    runs = runs_of_target(preset, "all")
+    stages: dict[str, Run | None] = {}
     for dataset in sorted({run.dataset for run in runs}):
         if not Path(preset.config.data_file(dataset)).exists():
             stages[f"data-{dataset}"] = None
@@ -93,7 +95,7 @@ def _unavailable(missing: list[str]) -> str:
     )
 
 
-def _uncached(stage) -> list[str]:
+def _uncached(stage: Any) -> list[str]:
     return [str(out) for out in stage.outs if out.changed_cache()]
 
 

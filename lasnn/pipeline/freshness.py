@@ -50,7 +50,7 @@ def misfit(preset: Preset, run: Run, checkpoint: bool = True) -> str | None:
     return other_images(preset, run, metrics)
 
 
-def other_images(preset: Preset, run: Run, metrics: dict) -> str | None:
+def other_images(preset: Preset, run: Run, metrics: files.Json) -> str | None:
     """Why the prepared images are not those that a run's metrics name; None if they are."""
     data = Path(preset.config.data_file(run.dataset))
     if not data.exists():
@@ -99,7 +99,7 @@ def _settle(outs: list[str], inputs: list[str], answers_otherwise: Judge, doesnt
         oldest = min(os.stat(path).st_mtime for path in outs)
         newest = max((os.stat(path).st_mtime for path in inputs), default=0)
         if answers_otherwise():
-            times = (LONG_AGO, LONG_AGO) if oldest > LONG_AGO else None
+            times: tuple[float, float] | None = (LONG_AGO, LONG_AGO) if oldest > LONG_AGO else None
         elif oldest < newest and doesnt_fit() is None:
             times = (time.time(), time.time())
         else:

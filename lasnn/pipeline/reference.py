@@ -12,6 +12,7 @@ from lasnn.pipeline import freshness
 from lasnn.pipeline.workflow import RUN_FILES
 from lasnn.plan.config import Config, Preset
 from lasnn.plan.runs import Run, SnnRun
+from lasnn.plan.settings_diff import changes
 from lasnn.report import EXHIBITS, files_of, runs_of_target
 from lasnn.storage import files
 
@@ -84,7 +85,7 @@ def take_up(config: Config, name: str | None = None) -> str:
 def _unfit(preset: Preset, run: Run, kept: Path) -> str | None:
     """Why a kept run does not answer what the plan asks; None if it does."""
     metrics = files.read_json(kept / "metrics.json")
-    if changed := freshness.changes(preset, run, metrics["settings"]):
+    if changed := changes(preset, run, metrics["settings"]):
         return f"made with other settings ({changed[0]})"
     if sorted(metrics["parents"]) != sorted(map(str, preset.parents(run))):
         return f"made from other parents ({', '.join(metrics['parents']) or 'none'})"

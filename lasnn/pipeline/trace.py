@@ -11,6 +11,7 @@ from lasnn.errors import InputError
 from lasnn.pipeline import freshness
 from lasnn.plan.config import Config, Preset
 from lasnn.plan.runs import Run, parse
+from lasnn.plan.settings_diff import changes
 from lasnn.report import EXHIBITS
 from lasnn.storage import files
 
@@ -79,7 +80,7 @@ def trace(config: Config, path: str, words: list[str], verify: bool = False) -> 
     return found
 
 
-def matching(path: Path, words: list[str]) -> list[dict]:
+def matching(path: Path, words: list[str]) -> list[dict[str, str]]:
     """Lines of an exhibit's CSV with these words among their keys (in any case), for which something was run."""
     try:
         rows = list(csv.DictReader(path.read_text().splitlines()))
@@ -129,7 +130,7 @@ def _run(found: Trace, run: Run, depth: int) -> None:
         _run(found, parent, depth + 1)
 
 
-def _run_faults(found: Trace, run: Run, metrics: dict, stated: dict) -> list[str]:
+def _run_faults(found: Trace, run: Run, metrics: files.Json, stated: dict[str, str]) -> list[str]:
     preset, folder = found.preset, Path(found.preset.folder(run))
     faults = [] if stated else [f"{folder}/provenance.json states no digests: made by an earlier version"]
     for name, digest in stated.items():
@@ -138,7 +139,7 @@ def _run_faults(found: Trace, run: Run, metrics: dict, stated: dict) -> list[str
             faults.append(f"{path} is missing")
         elif (is_now := found.sha256(path)) != digest:
             faults.append(f"{path} is {is_now[:12]} now, {digest[:12]} when it was made")
-    changed = freshness.changes(preset, run, metrics["settings"])
+    changed = changes(preset, run, metrics["settings"])
     faults += [f"{run} was made with other settings than the plan has: {change}" for change in changed]
     if sorted(metrics["parents"]) != sorted(map(str, preset.parents(run))):
         faults.append(f"{run} was made from {', '.join(metrics['parents'])}, which the plan has otherwise")
@@ -148,12 +149,12 @@ def _run_faults(found: Trace, run: Run, metrics: dict, stated: dict) -> list[str
             faults.append(f"{path} is missing")
         elif (is_now := found.sha256(path)) != digest:
             faults.append(f"{run} started from {parent} {digest[:12]}, which is {is_now[:12]} now")
-    path = preset.config.data_file(run.dataset)
-    is_now = found.images(path)
+    data = preset.config.data_file(run.dataset)
+    is_now = found.images(data)
     if len(is_now) != 64:
         faults.append(is_now)
     elif is_now != metrics["data"]["digest"]:
-        faults.append(f"{run} was made from images {metrics['data']['digest'][:12]}, {path} holds {is_now[:12]} now")
+        faults.append(f"{run} was made from images {metrics['data']['digest'][:12]}, {data} holds {is_now[:12]} now")
     return faults
 
 
@@ -165,7 +166,7 @@ def _exhibit_fault(preset: Preset, name: str) -> str | None:
     return f"{name} is not what the files behind it say: {reason}" if reason else None
 
 
-def _value_fault(preset: Preset, name: str, cell: dict) -> str | None:
+def _value_fault(preset: Preset, name: str, cell: dict[str, str]) -> str | None:
     """Whether an accuracy is the mean of what its runs' metrics say."""
     if cell.get("metric") != "top1" or not cell.get("ours"):
         return None

@@ -29,7 +29,8 @@ def command_line() -> argparse.Namespace | None:
     if Path(sys.argv[0]).name not in ("snakemake", "__main__.py"):
         return None  # called by another program, which may pass words of its own
     with open(os.devnull, "w") as quiet, contextlib.redirect_stderr(quiet):  # it has said everything once already
-        return parse_args(sys.argv[1:])[1]
+        options: argparse.Namespace = parse_args(sys.argv[1:])[1]
+    return options
 
 
 def command_line_targets() -> list[str]:
@@ -51,7 +52,7 @@ def typed(value: object) -> object:
     return value
 
 
-def pass_on(content: dict) -> None:
+def pass_on(content: dict[str, object]) -> None:
     """Let the jobs see the configuration as it is now, with what `--config` changed.
 
     It travels in the environment and not in a rule's params, so that where a mirror lies is no reason to rerun.

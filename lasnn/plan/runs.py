@@ -118,6 +118,13 @@ def parse(path: str) -> Run:
     raise InputError(f"no run is called {path!r}: a run's path below results/<preset>/ is one of {patterns}")
 
 
+def as_snn(run: Run) -> SnnRun:
+    """`run` itself, which is spiking by what it was chosen for."""
+    if not isinstance(run, SnnRun):
+        raise TypeError(f"{run} is no spiking run")
+    return run
+
+
 def split(path: str) -> tuple[str, Run]:
     """The folder `results/<preset>` in front of a run's path, and the run."""
     folder = path.strip("/").removesuffix("/model.pt")

@@ -17,14 +17,22 @@ COVERED = 1.2  # a cross up to so many times a bar's height covers the number ab
 
 
 def grouped(
-    axes: "Axes", lines: pd.DataFrame, looks: Mapping[str, Look], value: str = "{:.1f}", *, log=False, upright=False
+    axes: "Axes",
+    lines: pd.DataFrame,
+    looks: Mapping[str, Look],
+    value: str = "{:.1f}",
+    *,
+    log: bool = False,
+    upright: bool = False,
 ) -> None:
     """Draw `lines` (columns group, series, ours, sd, and paper for the crosses), groups and series in their order.
 
     A group has room for its own series only. A series that was not run leaves its place empty. `value` is the format
     of the number above a bar, `upright` turns it; `log` makes the axis logarithmic.
     """
-    place, ticks, seen = 0.0, {}, set()
+    place = 0.0
+    ticks: dict[str, float] = {}
+    seen: set[str] = set()
     for group, members in lines.groupby("group", sort=False):
         first = place
         for line in members.to_dict("records"):
@@ -37,7 +45,7 @@ def grouped(
             if pd.notna(line.get("paper")):
                 axes.scatter(place, line["paper"], label=PRINTED_LABEL, **PRINTED)
             place += 1
-        ticks[group] = (first + place - 1) / 2
+        ticks[str(group)] = (first + place - 1) / 2
         place += GAP
     axes.set_xticks(list(ticks.values()), list(ticks))
     axes.set_xlim(-0.9, place - 0.8)
@@ -72,9 +80,16 @@ def _value(axes: "Axes", place: float, line: dict, value: str, upright: bool) ->
     """The number above a bar, its whisker, and a cross that would cover it."""
     top, cross = line["ours"] + (_present(line["sd"]) or 0), _present(line.get("paper")) or 0
     hidden = top < cross < COVERED * top
-    where = {"xy": (place, cross if hidden else top), "xytext": (0, 5 if hidden else 2), "textcoords": "offset points"}
-    turned = {"rotation": 90 if upright else 0, "ha": "center", "va": "bottom", "fontsize": 6}
-    axes.annotate(value.format(line["ours"]), **where, **turned)
+    axes.annotate(
+        value.format(line["ours"]),
+        xy=(place, cross if hidden else top),
+        xytext=(0, 5 if hidden else 2),
+        textcoords="offset points",
+        rotation=90 if upright else 0,
+        ha="center",
+        va="bottom",
+        fontsize=6,
+    )
 
 
 def only_run(lines: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

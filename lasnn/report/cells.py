@@ -90,7 +90,9 @@ def runs_of(cell: Cell, preset: Preset) -> list[Run]:
     teacher = TEACHER_IDS.get(cell.teacher)
     if cell.method == "ann_teacher":
         usual = scope.repeated is None or teacher in map(scope.teacher_of.get, scope.students)
-        seeds = (scope.seeds if usual else scope.seeds[:1]) if teacher in scope.teachers else ()
+        if teacher is None or teacher not in scope.teachers:
+            return []
+        seeds = scope.seeds if usual else scope.seeds[:1]
         return [AnnRun(dataset, teacher, cell.variant, seed) for seed in seeds]
     student = STUDENT_IDS.get(cell.student)
     if student not in scope.students:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from itertools import combinations, groupby
 
 from lasnn.plan.config import Preset
-from lasnn.plan.runs import Run
+from lasnn.plan.lookup import given
+from lasnn.plan.runs import Run, as_snn
 from lasnn.report import rows
 from lasnn.report.cells import Cell, elsewhere, paper_cells
 from lasnn.report.curves import accuracy_on_first, converted_of, curves
@@ -63,10 +64,11 @@ def _spikes(run: Run, preset: Preset) -> float:
 
 def _speed_up(run: Run, preset: Preset) -> float | None:
     """T* at the run's accuracy over its T, of the converted network with the largest s; None: not reached."""
-    converted = converted_of(run, preset)
+    trained = as_snn(run)
+    converted = given(converted_of(trained, preset))
     found = curves(converted, preset)
     images = rows.metrics_of(converted, preset)["curve_images"]
-    return speed_up(steps_needed(found[max(found)], accuracy_on_first(run, preset, images)), run.steps)
+    return speed_up(steps_needed(found[max(found)], accuracy_on_first(trained, preset, images)), trained.steps)
 
 
 ACCURACY = Measure("points", _accuracy, elsewhere)

@@ -7,12 +7,13 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from lasnn.errors import InputError
 from lasnn.plan.config import read
+from lasnn.plan.lookup import given
 from lasnn.plan.runs import SnnRun
 from lasnn.plan.settings import Energy
 from lasnn.plan.vocabulary import NETWORKS
@@ -23,6 +24,7 @@ from lasnn.report.labels import METHOD_TITLES
 from lasnn.storage import files
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from pandas.io.formats.style import Styler
 
@@ -60,18 +62,18 @@ def shown(frame: pd.DataFrame, precision: int = 2, whole: Sequence[str] = ()) ->
     words = frame.select_dtypes(exclude="number").columns
     left = {"selector": "", "props": "text-align: left"}
     styled = frame.style.format(precision=precision, thousands=",").format("{:,.0f}", subset=list(whole))
-    heads = {name: [left | {"selector": "th"}, left | {"selector": "td"}] for name in words}
+    heads: Any = {name: [left | {"selector": "th"}, left | {"selector": "td"}] for name in words}
     return styled.hide(axis="index").set_table_styles(heads, overwrite=False)
 
 
 def legend(axes: Iterable["Axes"], columns: int = 4) -> None:
     """One legend above the panels of a figure, each label of any panel once."""
-    found = {}
+    found: dict[str, Artist] = {}
     for one in axes:
         handles, labels = one.get_legend_handles_labels()
         found |= dict(zip(labels, handles, strict=True))
     one.figure.legend(
-        found.values(), found.keys(), loc="outside upper center", ncols=columns, fontsize=7, frameon=False
+        list(found.values()), list(found), loc="outside upper center", ncols=columns, fontsize=7, frameon=False
     )
 
 
@@ -127,7 +129,7 @@ def layers(found: list[dict]) -> pd.DataFrame:
 
 def _depth(layer: str) -> tuple:
     """Sorts layers from the input on: the stem and convolutions, then blocks (inner neuron first), then linear ones."""
-    kind, number, inner = re.fullmatch(r"([a-z]+)(\d*)(.*)", layer).groups()
+    kind, number, inner = given(re.fullmatch(r"([a-z]+)(\d*)(.*)", layer)).groups()
     return {"c": 0, "p": 0, "b": 1, "f": 2}.get(kind, 3), int(number or 0), not inner
 
 

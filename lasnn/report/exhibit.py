@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
 
@@ -62,6 +62,10 @@ class Exhibit:
         """What stands below it."""
         return remarks(tidy, preset)
 
+    def write(self, stem: Path, preset: Preset) -> list[Path]:
+        """Write its files."""
+        raise NotImplementedError
+
     def leave_sources(self, stem: Path, preset: Preset) -> None:
         """Write which runs stand behind each cell, and the digest of every file that was read, as it is now."""
         cells = [
@@ -115,7 +119,8 @@ class Figure(Exhibit):
         tidy = self.tidy(preset)
         drawing = self.picture(tidy, preset)
         style.remarks_below(drawing, self.notes(tidy, preset))
-        for ending, options in {"svg": {"metadata": {"Date": None}}, "png": {"dpi": 200}}.items():
+        endings: dict[str, dict[str, Any]] = {"svg": {"metadata": {"Date": None}}, "png": {"dpi": 200}}
+        for ending, options in endings.items():
             buffer = io.BytesIO()
             drawing.savefig(buffer, format=ending, bbox_inches="tight", **options)
             files.write_bytes(stem.with_suffix(f".{ending}"), buffer.getvalue())

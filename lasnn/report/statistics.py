@@ -29,7 +29,7 @@ def more_right(first: np.ndarray, second: np.ndarray, labels: np.ndarray) -> np.
     return (second == labels).astype(np.int64) - (first == labels)
 
 
-def sign_flips(differences: Sequence[int]) -> float:
+def sign_flips(differences: Sequence[int] | np.ndarray) -> float:
     """p of the exact sign-flip test: were both methods alike, each image's difference d_i could as well be -d_i.
 
     `differences` [N]: on image i, how many more networks of the second method are right than of the first, over the
@@ -53,11 +53,11 @@ def holm(values: Sequence[float | None]) -> list[float | None]:
 
     m counts the tests that were made; None stands for one that wasn't, and stays.
     """
-    order = sorted((index for index, value in enumerate(values) if value is not None), key=lambda index: values[index])
+    made = {index: value for index, value in enumerate(values) if value is not None}
     adjusted: list[float | None] = [None] * len(values)
     largest = 0.0
-    for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * values[index]))
+    for rank, index in enumerate(sorted(made, key=made.__getitem__)):
+        largest = max(largest, min(1.0, (len(made) - rank) * made[index]))
         adjusted[index] = largest
     return adjusted
 

@@ -8,9 +8,10 @@ import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
@@ -28,14 +29,14 @@ class Look:
     dashes: tuple[float, ...] = ()
 
     @property
-    def bar(self) -> dict:
+    def bar(self) -> dict[str, Any]:
         """Keywords of `Axes.bar`."""
         return {"color": self.color, "hatch": self.hatch, "edgecolor": "white", "linewidth": 0.4}
 
     @property
-    def line(self) -> dict:
+    def line(self) -> dict[str, Any]:
         """Keywords of `Axes.plot`."""
-        dashes = {"dashes": self.dashes} if self.dashes else {}
+        dashes: dict[str, Any] = {"dashes": self.dashes} if self.dashes else {}
         return {"color": self.color, "marker": self.marker, "markersize": 3.5, "linewidth": 1.2} | dashes
 
 
@@ -61,7 +62,14 @@ SERIES = (  # for series that are not methods: in this order
     Look("#303030", "P", "++", (3, 3)),
 )
 PRINTED_LABEL = "printed in the paper"
-PRINTED = {"marker": "X", "color": "black", "edgecolor": "white", "s": 26, "linewidths": 0.6, "zorder": 4}
+PRINTED: dict[str, Any] = {
+    "marker": "X",
+    "color": "black",
+    "edgecolor": "white",
+    "s": 26,
+    "linewidths": 0.6,
+    "zorder": 4,
+}
 
 
 def look_of(method: str) -> Look:
@@ -90,16 +98,17 @@ def theme() -> None:
     )
 
 
-def sheet(rows: int = 1, columns: int = 1, height: float = 2.6, **options: object) -> tuple["Drawing", list]:
+def sheet(rows: int = 1, columns: int = 1, height: float = 2.6, **options: Any) -> tuple["Drawing", list[list["Axes"]]]:
     """A drawing of the page's width with `rows` x `columns` panels, as a list of rows."""
     from matplotlib.figure import Figure as Drawing
 
     drawing = Drawing(figsize=(WIDTH, height))
-    return drawing, drawing.subplots(rows, columns, squeeze=False, **options).tolist()
+    panels: list[list[Axes]] = drawing.subplots(rows, columns, squeeze=False, **options).tolist()
+    return drawing, panels
 
 
 def panels(
-    names: Sequence[str], columns: int, row_height: float, head: float, **options: object
+    names: Sequence[str], columns: int, row_height: float, head: float, **options: Any
 ) -> tuple["Drawing", list[tuple["Axes", str]], list["Axes"]]:
     """A drawing with a titled panel for each name, `columns` in a row; the panels, and the first one of each row.
 
@@ -132,13 +141,13 @@ def nothing() -> "Drawing":
 
 def legend(drawing: "Drawing", columns: int = 4) -> None:
     """One legend above all panels, each label once."""
-    found = {}
+    found: dict[str, Artist] = {}
     for axes in drawing.axes:
         handles, labels = axes.get_legend_handles_labels()
         found |= dict(zip(labels, handles, strict=True))
     found |= {PRINTED_LABEL: found.pop(PRINTED_LABEL)} if PRINTED_LABEL in found else {}  # last
     if found:
-        drawing.legend(found.values(), found.keys(), loc="outside upper center", ncols=columns, frameon=False)
+        drawing.legend(list(found.values()), list(found), loc="outside upper center", ncols=columns, frameon=False)
 
 
 def remarks_below(drawing: "Drawing", notes: Sequence[str]) -> None:

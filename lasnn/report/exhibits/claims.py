@@ -1,12 +1,15 @@
 """Claims (ours): each ordering that the paper claims, with the test that was fixed for it and what came out."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from statistics import mean, stdev
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lasnn.plan.config import Preset
-from lasnn.plan.runs import Run, SnnRun
+from lasnn.plan.runs import Run, as_snn
 from lasnn.plan.vocabulary import CLAIMS as SENTENCES
 from lasnn.report import rows
 from lasnn.report.cells import Cell, runs_of
@@ -93,16 +96,19 @@ class Claims(Table):
         ]
 
 
+Line = dict[str, Any]  # a row of the table, by COLUMNS
+
+
 def _names(lines: list[dict]) -> set[str]:
     return {line["claim"] for line in lines}
 
 
-def _compare(name: str, claim: Claim, pair: Pair, preset: Preset) -> tuple[dict, list[float | None]]:
+def _compare(name: str, claim: Claim, pair: Pair, preset: Preset) -> tuple[Line, list[float | None]]:
     """A line without its corrected p, and the difference for each seed; a verdict only where nothing is judged."""
     less, more = _same_seeds(*(runs_of(cell, preset) if cell else [] for cell in (pair.less, pair.more)))
     bar = getattr(preset.claims, claim.bar) if claim.bar else None
     ran = bool(more and (less or pair.less is None))
-    line = {"claim": name, "question": pair.group, "dataset": pair.more.dataset, "network": pair.more.student}
+    line: Line = {"claim": name, "question": pair.group, "dataset": pair.more.dataset, "network": pair.more.student}
     line |= {"unit": claim.measure.unit, "n": len(more) if ran else 0, "margin": _margin(claim, preset)}
     line |= {"less_paper": claim.measure.paper(pair.less) if pair.less else bar, "verdict": NOT_JUDGED}
     line |= {"more_paper": claim.measure.paper(pair.more), "p": None, "test": "-"}
@@ -110,9 +116,11 @@ def _compare(name: str, claim: Claim, pair: Pair, preset: Preset) -> tuple[dict,
         return line, []
     values = [claim.measure.value(run, preset) for run in more]
     others = [claim.measure.value(run, preset) for run in less] or [bar] * len(more)
-    line |= {"dataset": rows.metrics_of(more[0], preset)["data"]["title"], "steps": more[0].steps}
-    line |= {"less": mean(others), "more": None if None in values else mean(values)}
-    differences = [None if None in both else both[1] - both[0] for both in zip(others, values, strict=True)]
+    line |= {"dataset": rows.metrics_of(more[0], preset)["data"]["title"], "steps": as_snn(more[0]).steps}
+    line |= {"less": _mean(others), "more": _mean(values)}
+    differences = [
+        None if other is None or value is None else value - other for other, value in zip(others, values, strict=True)
+    ]
     line |= _spread(differences)
     if name in preset.scope.claims:
         line |= {"verdict": None} | _tested(claim, differences, preset)
@@ -125,10 +133,20 @@ def _margin(claim: Claim, preset: Preset) -> float:
     return getattr(preset.claims, claim.margin) if claim.margin else 0.0
 
 
-def _spread(differences: list[float | None]) -> dict:
-    if None in differences:
-        return {"difference": None, "sd": None}
-    return {"difference": mean(differences), "sd": stdev(differences) if len(differences) > 1 else None}
+def _reached(values: Sequence[float | None]) -> list[float]:
+    """The values if all are there, else none."""
+    found = [value for value in values if value is not None]
+    return found if len(found) == len(values) else []
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    found = _reached(values)
+    return mean(found) if found else None
+
+
+def _spread(differences: list[float | None]) -> Line:
+    found = _reached(differences)
+    return {"difference": _mean(differences), "sd": stdev(found) if len(found) > 1 else None}
 
 
 def _agree(effects: list[float]) -> bool:
@@ -142,11 +160,12 @@ def _effects(claim: Claim, differences: list[float], preset: Preset) -> list[flo
     return [side * difference + _margin(claim, preset) for difference in differences]
 
 
-def _tested(claim: Claim, differences: list[float | None], preset: Preset) -> dict:
+def _tested(claim: Claim, differences: list[float | None], preset: Preset) -> Line:
     """The test over seeds, or a word why there is none."""
-    if None in differences:
+    found = _reached(differences)
+    if not found:
         return {"effect": 0.0, "p": None, "test": "none: not reached", "agree": False}
-    effects = _effects(claim, differences, preset)
+    effects = _effects(claim, found, preset)
     p = paired_t(effects)
     why = f"none: {len(effects)} of {SEEDS} seeds" if len(effects) < SEEDS else "none: no spread"
     return {"effect": mean(effects), "p": p, "test": why if p is None else "paired t", "agree": _agree(effects)}
@@ -160,25 +179,26 @@ def _same_seeds(less: list[Run], more: list[Run]) -> tuple[list[Run], list[Run]]
     return [run for run in less if run.seed in common], [run for run in more if run.seed in common]
 
 
-def _on_images(claim: Claim, less: list[Run], more: list[SnnRun], preset: Preset) -> dict:
+def _on_images(claim: Claim, less: list[Run], more: list[Run], preset: Preset) -> Line:
     """The test on images, all seeds together."""
     found = []
     for one, other in zip(less, more, strict=True):
-        right, labels = predictions(other, preset)
+        right, labels = predictions(as_snn(other), preset)
         found.append(more_right(predicted(one, preset)[0], right[0], labels))
     effects = _effects(claim, [100 * float(one.mean()) for one in found], preset)
-    line = {"effect": mean(effects), "agree": _agree(effects), "images": len(found[0])}
+    together = np.sum(found, axis=0)
+    line: Line = {"effect": mean(effects), "agree": _agree(effects), "images": len(found[0])}
     if not claim.margin:
-        return line | {"p": sign_flips(sum(found)), "test": "McNemar" if len(found) == 1 else "sign flips"}
-    p = paired_t(_effects(claim, list(100 * sum(found) / len(found)), preset))
+        return line | {"p": sign_flips(together), "test": "McNemar" if len(found) == 1 else "sign flips"}
+    p = paired_t(_effects(claim, list(100 * together / len(found)), preset))
     return line | {"p": p, "test": "none: no spread" if p is None else "t over images"}
 
 
-def _pool(name: str, group: str, found: list[list[float | None]], preset: Preset) -> dict:
+def _pool(name: str, group: str, found: list[list[float | None]], preset: Preset) -> Line:
     """A line over all networks of a claim: for each seed the mean of their differences."""
     claim, seeds = CLAIMS[name], list(zip(*found, strict=True))
-    differences = [None if None in seed else mean(seed) for seed in seeds]
-    line = {"claim": name, "question": group, "dataset": "", "network": ALL, "unit": claim.measure.unit}
+    differences = [_mean(seed) for seed in seeds]
+    line: Line = {"claim": name, "question": group, "dataset": "", "network": ALL, "unit": claim.measure.unit}
     line |= {"margin": _margin(claim, preset), "n": len(seeds)} | _spread(differences)
     return line | _tested(claim, differences, preset) | {"agree": True}
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -154,7 +154,9 @@ def _box(axes: "Axes", place: tuple[float, float], node: Node, count: int) -> No
         axes.text(x, y - 0.16, node.remark, ha="center", va="center", fontsize=5.5, zorder=4, color="#505050")
 
 
-def _arrow(axes: "Axes", tail: tuple, head: tuple, label: str, color: str, within: bool) -> None:
+def _arrow(
+    axes: "Axes", tail: tuple[float, float], head: tuple[float, float], label: str, color: str, within: bool
+) -> None:
     from matplotlib.patches import FancyArrowPatch
 
     if within:  # a chain of runs of one kind
@@ -163,7 +165,13 @@ def _arrow(axes: "Axes", tail: tuple, head: tuple, label: str, color: str, withi
     else:
         start, end, bend = (tail[0] + WIDE / 2 + 0.02, tail[1]), (head[0] - WIDE / 2 - 0.03, head[1]), "arc3,rad=0"
     place = (middle, tail[1]) if within else (0.3 * start[0] + 0.7 * end[0], 0.3 * start[1] + 0.7 * end[1])
-    words = {"arrowstyle": "-|>", "connectionstyle": bend, "mutation_scale": 7, "shrinkA": 0, "shrinkB": 0}
+    words: dict[str, Any] = {
+        "arrowstyle": "-|>",
+        "connectionstyle": bend,
+        "mutation_scale": 7,
+        "shrinkA": 0,
+        "shrinkB": 0,
+    }
     axes.add_patch(FancyArrowPatch(start, end, color=color, linewidth=0.9, zorder=2, **words))
     if label:
         box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
@@ -171,5 +179,5 @@ def _arrow(axes: "Axes", tail: tuple, head: tuple, label: str, color: str, withi
 
 
 EXHIBIT = Pipeline(
-    "Figure 1: the pipeline as it is planned", lambda preset: list(paper_cells("Fig 1")), lambda tidy: None
+    "Figure 1: the pipeline as it is planned", lambda preset: list(paper_cells("Fig 1")), lambda tidy: style.nothing()
 )

@@ -8,7 +8,7 @@ import pandas as pd
 from lasnn.datasets.arrays import load
 from lasnn.errors import InputError
 from lasnn.plan.config import Preset
-from lasnn.plan.runs import Run
+from lasnn.plan.runs import Run, SnnRun, as_snn
 from lasnn.plan.vocabulary import LEVELS
 from lasnn.report import rows, style
 from lasnn.report.cells import Cell, focus_cell, runs_of
@@ -68,7 +68,7 @@ def draw(images: np.ndarray, maps: dict[str, tuple[np.ndarray, np.ndarray]]) -> 
     """Images [n, side, side, 3] in the first row, then for each level the teacher's and the student's maps."""
     count = len(images)
     drawing, panels = style.sheet(1 + 2 * len(maps), count, height=0.9 + 0.8 * (1 + 2 * len(maps)))
-    drawing.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
+    drawing.set_layout_engine("constrained", w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
     rows = [("image", images)]
     for level, pair in maps.items():
         rows += [(f"{level}\n{name}", map_) for name, map_ in zip(("teacher", "student"), pair, strict=True)]
@@ -84,8 +84,8 @@ def draw(images: np.ndarray, maps: dict[str, tuple[np.ndarray, np.ndarray]]) -> 
     return drawing
 
 
-def _first(preset: Preset) -> list[Run]:
-    return runs_of(cells(preset)[0], preset)[:1]
+def _first(preset: Preset) -> list[SnnRun]:
+    return [as_snn(run) for run in runs_of(cells(preset)[0], preset)[:1]]
 
 
 def _arrays(preset: Preset, run: Run) -> list[str]:
@@ -111,4 +111,4 @@ def _images(preset: Preset, run: Run) -> np.ndarray:
     return pixels[[place[name] for name in ids]].transpose(0, 2, 3, 1)
 
 
-EXHIBIT = Maps("Figure 2: attention maps of teacher and student", cells, lambda tidy: None)
+EXHIBIT = Maps("Figure 2: attention maps of teacher and student", cells, lambda tidy: style.nothing())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lasnn.plan.config import Preset
-from lasnn.plan.runs import Run, SnnRun
+from lasnn.plan.runs import SnnRun, as_snn
 from lasnn.report import bars, rows, style
 from lasnn.report.cells import Cell, paper_cells, runs_of
 from lasnn.report.exhibit import Figure, with_training_logs
@@ -53,7 +53,7 @@ class Encodings(Figure):
                 lines.append(row | {"panel": ACCURACY})
                 continue
             lines.append(row | {"panel": EQUAL, "paper": None})
-            found = [_read(run, self._target(run, preset), preset) for run in runs_of(cell, preset)]
+            found = [_read(run, self._target(run, preset), preset) for run in map(as_snn, runs_of(cell, preset))]
             lines.append(row | {"panel": SIMILAR} | _mean(found))
         order = [ACCURACY, EQUAL, SIMILAR].index
         lines.sort(key=lambda line: order(line["panel"]))
@@ -61,8 +61,8 @@ class Encodings(Figure):
 
     def _target(self, run: SnnRun, preset: Preset) -> float:
         """The lowest final accuracy of this network and seed over all encodings, less the margin."""
-        rivals = [one for one in self.runs(preset) if (one.dataset, one.student, one.seed) == _who(run)]
-        finals = [rows.training_log(one, preset)[-1]["test_accuracy"] for one in rivals]
+        rivals = [one for one in self.runs(preset) if _who(as_snn(one)) == _who(run)]
+        finals: list[float] = [rows.training_log(one, preset)[-1]["test_accuracy"] for one in rivals]
         return min(finals) - preset.claims.similar
 
     def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
@@ -76,7 +76,7 @@ class Encodings(Figure):
         ]
 
 
-def _who(run: Run) -> tuple[str, str, int]:
+def _who(run: SnnRun) -> tuple[str, str, int]:
     return run.dataset, run.student, run.seed
 
 

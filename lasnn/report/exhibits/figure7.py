@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lasnn.plan.config import Preset
+from lasnn.plan.runs import as_snn
 from lasnn.report import bars, rows, spikes_and_energy, style
 from lasnn.report.cells import Cell, focus_cell, paper_cells, runs_of
 from lasnn.report.exhibit import Figure, remarks
@@ -35,7 +36,7 @@ class Spikes(Figure):
         table, lines = rows.table(cells, preset), []
         for cell, row in zip(cells, table.to_dict("records"), strict=True):
             runs = runs_of(cell, preset)
-            found = [spikes_and_energy.by_layer(run, preset) for run in runs]
+            found = [spikes_and_energy.by_layer(as_snn(run), preset) for run in runs]
             thresholds = rows.metrics_of(runs[0], preset)["thresholds"] if runs else {}
             for layer in (name for name in thresholds if not name.startswith(("f", "readout"))):
                 values = [one[layer] for one in found]

@@ -1,6 +1,6 @@
 """Controls and knobs as a figure (ours): the numbers of Table S4."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -47,7 +47,7 @@ def draw(tidy: pd.DataFrame) -> "Drawing":
             if pd.notna(value):
                 text = f"{value:.1f}"
                 box = {"facecolor": "white", "edgecolor": "none", "pad": 0.4}
-                where = {"xy": (value + sd, place), "xytext": (3, 0), "textcoords": "offset points"}
+                where: dict[str, Any] = {"xy": (value + sd, place), "xytext": (3, 0), "textcoords": "offset points"}
                 axes.annotate(text, **where, va="center", fontsize=6, bbox=box)
         base = lines.loc[lines["variant"] == BASE, "ours"]
         if base.notna().any():

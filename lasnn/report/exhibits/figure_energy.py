@@ -2,12 +2,12 @@
 
 import math
 import statistics
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from lasnn.plan.config import Preset
-from lasnn.plan.runs import Run
+from lasnn.plan.runs import Run, as_snn
 from lasnn.report import rows, spikes_and_energy, style
 from lasnn.report.cells import runs_of
 from lasnn.report.curves import converted_behind, converted_of
@@ -39,7 +39,7 @@ class Pareto(Figure):
             runs = runs_of(cell, preset)
             if not runs:
                 continue
-            spent = spikes_and_energy.mean(runs, lambda run: spikes_and_energy.spent(run, preset))
+            spent = spikes_and_energy.mean(runs, lambda run: spikes_and_energy.spent(as_snn(run), preset))
             panel = f"{cell.student}, {row['ran_dataset']}"
             direct = " direct" if cell.encoding == "direct" else ""
             series = f"{METHOD_TITLES[cell.method]}{direct}"
@@ -63,8 +63,8 @@ class Pareto(Figure):
 
 def _ends(runs: list[Run], preset: Preset) -> list[dict]:
     """The converted network behind these runs at the end of its curve, for each scale."""
-    behind = [converted_of(run, preset) for run in runs]
-    if None in behind:
+    behind = [run for run in (converted_of(as_snn(run), preset) for run in runs) if run is not None]
+    if len(behind) < len(runs):
         return []
     curves = zip(*(rows.metrics_of(run, preset)["curves"] for run in behind), strict=True)
     return [
@@ -99,7 +99,12 @@ def draw(tidy: pd.DataFrame) -> "Drawing":
 def _panel(axes: "Axes", lines: pd.DataFrame, looks: dict[str, Look]) -> None:
     for series in [name for name in looks if name in set(lines["series"])]:
         points, look = lines[lines["series"] == series], looks[series]
-        words = {"marker": look.marker or "o", "color": look.color, "edgecolor": "black", "linewidths": 0.4}
+        words: dict[str, Any] = {
+            "marker": look.marker or "o",
+            "color": look.color,
+            "edgecolor": "black",
+            "linewidths": 0.4,
+        }
         axes.scatter(points["joules"] * 1e9, points["accuracy"], s=26, label=series, zorder=3, **words)
     axes.set(xscale="log", xlabel="nJ per image")
     axes.margins(x=0.12, y=0.12)

@@ -1,7 +1,7 @@
 """Firing and accuracy (ours): each training of Table S4 by how often a neuron spikes and how well the network does."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -46,11 +46,12 @@ def draw(tidy: pd.DataFrame) -> "Drawing":
         look, lines = style.look_of(method), ran[ran["method"] == method]
         for variant, spikes, accuracy in zip(lines["variant"], lines["spikes"], lines["ours"], strict=True):
             base = variant == BASE
-            words = {"s": 40 if base else 24, "facecolor": look.color if base else "none", "edgecolor": look.color}
+            face, size = (look.color, 40) if base else ("none", 24)
+            words: dict[str, Any] = {"s": size, "facecolor": face, "edgecolor": look.color}
             label = METHOD_TITLES[method] if base else None
             axes.scatter(spikes, accuracy, marker=look.marker, linewidths=1, label=label, zorder=3, **words)
             if not base and accuracy < named_below:
-                place = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
+                place: dict[str, Any] = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
                 axes.annotate(variant, (spikes, accuracy), **place, fontsize=5, color="#505050")
     axes.set(xscale="log", xlabel="spikes per neuron and image", ylabel="accuracy, %")
     axes.margins(x=0.12, y=0.08)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lasnn.plan.config import Preset
-from lasnn.plan.runs import Run
+from lasnn.plan.runs import Run, SnnRun, as_snn
 from lasnn.plan.vocabulary import METHODS
 from lasnn.report import rows, style
 from lasnn.report.cells import Cell, paper_cells, runs_of
@@ -66,7 +66,7 @@ class Steps(Figure):
             context = {key: row[key] for key in CONTEXT}
             panel = f"{cell.student}, {row['ran_dataset']}, {INPUTS[cell.encoding]} input"
             for run in runs_of(cell, preset):
-                for series, steps, accuracy in _points(run, preset):
+                for series, steps, accuracy in _points(as_snn(run), preset):
                     lines.append({"panel": panel, "series": series, "steps": steps, "accuracy": accuracy} | context)
         if not lines:
             return table.assign(panel="", series="", steps=0, accuracy=math.nan)
@@ -89,7 +89,7 @@ class Steps(Figure):
         ]
 
 
-def _points(run: Run, preset: Preset) -> list[tuple[str, int, float]]:
+def _points(run: SnnRun, preset: Preset) -> list[tuple[str, int, float]]:
     """Series, T and accuracy: of the run itself, and of the converted network behind it."""
     own = rows.metrics_of(run, preset)["accuracy_by_step"]
     title = METHOD_TITLES[run.method] + (f" (T = {run.steps})" if run.encoder == "direct" else "")

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from lasnn.plan.config import Preset
+from lasnn.plan.runs import as_snn
 from lasnn.report import rows, spikes_and_energy
 from lasnn.report.cells import Cell, paper_cells, runs_of
 from lasnn.report.energy import LEFT_OUT
@@ -24,11 +25,11 @@ class Spending(Table):
         cells = self.cells(preset)
         tidy = rows.table(cells, preset)
         spent = [
-            spikes_and_energy.mean(runs_of(cell, preset), lambda run: spikes_and_energy.spent(run, preset))
+            spikes_and_energy.mean(runs_of(cell, preset), lambda run: spikes_and_energy.spent(as_snn(run), preset))
             for cell in cells
         ]
         return tidy.join(pd.DataFrame(spent, index=tidy.index, dtype=float)).assign(
-            paper_spikes=[_printed(cell) for cell in cells]
+            paper_spikes=pd.Series([_printed(cell) for cell in cells], index=tidy.index, dtype=float)
         )
 
     def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:

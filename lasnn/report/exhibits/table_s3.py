@@ -3,7 +3,8 @@
 import pandas as pd
 
 from lasnn.plan.config import Preset
-from lasnn.plan.runs import Run
+from lasnn.plan.lookup import given
+from lasnn.plan.runs import Run, SnnRun, as_snn
 from lasnn.report import rows
 from lasnn.report.cells import Cell, paper_cells, runs_of
 from lasnn.report.curves import accuracy_on_first, converted_behind, converted_of, curves
@@ -36,7 +37,7 @@ class SpeedUp(Table):
         tidy = rows.table(self.cells(preset), preset)
         lines = []
         for cell, row in zip(self.cells(preset), tidy.to_dict("records"), strict=True):
-            found = [line for run in runs_of(cell, preset) for line in _lines(run, preset)]
+            found = [line for run in runs_of(cell, preset) for line in _lines(as_snn(run), preset)]
             lines += [row | line for line in found or [{}]]
         return pd.DataFrame(lines)
 
@@ -57,8 +58,8 @@ class SpeedUp(Table):
         ]
 
 
-def _lines(run: Run, preset: Preset) -> list[dict]:
-    converted = converted_of(run, preset)
+def _lines(run: SnnRun, preset: Preset) -> list[dict]:
+    converted = given(converted_of(run, preset))
     metrics = rows.metrics_of(converted, preset)
     lasnn = accuracy_on_first(run, preset, metrics["curve_images"])
     ann, lines = metrics["curve_ann_accuracy"], []
