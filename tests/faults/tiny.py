@@ -161,11 +161,11 @@ class Place:
         return self
 
     def digests(self, path: str) -> dict[str, str]:
-        """Of the files that must not differ, whatever happened to a run; of the journal all but its times."""
+        """Of the files that must not differ, whatever happened to a run; of the training log all but its times."""
         found = {name: files.sha256(self.run(path) / name) for name in HASHED if (self.run(path) / name).exists()}
-        journal = self.run(path) / "log.jsonl"
-        if journal.exists():
-            lines = [json.loads(line) | {"seconds": None} for line in journal.read_text().splitlines()]
+        log = self.run(path) / "log.jsonl"
+        if log.exists():
+            lines = [json.loads(line) | {"seconds": None} for line in log.read_text().splitlines()]
             found["log.jsonl"] = hashlib.sha256(json.dumps(lines, sort_keys=True).encode()).hexdigest()
         return found
 

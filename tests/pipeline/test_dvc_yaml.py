@@ -90,7 +90,7 @@ def dvc_graph(folder):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_snakemake_and_dvc_agree_edge_by_edge(name, copy_of_project, git, monkeypatch):
-    """Every file that both make is made from the same files; what only one of them names is the journal."""
+    """Every file that both make is made from the same files; what only one of them names is the training log."""
     folder = copy_of_project
     monkeypatch.chdir(folder)
     (folder / "dvc.yaml").write_text(text(read().preset(name)))

@@ -1,0 +1,37 @@
+"""Random maps and spike trains, and Eq. (11) as it is printed."""
+
+import math
+
+import torch
+
+from lasnn.distillation.attention import (
+    SpikeActivationMap,
+)
+
+KAPPA = 1.0
+D = math.exp(-KAPPA)
+
+
+def random(*shape, seed=0, dtype=torch.float64):
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def spike_train(*shape, rate=0.4, seed=0, dtype=torch.float64):
+    return (random(*shape, seed=seed) < rate).to(dtype)
+
+
+def sam(spikes, kappa=KAPPA):
+    return SpikeActivationMap.apply(spikes, kappa)
+
+
+def double_sum(spikes, kappa):
+    """Eq. (11) as printed, over all pairs t' < t."""
+    total = torch.zeros_like(spikes[0])
+    for t in range(len(spikes)):
+        for earlier in range(t):
+            total = total + math.exp(-kappa * (t - earlier)) * spikes[earlier] * spikes[t]
+    return total.sum(1) / len(spikes)
+
+
+def stages_of(seed):
+    return {level: spike_train(6, 3, 2, side, side, seed=seed) for level, side in (("low", 8), ("mid", 4), ("high", 2))}

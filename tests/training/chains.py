@@ -1,0 +1,63 @@
+"""The chain on real digits, tiny: the runs of its stages, and a folder in which they are made."""
+
+import json
+from pathlib import Path
+
+import yaml
+
+from lasnn.__main__ import main
+from lasnn.plan.config import merged
+
+CONTENT = yaml.safe_load(Path("config.yaml").read_text())
+TINY = {
+    "presets": {
+        "quick": {
+            "data": {"train_images": 96, "test_images": 40, "held_out": 32},
+            "teacher": {"epochs": 1},
+            "ann": {"epochs": 3},
+            "balancing": {"steps": 30, "images": 16},
+            "curve": {"steps": 20, "grid": [10, 20], "images": 20},
+            "choices": {"images": 16},
+            "student": {"epochs": 2},
+            "calibration": {"images": 32, "batches": 2, "weights": {"images": 32, "steps": 3}},
+            "evaluation": {"seeds": [0, 1]},
+            "for": {"kd_spike": {"spiking": {"scale": 0.3}}},  # else so small a network hardly spikes
+        }
+    },
+    "variants": {
+        "auto": {"spiking": {"scale": "search", "logit_scale": "auto"}},
+        "sam_knobs": {"attention": {"sam_include_self": True, "sam_detach_trace": True}},
+        "alpha_0": {"attention": {"alpha": 0.0}},
+        "half_gain": {"encoder": {"gain": 0.5}},
+    },
+}
+ANN = "ann/digits/vgg5/base/s0"
+TEACHER = "ann/digits/vgg16bn/base/s0"
+CONVERTED = "converted/digits/vgg5/poisson/base/s0"
+LASNN = "snn/digits/vgg5/lasnn_act/poisson-T6/vgg16bn/base/s0"
+HEAD = "snn/digits/vgg5/kd_spike/poisson-T6/none/base/s0"
+TAUGHT = "snn/digits/conv3fc2/kd_spike/poisson-T6/snn_vgg5/base/s0"
+CALIBRATED = "snn/digits/vgg5/calibration/direct-T4/none/calibration_weights/s0"
+HASHED = ("model.pt", "metrics.json", "predictions.npz")
+
+
+class Tiny:
+    def __init__(self, data, folder, **overlay):
+        self.results = folder / "results"
+        content = merged(merged(CONTENT, TINY), {"folders": {"results": str(self.results), "data": str(data)}})
+        self.config = folder / "config.yaml"
+        self.config.write_text(yaml.safe_dump(merged(content, overlay)))
+
+    def __call__(self, verb, *words):
+        return main([verb, *words, "--config", str(self.config)])
+
+    def run(self, *paths):
+        for path in paths:
+            assert self(path.split("/")[0], f"{self.results}/quick/{path}") == 0
+
+    def folder(self, path):
+        return self.results / "quick" / path
+
+
+def training_log(chain, path):
+    return [json.loads(line) for line in (chain.folder(path) / "log.jsonl").read_text().splitlines()]

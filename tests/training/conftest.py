@@ -1,0 +1,28 @@
+"""Runs of the tiny chain that the tests of this folder look at; each process makes them once."""
+
+import pytest
+from chains import ANN, CALIBRATED, CONVERTED, LASNN, TEACHER, Tiny
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """Prepared digits."""
+    from lasnn.datasets import prepare
+
+    path = tmp_path_factory.mktemp("data")
+    prepare("digits", path / "digits.npz")
+    return path
+
+
+@pytest.fixture
+def place(data, tmp_path):
+    """Runs verbs of the command line on a tiny configuration in a folder of its own."""
+    return Tiny(data, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def chain(data, tmp_path_factory):
+    """The whole chain, made once."""
+    place = Tiny(data, tmp_path_factory.mktemp("chain"))
+    place.run(ANN, TEACHER, CONVERTED, LASNN, CALIBRATED)
+    return place

@@ -1,0 +1,123 @@
+"""The command line: one line for what it cannot use, and nothing left; what a plan and a log say."""
+
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from chains import ANN, CONVERTED, LASNN, Tiny
+
+from lasnn.console import Console
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["snn", "{}/quick/snn/digits/vgg5/calibration/poisson-T6/none/base/s0"], "takes direct input only"),
+        (["snn", "{}/quick/snn/digits/vgg5/calibration/direct-T6/vgg16bn/base/s0"], "needs no teacher (none)"),
+        (["snn", "{}/quick/snn/digits/vgg5/calibration/direct-T6/snn_vgg5/base/s0"], "needs no teacher (none)"),
+        (["snn", "{}/quick/snn/digits/vgg5/kd_label/poisson-T6/snn_vgg9/base/s0"], "needs a teacher (densenet121"),
+        (["snn", "{}/quick/snn/digits/vgg5/kd_spike/poisson-T6/vgg16bn/base/s0"], "follows scope.spike_chain: vgg5"),
+        (["snn", "{}/quick/snn/digits/vgg9/kd_spike/poisson-T6/none/base/s0"], "follows scope.spike_chain: vgg5"),
+        (["snn", "{}/quick/snn/digits/vgg5/kd_spike/poisson-T3/none/base/s0"], "spike_kd.window is 4, but"),
+        (["snn", "{}/quick/" + LASNN], "which is missing: make it first"),
+        (["ann", "{}/quick/" + LASNN], "use `python -m lasnn snn`"),
+        (["ann", "{}/quick/ann/digits/vgg6/base/s0"], "unknown network 'vgg6'"),
+        (["ann", "{}/quick/" + ANN, "--settings", "{{}}"], "--settings: key 'revision' is missing"),
+        (["ann", "{}/quick/" + ANN, "--settings", "not json"], "--settings"),
+        (["ann", "nowhere"], "not the folder of a run"),
+        (["data", "mnist"], "unknown dataset 'mnist'"),
+        (["exhibit", "{}/quick/exhibits/table9.csv"], "unknown exhibit 'table9'"),
+        (["exhibit", "{}/quick/exhibits/table2.pdf"], "unknown ending"),
+        (["exhibit", "{}/quick/exhibits/table2.csv"], "make it first"),
+        (["plan", "tabels"], "unknown target 'tabels'"),
+        (["plan", "tables", "--preset", "papr"], "unknown preset 'papr'"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(place, capsys, words, message):
+    assert place(*[word.format(place.results) for word in words]) == 2
+    said = capsys.readouterr().err
+    assert len(said.strip().splitlines()) == 1
+    assert "error: " in said
+    assert message in said
+    assert not [path for path in place.results.rglob("*") if path.is_file()]
+
+
+def test_out_of_memory_says_which_knob_to_turn(place, capsys, monkeypatch):
+    from lasnn.training.stages import ann
+
+    def greedy(net):
+        torch.empty(1 << 50)  # a petabyte: torch's own error, from its own allocator
+
+    monkeypatch.setattr(ann, "census", greedy)
+    assert place("ann", str(place.folder(ANN))) == 3
+    said = capsys.readouterr().err
+    assert "out of memory" in said
+    assert "compute.micro_batch" in said
+    assert (place.folder(ANN) / "resume.pt").exists()  # all three epochs
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(data, tmp_path, capsys):
+    place = Tiny(data, tmp_path)
+    place.results.write_text("a file where the results folder should be")
+    assert place("ann", str(place.folder(ANN))) == 4
+    said = capsys.readouterr().err
+    assert len(said.strip().splitlines()) == 1
+    assert "error: " in said
+    assert str(place.results) in said
+
+
+def test_amp_without_a_device_that_has_it(data, tmp_path, capsys):
+    place = Tiny(data, tmp_path, protocol={"compute": {"amp": "bf16"}})
+    assert place("ann", str(place.folder(ANN)), "--device", "cpu") == 2
+    assert "compute.amp bf16" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_without_a_device(place, capsys):
+    assert place("ann", str(place.folder(ANN)), "--device", "cuda") == 2
+    assert "no CUDA device" in capsys.readouterr().err
+
+
+def test_a_damaged_parent_is_refused_by_name(place, capsys):
+    place.run(ANN)
+    model = place.folder(ANN) / "model.pt"
+    model.write_bytes(model.read_bytes()[:-2000])
+    capsys.readouterr()
+    assert place("converted", str(place.folder(CONVERTED))) == 2
+    assert str(model) in capsys.readouterr().err
+
+
+def test_missing_images_say_how_to_make_them(tmp_path, capsys):
+    place = Tiny(tmp_path / "no_data", tmp_path)
+    assert place("ann", str(place.folder(ANN))) == 2
+    assert "python -m lasnn data digits" in capsys.readouterr().err
+
+
+def test_the_plan_counts_and_estimates(place, capsys):
+    assert place("plan", "tables") == 0
+    said = capsys.readouterr().out
+    assert re.search(r" (\d+) runs, \1 of them to do", said)
+    assert "all, one after another" in said
+
+
+def test_a_log_keeps_what_was_said(tmp_path, capsys):
+    console = Console("a run", tmp_path / "console.log")
+    console.say("hello")
+    with console.progress(3, "training") as progress:
+        progress.INTERVAL = 0
+        progress.step(note="epoch 1")
+    assert "a run: hello" in (tmp_path / "console.log").read_text()
+    assert "training 1/3" in (tmp_path / "console.log").read_text()
+    assert "a run: hello" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_ends_the_command_silently():
+    """`python -m lasnn plan all | head -1`: the rest of the lines finds no reader."""
+    command = [sys.executable, "-m", "lasnn", "plan", "all", "--quick"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode in (0, 128 + signal.SIGPIPE)

@@ -1,0 +1,58 @@
+"""A run that is told to stop goes on from what it saved, to the same bytes; a second writer is refused."""
+
+import os
+import signal
+
+import pytest
+from chains import ANN, CALIBRATED, CONVERTED, HASHED, LASNN, TEACHER, Tiny
+
+from lasnn.storage import checkpoint, files
+from lasnn.storage.locks import only_writer
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("path", [ANN, CONVERTED, LASNN, CALIBRATED])
+def test_an_interrupted_run_ends_in_the_same_bytes(chain, place, monkeypatch, capsys, path, number):
+    """The signal comes right after the first save: an epoch, the balancing of a conversion, a calibrated layer."""
+    parents = {ANN: [], CONVERTED: [ANN], LASNN: [TEACHER, ANN, CONVERTED], CALIBRATED: [ANN]}[path]
+    place.run(*parents)
+    real, calls = checkpoint.write_sealed, []
+
+    def stop_after_the_first(file, state):
+        real(file, state)
+        calls.append(file)
+        if len(calls) == 1:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(checkpoint, "write_sealed", stop_after_the_first)
+    capsys.readouterr()
+    assert place(path.split("/")[0], str(place.folder(path))) == 128 + number
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert f"stopped by {number.name}; " in line
+    assert {entry.name for entry in place.folder(path).iterdir()} - {"log.jsonl"} == {"resume.pt"}
+    monkeypatch.undo()
+    place.run(path)
+    kept = {CONVERTED: "balancing: done before", CALIBRATED: "weights of c1: done before"}
+    assert kept.get(path, "goes on after epoch 1") in capsys.readouterr().err
+    for name in HASHED:
+        assert files.sha256(place.folder(path) / name) == files.sha256(chain.folder(path) / name)
+
+
+def test_a_second_writer_of_a_run_is_refused_and_changes_nothing(chain, place, capsys):
+    place.folder(ANN).mkdir(parents=True)
+    with only_writer(place.folder(ANN) / ".lock", "the run"):
+        assert place("ann", str(place.folder(ANN))) == 2
+        said = capsys.readouterr().err
+    assert f"the run {ANN} is being made by another process (number {os.getpid()})" in said
+    assert len(said.splitlines()) == 1
+    assert list(place.folder(ANN).iterdir()) == []
+
+
+def test_a_second_writer_of_a_dataset_is_refused_and_changes_nothing(tmp_path, capsys):
+    place = Tiny(tmp_path / "data", tmp_path)
+    with only_writer(tmp_path / "data" / ".digits.npz.lock", "the dataset"):
+        assert place("data", "digits") == 2
+    assert "dataset 'digits' is being made by another process" in capsys.readouterr().err
+    assert not list((tmp_path / "data").iterdir())
+    assert place("data", "digits") == 0
+    assert [entry.name for entry in (tmp_path / "data").iterdir()] == ["digits.npz"]
