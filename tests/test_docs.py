@@ -4,11 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lasnn.plan.settings import Protocol
 from lasnn.report import EXHIBITS
 
-DOCS = [Path("README.md"), *sorted(Path("docs").glob("*.md"))]
+DOCS = [Path("README.md"), Path("CONTRIBUTING.md"), Path("CHANGELOG.md"), *sorted(Path("docs").glob("*.md"))]
 
 
 def keys() -> list[str]:
@@ -66,3 +67,31 @@ def test_links_and_named_files_exist(path):
         assert (path.parent / target).exists(), f"{path} links to {target}"
     for name in re.findall(r"`((?:lasnn|workflow|docs|tests|benchmarks|notebooks)/[\w./-]+)`", text):
         assert Path(name).exists(), f"{path} names {name}"
+
+
+def steps_of_ci() -> list[str]:
+    """The commands of .ci/run's steps."""
+    return re.findall(r'^step "[^"]+" (.+)$', Path(".ci/run").read_text(), re.MULTILINE)
+
+
+def test_each_check_that_contributing_names_is_a_step_of_ci():
+    rows = re.findall(r"^\| .+ \| `(.+)` \|$", Path("CONTRIBUTING.md").read_text(), re.MULTILINE)
+    checks = [row for row in rows if row.startswith("uv run")]
+    assert checks == [step for step in steps_of_ci() if step in checks]
+    assert {"ruff", "snakefmt", "snakemake", "mypy", "pytest"} == {check.split()[3] for check in checks}
+
+
+def test_hooks_and_ci_configure_no_tool():
+    """`pre-commit` runs steps of .ci/run as they are; the CI service runs .ci/run and nothing else."""
+    hooks = [
+        hook for repo in yaml.safe_load(Path(".pre-commit-config.yaml").read_text())["repos"] for hook in repo["hooks"]
+    ]
+    assert {hook["entry"] for hook in hooks} < set(steps_of_ci())
+    assert all(hook["language"] == "system" and not hook["pass_filenames"] for hook in hooks)
+    (job,) = yaml.safe_load(Path(".github/workflows/ci.yaml").read_text())["jobs"].values()
+    assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
+
+
+def test_contributing_has_a_row_for_each_room():
+    rooms = re.findall(r"^\| `lasnn/(\w+)/` \|", Path("CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert sorted(rooms) == sorted(path.parent.name for path in Path("lasnn").glob("*/__init__.py"))

@@ -32,6 +32,12 @@ SHOWS = {
     "ruff": "ruff check",
     "snakefmt": "snakefmt",
     "pytest-xdist": "--numprocesses auto",
+    "pre-commit": "`pre-commit`",
+    "mypy": "mypy",
+    "pandas-stubs": "import pandas",  # what mypy knows of these packages
+    "scipy-stubs": "from scipy",
+    "types-pyyaml": "import yaml",
+    "types-tqdm": "from tqdm",
 }
 # For the lineage of checkpoints and the notebooks. Take a name out as soon as something uses it.
 NOT_USED_YET = {"papermill", "ipykernel"}
