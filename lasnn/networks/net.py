@@ -36,6 +36,11 @@ class Tappable(nn.Module):
     """
 
     __call__: Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]]
+    between: nn.Module  # what stands between its activation and the next layer's synapses
+
+    def drive(self, x: Tensor, neuron: nn.Module) -> Tensor:
+        """The current that reaches one of its neurons: of layers whose neurons may spike."""
+        raise NotImplementedError
 
     def onward(self, x: Tensor) -> Tensor:
         """The input of the next layer alone, where nobody looks at the activation."""

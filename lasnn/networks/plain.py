@@ -13,6 +13,8 @@ from lasnn.plan.vocabulary import POOL, Architecture
 class Layer(Tappable):
     """Synapses, a nonlinearity, and what stands between it and the next layer's synapses."""
 
+    between: nn.Sequential
+
     def __init__(self, synapses: nn.Module, *between: nn.Module):
         super().__init__()
         self.synapses = synapses

@@ -28,6 +28,8 @@ class Sum(torch.autograd.Function):
 class Block(Tappable):
     """a = neuron(conv1(x)); b = neuron(conv2(dropout(a)) + shortcut(x)); the shortcut is the identity or a 1x1 conv."""
 
+    between: nn.Sequential
+
     def __init__(self, channels_in: int, channels: int, stride: int, dropout: float):
         super().__init__()
         same = channels_in == channels and stride == 1

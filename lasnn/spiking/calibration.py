@@ -18,8 +18,10 @@ from torch import Tensor, nn
 
 from lasnn.errors import InputError
 from lasnn.networks import Net
-from lasnn.networks.layers import ReLU
+from lasnn.networks.layers import Neuron, ReLU
+from lasnn.networks.plain import Layer
 from lasnn.networks.residual import Block
+from lasnn.plan.lookup import given
 from lasnn.spiking.conversion import neurons, spiking
 from lasnn.spiking.neurons import LIF, Dynamics, streaming
 
@@ -35,7 +37,7 @@ class Station:
 
     name: str
     layer: nn.Module  # of the network: a plain layer or a block
-    synapses: nn.Module
+    synapses: nn.Conv2d | nn.Linear
     neuron: LIF
     threshold: float  # θ, in units of the ANN's activations
     unit: float  # g: what one unit of this neuron's potential is
@@ -60,7 +62,8 @@ def relus(net: Net) -> dict[str, ReLU]:
 @torch.no_grad()
 def activations(ann: Net, x: Tensor) -> dict[str, Tensor]:
     """What each ReLU of the ANN gives for images [B, 3, H, W]: [B, ...] by the layer's name."""
-    found, handles = {}, []
+    found: dict[str, Tensor] = {}
+    handles = []
     for name, module in relus(ann).items():
         handles.append(module.register_forward_hook(lambda _, __, output, name=name: found.update({name: output[0]})))
     try:
@@ -107,7 +110,9 @@ def amplitude(ann: Net, thresholds: dict[str, float], steps: int, dynamics: Dyna
     net, stations, unit = spiking(ann, dynamics).eval(), [], 1.0
     names = {id(neuron): name for name, neuron in neurons(net).items()}
 
-    def add(layer: nn.Module, synapses: nn.Module, neuron: LIF, input_unit: float) -> float:
+    def add(layer: nn.Module, synapses: nn.Module, neuron: Neuron, input_unit: float) -> float:
+        assert isinstance(synapses, nn.Conv2d | nn.Linear)  # a student has no others
+        assert isinstance(neuron, LIF)
         theta, name = thresholds[names[id(neuron)]], names[id(neuron)]
         neuron.threshold.fill_(theta / unit)
         neuron.offset = neuron.threshold.new_full((len(synapses.weight),), theta / (2 * steps) / unit)
@@ -120,6 +125,7 @@ def amplitude(ann: Net, thresholds: dict[str, float], steps: int, dynamics: Dyna
             layer.conv2.weight.mul_(inner / unit)
             unit = add(layer, layer.conv2, layer.junction, inner)
         else:
+            assert isinstance(layer, Layer)
             unit = add(layer, layer.synapses, layer.activation, unit)
     net.readout.weight.mul_(unit)
     return net, stations
@@ -148,9 +154,9 @@ def _means(net: Net, station: Station, x: Tensor, steps: int, rows: int) -> tupl
         with streaming(net):
             for now in _lengths(steps, max(1, rows // len(x))):
                 h = x[None].expand(now, *x.shape)
-                for layer in net.layers.values():
-                    _, h = layer(h)
-                    if layer is station.layer:
+                for each in net.layers.values():
+                    _, h = each(h)
+                    if each is station.layer:
                         break
     finally:
         for handle in seen:
@@ -168,7 +174,7 @@ def _lengths(steps: int, chunk: int) -> Iterator[int]:
 def correct_bias(station: Station, error: Tensor) -> None:
     """b_c <- b_c - mean error of the channel: `error` [B, C, ...] is the mean SNN output minus the ANN's."""
     by_channel = error.mean(0).flatten(1).mean(1) if error.dim() > 2 else error.mean(0)  # [C]
-    station.neuron.offset.sub_(by_channel / station.unit)
+    given(station.neuron.offset).sub_(by_channel / station.unit)
 
 
 @torch.no_grad()
@@ -210,5 +216,6 @@ def train_weights(
 def _shortcut(station: Station, layer_input: Tensor) -> Tensor | None:
     """The mean current that reaches a junction through its block's shortcut, [B, ...]."""
     if isinstance(station.layer, Block) and station.neuron is station.layer.junction:
-        return station.layer.shortcut(layer_input[None])[0]
+        reached: Tensor = station.layer.shortcut(layer_input[None])[0]
+        return reached
     return None

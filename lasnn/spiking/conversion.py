@@ -9,16 +9,18 @@ layers at a time; what is beyond `bits.IN_MEMORY` of a layer lies in a temporary
 import copy
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from typing import TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from lasnn.errors import InputError
 from lasnn.networks.layers import Linear, ReLU
-from lasnn.networks.net import Net
+from lasnn.networks.net import Net, Tappable
 from lasnn.networks.residual import Block
 from lasnn.spiking.neurons import LIF, Dynamics, streaming
 from lasnn.spiking.packed_spikes import SpikeStore
+from lasnn.spiking.surrogates import Surrogate
 
 Chunks = Callable[[], Iterable[Tensor]]  # one fresh pass over a spike train, in chunks [t, B, ...]
 
@@ -60,7 +62,7 @@ def with_spiking_readout(net: Net, dynamics: Dynamics) -> Net:
 
 def neurons(net: nn.Module) -> dict[str, LIF]:
     """The spiking layers in forward order, by short names: `c1`, `f1`, `b1.inner`, `b1`, `readout` if that spikes."""
-    found = {}
+    found: dict[str, LIF] = {}
     for name, module in net.named_modules():
         if isinstance(module, LIF):
             short = name.removeprefix("layers.").removesuffix(".activation").removesuffix(".junction")
@@ -68,7 +70,17 @@ def neurons(net: nn.Module) -> dict[str, LIF]:
     return found
 
 
-def with_dynamics(net: Net, **changes: object) -> Net:
+class Changes(TypedDict, total=False):
+    """Fields of `Dynamics`."""
+
+    leak: float
+    order: str
+    reset: str
+    surrogate: Surrogate
+    reset_grad: bool
+
+
+def with_dynamics(net: Net, **changes: Unpack[Changes]) -> Net:
     """`net` itself, with these fields of its neurons' dynamics changed; a spiking readout keeps its own."""
     for neuron in neurons(net.layers).values():
         neuron.dynamics = replace(neuron.dynamics, **changes)
@@ -117,6 +129,7 @@ def scale_thresholds(net: Net, scale: float, residual: str = "balanced") -> Net:
             neuron.threshold.mul_(scale)
     if residual == "balanced":
         for block in blocks:
+            assert isinstance(block.inner, LIF)
             block.conv2.weight.mul_(block.inner.threshold)
     return net
 
@@ -163,13 +176,15 @@ def balance_readout(net: Net, encoded: Chunks, stat: str = "max") -> float:
                     _, chunk = layer(chunk)
                 yield chunk
 
-    threshold = _largest_current(net.readout, net.readout.activation, features, STATISTICS[stat])
+    readout = net.readout
+    assert isinstance(readout, SpikingReadout)
+    threshold = _largest_current(readout, readout.activation, features, STATISTICS[stat])
     if not threshold > 0:
         raise InputError(
             f"threshold balancing: the readout gets no positive input current in the calibration images (largest "
             f"{threshold:g}): the network before it is dead; train it longer, or use network.init: he"
         )
-    net.readout.activation.threshold.fill_(threshold)
+    readout.activation.threshold.fill_(threshold)
     return threshold
 
 
@@ -187,12 +202,14 @@ def _percentile(current: Tensor) -> Tensor:
 STATISTICS = {"max": _largest, "p99.7": _percentile}
 
 
-def _largest_current(layer: nn.Module, neuron: LIF, chunks: Chunks, statistic: Callable[[Tensor], Tensor]) -> float:
+def _largest_current(
+    layer: Tappable | SpikingReadout, neuron: LIF, chunks: Chunks, statistic: Callable[[Tensor], Tensor]
+) -> float:
     with streaming(layer):
         return max(statistic(layer.drive(chunk, neuron)).item() for chunk in chunks())
 
 
-def _recorded(layer: nn.Module, chunks: Chunks) -> Chunks:
+def _recorded(layer: Tappable, chunks: Chunks) -> Chunks:
     """The layer's output for one pass of its input, kept as bits before pooling."""
     kept = SpikeStore()
     with streaming(layer):

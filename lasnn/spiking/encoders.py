@@ -69,6 +69,11 @@ ENCODERS: dict[str, Encoder] = {
 ANALOG = ("direct",)  # without spikes, so without a gain
 
 
+def no_noise(steps: int, shape: torch.Size) -> Tensor:
+    """In place of draws that were not given: for encoders that need none."""
+    raise TypeError("this encoder draws, and was given nothing to draw from")
+
+
 def encode(encoder: str, x: Tensor, steps: int, noise: Noise | None, gain: float = 1.0) -> Tensor:
     """Input [T, B, 3, H, W] of images x [B, 3, H, W]; `gain` g makes the mean of a rate code g x."""
-    return ENCODERS[encoder](x if gain == 1 or encoder in ANALOG else gain * x, steps, noise)
+    return ENCODERS[encoder](x if gain == 1 or encoder in ANALOG else gain * x, steps, noise or no_noise)

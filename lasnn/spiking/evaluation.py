@@ -1,12 +1,13 @@
 """Accuracy after every time step, logits, and spikes per layer, streamed: memory does not grow with T."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.hooks import RemovableHandle
 
 from lasnn.datasets.batches import Images, plain_batches
 from lasnn.networks import Net
@@ -16,6 +17,9 @@ from lasnn.spiking.neurons import streaming
 
 BATCH = 64  # images of one streamed batch
 INPUT = "input"  # what the encoder's spikes are called among those of layers
+
+
+Shape = tuple[int, ...]
 
 
 @dataclass
@@ -37,9 +41,9 @@ class LayerSpikes:
 class Evaluation:
     """What one pass over N images with one encoder seed saw."""
 
-    accuracy_by_step: np.ndarray  # [T], in percent
-    predicted: np.ndarray  # int16 [G, N]: class after each step of the grid
-    logits: np.ndarray  # float32 [N, K]: output potential after T steps
+    accuracy_by_step: np.ndarray[Shape, np.dtype[np.float64]]  # [T], in percent
+    predicted: np.ndarray[Shape, np.dtype[np.int16]]  # int16 [G, N]: class after each step of the grid
+    logits: np.ndarray[Shape, np.dtype[np.float32]]  # float32 [N, K]: output potential after T steps
     cross_entropy: dict[str, float]  # of the summed (`sum`) and time-averaged (`mean`) logits
     spikes: dict[str, LayerSpikes] = field(default_factory=dict)
     counts: dict[str, Tensor] = field(default_factory=dict)  # spikes of each neuron; with `input` if the encoder spikes
@@ -67,7 +71,7 @@ def evaluate(
     grid: Sequence[int] = (),
     first: int = 0,
     gain: float = 1.0,
-    step=None,
+    step: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Run `net` for `steps` on all images, in chunks of at most `rows` images x steps.
 
@@ -120,7 +124,9 @@ class _SpikeCounts:
     """Spikes of each neuron while the block is open, summed over images and steps."""
 
     def __init__(self, net: nn.Module):
-        self.neurons, self.totals, self.handles = neurons(net), {}, []
+        self.neurons = neurons(net)
+        self.totals: dict[str, Tensor] = {}
+        self.handles: list[RemovableHandle] = []
 
     def __enter__(self) -> None:
         for name, neuron in self.neurons.items():
@@ -131,7 +137,7 @@ class _SpikeCounts:
             handle.remove()
         self.handles = []
 
-    def _count(self, name: str):
+    def _count(self, name: str) -> Callable[[nn.Module, tuple[Tensor], Tensor], None]:
         def hook(module: nn.Module, inputs: tuple[Tensor], spikes: Tensor) -> None:
             self.add(name, spikes)
 

@@ -18,7 +18,9 @@ from types import ModuleType
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 
+from lasnn.networks.layers import Neuron
 from lasnn.spiking.surrogates import Bellec, Surrogate
 
 # The scan walks over blocks of neurons so that the few rows it works on stay in the cache of a core.
@@ -65,7 +67,7 @@ def alike(x: Tensor, layout: Tensor) -> Tensor:
     return torch.empty_like(layout).copy_(x)
 
 
-def blocks(rows: Tensor) -> Iterator[slice]:
+def blocks(rows: Tensor) -> Iterator["slice[int, int, None]"]:
     """Slices over the N of `[T, N]`: one for each block of neurons that a core's cache holds."""
     size = BLOCK * torch.get_num_threads() if rows.device.type == "cpu" else max(rows.shape[1], 1)
     for start in range(0, rows.shape[1], size):
@@ -89,6 +91,17 @@ def fire(current: Tensor, start: Tensor | None, threshold: float, dynamics: Dyna
     return current, carried.view(-1).as_strided(current[0].shape, current[0].stride())
 
 
+class ScanContext(FunctionCtx):
+    """What the forward pass of `Scan` leaves for its backward pass."""
+
+    psi: Tensor
+    spikes: Tensor | None
+    mask: Tensor | None  # [N]
+    threshold: float
+    dynamics: Dynamics
+    spent: bool
+
+
 class Scan(torch.autograd.Function):
     """Spikes with the surrogate gradient of backpropagation through time.
 
@@ -102,7 +115,9 @@ class Scan(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, current: Tensor, threshold: float, dynamics: Dynamics, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        ctx: ScanContext, current: Tensor, threshold: float, dynamics: Dynamics, mask: Tensor | None = None
+    ) -> Tensor:
         spikes = torch.empty_like(current)
         psi, out = flat(current.detach()), flat(spikes)
         kept = None if mask is None else flat(alike(mask[None], current[:1]))[0]
@@ -127,7 +142,7 @@ class Scan(torch.autograd.Function):
         return spikes
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: ScanContext, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         if ctx.spent:
             raise RuntimeError("the scan's saved state was overwritten by an earlier backward pass: run forward again")
         ctx.spent = True
@@ -137,11 +152,11 @@ class Scan(torch.autograd.Function):
         # Weight of the reset path: the reset is leaked too where it is instant.
         reset = threshold * (dynamics.leak if dynamics.order == "instant_reset" else 1.0)
         for block in blocks(psi):
-            delta = None  # δ^{t+1}
+            delta: Tensor | None = None  # δ^{t+1}
             masked = torch.empty_like(psi[0, block]) if ctx.mask is not None else None
             for t in reversed(range(psi.shape[0])):
                 row, upstream = psi[t, block], g[t, block]
-                if masked is not None:
+                if masked is not None and ctx.mask is not None:
                     upstream = torch.mul(upstream, ctx.mask[block], out=masked)
                 if delta is None:
                     row.mul_(upstream)
@@ -155,7 +170,7 @@ class Scan(torch.autograd.Function):
         return ctx.psi, None, None, None
 
 
-class LIF(nn.Module):
+class LIF(Neuron):
     """A layer of leaky integrate-and-fire neurons with one threshold: current [T, B, ...] to spikes of the same shape.
 
     The current is overwritten. Outside of `streaming` every call starts at rest, or at the potential `initial`
@@ -164,6 +179,11 @@ class LIF(nn.Module):
     e^`log_gain`, which gives the same spikes. With a dropout `mask` [B, ...] each step's spikes are multiplied by it on
     their way out: what is reset and carried over knows nothing of it.
     """
+
+    threshold: Tensor
+    offset: Tensor | None
+    initial: Tensor | None
+    log_gain: nn.Parameter | None
 
     def __init__(self, threshold: float = 1.0, dynamics: Dynamics | None = None):
         super().__init__()
@@ -181,22 +201,25 @@ class LIF(nn.Module):
             same = current.stride(0) == 0
             scaled = (current[:1] if same else current) * self.log_gain.exp()
             current = scaled.expand_as(current) if same else scaled
-        scan, walk, threshold, types = Scan.apply, fire, self.threshold, ()
         fused = kernels(current, self.dynamics)
-        if fused:  # the kernels read any layout and type, and θ where it is
-            scan, walk, types = fused.FusedScan.apply, fused.fused_fire, (torch.float32, torch.bfloat16)
-        else:
+        if not fused:
             if current.stride(0) == 0 and current.shape[0] > 1:  # the same current in each step: direct encoding
                 current = _written_out(current)
             if current.dtype == torch.bfloat16:  # products may be in bfloat16, potentials never
                 current = current.float()
-            threshold = threshold.item()
         if torch.is_grad_enabled() and current.requires_grad:
             folded = mask if self.dynamics.foldable else None
-            spikes = scan(current, threshold, self.dynamics, *types, folded)
             mask = None if self.dynamics.foldable else mask
+            if fused:  # the kernels read any layout and type, and θ where it is
+                types = torch.float32, torch.bfloat16
+                spikes = fused.FusedScan.apply(current, self.threshold, self.dynamics, *types, folded)
+            else:
+                spikes = Scan.apply(current, self.threshold.item(), self.dynamics, folded)
         else:
-            spikes, potential = walk(current, start, threshold, self.dynamics, *types[:1])
+            if fused:
+                spikes, potential = fused.fused_fire(current, start, self.threshold, self.dynamics, torch.float32)
+            else:
+                spikes, potential = fire(current, start, self.threshold.item(), self.dynamics)
             if self.carried is not None:
                 self.carried["potential"] = potential
         spikes = self._delayed(spikes) if self.dynamics.order == "delayed" else spikes
@@ -213,7 +236,7 @@ class LIF(nn.Module):
             current[0].add_(self.initial)
         return current
 
-    def _load_from_state_dict(self, state: dict, prefix: str, *rest: object) -> None:
+    def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: object) -> None:
         """As always, after making room for the constants that the saved layer had."""
         for name in ("offset", "initial"):
             saved = state.get(prefix + name)

@@ -19,7 +19,7 @@ from lasnn.spiking.conversion import neurons
 from lasnn.spiking.evaluation import INPUT, Evaluation
 
 
-def operations(net: Net, seen: Evaluation) -> dict:
+def operations(net: Net, seen: Evaluation) -> dict[str, object]:
     """What one image costs, for metrics.json: synaptic operations in T steps, and the MACs of one pass of the ANN.
 
     `macs_first` is the part of the first layer, which is analog under direct encoding. Layers are named as in
@@ -102,8 +102,9 @@ def _met(synapses: Iterable[nn.Module], shape: Iterable[int], device: torch.devi
     return total
 
 
-def _met_by_convolution(module: nn.Conv2d, sides: tuple[int, int], device: torch.device) -> Tensor:
+def _met_by_convolution(module: nn.Conv2d, sides: tuple[int, ...], device: torch.device) -> Tensor:
     """[1, H, W]: in how many windows an entry lies, times the output channels."""
+    assert isinstance(module.padding, tuple)  # a number for each side
     outputs = [(side + 2 * pad - k) // step + 1 for side, pad, k, step in zip(
         sides, module.padding, module.kernel_size, module.stride, strict=True
     )]  # fmt: skip
@@ -115,7 +116,7 @@ def _met_by_convolution(module: nn.Conv2d, sides: tuple[int, int], device: torch
     return windows[0] * module.out_channels
 
 
-def _through(between: nn.Sequential, shape: torch.Size, following: nn.Module, device: torch.device) -> Tensor:
+def _through(between: nn.Module, shape: torch.Size, following: nn.Module, device: torch.device) -> Tensor:
     """The weights of `following` that a spike meets behind what stands between: a pool hands it on to one entry.
 
     A pool's gradient is a quarter for each entry that it covers and 0 for an odd row that it leaves out.
@@ -123,7 +124,7 @@ def _through(between: nn.Sequential, shape: torch.Size, following: nn.Module, de
     with torch.enable_grad():
         spikes = torch.zeros(1, 1, *shape, dtype=torch.float64, device=device, requires_grad=True)
         arrived = spikes
-        for module in between:
+        for module in between.children():
             arrived = module.eval()(arrived) * (4 if isinstance(module, Pool) else 1)
         met = _met(_receivers(following), arrived.shape[2:], device)
         if arrived is spikes:

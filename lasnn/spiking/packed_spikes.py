@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from typing import IO
 
 import numpy as np
 import torch
@@ -52,23 +53,25 @@ class SpikeStore:
     def __init__(self, in_memory: int = IN_MEMORY):
         self.in_memory, self.bytes = in_memory, 0
         self.entries: list[tuple[Tensor | int, torch.Size, torch.device]] = []
-        self.file = None
+        self.file: IO[bytes] | None = None
 
     def add(self, spikes: Tensor) -> None:
         """Keep spikes 0 or 1."""
         packed = pack(spikes)
         self.bytes += packed.numel()
+        entry: Tensor | int = packed
         if self.bytes > self.in_memory:
             self.file = self.file or tempfile.TemporaryFile()  # noqa: SIM115 it lives as long as this object
             self.file.seek(0, 2)
             self.file.write(packed.cpu().numpy().tobytes())
-            packed = packed.numel()
-        self.entries.append((packed, spikes.shape, spikes.device))
+            entry = packed.numel()
+        self.entries.append((entry, spikes.shape, spikes.device))
 
     def __iter__(self) -> Iterator[Tensor]:
         place = 0
         for packed, shape, device in self.entries:
             if isinstance(packed, int):
+                assert self.file is not None  # since `add` wrote to it
                 self.file.seek(place)
                 place += packed
                 packed = torch.frombuffer(bytearray(self.file.read(packed)), dtype=torch.uint8).to(device)

@@ -59,14 +59,16 @@ class Stdb:
     needs_history: ClassVar[bool] = True
 
     def __call__(self, excess: Tensor, threshold: float, since: Tensor | None = None) -> Tensor:
+        assert since is not None  # as `needs_history` asks for it
         return torch.mul(since, -self.b, out=excess).exp_().mul_(self.a / threshold)
 
 
 def surrogate(name: str, gamma: float, stdb: tuple[float, float]) -> Surrogate:
     """The surrogate that config.yaml calls `name`."""
-    return {
+    known: dict[str, Surrogate] = {
         "bellec": Bellec(gamma),
         "bellec_noscale": Bellec(gamma, by_threshold=False),
         "literal": Literal(gamma),
         "stdb": Stdb(*stdb),
-    }[name]
+    }
+    return known[name]

@@ -11,10 +11,16 @@ their place (`reset_grad` left out).
 To a kernel a tensor [T, B, ...] is T rows of N neurons in the order of its memory.
 """
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 from lasnn.spiking.surrogates import Bellec, Literal, Stdb
+
+if TYPE_CHECKING:
+    from lasnn.spiking.neurons import Dynamics
 
 try:
     import triton
@@ -225,14 +231,19 @@ SURROGATES = {
 NO_SURROGATE = {"SURROGATE": "", "A": 0.0, "B": 0.0}
 
 
-def available(current: Tensor, dynamics: object = None) -> bool:
+def available(current: Tensor, dynamics: "Dynamics | None" = None) -> bool:
     """Whether the kernels can run on this tensor, and know the surrogate of these dynamics."""
     placed = triton is not None and (current.is_cuda or INTERPRETED)
     return placed and current.dtype in TYPES and (dynamics is None or type(dynamics.surrogate) in SURROGATES)
 
 
 def scan_rows(
-    row: Tensor, spikes: Tensor, psi: Tensor | None, more: tuple[Tensor | None, ...], threshold: Tensor, dynamics
+    row: Tensor,
+    spikes: Tensor,
+    psi: Tensor | None,
+    more: tuple[Tensor | None, ...],
+    threshold: Tensor,
+    dynamics: "Dynamics",
 ) -> None:
     """Forward over rows of currents; ψ is wanted with a gradient. `more`: potentials at both ends, dropout mask."""
     steps, neurons = len(spikes), spikes[0].numel()
@@ -252,7 +263,11 @@ def scan_rows(
 
 
 def fused_fire(
-    current: Tensor, start: Tensor | None, threshold: Tensor | float, dynamics, dtype: torch.dtype | None = None
+    current: Tensor,
+    start: Tensor | None,
+    threshold: Tensor | float,
+    dynamics: "Dynamics",
+    dtype: torch.dtype | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Spikes without a gradient, and the potential carried out in float32, as `lasnn.spiking.neurons.fire`.
 
@@ -270,6 +285,17 @@ def fused_fire(
     return spikes, end[0]
 
 
+class FusedContext(FunctionCtx):
+    """What the forward pass of `FusedScan` leaves for its backward pass, which lets go of it."""
+
+    psi: Tensor | None
+    spikes: Tensor | None
+    mask: Tensor | None
+    threshold: Tensor
+    dynamics: "Dynamics"
+    dtype: torch.dtype
+
+
 class FusedScan(torch.autograd.Function):
     """`lasnn.spiking.neurons.Scan` with two more, optional arguments: the types of the spikes and of the kept ψ.
 
@@ -279,10 +305,10 @@ class FusedScan(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx,
+        ctx: FusedContext,
         current: Tensor,
         threshold: Tensor | float,
-        dynamics,
+        dynamics: "Dynamics",
         dtype: torch.dtype | None = None,
         saved: torch.dtype = torch.bfloat16,
         mask: Tensor | None = None,
@@ -298,11 +324,12 @@ class FusedScan(torch.autograd.Function):
         return spikes
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None, None, None, None]:
+    def backward(ctx: FusedContext, gradient: Tensor) -> tuple[Tensor, None, None, None, None, None]:
         if ctx.psi is None:
             raise RuntimeError("the scan's saved state was overwritten by an earlier backward pass: run forward again")
         # Let go of what is kept: its memory is free as soon as this pass is through with it.
-        (psi, spikes), ctx.psi, ctx.spikes = (ctx.psi, ctx.spikes), None, None
+        psi, spikes = ctx.psi, ctx.spikes
+        ctx.psi = ctx.spikes = None
         steps, neurons, strides = len(psi), psi[0].numel(), psi.stride()[1:]
         row = rows(gradient, strides)
         delta = psi if psi.dtype == ctx.dtype else empty(psi, strides, ctx.dtype)
