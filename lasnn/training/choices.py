@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from lasnn.console import Console
 from lasnn.datasets.batches import Images
 from lasnn.networks import Net
+from lasnn.plan.lookup import given
 from lasnn.plan.settings import SnnSettings
 from lasnn.spiking.conversion import scale_thresholds, with_dynamics
 from lasnn.spiking.evaluation import Evaluation, evaluate
@@ -42,14 +43,15 @@ def choose(
     ann: Net, balanced: Net, images: Images, encoder: str, steps: int, settings: SnnSettings, console: Console
 ) -> Choices:
     """Decide scale, leak and logit scale for a balanced network, and say what was found."""
-    spiking, residual, rows = settings.spiking, settings.balancing.residual, settings.compute.rows
+    spiking, residual, rows = given(settings.spiking), given(settings.balancing).residual, settings.compute.rows
 
     def look(net: Net) -> Evaluation:
         return evaluate(net, images, encoder, steps, rows=rows, gain=settings.encoder.gain)
 
     scale, by_scale, plain = spiking.scale, None, None
     if scale == "search":
-        tried = {s: look(scale_thresholds(balanced, s, residual)) for s in settings.choices.scale_grid}
+        grid = given(settings.choices).scale_grid
+        tried = {s: look(scale_thresholds(balanced, s, residual)) for s in grid}
         scale = max(tried, key=lambda s: (tried[s].accuracy, s))  # ties: the larger
         by_scale, plain = {str(s): found.accuracy for s, found in tried.items()}, tried[scale]
     net = scale_thresholds(balanced, scale, residual)
@@ -64,9 +66,9 @@ def choose(
             )
         else:
             leak, found = spiking.leak, leaky
-    logit_scale = spiking.logit_scale
+    logit_scale: str = spiking.logit_scale
     if logit_scale == "auto":
-        logit_scale = min(found.cross_entropy, key=found.cross_entropy.get)
+        logit_scale = min(found.cross_entropy, key=found.cross_entropy.__getitem__)
     analog = evaluate(ann, images, "direct", 1, rows=rows)
     chosen = Choices(
         scale=scale,

@@ -48,7 +48,8 @@ class Layers:
     """Warns when a layer falls silent or saturates, once until it changes again."""
 
     def __init__(self, console: Console):
-        self.console, self.ill = console, {}
+        self.console = console
+        self.ill: dict[str, str | None] = {}
 
     def look(self, rates: dict[str, float], epoch: int) -> None:
         """`rates`: spikes for each neuron and step, by layer, after this epoch (from 1)."""
