@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import fields, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, overload
 
 from pydantic import BaseModel, ValidationError
 
@@ -21,7 +21,19 @@ from lasnn.plan.lookup import known, pick
 from lasnn.plan.overlays import Overlay, entries, merged, without_for
 from lasnn.plan.runs import AND, BASE, AnnRun, ConvertedRun, Run, SnnRun, split
 from lasnn.plan.scope import check_method, check_scope, check_window, pair_above
-from lasnn.plan.settings import SETTINGS, Claims, ConfigFile, Energy, OwnDataset, Protocol, Scope, Settings
+from lasnn.plan.settings import (
+    SETTINGS,
+    AnnSettings,
+    Claims,
+    ConfigFile,
+    ConvertedSettings,
+    Energy,
+    OwnDataset,
+    Protocol,
+    Scope,
+    Settings,
+    SnnSettings,
+)
 from lasnn.plan.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, STUDENTS, TEACHERS
 from lasnn.plan.yaml_file import parsed
 
@@ -148,6 +160,12 @@ class Preset:
     def claims(self) -> Claims:
         return self._stack(frozenset(), BASE).claims
 
+    @overload
+    def settings(self, run: AnnRun) -> AnnSettings: ...
+    @overload
+    def settings(self, run: ConvertedRun) -> ConvertedSettings: ...
+    @overload
+    def settings(self, run: SnnRun) -> SnnSettings: ...
     def settings(self, run: Run) -> Settings:
         """Everything that `run` depends on beside its parents' files, and nothing else."""
         return _settings(self, run)

@@ -48,12 +48,14 @@ def choose(
     def look(net: Net) -> Evaluation:
         return evaluate(net, images, encoder, steps, rows=rows, gain=settings.encoder.gain)
 
-    scale, by_scale, plain = spiking.scale, None, None
-    if scale == "search":
+    by_scale, plain = None, None
+    if spiking.scale == "search":
         grid = given(settings.choices).scale_grid
         tried = {s: look(scale_thresholds(balanced, s, residual)) for s in grid}
         scale = max(tried, key=lambda s: (tried[s].accuracy, s))  # ties: the larger
         by_scale, plain = {str(s): found.accuracy for s, found in tried.items()}, tried[scale]
+    else:
+        scale = spiking.scale
     net = scale_thresholds(balanced, scale, residual)
     plain = plain or look(net)
     leak, found = 1.0, plain

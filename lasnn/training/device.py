@@ -22,7 +22,8 @@ def set_up(device: torch.device, compute: Compute) -> None:
     keep_freed_memory()
     if device.type == "cuda":  # on the CPU every operation that is used here is deterministic as it is
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        # mypy doesn't see it: torch makes it a property of the module when that is loaded
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.use_deterministic_algorithms(compute.deterministic, warn_only=True)
     amp = compute.amp
     if amp != "off" and device.type != "cuda":

@@ -6,15 +6,18 @@ the rest is proportion. It is an estimate, good for choosing between a laptop an
 
 import json
 import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 
 from lasnn.datasets.batches import Batch
-from lasnn.networks import Net, build, census
+from lasnn.networks import Census, Net, build, census
 from lasnn.plan.config import Preset
 from lasnn.plan.known_datasets import KNOWN
-from lasnn.plan.runs import AnnRun, ConvertedRun, Run, SnnRun
-from lasnn.plan.settings import Settings
+from lasnn.plan.lookup import given
+from lasnn.plan.runs import Run, SnnRun, as_snn
+from lasnn.plan.settings import AnnSettings, Calibration, ConvertedSettings, Settings
 from lasnn.plan.vocabulary import NO_TEACHER
 from lasnn.spiking.conversion import neurons, scale_thresholds, spiking
 from lasnn.spiking.neurons import Dynamics
@@ -32,50 +35,51 @@ class Estimate:
         torch.set_num_threads(self.settings.compute.threads)
         source = KNOWN.get(run.dataset)
         own = preset.config.own_dataset(run.dataset)
-        self.side = source.side if source else own.side
+        self.side = source.side if source else given(own).side
         self.classes = source.classes if source else 10
         self.train = self.settings.data.train_images or (source.train if source else 10_000)
         self.test = self.settings.data.test_images or (source.test if source else 2_000)
 
     def seconds(self) -> float:
         """Of training and evaluation; loading and imports are left out."""
-        if isinstance(self.run, AnnRun):
+        settings = self.settings
+        if isinstance(settings, AnnSettings):
             step = self._ann_step(self.run, train=True)
-            return self.settings.training.epochs * (self.train * step + self.test * step / 3)
-        if isinstance(self.run, ConvertedRun):
-            curve, balancing = self.settings.curve, self.settings.balancing
+            return settings.training.epochs * (self.train * step + self.test * step / 3)
+        if isinstance(settings, ConvertedSettings):
+            curve, balancing = settings.curve, settings.balancing
             infer = self._spiking_step(train=False)
             shown = min(curve.images or self.test, self.test)
             # Every layer is simulated twice: for its threshold and for its output.
             balanced = 2 * balancing.images * balancing.batches * balancing.steps * infer
             return balanced + len(curve.scales) * shown * curve.steps * infer
-        infer = self._spiking_step(train=False)
-        if self.settings.calibration:
-            return self._calibration_seconds(infer)
-        looks = self.settings.training.epochs if self.settings.training else 0
-        seconds = (looks + len(self.settings.evaluation.seeds)) * self.test * self.run.steps * infer
-        seconds += 2 * min(self.settings.choices.images, self.settings.data.held_out) * self.run.steps * infer
-        if self.settings.training:
-            each = self.run.steps * self._spiking_step(train=True)
-            if self.run.teacher != NO_TEACHER:
-                teacher = self.preset.parents(self.run)[-1]
+        run, infer = as_snn(self.run), self._spiking_step(train=False)
+        if settings.calibration:
+            return self._calibration_seconds(run, settings.calibration, infer)
+        looks = settings.training.epochs if settings.training else 0
+        seconds = (looks + len(settings.evaluation.seeds)) * self.test * run.steps * infer
+        seconds += 2 * min(given(settings.choices).images, settings.data.held_out) * run.steps * infer
+        if settings.training:
+            each = run.steps * self._spiking_step(train=True)
+            if run.teacher != NO_TEACHER:
+                teacher = self.preset.parents(run)[-1]
                 if isinstance(teacher, SnnRun):
-                    each += self.run.steps * Estimate(self.preset, teacher, self.device)._spiking_step(train=False)
+                    each += run.steps * Estimate(self.preset, teacher, self.device)._spiking_step(train=False)
                 else:
-                    each += self._ann_step(teacher, train=self.run.method == "lasnn_grad")
-            if self.settings.spike_kd:  # the readout's threshold
-                balancing = self.settings.balancing
+                    each += self._ann_step(teacher, train=run.method == "lasnn_grad")
+            if settings.spike_kd:  # the readout's threshold
+                balancing = given(settings.balancing)
                 seconds += balancing.images * balancing.batches * balancing.steps * infer
-            seconds += self.settings.training.epochs * self.train * each
+            seconds += settings.training.epochs * self.train * each
         return seconds
 
-    def _calibration_seconds(self, infer: float) -> float:
+    def _calibration_seconds(self, run: SnnRun, settings: Calibration, infer: float) -> float:
         """Of a calibration: every layer is corrected after all before it were simulated, about half of the network."""
-        settings, steps = self.settings.calibration, self.run.steps
-        layers = len(neurons(spiking(self._net(self.run), Dynamics())))
+        steps = run.steps
+        layers = len(neurons(spiking(self._net(run), Dynamics())))
         seconds = (self.test + 2 * settings.images * layers / 2) * steps * infer
         if settings.form == "advanced_weights":
-            recipe, (ann,) = settings.weights, self.preset.parents(self.run)
+            recipe, (ann,) = settings.weights, self.preset.parents(run)
             images = recipe.images * steps * infer * layers / 2
             seconds += images + recipe.steps * recipe.batch * self._ann_step(ann, train=True)
         return seconds
@@ -86,19 +90,28 @@ class Estimate:
 
     def _net(self, run: Run) -> Net:
         network = self.preset.settings(run).network
-        words = {"width": network.width, "fc": network.fc, "dropout_scale": network.dropout_scale}
-        return build(run.network_name, self.classes, self.side, **words).to(self.device)
+        net = build(
+            run.network_name,
+            self.classes,
+            self.side,
+            width=network.width,
+            fc=network.fc,
+            dropout_scale=network.dropout_scale,
+        )
+        return net.to(self.device)
 
-    def _key(self, run: Run) -> tuple:
+    def _key(self, run: Run) -> tuple[object, ...]:
         network = self.preset.settings(run).network.model_dump_json()
         return run.network_name, network, self.classes, self.side, self.settings.compute.threads
 
-    def _census(self, run: Run):
+    def _census(self, run: Run) -> Census:
         return _remembered(("census", *self._key(run)), lambda: census(self._net(run)))
 
     def _ann_step(self, run: Run, train: bool) -> float:
         """Seconds for each image of an ANN."""
-        batch = self.preset.settings(run).training.batch
+        settings = self.preset.settings(run)
+        assert isinstance(settings, AnnSettings)
+        batch = settings.training.batch
         if self.device.type == "cpu":
             batch = min(batch, 32)  # a CPU is busy with that
         return _remembered(
@@ -119,10 +132,11 @@ class Estimate:
         return _remembered(("spiking", train, batch, *self._key(self.run)), measure)
 
 
-_MEASURED: dict[str, object] = {}
+Found = TypeVar("Found")
+_MEASURED: dict[str, Any] = {}
 
 
-def _remembered(key: tuple, measure):
+def _remembered(key: tuple[object, ...], measure: Callable[[], Found]) -> Found:
     """A measurement made once for each network and batch."""
     name = json.dumps(key)
     if name not in _MEASURED:

@@ -9,12 +9,15 @@ import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lasnn.console import Console
 from lasnn.networks import Net
 from lasnn.plan.config import dump, identity
+from lasnn.plan.runs import Run
+from lasnn.plan.settings import Settings
 from lasnn.storage import checkpoint, files
 from lasnn.storage.provenance import Stopwatch, describe
 from lasnn.training.reading import Origin
@@ -33,7 +36,9 @@ class Result:
     meta: dict = field(default_factory=dict)
 
 
-def leave(folder: Path, task: Task, origin: Origin, result: Result, stopwatch: Stopwatch, console: Console) -> None:
+def leave(
+    folder: Path, task: Task[Run, Settings], origin: Origin, result: Result, stopwatch: Stopwatch, console: Console
+) -> None:
     """Write the run's files, the checkpoint after those that describe it; then drop the resume state."""
     prepared, settings = origin.prepared, task.settings
     data = {
@@ -58,7 +63,8 @@ def leave(folder: Path, task: Task, origin: Origin, result: Result, stopwatch: S
     }
     accuracy = result.metrics["accuracy"]
     buffer = io.BytesIO()
-    np.savez(buffer, format=np.int64(FORMAT), image_ids=task.test.ids.numpy(), **result.predictions)
+    arrays: dict[str, Any] = {"format": np.int64(FORMAT), "image_ids": task.test.ids.numpy(), **result.predictions}
+    np.savez(buffer, **arrays)
     files.write_bytes(folder / "predictions.npz", buffer.getvalue())
     files.write_json(folder / "metrics.json", common | result.metrics, seal=True)
     checkpoint.save(folder / "model.pt", result.net.state_dict(), common | {"accuracy": accuracy} | result.meta)

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -135,13 +136,14 @@ def _step(
 ) -> dict[str, float]:
     """One update; gradients of micro-batches add up to the whole batch's, as every loss is a mean over images."""
     optim.zero_grad(set_to_none=True)
-    whole, total = len(batch), {}
+    whole = len(batch)
+    total: dict[str, float] = {}
     for start in range(0, whole, job.micro_batch):
         part = Part(batch.part(start, min(start + job.micro_batch, whole)), start, whole)
         _draw_masks(net, moment, part)
         terms = losses(part, moment)
         share = len(part.batch) / whole
-        loss = sum(terms.values()) * share
+        loss = cast(Tensor, sum(terms.values())) * share  # of one term at least
         loss.backward()
         for name, value in {**terms, "loss": loss / share}.items():
             total[name] = total.get(name, 0.0) + value.item() * share

@@ -28,7 +28,7 @@ class Origin:
     tag: str  # of everything that the result depends on: a resume file of another tag is not taken up
 
 
-def read(preset: Preset, run: Run, settings: Settings, device: torch.device) -> tuple[Task, Origin]:
+def read(preset: Preset, run: Run, settings: Settings, device: torch.device) -> tuple[Task[Run, Settings], Origin]:
     """The run at hand and where it comes from; InputError if something is missing, damaged or of another plan."""
     digests = {str(parent): files.sha256(_model(preset, run, parent)) for parent in preset.parents(run)}
     parents = tuple(_parent(preset, run, parent, digests[str(parent)]) for parent in preset.parents(run))

@@ -7,14 +7,17 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, TypedDict, TypeVar, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lasnn.console import Console
 from lasnn.errors import InputError
 from lasnn.storage import checkpoint
 from lasnn.training import health
+
+Made = TypeVar("Made")
 
 
 @dataclass
@@ -29,6 +32,15 @@ class Position:
 
     def __str__(self) -> str:
         return f"batch {self.batches} of epoch {self.epochs + 1}" if self.batches else f"epoch {self.epochs}"
+
+
+class State(TypedDict):
+    """What a resume file of a training holds."""
+
+    tag: str
+    position: dict[str, Any]  # the fields of `Position`
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Any]  # its own state dict
 
 
 class Resume:
@@ -69,9 +81,10 @@ class Resume:
         if state.get("tag") != self.tag:
             console.warn(f"starts anew: {self.path.name} belongs to other settings, other parents or another device")
             return Position()
-        self.net.load_state_dict(state["weights"])
-        self.optim.load_state_dict(state["optimizer"])
-        position = Position(**state["position"])
+        found = cast(State, state)  # as the seal and the tag say
+        self.net.load_state_dict(found["weights"])
+        self.optim.load_state_dict(found["optimizer"])
+        position = Position(**found["position"])
         console.say(f"goes on after {position}")
         return position
 
@@ -99,7 +112,8 @@ class Parts:
     """The long parts of a run that is no training, each kept under a name as soon as it is done."""
 
     def __init__(self, path: Path, tag: str, console: Console):
-        self.path, self.tag, self.console, self.kept = path, tag, console, {}
+        self.path, self.tag, self.console = path, tag, console
+        self.kept: dict[str, Any] = {}
         if path.exists():
             try:
                 state = checkpoint.read_sealed(path)
@@ -107,11 +121,11 @@ class Parts:
                 console.warn(f"starts anew: {error}")
                 return
             if state.get("tag") == tag:
-                self.kept = state["parts"]
+                self.kept = cast(dict[str, Any], state["parts"])
             else:
                 console.warn(f"starts anew: {path.name} belongs to other settings, other parents or another device")
 
-    def made(self, name: str, make: Callable[[], object]) -> object:
+    def made(self, name: str, make: Callable[[], Made]) -> Made:
         """What an earlier process kept as `name`, or what `make` gives now: numbers, words, tensors, containers."""
         if name in self.kept:
             self.console.say(f"{name}: done before")

@@ -1,6 +1,7 @@
 """What a run is, as one value: its name and settings, the runs that it starts from, its images. Nothing here writes."""
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,6 +12,9 @@ from lasnn.networks import Net, build, initialise
 from lasnn.plan.runs import Run
 from lasnn.plan.settings import Network, Settings
 from lasnn.plan.vocabulary import TEACHERS
+
+Kind = TypeVar("Kind", bound=Run, covariant=True)
+Its = TypeVar("Its", bound=Settings, covariant=True)
 
 
 @dataclass(frozen=True)
@@ -24,11 +28,11 @@ class Parent:
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(Generic[Kind, Its]):
     """A run with all that its result depends on; `test` are the images that it is judged by."""
 
-    run: Run
-    settings: Settings
+    run: Kind
+    settings: Its
     parents: tuple[Parent, ...]
     train: Images
     test: Images

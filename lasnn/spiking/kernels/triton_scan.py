@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
+from lasnn.spiking.kernels.rows import empty, on_device, rows, step_strides
 from lasnn.spiking.surrogates import Bellec, Literal, Stdb
 
 if TYPE_CHECKING:
@@ -183,40 +184,6 @@ def launch(kernel, neurons: int, widest: Tensor, *arguments, **constants) -> Non
             num_warps=warps,
             enable_fp_fusion=False,  # round as torch does, so that the same neurons spike
         )
-
-
-# ---- tensors as rows of neurons --------------------------------------------------------------------------------------
-
-
-def rows(x: Tensor, strides: tuple[int, ...]) -> Tensor:
-    """`x` [T, ...] with these strides within a step and no gaps between steps; [1, ...] if all steps share one.
-
-    The memory of `x` itself where it is so, else a copy.
-    """
-    if x.stride(0) == 0:
-        x = x[:1]
-    gapless = len(x) == 1 or x.stride(0) == x[0].numel()
-    # The stride of a dimension of size 1 says nothing.
-    if gapless and all(a == b for a, b, size in zip(x.stride()[1:], strides, x.shape[1:], strict=True) if size > 1):
-        return x
-    return empty(x, strides, x.dtype).copy_(x)
-
-
-def empty(x: Tensor, strides: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """Of the shape of `x` [T, ...], with these strides within a step."""
-    return torch.empty_strided(x.shape, (x[0].numel(), *strides), dtype=dtype, device=x.device)
-
-
-def step_strides(x: Tensor) -> tuple[int, ...]:
-    """Strides of a gapless step in the memory order of `x` [T, ...]."""
-    return torch.empty_like(x[0], device="meta").stride()
-
-
-def on_device(threshold: Tensor | float, current: Tensor) -> Tensor:
-    """The threshold where the kernel reads it; one that is on the device stays there, and nothing waits for it."""
-    if isinstance(threshold, Tensor):
-        return threshold.to(current.device)
-    return torch.full((), threshold, dtype=torch.float32, device=current.device)
 
 
 # ---- what the layer calls --------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,7 +22,7 @@ from lasnn.training.stages.converted import convert
 from lasnn.training.stages.snn import run_snn
 from lasnn.training.task import Task
 
-Stage = Callable[[Task, Saves, Console], Result]
+Stage = Callable[[Task[Any, Any], Saves, Console], Result]  # of a task of its own kind of run
 STAGES: dict[str, Stage] = {"ann": train_ann, "converted": convert, "snn": run_snn}
 METHOD_STAGES: dict[str, Stage] = {"calibration": calibrate}  # of spiking runs that neither choose nor train
 

@@ -6,6 +6,8 @@ from torch.nn import functional as F
 
 from lasnn.console import Console
 from lasnn.networks import census
+from lasnn.plan.runs import AnnRun
+from lasnn.plan.settings import AnnSettings
 from lasnn.spiking.evaluation import evaluate
 from lasnn.training.health import weight_norms
 from lasnn.training.leaving import Result
@@ -14,7 +16,7 @@ from lasnn.training.resume import Saves
 from lasnn.training.task import Task
 
 
-def train_ann(task: Task, saves: Saves, console: Console) -> Result:
+def train_ann(task: Task[AnnRun, AnnSettings], saves: Saves, console: Console) -> Result:
     """Make the network, train it, assess it."""
     net, recipe, rows = task.new_network(), task.settings.training, task.settings.compute.rows
 

@@ -17,8 +17,8 @@ def assess(
 ) -> tuple[dict, dict[str, np.ndarray]]:
     """Metrics and predictions on the test images: accuracy is the mean over encoder seeds, the rest is the first's."""
     seeds = settings.evaluation.seeds if run.encoder != "direct" else settings.evaluation.seeds[:1]
-    words = {"rows": settings.compute.rows, "gain": settings.encoder.gain}
-    results = [evaluate(net, test, run.encoder, run.steps, seed=seed, **words) for seed in seeds]
+    rows, gain = settings.compute.rows, settings.encoder.gain
+    results = [evaluate(net, test, run.encoder, run.steps, seed=seed, rows=rows, gain=gain) for seed in seeds]
     first = results[0]
     console.say("end: " + rates({name: layer.per_neuron / run.steps for name, layer in first.spikes.items()}))
     for name, layer in first.spikes.items():

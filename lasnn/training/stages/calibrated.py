@@ -1,6 +1,7 @@
 """Stage 3 for calibration: the intermediate ANN's network corrected layer by layer, on training images, not trained."""
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor
 
@@ -8,6 +9,7 @@ from lasnn import seeding
 from lasnn.console import Console
 from lasnn.datasets.batches import Images, training_batches
 from lasnn.networks import Net
+from lasnn.plan.lookup import given
 from lasnn.plan.runs import AnnRun, SnnRun
 from lasnn.plan.settings import SnnSettings
 from lasnn.spiking.calibration import (
@@ -31,9 +33,9 @@ from lasnn.training.task import Task
 Draw = Callable[[object, int], Tensor]  # a purpose and a number of images to x [B, 3, H, W]
 
 
-def calibrate(task: Task, saves: Saves, console: Console) -> Result:
+def calibrate(task: Task[SnnRun, SnnSettings], saves: Saves, console: Console) -> Result:
     """Find amplitudes, correct weights, biases or potentials as the form says, assess."""
-    run, settings, form = task.run, task.settings, task.settings.calibration.form
+    run, settings, form = task.run, task.settings, given(task.settings.calibration).form
     parent = task.parent(AnnRun)
     ann, draw = task.network_of(parent).eval(), images_for(task.train, run, settings)
     amplitudes = find_amplitudes(ann, draw, run.steps, settings)
@@ -56,7 +58,7 @@ def calibrate(task: Task, saves: Saves, console: Console) -> Result:
 
 def images_for(train: Images, run: SnnRun, settings: SnnSettings) -> Draw:
     """Draws training images for one purpose, shuffled and augmented."""
-    plain = {} if settings.calibration.augment else {"crop_padding": 0, "flip": False}
+    plain = {} if given(settings.calibration).augment else {"crop_padding": 0, "flip": False}
     data = settings.data.model_copy(update=plain)
 
     def draw(purpose: object, images: int) -> Tensor:
@@ -67,7 +69,7 @@ def images_for(train: Images, run: SnnRun, settings: SnnSettings) -> Draw:
 
 def find_amplitudes(ann: Net, draw: Draw, steps: int, settings: SnnSettings) -> dict[str, float]:
     """θ of each layer, in units of its activations; form `none` takes the largest activation."""
-    calibration = settings.calibration
+    calibration = given(settings.calibration)
     batches = (draw(index, calibration.images) for index in range(calibration.batches))
     candidates = 1 if calibration.form == "none" else calibration.candidates
     return average_thresholds(ann, batches, steps, candidates, calibration.momentum)
@@ -77,7 +79,7 @@ def train_all_weights(
     ann: Net, net: Net, stations: list[Station], draw: Draw, run: SnnRun, settings: SnnSettings, parts: Parts
 ) -> None:
     """Weights of one layer after the other; each is kept, as at the paper's size all of them take a while."""
-    recipe, rows = settings.calibration.weights, settings.compute.rows
+    recipe, rows = given(settings.calibration).weights, settings.compute.rows
     x = draw("weights", recipe.images)
     targets = activations(ann, x)
 
@@ -87,7 +89,7 @@ def train_all_weights(
         return train_weights(station, seen, targets[station.name], run.steps, recipe, draws)
 
     for station in stations:
-        weight = parts.made(f"weights of {station.name}", lambda station=station: anew(station))
+        weight = parts.made(f"weights of {station.name}", partial(anew, station))
         station.synapses.weight.data.copy_(weight)
 
 
@@ -98,7 +100,7 @@ def correct(
 
     Returns each layer's mean error, SNN minus ANN, before and after its own correction, in units of its activations.
     """
-    calibration, rows = settings.calibration, settings.compute.rows
+    calibration, rows = given(settings.calibration), settings.compute.rows
     x, errors = draw("correction", calibration.images), {}
     targets = activations(ann, x)
     for station in stations:

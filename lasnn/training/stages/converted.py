@@ -11,6 +11,7 @@ from lasnn import seeding
 from lasnn.console import Console
 from lasnn.datasets.batches import Images, training_batches
 from lasnn.networks import Net
+from lasnn.plan.lookup import given
 from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun
 from lasnn.plan.settings import ConvertedSettings, SnnSettings
 from lasnn.spiking.conversion import Chunks, balance, scale_thresholds, set_thresholds, spiking, thresholds
@@ -25,7 +26,7 @@ from lasnn.training.stages.assessment import spikes_of
 from lasnn.training.task import Task
 
 
-def convert(task: Task, saves: Saves, console: Console) -> Result:
+def convert(task: Task[ConvertedRun, ConvertedSettings], saves: Saves, console: Console) -> Result:
     """Balance, draw the curves. The checkpoint will hold unscaled thresholds and unfolded weights."""
     run, settings, parent = task.run, task.settings, task.parent(AnnRun)
     ann = task.network_of(parent)
@@ -89,7 +90,7 @@ def calibration(
     train: Images, run: ConvertedRun | SnnRun, settings: ConvertedSettings | SnnSettings, batch: int
 ) -> Chunks:
     """One batch of encoded training images, the same at every pass, in chunks [t, B, 3, H, W]."""
-    balancing, gain = settings.balancing, settings.encoder.gain
+    balancing, gain = given(settings.balancing), settings.encoder.gain
     seed = seeding.key(run.seed, "balancing", batch)
     x = calibration_images(train, run, settings, balancing.images, batch)
     chunk = max(1, settings.compute.rows // len(x))
@@ -106,7 +107,7 @@ def calibration_images(
     train: Images, run: ConvertedRun | SnnRun, settings: ConvertedSettings | SnnSettings, count: int, batch: int = 0
 ) -> Tensor:
     """The training images x [B, 3, H, W] of one calibration batch, B = `count` or as many as there are."""
-    plain = {} if settings.balancing.augment else {"crop_padding": 0, "flip": False}
+    plain = {} if given(settings.balancing).augment else {"crop_padding": 0, "flip": False}
     data, seed = settings.data.model_copy(update=plain), seeding.key(run.seed, "balancing", batch)
     return next(training_batches(train, count, data, seed, 0)).x
 

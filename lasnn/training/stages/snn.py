@@ -6,6 +6,7 @@ from lasnn import seeding
 from lasnn.console import Console
 from lasnn.datasets.batches import Images
 from lasnn.networks import Net, initialise
+from lasnn.plan.lookup import given
 from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun
 from lasnn.plan.settings import SnnSettings
 from lasnn.plan.vocabulary import METHODS, NO_TEACHER
@@ -31,7 +32,7 @@ from lasnn.training.stages.student import train
 from lasnn.training.task import Task
 
 
-def run_snn(task: Task, saves: Saves, console: Console) -> Result:
+def run_snn(task: Task[SnnRun, SnnSettings], saves: Saves, console: Console) -> Result:
     """Read what it starts from; choose scale, leak and logit scale; make the student; train it; assess it."""
     run, settings = task.run, task.settings
     dynamics, ann_accuracy = dynamics_of(settings), task.parent(ConvertedRun).meta["ann_accuracy"]
@@ -39,13 +40,13 @@ def run_snn(task: Task, saves: Saves, console: Console) -> Result:
     teacher, teacher_accuracy = teacher_of(task, dynamics)
     weaker = compare(run, ann_accuracy, teacher_accuracy, console)
 
-    shown = task.held_out.first(settings.choices.images)
+    shown = task.held_out.first(given(settings.choices).images)
     chosen = choose(ann, balanced, shown, run.encoder, run.steps, settings, console)
     net = student_from(ann, balanced, chosen, dynamics, run, settings)
     log = train(net, teacher, task, chosen.logit_scale, saves) if settings.training else None
     metrics, predictions = assess(net, task.test, run, settings, console)
     if settings.attention:
-        predictions |= maps_at_the_end(net, teacher, task.test, run, settings)
+        predictions |= maps_at_the_end(net, given(teacher), task.test, run, settings)
     metrics |= {
         "ann_accuracy": ann_accuracy,
         "teacher_accuracy": teacher_accuracy,
@@ -59,7 +60,7 @@ def run_snn(task: Task, saves: Saves, console: Console) -> Result:
 
 def dynamics_of(settings: SnnSettings) -> Dynamics:
     """The neurons' dynamics, with leak 1 until it is chosen."""
-    spiking = settings.spiking
+    spiking = given(settings.spiking)
     return Dynamics(
         order=settings.neuron.order,
         reset=settings.neuron.reset,
@@ -68,7 +69,7 @@ def dynamics_of(settings: SnnSettings) -> Dynamics:
     )
 
 
-def starting_networks(task: Task, dynamics: Dynamics, console: Console) -> tuple[Net, Net]:
+def starting_networks(task: Task[SnnRun, SnnSettings], dynamics: Dynamics, console: Console) -> tuple[Net, Net]:
     """The intermediate ANN, and the spiking network of its weights with balanced thresholds."""
     parent = task.parent(ConvertedRun)
     ann = task.network_of(parent, without_thresholds(parent.weights))
@@ -87,14 +88,14 @@ def without_thresholds(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def balance_readout_of(net: Net, train: Images, run: SnnRun, settings: SnnSettings, dynamics: Dynamics) -> None:
     """Make the readout of a balanced net spike, at the threshold that the same images and steps give."""
-    balancing = settings.balancing
+    balancing = given(settings.balancing)
     with_spiking_readout(net.eval(), dynamics)
     batches = range(balancing.batches)
     found = [balance_readout(net, calibration(train, run, settings, batch), balancing.stat) for batch in batches]
-    net.readout.activation.threshold.fill_(max(found) if balancing.stat == "max" else sum(found) / len(found))
+    neurons(net)["readout"].threshold.fill_(max(found) if balancing.stat == "max" else sum(found) / len(found))
 
 
-def teacher_of(task: Task, dynamics: Dynamics) -> tuple[Net | None, float | None]:
+def teacher_of(task: Task[SnnRun, SnnSettings], dynamics: Dynamics) -> tuple[Net | None, float | None]:
     """The frozen teacher and its test accuracy."""
     if task.run.teacher == NO_TEACHER:
         return None, None
@@ -127,14 +128,14 @@ def student_from(
     ann: Net, balanced: Net, chosen: Choices, dynamics: Dynamics, run: SnnRun, settings: SnnSettings
 ) -> Net:
     """The student before training: converted, or one of the controls (thresholds 1; random weights as well)."""
-    if settings.spiking.init == "converted":
-        net = scale_thresholds(balanced, chosen.scale, settings.balancing.residual)
+    if given(settings.spiking).init == "converted":
+        net = scale_thresholds(balanced, chosen.scale, given(settings.balancing).residual)
     else:
         net = spiking(ann, dynamics)
         if settings.spike_kd:
             with_spiking_readout(net, dynamics)
         set_thresholds(net, [1.0] * len(neurons(net)))
-    if settings.spiking.init == "scratch":
+    if given(settings.spiking).init == "scratch":
         device = next(net.parameters()).device
         draws = seeding.generator(run.seed, "scratch weights", run.student)
         net = initialise(net.cpu(), run.student, settings.network.init, draws).to(device)

@@ -1,13 +1,14 @@
 """How a spiking network is trained by one of the methods, with what the training log says after each epoch."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 from lasnn.distillation.objectives import OBJECTIVES, Step
 from lasnn.networks import TAPS, Net, census
+from lasnn.plan.lookup import given
 from lasnn.plan.runs import SnnRun
 from lasnn.plan.settings import SnnSettings
 from lasnn.spiking.conversion import settle_thresholds, train_thresholds
@@ -21,24 +22,30 @@ from lasnn.training.task import Task
 from lasnn.training.training_log import TrainingLog
 
 MICRO_BATCH_BYTES = 1 << 30  # what `micro_batch: auto` lets the currents, spikes and gradients of a step take
-STEPS = {  # T of a training by `spiking.steps_schedule`, at a share of the epochs
+STEPS: dict[
+    str, Callable[[int, float], int]
+] = {  # T of a training by `spiking.steps_schedule`, at a share of the epochs
     "const": lambda steps, progress: steps,
     "double_first": lambda steps, progress: 2 * steps if progress < 0.5 else steps,
 }
 
 
-def train(net: Net, teacher: Net | None, task: Task, logit_scale: str, saves: Saves) -> TrainingLog:
+def train(
+    net: Net, teacher: Net | None, task: Task[SnnRun, SnnSettings], logit_scale: str, saves: Saves
+) -> TrainingLog:
     """Train by the method's objective, with a look at the test images after each epoch (for the training log only)."""
     run, settings, test = task.run, task.settings, task.test
     net.taps = {}  # what is not tapped need not be kept for the backward pass
     if settings.attention:
         taps = TAPS[settings.attention.taps]
-        for network in (net, teacher):
+        for network in (net, given(teacher)):
             network.taps = taps(network.sides, network.side)
 
     teacher_std = None
     if settings.label_kd:
-        teacher_std = float(evaluate(teacher, test, "direct", 1, rows=settings.compute.rows).logits.std(1).mean())
+        teacher_std = float(
+            evaluate(given(teacher), test, "direct", 1, rows=settings.compute.rows).logits.std(1).mean()
+        )
 
     def look(epoch: int) -> dict:
         now = evaluate(net, test, run.encoder, run.steps, rows=settings.compute.rows, gain=settings.encoder.gain)
@@ -52,8 +59,8 @@ def train(net: Net, teacher: Net | None, task: Task, logit_scale: str, saves: Sa
         return seen
 
     losses = student_losses(net, teacher, run, settings, logit_scale)
-    job = Job(settings.training, settings.data, run.seed, micro_batch(settings, run, net), saves)
-    if settings.spiking.train_thresholds:
+    job = Job(given(settings.training), settings.data, run.seed, micro_batch(settings, run, net), saves)
+    if given(settings.spiking).train_thresholds:
         train_thresholds(net)
     with tf32(settings.compute.amp == "tf32"):
         log = fit(net, losses, task.train, job, look)
@@ -64,7 +71,7 @@ def train(net: Net, teacher: Net | None, task: Task, logit_scale: str, saves: Sa
 def student_losses(net: Net, teacher: Net | None, run: SnnRun, settings: SnnSettings, logit_scale: str) -> Losses:
     """Encode, simulate, and ask the method's objective."""
     objective, gain = OBJECTIVES[run.method], settings.encoder.gain
-    steps_at = STEPS[settings.spiking.steps_schedule]
+    steps_at = STEPS[given(settings.spiking).steps_schedule]
 
     def losses(part: Part, moment: Moment) -> dict[str, Tensor]:
         steps, device = steps_at(run.steps, moment.progress), part.batch.x.device
@@ -95,10 +102,10 @@ def tf32(wanted: bool) -> Iterator[None]:
 
 def micro_batch(settings: SnnSettings, run: SnnRun, net: Net) -> int:
     """Images of a batch that are in memory at once. `auto` depends on settings only, never on free memory."""
-    batch, asked = settings.training.batch, settings.compute.micro_batch
+    batch, asked = given(settings.training).batch, settings.compute.micro_batch
     if asked != "auto":
         return asked
-    longest = STEPS[settings.spiking.steps_schedule](run.steps, 0.0)
+    longest = STEPS[given(settings.spiking).steps_schedule](run.steps, 0.0)
     per_image = 12 * longest * census(net).neurons  # current, spikes and their gradient in float32
     if settings.attention and settings.attention.student_act == "per_step":
         per_image *= 2  # the running rate of each step and its gradient as well
