@@ -108,7 +108,7 @@ def test_spike_distillation_by_hand():
     settings = settings_of("kd_spike", spike_kd={"weight": 0.25, "window": 2, "stride": 1})
     output = SimpleNamespace(currents=ours)
     above = lambda x: SimpleNamespace(currents=theirs)  # noqa: E731
-    step = Step(Batch(None, torch.tensor([0])), output, ours.sum(0), above, 0.0)
+    step = Step(Batch(None, torch.tensor([0])), output, ours.sum(0), above, 0.0, encoded=torch.zeros(4, 1, 3, 1, 1))
     terms = OBJECTIVES["kd_spike"](step, settings)
     assert terms["kd"].item() == pytest.approx(0.25 * 7 / 6 / 4)
     assert terms["ce"].item() == pytest.approx(0.75 * math.log(1 + math.exp(-2)))
