@@ -4,10 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from benchmarks.case import DEVIATIONS
 from benchmarks.implementations import MODULES
 from benchmarks.measure import CLOCKS, write
 from benchmarks.plot import PLOTS
 from benchmarks.runs import RUNS, Request, say, set_up
+from lasnn.compiled.products import PRECISIONS
 from lasnn.errors import InputError
 from lasnn.plan.vocabulary import STUDENTS
 
@@ -23,6 +25,13 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--width", type=float, default=1.0)
+    parser.add_argument(
+        "--fc", type=int, default=None, help="units of the hidden linear layers; default: the network's"
+    )
+    parser.add_argument("--amp", nargs="+", choices=PRECISIONS, default=["off"], help="precision of ours' products")
+    parser.add_argument(
+        "--deviations", type=float, default=DEVIATIONS, help="thresholds, in deviations of the current: 4 is as trained"
+    )
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: CPU time, for a busy machine; one thread")
     parser.add_argument("--implementations", nargs="+", choices=MODULES, default=list(MODULES))

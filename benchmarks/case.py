@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lasnn import seeding
+from lasnn.compiled.products import PRECISIONS
 from lasnn.datasets.batches import Batch, Images, scaled
 from lasnn.networks import Net, build, initialise
 from lasnn.plan.settings import Training
@@ -54,6 +55,8 @@ class Case:
     micro_batch: int | None = None  # images of a batch that are in memory at once; None: all
     rows: int = 512
     fc: int | None = None  # units of the hidden linear layers; None: the architecture's own
+    amp: str = "off"  # precision of ours' products, with bf16 also of the peers': off | bf16 | bf16_grad
+    deviations: float = DEVIATIONS  # thresholds in standard deviations of the layer's current
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "rows"):
@@ -61,6 +64,8 @@ class Case:
                 raise ValueError(f"{name} {getattr(self, name)}: expected at least 1")
         if self.micro_batch is not None and not 1 <= self.micro_batch <= self.batch:
             raise ValueError(f"micro-batches of {self.micro_batch} images: expected 1 to {self.batch}, the batch")
+        if self.amp not in PRECISIONS:
+            raise ValueError(f"amp {self.amp}: expected one of {', '.join(PRECISIONS)}")
         if not 0 < self.leak <= 1:
             raise ValueError(f"leak {self.leak}: expected 0 < leak <= 1")
 
@@ -113,13 +118,13 @@ def prepare(case: Case, images: int | None = None) -> Subject:
         for weight in net.parameters():
             weight.div_(GRID).round_().mul_(GRID)
     net = spiking(net, Dynamics(leak=case.leak, surrogate=SURROGATE)).train()
-    choose_thresholds(net, scaled(pictures.pixels[:SEEN_IMAGES]))
+    choose_thresholds(net, scaled(pictures.pixels[:SEEN_IMAGES]), case.deviations)
     net.taps = {}  # plain cross-entropy looks at no inner layer
     return Subject(case, net, pictures)
 
 
 @torch.no_grad()
-def choose_thresholds(net: Net, x: Tensor) -> None:
+def choose_thresholds(net: Net, x: Tensor, deviations: float = DEVIATIONS) -> None:
     """Each layer's threshold becomes a multiple of the standard deviation of its current, in one pass over x.
 
     Random weights under thresholds balanced in few steps leave deep layers silent; here every layer fires.
@@ -127,7 +132,7 @@ def choose_thresholds(net: Net, x: Tensor) -> None:
 
     def choose(neuron: nn.Module, inputs: tuple[Tensor]) -> None:
         step = GRID / 4  # currents after a pool are multiples of it
-        neuron.threshold.fill_((round(DEVIATIONS * inputs[0].std().item() / step) + 1 / 16) * step)
+        neuron.threshold.fill_((round(deviations * inputs[0].std().item() / step) + 1 / 16) * step)
 
     handles = [neuron.register_forward_pre_hook(choose) for neuron in neurons(net).values()]
     noise = batch_noise(seeding.generator("benchmark", "thresholds", device=x.device))

@@ -75,13 +75,15 @@ def kernels(net: Net) -> list[Kernel]:
 
 
 class Floor:
-    """What no implementation that computes every product in float32 can go below."""
+    """What no implementation that leaves every product to torch's dense float32 kernels can go below."""
 
-    name = "floor"
+    name, dtype = "floor", torch.float32
 
     def __init__(self, subject: Subject, variant: str = ""):
         self.subject, self.case = subject, subject.case
         self.kernels = kernels(subject.net)
+        for kernel in self.kernels:
+            kernel.weight = kernel.weight.to(self.dtype)
         self.x = self.gradient = None
 
     def train(self) -> None:
@@ -104,14 +106,20 @@ class Floor:
     def _input(self, kernel: Kernel, rows: int) -> Tensor:
         if self.x is None or self.x.numel() < rows * math.prod(kernel.inputs):
             largest = rows * max(math.prod(k.inputs) for k in self.kernels)
-            self.x = torch.rand(largest, device=self.case.device).lt_(0.1)  # spikes
+            self.x = torch.rand(largest, device=self.case.device).lt_(0.1).to(self.dtype)  # spikes
         return laid_out(self.x, rows, kernel.inputs)
 
     def _gradient(self, kernel: Kernel, rows: int) -> Tensor:
         if self.gradient is None or self.gradient.numel() < rows * math.prod(kernel.outputs):
             largest = rows * max(math.prod(k.outputs) for k in self.kernels)
-            self.gradient = torch.randn(largest, device=self.case.device)
+            self.gradient = torch.randn(largest, device=self.case.device).to(self.dtype)
         return laid_out(self.gradient, rows, kernel.outputs)
+
+
+class Bfloat16Floor(Floor):
+    """The same products with both factors in bfloat16 already."""
+
+    name, dtype = "floor bf16", torch.bfloat16
 
 
 def laid_out(buffer: Tensor, rows: int, shape: tuple[int, ...]) -> Tensor:

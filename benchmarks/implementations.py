@@ -8,6 +8,7 @@ from lasnn.plan.lookup import pick
 
 MODULES = {
     "floor": ("benchmarks.floor", "Floor", None),
+    "floor bf16": ("benchmarks.floor", "Bfloat16Floor", None),
     "ours": ("benchmarks.ours", "Ours", None),
     "spikingjelly": ("benchmarks.spikingjelly_peer", "Spikingjelly", "spikingjelly"),
     "snntorch": ("benchmarks.snntorch_peer", "Snntorch", "snntorch"),

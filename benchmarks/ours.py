@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.case import RECIPE, Subject
@@ -15,6 +15,7 @@ from lasnn.spiking.encoders import ENCODERS, batch_noise
 from lasnn.spiking.evaluation import evaluate
 from lasnn.training.loop import Job, Moment, Part, _step, optimizer
 from lasnn.training.resume import Saves
+from lasnn.training.stages.student import products_in
 
 
 class Ours:
@@ -43,8 +44,19 @@ class Ours:
 
     def _losses(self, part: Part, moment: Moment) -> dict[str, Tensor]:
         noise = batch_noise(moment.draws("encoder", self.case.device), part.start, part.whole)
-        output = self.net(ENCODERS["poisson"](part.batch.x, self.case.steps, noise))
+        with products_in(self.case.amp, self.case.device):
+            output = self.net(ENCODERS["poisson"](part.batch.x, self.case.steps, noise))
         return {"ce": F.cross_entropy(output.logits / self.case.steps, part.batch.labels)}
+
+    @torch.no_grad()
+    def densities(self) -> list[float]:
+        """The share of non-zero inputs that each convolution and product sees."""
+        found, net = [], self.subject.copy_of_net().eval()
+        for module in net.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                module.register_forward_pre_hook(lambda _, given: found.append((given[0] != 0).double().mean().item()))
+        _ = net(self.subject.encoded(self.subject.batch.x, self.case.steps)).logits
+        return found
 
     def infer(self) -> None:
         """Evaluate all images, streamed in chunks."""

@@ -76,7 +76,8 @@ class Peer:
         self.reset()
         batch = self.subject.batch
         self.optimizer.zero_grad(set_to_none=True)
-        logits = self.run(self.subject.encoded(batch.x, self.case.steps)) / self.case.steps
+        with torch.autocast(self.case.device, torch.bfloat16, enabled=self.case.amp == "bf16"):
+            logits = self.run(self.subject.encoded(batch.x, self.case.steps)).float() / self.case.steps
         loss = F.cross_entropy(logits, batch.labels)
         loss.backward()
         loss.item()

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 
 import torch
 
-from benchmarks.case import Case, prepare
+from benchmarks.case import DEVIATIONS, Case, prepare
 from benchmarks.equality import check
 from benchmarks.implementations import PEERS, installed, kind, quickest
 from benchmarks.measure import apart, by_turns, columns, origin, summary
@@ -32,12 +32,17 @@ class Request:
     images: int
     implementations: tuple[str, ...]
     clock: str = "wall"
+    fc: int | None = None
+    amp: tuple[str, ...] = ("off",)
+    deviations: float = DEVIATIONS
 
     def cases(self) -> Iterator[Case]:
-        """Networks x steps."""
+        """Networks x steps x precisions."""
+        words = {"device": self.device, "fc": self.fc, "deviations": self.deviations}
         for network in self.networks:
             for steps in self.steps:
-                yield Case(network, steps, self.batch, self.width, device=self.device)
+                for amp in self.amp:
+                    yield Case(network, steps, self.batch, self.width, amp=amp, **words)
 
     @property
     def usable(self) -> tuple[str, ...]:
@@ -54,6 +59,7 @@ def timed(request: Request, action: str) -> Iterator[dict]:
     for case in request.cases():
         started, subject = origin(request.device), prepare(case, request.images if action == "infer" else None)
         ours = kind("ours")(subject)
+        density = " ".join(f"{share:.3f}" for share in ours.densities())
         things, distances = {}, {}
         for name in request.usable:
             if name in PEERS:
@@ -79,6 +85,7 @@ def timed(request: Request, action: str) -> Iterator[dict]:
             )
             row |= summary(seconds, times.get("floor"), times.get("ours"))
             row |= {f"differs_{k}": v for k, v in asdict(distances[name]).items()} if name in distances else {}
+            row |= {"share_nonzero": density}
             yield row | started | {"load_1min_end": origin(request.device)["load_1min"]}
             ratio = row["ratio_to_floor"] or float("nan")
             say(f"  {case.network} T={case.steps} {action} {name}: {row['median_s']:.3f} s, {ratio:.2f} x floor")

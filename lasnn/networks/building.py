@@ -57,9 +57,9 @@ def initialise(net: Net, name: str, rule: str, generator: torch.Generator) -> Ne
                     module.bias.zero_()
             elif isinstance(module, nn.Linear) and student:
                 std = 0.01 if rule == "base" else math.sqrt(2 / module.in_features)
-                module.weight.normal_(0, std, generator=generator)
+                module.weight.copy_(torch.empty(module.weight.shape).normal_(0, std, generator=generator))
             elif isinstance(module, nn.Linear):
                 bound = 1 / math.sqrt(module.in_features)
-                module.weight.uniform_(-bound, bound, generator=generator)
+                module.weight.copy_(torch.empty(module.weight.shape).uniform_(-bound, bound, generator=generator))
                 module.bias.uniform_(-bound, bound, generator=generator)
     return net

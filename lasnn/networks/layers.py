@@ -1,11 +1,15 @@
 """Building blocks over [T, B, ...]: each folds time into the batch, computes once, and unfolds it."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
+
+from lasnn.compiled import draws, library
+from lasnn.compiled.products import convolve, multiply
 
 Operation = Callable[[Tensor], Tensor]
 Call = Callable[[nn.Module, Tensor], Tensor]  # of a module that takes and gives one tensor; torch's own may be any
@@ -33,19 +37,32 @@ class Conv(nn.Conv2d):
             # Only these pixels count. torch's CPU kernel for the backward pass of a strided 1x1 convolution in
             # channels-last format was seen to crash (2.13: 4 to 8 channels; 2.15: 8 to 16, batch 3, two threads).
             return folded(self._pointwise, x[..., :: self.stride[0], :: self.stride[1]])
-        return folded(super().forward, x)
+        return folded(self._whole, x)
 
     def _pointwise(self, x: Tensor) -> Tensor:
-        return F.conv2d(x.contiguous(memory_format=torch.channels_last), self.weight, self.bias)
+        x = x.contiguous(memory_format=torch.channels_last)
+        return convolve(x, self.weight, 1, 0) if self.bias is None else F.conv2d(x, self.weight, self.bias)
+
+    def _whole(self, x: Tensor) -> Tensor:
+        if self.bias is None:
+            return convolve(x, self.weight, self.stride[0], self.kernel_size[0] // 2)
+        return super().forward(x)
 
 
 class Linear(nn.Linear):
-    """Matrix product over the last axis: [T, B, F]."""
+    """Matrix product over the last axis: [T, B, F]. The weight [F_out, F_in] lies in memory input by input."""
+
+    def __init__(self, units_in: int, units: int, bias: bool = True):
+        super().__init__(units_in, units, bias)
+        self.weight.data = self.weight.data.t().contiguous().t()
 
     __call__: Call
 
     def forward(self, x: Tensor) -> Tensor:
-        return folded(super().forward, x)
+        return folded(self._whole, x)
+
+    def _whole(self, x: Tensor) -> Tensor:
+        return multiply(x, self.weight) if self.bias is None else super().forward(x)
 
     def total(self, x: Tensor) -> Tensor:
         """The sum over time of its output, [T, B, F] to [B, K]: one product, by linearity."""
@@ -86,14 +103,23 @@ class Standardise(nn.Module):
 class Neuron(nn.Module):
     """A nonlinearity of a layer: the analog one, or the spiking one that takes its place."""
 
-    __call__: Callable[..., Tensor]  # of a current [T, B, ...] and, if there is one, a dropout mask [B, ...]
+    __call__: Callable[..., Tensor]  # of a current [T, B, ...] and, where there are, a dropout mask [B, ...] and a pool
 
 
 class ReLU(Neuron):
     """The analog neuron; `spiking` puts a LIF neuron in its place. `mask` [B, ...] is a dropout mask."""
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        return F.relu(x) if mask is None else F.relu(x) * mask
+    def forward(self, x: Tensor, mask: Tensor | None = None, pool: "Pool | None" = None) -> Tensor:
+        x = F.relu(x) if mask is None else F.relu(x) * mask
+        return x if pool is None else pool(x)
+
+
+def loops_for(x: Tensor) -> SimpleNamespace | None:
+    """The compiled loops, if they can pool these images [N, C, H, W]: float32, channels last, even sides, on a CPU."""
+    plain = (
+        x.device.type == "cpu" and x.dtype == torch.float32 and x.numel() > 0 and x.shape[2] % 2 == x.shape[3] % 2 == 0
+    )
+    return library() if plain and x.permute(0, 2, 3, 1).is_contiguous() else None
 
 
 class PoolContext(FunctionCtx):
@@ -113,12 +139,22 @@ class AveragePool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: PoolContext, x: Tensor) -> Tensor:
         ctx.shape, ctx.strides = x.shape, x.stride()
+        if loops := loops_for(x):
+            count, channels, height, width = x.shape
+            out = x.new_empty(count, height // 2, width // 2, channels).permute(0, 3, 1, 2)
+            loops.pool(x.data_ptr(), out.data_ptr(), height, width * channels, channels, 0, count)
+            return out
         return F.avg_pool2d(x, 2)
 
     @staticmethod
     def backward(ctx: PoolContext, gradient: Tensor) -> Tensor:
         height, width = gradient.shape[2:]
         result = gradient.new_empty_strided(ctx.shape, ctx.strides)
+        dense = gradient.permute(0, 2, 3, 1).is_contiguous() and gradient.dtype == torch.float32
+        if dense and (loops := loops_for(result)):
+            count, channels, tall, wide = ctx.shape
+            loops.unpool(gradient.data_ptr(), result.data_ptr(), tall, wide * channels, channels, 0, count)
+            return result
         if (2 * height, 2 * width) != ctx.shape[2:]:
             result.zero_()
         covered = result[:, :, : 2 * height, : 2 * width]
@@ -134,6 +170,7 @@ class Pool(nn.Module):
 
     def __init__(self, kind: str = "average"):
         super().__init__()
+        self.average = kind == "average"
         self.pool: Operation = {"average": AveragePool.apply, "max": lambda x: F.max_pool2d(x, 2)}[kind]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -190,6 +227,12 @@ class Dropout(nn.Module):
         if not self.training or self.rate == 0:
             return None
         batch, dtype = x.shape[1], torch.promote_types(x.dtype, torch.float32)
+        if self.generator is not None and x.device.type == "cpu":
+            kept = torch.empty_like(x[0], dtype=torch.float32)
+            rows = kept.permute(0, 2, 3, 1) if kept.dim() == 4 else kept  # drawn in channels-last order
+            drawn = draws.fill(torch.empty(batch, kept[0].numel()), self.generator.initial_seed(), self.start)
+            rows.copy_(drawn.lt_(1 - self.rate).div_(1 - self.rate).view(rows.shape))
+            return kept.to(dtype)
         mask = torch.empty(self.whole or batch, *x.shape[2:], dtype=dtype, device=x.device)
         mask.bernoulli_(1 - self.rate, generator=self.generator).div_(1 - self.rate)
         return torch.empty_like(x[0], dtype=dtype).copy_(mask[self.start : self.start + batch])

@@ -26,13 +26,16 @@ class Layer(Tappable):
         return activation, self.between(activation)
 
     def onward(self, x: Tensor) -> Tensor:
-        """As the second of `forward`; a dropout mask costs no pass of its own here."""
+        """As the second of `forward`; a dropout mask or a pool costs no pass of its own here."""
         first, *rest = self.between or (None,)
         current: Tensor = self.synapses(x)
-        if not isinstance(first, Dropout):
+        if isinstance(first, Dropout):
+            x = self.activation(current, first.mask(current))
+        elif isinstance(first, Pool) and not self.activation._forward_hooks:  # nobody looks at the activation
+            x = self.activation(current, pool=first)
+        else:
             passed: Tensor = self.between(self.activation(current))
             return passed
-        x = self.activation(current, first.mask(current))
         for module in rest:
             x = module(x)
         return x

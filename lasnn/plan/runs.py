@@ -69,7 +69,7 @@ class AnnRun(_Run):
     seed: int = 0
 
     PATTERN: ClassVar[str] = "ann/{dataset}/{network}/{variant}/s{seed}"
-    REVISION: ClassVar[int] = 1
+    REVISION: ClassVar[int] = 2
 
 
 @dataclass(frozen=True, order=True)
@@ -83,7 +83,7 @@ class ConvertedRun(_Run):
     seed: int = 0
 
     PATTERN: ClassVar[str] = "converted/{dataset}/{student}/{encoder}/{variant}/s{seed}"
-    REVISION: ClassVar[int] = 2
+    REVISION: ClassVar[int] = 3
 
 
 @dataclass(frozen=True, order=True)
@@ -100,7 +100,7 @@ class SnnRun(_Run):
     seed: int = 0
 
     PATTERN: ClassVar[str] = "snn/{dataset}/{student}/{method}/{encoder}-T{steps}/{teacher}/{variant}/s{seed}"
-    REVISION: ClassVar[int] = 5
+    REVISION: ClassVar[int] = 6
 
 
 Run = AnnRun | ConvertedRun | SnnRun

@@ -155,7 +155,7 @@ class Compute(Section):
     threads: Positive
     rows: Positive
     micro_batch: Positive | Literal["auto"]
-    amp: Annotated[Literal["off", "tf32", "bf16"], BeforeValidator(_off)]
+    amp: Annotated[Literal["off", "tf32", "bf16", "bf16_grad"], BeforeValidator(_off)]
     deterministic: bool
 
 

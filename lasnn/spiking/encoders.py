@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lasnn import seeding
+from lasnn.compiled import draws, library
 
 Noise = Callable[[int, torch.Size], Tensor]  # steps, image batch's shape -> uniform [T, B, 3, H, W] in [0, 1)
 
@@ -13,15 +14,20 @@ Noise = Callable[[int, torch.Size], Tensor]  # steps, image batch's shape -> uni
 def batch_noise(generator: torch.Generator, start: int = 0, whole: int | None = None) -> Noise:
     """One stream for a whole batch: training, keyed by (seed, purpose, epoch, batch).
 
-    Where only images `start` and following of a batch of `whole` are asked for, the rest is drawn all the same, so
-    that micro-batches change nothing.
+    Images `start` and following of a batch of `whole` get the numbers that they would get with the others, so that
+    micro-batches change nothing. A GPU draws its own.
     """
 
     def draw(steps: int, shape: torch.Size) -> Tensor:
         batch, channels, height, width = shape
-        size = (steps, whole or batch, height, width, channels)
-        uniform = torch.rand(size, generator=generator, device=generator.device)
-        return uniform[:, start : start + batch].permute(0, 1, 4, 2, 3)
+        if generator.device.type != "cpu":
+            size = (steps, whole or batch, height, width, channels)
+            uniform = torch.rand(size, generator=generator, device=generator.device)
+            return uniform[:, start : start + batch].permute(0, 1, 4, 2, 3)
+        uniform = torch.empty(steps, batch, height, width, channels)
+        for t in range(steps):
+            draws.fill(uniform[t].flatten(1), generator.initial_seed(), t * (whole or batch) + start)
+        return uniform.permute(0, 1, 4, 2, 3)
 
     return draw
 
@@ -31,13 +37,15 @@ def image_noise(seed: int, images: Sequence[int], device: torch.device) -> Noise
 
     Successive calls go on where the last one ended.
     """
-    generators = [seeding.generator(seed, "evaluation encoder", index, device=device) for index in images]
+    keys, done = [seeding.key(seed, "evaluation encoder", index) for index in images], 0
 
     def draw(steps: int, shape: torch.Size) -> Tensor:
+        nonlocal done
         batch, channels, height, width = shape
         uniform = torch.empty(steps, batch, height, width, channels, device=device)
-        for image, generator in enumerate(generators):
-            uniform[:, image] = torch.rand(steps, height, width, channels, generator=generator, device=device)
+        for image, key in enumerate(keys):
+            draws.fill(uniform[:, image].flatten(1), key, done)
+        done += steps
         return uniform.permute(0, 1, 4, 2, 3)
 
     return draw
@@ -46,6 +54,11 @@ def image_noise(seed: int, images: Sequence[int], device: torch.device) -> Noise
 def poisson(x: Tensor, steps: int, noise: Noise) -> Tensor:
     """Signed rate code: o^t = sign(x) with probability |x|, else 0, so that the mean over time is x."""
     uniform = noise(steps, x.shape)
+    rows = uniform.permute(0, 1, 3, 4, 2)
+    if uniform.device.type == "cpu" and rows.is_contiguous() and uniform.numel() and (loops := library()) is not None:
+        pixels = x.permute(0, 2, 3, 1).contiguous()
+        loops.rate_code(uniform.data_ptr(), pixels.data_ptr(), steps, pixels.numel(), 0, steps)
+        return uniform
     return torch.le(uniform, x.abs(), out=uniform).mul_(x.sign())  # [T, B, 3, H, W]
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.hooks import RemovableHandle
 
 from lasnn.datasets.batches import Images, plain_batches
 from lasnn.networks import Net
@@ -126,22 +125,14 @@ class _SpikeCounts:
     def __init__(self, net: nn.Module):
         self.neurons = neurons(net)
         self.totals: dict[str, Tensor] = {}
-        self.handles: list[RemovableHandle] = []
 
     def __enter__(self) -> None:
         for name, neuron in self.neurons.items():
-            self.handles.append(neuron.register_forward_hook(self._count(name)))
+            neuron.tally = _Tally(self, name)
 
     def __exit__(self, *exception: object) -> None:
-        for handle in self.handles:
-            handle.remove()
-        self.handles = []
-
-    def _count(self, name: str) -> Callable[[nn.Module, tuple[Tensor], Tensor], None]:
-        def hook(module: nn.Module, inputs: tuple[Tensor], spikes: Tensor) -> None:
-            self.add(name, spikes)
-
-        return hook
+        for neuron in self.neurons.values():
+            neuron.tally = None
 
     def add(self, name: str, spikes: Tensor) -> None:
         """Count spikes [T, B, ...] of one layer."""
@@ -158,3 +149,13 @@ class _SpikeCounts:
             for name, count in self.totals.items()
             if name != INPUT
         }
+
+
+class _Tally:
+    """What a neuron tells its spikes to."""
+
+    def __init__(self, counts: _SpikeCounts, name: str):
+        self.counts, self.name = counts, name
+
+    def add(self, spikes: Tensor) -> None:
+        self.counts.add(self.name, spikes)

@@ -15,12 +15,14 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
-from lasnn.networks.layers import Neuron
+from lasnn.networks.layers import Neuron, Pool
+from lasnn.spiking.kernels import compiled_scan
 from lasnn.spiking.surrogates import Bellec, Surrogate
 
 # The scan walks over blocks of neurons so that the few rows it works on stay in the cache of a core.
@@ -170,6 +172,13 @@ class Scan(torch.autograd.Function):
         return ctx.psi, None, None, None
 
 
+class Tally(Protocol):
+    """Somebody who counts spikes."""
+
+    def add(self, spikes: Tensor) -> None:
+        """Spikes [T, B, ...], or numbers of them."""
+
+
 class LIF(Neuron):
     """A layer of leaky integrate-and-fire neurons with one threshold: current [T, B, ...] to spikes of the same shape.
 
@@ -177,7 +186,8 @@ class LIF(Neuron):
     [C, H, W] or [F] where a layer has that; `offset` [C] or [F] is a current of every step. Both are in the state dict
     of those layers only that have them. A trained threshold is θ e^-`log_gain`: the current is multiplied by
     e^`log_gain`, which gives the same spikes. With a dropout `mask` [B, ...] each step's spikes are multiplied by it on
-    their way out: what is reset and carried over knows nothing of it.
+    their way out: what is reset and carried over knows nothing of it. With a `pool` they are pooled by it, which the
+    compiled scan does without writing them down. A `tally` counts the spikes of calls without a gradient.
     """
 
     threshold: Tensor
@@ -193,8 +203,9 @@ class LIF(Neuron):
         self.register_parameter("log_gain", None)
         self.dynamics = dynamics or Dynamics()
         self.carried: dict[str, Tensor] | None = None
+        self.tally: Tally | None = None
 
-    def forward(self, current: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, current: Tensor, mask: Tensor | None = None, pool: Pool | None = None) -> Tensor:
         start = self.carried.get("potential") if self.carried else None
         current = self._with_constants(current, first=start is None)
         if self.log_gain is not None:
@@ -207,33 +218,59 @@ class LIF(Neuron):
                 current = _written_out(current)
             if current.dtype == torch.bfloat16:  # products may be in bfloat16, potentials never
                 current = current.float()
+        loops = not fused and compiled_scan.available(current, self.dynamics)
+        averages = loops and pool is not None and pool.average and self._plain(mask) and compiled_scan.poolable(current)
         if torch.is_grad_enabled() and current.requires_grad:
             folded = mask if self.dynamics.foldable else None
             mask = None if self.dynamics.foldable else mask
             if fused:  # the kernels read any layout and type, and θ where it is
-                types = torch.float32, torch.bfloat16
-                spikes = fused.FusedScan.apply(current, self.threshold, self.dynamics, *types, folded)
+                scanned = current, self.threshold, self.dynamics, torch.float32, torch.bfloat16, folded
+                spikes = fused.FusedScan.apply(*scanned)
+            elif loops:
+                folded = None if folded is None else alike(folded[None], current[:1])[0]
+                spikes = compiled_scan.CompiledScan.apply(
+                    current, self.threshold.item(), self.dynamics, folded, averages
+                )
             else:
                 spikes = Scan.apply(current, self.threshold.item(), self.dynamics, folded)
         else:
-            if fused:
-                spikes, potential = fused.fused_fire(current, start, self.threshold, self.dynamics, torch.float32)
-            else:
-                spikes, potential = fire(current, start, self.threshold.item(), self.dynamics)
-            if self.carried is not None:
-                self.carried["potential"] = potential
+            spikes = self._fire(current, start, fused, loops, averages)
         spikes = self._delayed(spikes) if self.dynamics.order == "delayed" else spikes
-        return spikes if mask is None else spikes * mask
+        spikes = spikes if mask is None else spikes * mask
+        return spikes if pool is None or averages else pool(spikes)
+
+    def _plain(self, mask: Tensor | None) -> bool:
+        """Whether the spikes that the scan makes are those that are pooled."""
+        return self.dynamics.order != "delayed" and self.dynamics.reset == "soft" and mask is None
+
+    def _fire(self, current: Tensor, start: Tensor | None, fused: ModuleType | None, loops: bool, pool: bool) -> Tensor:
+        """Spikes without a gradient; the potential is carried on and the spikes are counted where that is wanted."""
+        threshold, dynamics, counts = self.threshold, self.dynamics, None
+        if loops:
+            counts = torch.zeros_like(current[0]) if self.tally and dynamics.order != "delayed" else None
+            spikes, potential = compiled_scan.compiled_fire(current, start, threshold.item(), dynamics, counts, pool)
+        elif fused:
+            spikes, potential = fused.fused_fire(current, start, threshold, dynamics, torch.float32)
+        else:
+            spikes, potential = fire(current, start, threshold.item(), dynamics)
+        if self.carried is not None:
+            self.carried["potential"] = potential
+        if self.tally and dynamics.order != "delayed":
+            self.tally.add(spikes if counts is None else counts[None])
+        return spikes
 
     def _with_constants(self, current: Tensor, first: bool) -> Tensor:
-        """The current with the offset; the initial potential is part of the first step's, which comes to the same."""
+        """The current with the offset; the initial potential is part of the first step's, which comes to the same.
+
+        Both are constants, so autograd, which would copy what it is told of, need not know.
+        """
         if self.offset is not None:
             offset = self.offset.view(-1, *(1,) * (current.dim() - 3))  # [C, 1, 1] or [F]
-            (current[:1] if current.stride(0) == 0 else current).add_(offset)
+            (current.data[:1] if current.stride(0) == 0 else current.data).add_(offset)
         if self.initial is not None and first:
             if current.stride(0) == 0:
                 current = _written_out(current)
-            current[0].add_(self.initial)
+            current.data[0].add_(self.initial)
         return current
 
     def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: object) -> None:
@@ -248,7 +285,10 @@ class LIF(Neuron):
         first = torch.zeros_like(spikes[0]) if last is None else last
         if self.carried is not None:
             self.carried["spikes"] = spikes[-1].clone()
-        return torch.cat([first[None], spikes[:-1]])  # [T, B, ...]
+        delayed = torch.cat([first[None], spikes[:-1]])  # [T, B, ...]
+        if self.tally:
+            self.tally.add(delayed)
+        return delayed
 
 
 def kernels(current: Tensor, dynamics: Dynamics) -> ModuleType | None:

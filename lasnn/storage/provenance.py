@@ -15,7 +15,7 @@ import torch
 
 from lasnn.storage.energy_meter import Meter
 
-PACKAGES = ("torch", "torchvision", "numpy", "pandas", "scikit-learn", "pillow", "snakemake", "dvc")
+PACKAGES = ("torch", "torchvision", "numpy", "numba", "pandas", "scikit-learn", "pillow", "snakemake", "dvc")
 
 
 # What a commit does not say of the code: the generated files of DVC may have changed since, a module may be untracked.

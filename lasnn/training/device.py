@@ -4,6 +4,8 @@ import os
 
 import torch
 
+from lasnn.compiled import library
+from lasnn.compiled.products import bfloat16, onednn
 from lasnn.errors import InputError
 from lasnn.plan.settings import Compute
 from lasnn.training.allocator import keep_freed_memory
@@ -25,9 +27,28 @@ def set_up(device: torch.device, compute: Compute) -> None:
         # mypy doesn't see it: torch makes it a property of the module when that is loaded
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.use_deterministic_algorithms(compute.deterministic, warn_only=True)
-    amp = compute.amp
-    if amp != "off" and device.type != "cuda":
-        raise InputError(f"compute.amp {amp} was asked for on {device.type}: it needs CUDA; use amp: off")
-    if amp == "bf16" and not torch.cuda.is_bf16_supported():
-        name = torch.cuda.get_device_name()
-        raise InputError(f"compute.amp bf16 was asked for, but {name} lacks it: use tf32 or off")
+    check_precision(compute.amp, device)
+
+
+def check_precision(amp: str, device: torch.device) -> None:
+    """InputError if products can't have this precision here."""
+    if device.type == "cuda":
+        if amp == "bf16_grad":
+            raise InputError("compute.amp bf16_grad was asked for on cuda: it is for a CPU; use bf16, tf32 or off")
+        if amp == "bf16" and not torch.cuda.is_bf16_supported():
+            name = torch.cuda.get_device_name()
+            raise InputError(f"compute.amp bf16 was asked for, but {name} lacks it: use tf32 or off")
+    elif amp == "tf32":
+        raise InputError(f"compute.amp tf32 was asked for on {device.type}: it needs CUDA; use bf16, bf16_grad or off")
+    elif amp != "off" and not bfloat16():
+        raise InputError(
+            f"compute.amp {amp} was asked for, but this processor has no bfloat16 products (AVX512-BF16, AMX): use off"
+        )
+
+
+def implementation(device: torch.device) -> str:
+    """What rounds in its own order: the GPU, or the vector units, the library of products and the loops of a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    loops = "compiled loops" if library() else "torch loops"
+    return f"{torch.backends.cpu.get_cpu_capability()}, {'oneDNN' if onednn() else 'BLAS'}, {loops}"

@@ -20,6 +20,7 @@ from lasnn.plan.runs import Run
 from lasnn.plan.settings import Settings
 from lasnn.storage import checkpoint, files
 from lasnn.storage.provenance import Stopwatch, describe
+from lasnn.training.device import implementation
 from lasnn.training.reading import Origin
 from lasnn.training.task import Task
 
@@ -70,8 +71,9 @@ def leave(
     checkpoint.save(folder / "model.pt", result.net.state_dict(), common | {"accuracy": accuracy} | result.meta)
     cost = stopwatch.stop()
     digests = {name: files.sha256(folder / name) for name in ("model.pt", "metrics.json", "predictions.npz")}
+    made_by = {"implementation": implementation(task.device)}
     written = common | {"data": data | {"source": prepared.source}, "files": digests}
-    files.write_json(folder / "provenance.json", written | describe(task.device) | cost, seal=True)
+    files.write_json(folder / "provenance.json", written | describe(task.device) | made_by | cost, seal=True)
     (folder / "resume.pt").unlink(missing_ok=True)
     console.say(
         f"done: {accuracy:.2f} % on {len(task.test)} test images, {cost['seconds']:.0f} s, "

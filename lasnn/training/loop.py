@@ -73,8 +73,39 @@ def optimizer(net: nn.Module, recipe: Training) -> torch.optim.Optimizer:
     decay = recipe.weight_decay
     if recipe.optimizer == "adam":
         adam = torch.optim.AdamW if recipe.wd_mode == "decoupled" else torch.optim.Adam
-        return adam(parameters, lr=recipe.lr, betas=recipe.betas, weight_decay=decay, fused=True)
-    return torch.optim.SGD(parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=decay, fused=True)
+        optim: torch.optim.Optimizer = adam(
+            parameters, lr=recipe.lr, betas=recipe.betas, weight_decay=decay, fused=True
+        )
+    else:
+        optim = torch.optim.SGD(parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=decay, fused=True)
+    in_memory_order(optim, parameters)
+    return optim
+
+
+def in_memory_order(optim: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> None:
+    """Show `optim` the weights in the order of their memory, on a CPU, where its fused kernels copy all that they are
+
+    shown in another order, several times a step.
+    """
+    orders = {}
+    for parameter in parameters:
+        strides = parameter.stride()
+        order = [axis for _, axis in sorted((-stride, axis) for axis, stride in enumerate(strides))]
+        apart = parameter.device.type == "cpu" and not parameter.is_contiguous()
+        if apart and parameter.detach().permute(order).is_contiguous():
+            orders[parameter] = order, [order.index(axis) for axis in range(parameter.dim())]
+
+    def turned(which: int) -> Callable[..., None]:
+        def turn(*_: object) -> None:
+            for parameter, both in orders.items():
+                gradient, parameter.grad = parameter.grad, None
+                parameter.data = parameter.data.permute(both[which])
+                parameter.grad = None if gradient is None else gradient.permute(both[which])
+
+        return turn
+
+    optim.register_step_pre_hook(turned(0))
+    optim.register_step_post_hook(turned(1))
 
 
 def fit(

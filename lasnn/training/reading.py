@@ -15,6 +15,7 @@ from lasnn.plan.runs import Run
 from lasnn.plan.settings import Settings
 from lasnn.plan.settings_diff import changes
 from lasnn.storage import checkpoint, files
+from lasnn.training.device import implementation
 from lasnn.training.task import Parent, Task
 
 
@@ -69,7 +70,5 @@ def _parent(preset: Preset, run: Run, parent: Run, digest: str) -> Parent:
 
 
 def _tag(run: Run, settings: Settings, parents: dict[str, str], prepared: Prepared, device: torch.device) -> str:
-    # On a CPU other vector units round in another order.
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
-    tag = [identity(run), dump(settings), parents, prepared.digest, torch.__version__, name]
+    tag = [identity(run), dump(settings), parents, prepared.digest, torch.__version__, implementation(device)]
     return hashlib.sha256(json.dumps(tag).encode()).hexdigest()

@@ -10,6 +10,7 @@ import torch
 from chains import ANN, CONVERTED, LASNN, Tiny
 
 from lasnn.console import Console
+from lasnn.training import device
 
 
 @pytest.mark.parametrize(
@@ -69,10 +70,14 @@ def test_a_folder_that_cannot_be_written_is_one_line(data, tmp_path, capsys):
     assert str(place.results) in said
 
 
-def test_amp_without_a_device_that_has_it(data, tmp_path, capsys):
-    place = Tiny(data, tmp_path, protocol={"compute": {"amp": "bf16"}})
+@pytest.mark.parametrize(("amp", "lacks"), [("tf32", "CUDA"), ("bf16", "no bfloat16"), ("bf16_grad", "no bfloat16")])
+def test_amp_without_a_device_that_has_it(amp, lacks, data, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(device, "bfloat16", lambda: False)
+    place = Tiny(data, tmp_path, protocol={"compute": {"amp": amp}})
     assert place("ann", str(place.folder(ANN)), "--device", "cpu") == 2
-    assert "compute.amp bf16" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"compute.amp {amp}" in said
+    assert lacks in said
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from lasnn.compiled import library, reason
 from lasnn.console import Console
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run
@@ -35,6 +36,8 @@ def stage_of(run: Run) -> Stage:
 def make(preset: Preset, run: Run, settings: Settings, device: torch.device, console: Console) -> None:
     """Read what the run starts from, do its stage, leave its files: all of them, or what the run goes on from."""
     set_up(device, settings.compute)
+    if device.type == "cpu" and library() is None:
+        console.say(f"no compiled loops ({reason()}): torch's own operations do their work, more slowly")
     folder = Path(preset.folder(run))
     folder.mkdir(parents=True, exist_ok=True)
     files.sweep(folder)

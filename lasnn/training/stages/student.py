@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from lasnn.compiled.products import precision
 from lasnn.distillation.objectives import OBJECTIVES, Step
 from lasnn.networks import TAPS, Net, census
 from lasnn.plan.lookup import given
@@ -77,13 +78,20 @@ def student_losses(net: Net, teacher: Net | None, run: SnnRun, settings: SnnSett
         steps, device = steps_at(run.steps, moment.progress), part.batch.x.device
         noise = batch_noise(moment.draws("encoder", device), part.start, part.whole)
         # Spikes are exact in bfloat16; potentials stay float32 (the neuron sees to that).
-        with torch.autocast(device.type, torch.bfloat16, enabled=settings.compute.amp == "bf16"):
+        with products_in(settings.compute.amp, device.type):
             encoded = encode(run.encoder, part.batch.x, steps, noise, gain)
             output = net(encoded)
         logits = output.logits.float() / (steps if logit_scale == "mean" else 1)
         return objective(Step(part.batch, output, logits, teacher, moment.progress, encoded), settings)
 
     return losses
+
+
+def products_in(amp: str, device: str) -> contextlib.AbstractContextManager:
+    """Products of the forward pass, and of its gradients, in this precision while the block runs."""
+    if device == "cpu":
+        return precision(amp)
+    return torch.autocast(device, torch.bfloat16, enabled=amp == "bf16")
 
 
 @contextlib.contextmanager

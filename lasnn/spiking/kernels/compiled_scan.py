@@ -1,0 +1,179 @@
+"""The scan of `lasnn.spiking.neurons` in compiled loops on a CPU: one pass over memory for all time steps each way.
+
+Spikes and ψ are those of the torch scan bit for bit (ψ of `Stdb` to rounding: another exponential). An average pool may
+be taken along: then the spikes themselves are never written to memory.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.autograd.function import FunctionCtx
+
+from lasnn.compiled import library
+from lasnn.compiled.machine_code import loops, over
+from lasnn.spiking.surrogates import Bellec, Literal, Stdb, Surrogate
+
+if TYPE_CHECKING:
+    from lasnn.spiking.neurons import Dynamics
+
+BLOCK = 16384  # neurons whose potentials a core keeps at hand
+
+
+def formula(surrogate: Surrogate, theta: float) -> tuple[str, float, float]:
+    """The loops' name for a surrogate, and the height and slope of its formula."""
+    if isinstance(surrogate, Bellec):
+        peak = surrogate.gamma / theta if surrogate.by_threshold else surrogate.gamma
+        return "triangle", peak, -peak / theta
+    if isinstance(surrogate, Literal):
+        return "triangle", surrogate.gamma * max(0.0, 1 - abs(theta)), 0.0
+    assert isinstance(surrogate, Stdb)
+    return "decaying", surrogate.a / theta, -surrogate.b
+
+
+def available(current: Tensor, dynamics: "Dynamics") -> bool:
+    """Whether the loops can scan this current [T, B, ...] of neurons with these dynamics."""
+    if current.device.type != "cpu" or current.dtype != torch.float32 or current.numel() == 0:
+        return False
+    dense = current.is_contiguous() or (current.dim() == 5 and _channels_last(current))
+    return dense and type(dynamics.surrogate) in (Bellec, Literal, Stdb) and library() is not None
+
+
+def poolable(current: Tensor) -> bool:
+    """Whether a 2x2 pool may be taken along: images [T, B, C, H, W] in channels-last order with even sides."""
+    return current.dim() == 5 and current.shape[3] % 2 == current.shape[4] % 2 == 0 and _channels_last(current)
+
+
+def _channels_last(x: Tensor) -> bool:
+    return x.permute(0, 1, 3, 4, 2).is_contiguous()
+
+
+class Plan:
+    """How the loops walk over a current [T, B, ...]: its size, its blocks and, with a pool, its rows of pixels."""
+
+    def __init__(self, current: Tensor, pool: bool):
+        self.steps, self.neurons = len(current), current[0].numel()
+        self.row, self.channels = (current.shape[4] * current.shape[2], current.shape[2]) if pool else (0, 0)
+        pair = 2 * self.row
+        self.size, self.pool = max(1, BLOCK // pair) * pair if pool else min(BLOCK, self.neurons), int(pool)
+        self.blocks = -(-self.neurons // self.size)
+
+    def run(self, work: Callable[[int, int, int], None]) -> None:
+        """`work(first, last, scratch)` over all blocks, on the threads that torch may use."""
+
+        def piece(first: int, last: int) -> None:
+            scratch = torch.empty(3 * self.size)
+            work(first, last, scratch.data_ptr())
+
+        over(self.blocks, torch.get_num_threads(), piece)
+
+
+def rule(dynamics: "Dynamics") -> str:
+    """The loops' name for what a neuron carries over."""
+    if dynamics.reset == "hard":
+        return "hard"
+    return "instant" if dynamics.order == "instant_reset" else "plain"
+
+
+def address(x: Tensor | None) -> int:
+    return 0 if x is None else x.data_ptr()
+
+
+def pooled_like(current: Tensor) -> Tensor:
+    """Room for the 2x2 averages of images [T, B, C, H, W], channels last."""
+    steps, batch, channels, height, width = current.shape
+    return current.new_empty(steps, batch, height // 2, width // 2, channels).permute(0, 1, 4, 2, 3)
+
+
+def compiled_fire(
+    current: Tensor,
+    start: Tensor | None,
+    threshold: float,
+    dynamics: "Dynamics",
+    counts: Tensor | None = None,
+    pool: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """As `lasnn.spiking.neurons.fire`; `counts` [B, ...] in the memory order of a step gets each neuron's spikes added."""
+    plan = Plan(current, pool)
+    end = torch.zeros_like(current[0]) if start is None else start
+    out = pooled_like(current) if pool else current
+    loop = getattr(loops(), f"fire_{rule(dynamics)}")
+    sizes = plan.steps, plan.neurons, plan.size
+
+    def work(first: int, last: int, scratch: int) -> None:
+        addresses = current.data_ptr(), out.data_ptr(), end.data_ptr(), address(counts)
+        flags = plan.row, plan.channels, plan.pool, int(counts is not None)
+        loop(*addresses, *sizes, first, last, *flags, threshold, dynamics.leak)
+
+    plan.run(work)
+    return out, end
+
+
+class CompiledContext(FunctionCtx):
+    """What the forward pass of `CompiledScan` leaves for its backward pass."""
+
+    psi: Tensor | None
+    spikes: Tensor | None
+    mask: Tensor | None
+    plan: Plan
+    dynamics: "Dynamics"
+    threshold: float
+    kind: str
+    layout: tuple[torch.Size, tuple[int, ...]]
+
+
+class CompiledScan(torch.autograd.Function):
+    """`lasnn.spiking.neurons.Scan`; with `pool` the result is the 2x2 average of the spikes."""
+
+    @staticmethod
+    def forward(
+        ctx: CompiledContext,
+        current: Tensor,
+        threshold: float,
+        dynamics: "Dynamics",
+        mask: Tensor | None = None,
+        pool: bool = False,
+    ) -> Tensor:
+        psi = current.detach()
+        plan = Plan(psi, pool)
+        out = pooled_like(psi) if pool else torch.empty_like(psi)
+        surrogate, height, slope = formula(dynamics.surrogate, threshold)
+        loop = getattr(loops(), f"scan_{rule(dynamics)}_{surrogate}")
+        sizes = plan.steps, plan.neurons, plan.size
+        flags = plan.row, plan.channels, plan.pool, int(mask is not None)
+
+        def work(first: int, last: int, scratch: int) -> None:
+            addresses = psi.data_ptr(), out.data_ptr(), address(mask), scratch
+            loop(*addresses, *sizes, first, last, *flags, threshold, dynamics.leak, height, slope)
+
+        plan.run(work)
+        ctx.psi, ctx.mask, ctx.plan, ctx.dynamics, ctx.threshold = psi, mask, plan, dynamics, threshold
+        ctx.kind = "reset" if dynamics.reset_grad else "hard" if dynamics.reset == "hard" else "plain"
+        ctx.spikes = out.detach() if ctx.kind == "hard" else None
+        ctx.layout = out.shape, out.stride()
+        return out
+
+    @staticmethod
+    def backward(ctx: CompiledContext, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
+        if ctx.psi is None:
+            raise RuntimeError("the scan's saved state was overwritten by an earlier backward pass: run forward again")
+        (psi, spikes), ctx.psi, ctx.spikes = (ctx.psi, ctx.spikes), None, None
+        plan, mask, dynamics = ctx.plan, ctx.mask, ctx.dynamics
+        shape, strides = ctx.layout
+        # The gradient may be the same in all steps (stride 0); else it must lie as the output does.
+        same = gradient.stride(0) == 0 and plan.steps > 1
+        if gradient.stride()[1:] != strides[1:] or not (same or gradient.stride(0) == strides[0]):
+            gradient, same = torch.empty_strided(shape, strides).copy_(gradient), False
+        stride = 0 if same else plan.neurons // (4 if plan.pool else 1)
+        reset = ctx.threshold * (dynamics.leak if dynamics.order == "instant_reset" else 1.0)
+        loop = getattr(loops(), f"back_{ctx.kind}")
+        sizes = plan.steps, plan.neurons, stride, plan.size
+        flags = plan.row, plan.channels, plan.pool, int(mask is not None)
+
+        def work(first: int, last: int, scratch: int) -> None:
+            addresses = psi.data_ptr(), gradient.data_ptr(), address(mask), address(spikes), scratch
+            loop(*addresses, *sizes, first, last, *flags, dynamics.leak, reset)
+
+        plan.run(work)
+        return psi, None, None, None, None

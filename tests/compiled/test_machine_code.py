@@ -1,0 +1,71 @@
+"""The compiled code's file: made once, whole or not at all, read by nobody else's leave."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from lasnn.compiled import machine_code as code
+
+pytestmark = pytest.mark.skipif(code.library() is None, reason="no compiled loops here")
+SAY = """
+import sys
+from lasnn.compiled import library, reason
+print(library() is not None, reason(), "numba" in sys.modules)
+"""
+
+
+def said(**environment: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", SAY], env=os.environ | environment, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def test_a_later_process_needs_no_numba():
+    assert said() == "True None False"
+
+
+def test_off():
+    assert said(LASNN_KERNELS="off") == "False LASNN_KERNELS is off False"
+
+
+def test_a_damaged_file_counts_as_none(tmp_path):
+    path = tmp_path / "kernels.bin"
+    whole = {"add": ("symbol", "pp", b"machine code")}
+    code.write(path, whole)
+    assert code.read(path) == whole
+    content = path.read_bytes()
+    for damaged in (content[:-1], content[:40] + b"x" + content[41:], b""):
+        path.write_bytes(damaged)
+        assert code.read(path) is None
+
+
+def test_a_file_that_others_could_write_is_not_read(tmp_path):
+    path = tmp_path / "kernels.bin"
+    code.write(path, {})
+    assert code.read(path) == {}
+    path.chmod(0o666)
+    assert code.read(path) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="no users here")
+def test_a_home_that_cannot_be_written(tmp_path, monkeypatch):
+    blocked, temporary = tmp_path / "file", tmp_path / "temporary"
+    blocked.write_text("not a folder")
+    temporary.mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
+    monkeypatch.setattr(code.tempfile, "gettempdir", lambda: str(temporary))
+    assert code.folder() == temporary / f"lasnn-{os.getuid()}"
+    monkeypatch.setattr(code.tempfile, "gettempdir", lambda: str(blocked))
+    with pytest.raises(OSError, match="no folder for compiled code can be written"):
+        code.folder()
+
+
+def test_all_parts_are_done_once():
+    done = torch.zeros(10)
+    code.over(10, 4, lambda first, last: done[first:last].add_(1))
+    assert done.tolist() == [1] * 10
+    code.over(0, 4, lambda first, last: done.zero_())
+    assert done.tolist() == [0] * 10 or done.tolist() == [1] * 10

@@ -1,0 +1,181 @@
+"""The compiled scan against the torch scan: the same spikes and ψ, and gradients to rounding."""
+
+import itertools
+
+import pytest
+import torch
+from oracle import ORDERS, SURROGATES, bright_input, close, small_snn, surrogate_of
+
+from lasnn.compiled import library
+from lasnn.networks.layers import Pool
+from lasnn.spiking import neurons
+from lasnn.spiking.kernels.compiled_scan import CompiledScan, available, compiled_fire, poolable
+from lasnn.spiking.neurons import LIF, Dynamics, Scan, fire, streaming
+
+pytestmark = pytest.mark.skipif(library() is None, reason="no compiled loops here")
+THETA = 0.75
+ROUNDING = 2e-6  # relative to the largest entry
+RULES = [(order, reset) for order in ORDERS for reset in ("soft", "hard")]
+
+
+def images(steps=7, batch=3, channels=5, side=6, seed=0):
+    """Currents in channels-last order, multiples of 1/8: sums are exact, and some potentials tie with the threshold."""
+    values = torch.randint(-6, 13, (steps, batch, side, side, channels), generator=torch.Generator().manual_seed(seed))
+    return (values / 8).permute(0, 1, 4, 2, 3)
+
+
+def through(scan, current, upstream):
+    """What a scan gives, ψ or δ of it, and dL/dI for L = Σ upstream x output."""
+    leaf = current.clone(memory_format=torch.preserve_format).requires_grad_()
+    out = scan(leaf * 1)
+    out.backward(upstream)
+    return out.detach(), leaf.grad
+
+
+def upstream_of(like, seed=1):
+    drawn = torch.randn(like.shape, generator=torch.Generator().manual_seed(seed))
+    return torch.empty_like(like).copy_(drawn)
+
+
+@pytest.mark.parametrize(("order", "reset"), RULES)
+@pytest.mark.parametrize("leak", [1.0, 0.9])
+def test_spikes_without_a_gradient(order, reset, leak):
+    dynamics, current = Dynamics(leak=leak, order=order, reset=reset), images(batch=2, channels=8)
+    start = images(1, 2, 8, seed=1)[0]
+    expected, end = fire(current.clone(memory_format=torch.preserve_format), start, THETA, dynamics)
+    counts = torch.zeros_like(current[0])
+    given, carried = (x.clone(memory_format=torch.preserve_format) for x in (current, start))
+    spikes, potential = compiled_fire(given, carried, THETA, dynamics, counts)
+    assert torch.equal(spikes, expected)
+    assert torch.equal(potential, end)
+    assert torch.equal(counts, expected.sum(0))
+    assert 0.1 < expected.mean() < 0.9
+    pooled, potential = compiled_fire(
+        current.clone(memory_format=torch.preserve_format), start.clone(), THETA, dynamics, pool=True
+    )
+    assert torch.equal(pooled, Pool()(expected))
+    assert torch.equal(potential, end)
+
+
+@pytest.mark.parametrize(("order", "reset"), RULES)
+@pytest.mark.parametrize("surrogate", SURROGATES)
+@pytest.mark.parametrize("reset_grad", [False, True])
+def test_gradients(order, reset, surrogate, reset_grad):
+    dynamics = Dynamics(0.9, order, reset, surrogate_of(surrogate), reset_grad)
+    current = images()
+    results = []
+    for scan in (Scan, CompiledScan):
+        psi = current.clone(memory_format=torch.preserve_format)
+
+        class Context:
+            pass
+
+        results.append((scan.forward(Context(), psi, THETA, dynamics), psi))
+    (spikes, psi), (ours, our_psi) = results
+    assert torch.equal(ours, spikes)
+    assert torch.equal(our_psi, psi) if surrogate != "stdb" else close(our_psi, psi, ROUNDING)
+    upstream = upstream_of(current)
+    _, expected = through(lambda x: Scan.apply(x, THETA, dynamics), current, upstream)
+    _, found = through(lambda x: CompiledScan.apply(x, THETA, dynamics), current, upstream)
+    assert close(found, expected, ROUNDING)
+    same = upstream[:1].expand(upstream.shape)
+    _, expected = through(lambda x: Scan.apply(x, THETA, dynamics), current, same)
+    _, found = through(lambda x: CompiledScan.apply(x, THETA, dynamics), current, same)
+    assert close(found, expected, ROUNDING)
+
+
+@pytest.mark.parametrize("channels", [3, 8, 20])
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_pool_taken_along(channels, order):
+    dynamics, current = Dynamics(0.9, order), images(4, 2, channels, 8)
+    expected, gradient = through(
+        lambda x: Pool()(Scan.apply(x, THETA, dynamics)), current, upstream := upstream_of(Pool()(current))
+    )
+    found, ours = through(lambda x: CompiledScan.apply(x, THETA, dynamics, None, True), current, upstream)
+    assert torch.equal(found, expected)
+    assert close(ours, gradient, ROUNDING)
+    assert not poolable(images(side=5))
+
+
+def test_a_mask_rounds_as_a_product_of_its_own():
+    current = images()
+    mask = torch.empty_like(current[0]).copy_(images(1, seed=4)[0] > 0) / 0.7
+    upstream = upstream_of(current)
+    apart = through(lambda x: CompiledScan.apply(x, THETA, Dynamics(0.9)) * mask, current, upstream)
+    taken = through(lambda x: CompiledScan.apply(x, THETA, Dynamics(0.9), mask), current, upstream)
+    assert all(torch.equal(a, b) for a, b in zip(apart, taken, strict=True))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 2, 40000), (9, 1, 3), (2, 1, 4, 1, 1), (3, 1, 2, 2, 2)])
+def test_shapes(shape):
+    values = torch.randint(-6, 13, shape, generator=torch.Generator().manual_seed(2)) / 8
+    upstream = upstream_of(values)
+    expected = through(lambda x: Scan.apply(x, THETA, Dynamics(0.9)), values, upstream)
+    found = through(lambda x: CompiledScan.apply(x, THETA, Dynamics(0.9)), values, upstream)
+    assert torch.equal(found[0], expected[0])
+    assert close(found[1], expected[1], ROUNDING)
+
+
+def test_more_threads_give_the_same_bits():
+    current, threads = images(3, 4, 64, 16), torch.get_num_threads()
+    upstream = upstream_of(Pool()(current))
+    try:
+        found = []
+        for number in (1, 3):
+            torch.set_num_threads(number)
+            found.append(through(lambda x: CompiledScan.apply(x, THETA, Dynamics(0.9), None, True), current, upstream))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_what_it_leaves_to_the_torch_scan():
+    current = images()
+    assert available(current, Dynamics())
+    assert not available(current.double(), Dynamics())
+    assert not available(current[..., ::2], Dynamics())
+    assert not available(current[:, :0], Dynamics())
+    assert not available(current, Dynamics(surrogate=lambda excess, threshold, since=None: excess))
+
+
+def test_a_second_backward_pass_is_refused():
+    leaf = images().requires_grad_()
+    total = CompiledScan.apply(leaf * 1, THETA, Dynamics()).sum()
+    total.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="run forward again"):
+        total.backward()
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("network", ["vgg5", "resnet12"])
+def test_whole_networks_agree_with_the_torch_scan(network, order, monkeypatch):
+    net, x = small_snn(network, Dynamics(0.9, order)).eval(), bright_input(20, 2)
+    results = []
+    for off in (False, True):
+        if off:
+            monkeypatch.setattr(neurons.compiled_scan, "available", lambda current, dynamics: False)
+        net.zero_grad()
+        logits = net(x.clone()).logits
+        logits.square().sum().backward()
+        results.append([logits.detach(), *(weight.grad.clone() for weight in net.parameters())])
+        with torch.no_grad(), streaming(net):  # chunks with potentials carried between them
+            parts = [net(part.clone()).logits for part in (x[:8], x[8:])]
+        results[-1].append(sum(parts))
+    assert all(close(ours, theirs, 4e-6) for ours, theirs in zip(*results, strict=True))
+    assert results[0][0].count_nonzero() > 0
+
+
+def test_the_tally_counts_what_is_given_on():
+    class Tally:
+        def __init__(self):
+            self.total = 0
+
+        def add(self, spikes):
+            self.total += spikes.sum(0)
+
+    for order, pool in itertools.product(ORDERS, (None, Pool())):
+        neuron, current = LIF(THETA, Dynamics(0.9, order)), images()
+        expected = neuron(current.clone(memory_format=torch.preserve_format))
+        neuron.tally = Tally()
+        neuron(current.clone(memory_format=torch.preserve_format), pool=pool)
+        assert torch.equal(neuron.tally.total, expected.sum(0))
