@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -128,7 +129,7 @@ class _SpikeCounts:
 
     def __enter__(self) -> None:
         for name, neuron in self.neurons.items():
-            neuron.tally = _Tally(self, name)
+            neuron.tally = partial(self.add, name)
 
     def __exit__(self, *exception: object) -> None:
         for neuron in self.neurons.values():
@@ -149,13 +150,3 @@ class _SpikeCounts:
             for name, count in self.totals.items()
             if name != INPUT
         }
-
-
-class _Tally:
-    """What a neuron tells its spikes to."""
-
-    def __init__(self, counts: _SpikeCounts, name: str):
-        self.counts, self.name = counts, name
-
-    def add(self, spikes: Tensor) -> None:
-        self.counts.add(self.name, spikes)

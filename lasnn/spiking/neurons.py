@@ -12,10 +12,9 @@ Every order of update below is `v^t = u^{t-1} + I^t` with its own rule for what 
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -172,13 +171,6 @@ class Scan(torch.autograd.Function):
         return ctx.psi, None, None, None
 
 
-class Tally(Protocol):
-    """Somebody who counts spikes."""
-
-    def add(self, spikes: Tensor) -> None:
-        """Spikes [T, B, ...], or numbers of them."""
-
-
 class LIF(Neuron):
     """A layer of leaky integrate-and-fire neurons with one threshold: current [T, B, ...] to spikes of the same shape.
 
@@ -187,7 +179,7 @@ class LIF(Neuron):
     of those layers only that have them. A trained threshold is θ e^-`log_gain`: the current is multiplied by
     e^`log_gain`, which gives the same spikes. With a dropout `mask` [B, ...] each step's spikes are multiplied by it on
     their way out: what is reset and carried over knows nothing of it. With a `pool` they are pooled by it, which the
-    compiled scan does without writing them down. A `tally` counts the spikes of calls without a gradient.
+    compiled scan does without writing them down. A `tally` is told the spikes of calls without a gradient.
     """
 
     threshold: Tensor
@@ -203,7 +195,7 @@ class LIF(Neuron):
         self.register_parameter("log_gain", None)
         self.dynamics = dynamics or Dynamics()
         self.carried: dict[str, Tensor] | None = None
-        self.tally: Tally | None = None
+        self.tally: Callable[[Tensor], None] | None = None
 
     def forward(self, current: Tensor, mask: Tensor | None = None, pool: Pool | None = None) -> Tensor:
         start = self.carried.get("potential") if self.carried else None
@@ -256,7 +248,7 @@ class LIF(Neuron):
         if self.carried is not None:
             self.carried["potential"] = potential
         if self.tally and dynamics.order != "delayed":
-            self.tally.add(spikes if counts is None else counts[None])
+            self.tally(spikes if counts is None else counts[None])
         return spikes
 
     def _with_constants(self, current: Tensor, first: bool) -> Tensor:
@@ -287,7 +279,7 @@ class LIF(Neuron):
             self.carried["spikes"] = spikes[-1].clone()
         delayed = torch.cat([first[None], spikes[:-1]])  # [T, B, ...]
         if self.tally:
-            self.tally.add(delayed)
+            self.tally(delayed)
         return delayed
 
 

@@ -94,7 +94,7 @@ def compiled_fire(
     counts: Tensor | None = None,
     pool: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """As `lasnn.spiking.neurons.fire`; `counts` [B, ...] in the memory order of a step gets each neuron's spikes added."""
+    """As `lasnn.spiking.neurons.fire`; to `counts` [B, ...], laid out as a step, spikes are added."""
     plan = Plan(current, pool)
     end = torch.zeros_like(current[0]) if start is None else start
     out = pooled_like(current) if pool else current
