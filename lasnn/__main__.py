@@ -22,11 +22,16 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one verb; 0 if it went well, 2 with one line if the input was at fault."""
     options = parser().parse_args(arguments)
     console = Console(log=options.log)
+    with stopping.listening(to_the_end=arguments is None):
+        return obeyed(options, console)
+
+
+def obeyed(options: argparse.Namespace, console: Console) -> int:
+    """The exit status of a verb; whatever ends it early is one line, but for defects."""
     try:
-        with stopping.listening():
-            status = options.act(options, console) or 0
-            sys.stdout.flush()  # here, where a reader that has left does no harm
-            return status
+        status = options.act(options, console) or 0
+        sys.stdout.flush()  # here, where a reader that has left does no harm
+        return status
     except InputError as error:
         console.say(f"error: {' '.join(str(error).split())}")
         return 2
@@ -38,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 4
     except stopping.Stopped as stopped:
         console.say(f"error: {stopped}")
-        return 128 + stopped.signal
+        return stopped.status
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             keep(console)
@@ -172,7 +177,13 @@ def stage_verb(options: argparse.Namespace, console: Console) -> None:
     console.name = run.id
     device = device_of(options.device or config.file.device)
     with only_writer(Path(options.folder, ".lock"), f"the run {run}"):
-        make(preset, run, settings, device, console)
+        try:
+            make(preset, run, settings, device, console)
+        except stopping.Stopped as stopped:
+            if stopped.kept is None and Path(options.folder, "resume.pt").exists():
+                kept = "the same command goes on after the last save"
+                raise stopping.Stopped(stopped.signal, stopped.urgent, kept) from None
+            raise
 
 
 def exhibit_verb(options: argparse.Namespace, console: Console) -> None:

@@ -3,19 +3,22 @@
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 
+ONE_REQUEST = 2.0  # seconds: a queue's time limit sends SIGTERM twice, 25 ms apart; a terminal and its parent one each
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))
 
 
 class Stopped(BaseException):
     """The process was told to stop. Not an Exception, so that nothing takes it for a failure to recover from."""
 
-    def __init__(self, number: int, urgent: bool = False, kept: str = "the same command begins this step anew"):
+    def __init__(self, number: int, urgent: bool = False, kept: str | None = None):
         self.signal = signal.Signals(number)
-        self.urgent = urgent  # a second signal, which may have come in the middle of an update
-        super().__init__(f"stopped by {self.signal.name}; {kept}")
+        self.urgent = urgent  # a second request, which may have come in the middle of an update or a save
+        self.kept = kept  # what the same command will go on from, where that is known
+        super().__init__(f"stopped by {self.signal.name}; {kept or 'the same command begins this step anew'}")
 
     @property
     def status(self) -> int:
@@ -24,15 +27,19 @@ class Stopped(BaseException):
 
 
 _held, _told = False, 0
+_asked: float | None = None  # when the first signal came
 
 
 @contextlib.contextmanager
-def listening() -> Iterator[None]:
+def listening(to_the_end: bool = False) -> Iterator[None]:
     """While the block runs a signal raises `Stopped`: at once, or at the end of a block that is `held`.
 
-    What the caller set to be ignored (nohup) stays ignored.
+    Signals within `ONE_REQUEST` of the first are the same request and change nothing. What the caller set to be ignored
+    (nohup) stays ignored. With `to_the_end` the process ends with the block: a signal that comes later is ignored, so
+    that the exit status is what the block made it.
     """
-    global _told
+    global _told, _asked
+    _told, _asked = 0, None
     heard = SIGNALS if threading.current_thread() is threading.main_thread() else ()  # elsewhere Python allows none
     before = {number: signal.getsignal(number) for number in heard}
     for number, handler in before.items():
@@ -44,7 +51,7 @@ def listening() -> Iterator[None]:
         _told = 0
         for number, handler in before.items():
             if handler is not None:
-                signal.signal(number, handler)
+                signal.signal(number, signal.SIG_IGN if to_the_end else handler)
 
 
 @contextlib.contextmanager
@@ -66,8 +73,13 @@ def told() -> int:
 
 
 def _hear(number: int, frame: FrameType | None) -> None:
-    global _told
-    if _held and not _told:
-        _told = number
+    global _told, _asked
+    again, now = _asked is not None, time.monotonic()
+    if again and now - _asked < ONE_REQUEST:
         return
-    raise Stopped(number, urgent=_held)
+    if not again:
+        _asked = now
+        if _held:
+            _told = number
+            return
+    raise Stopped(number, urgent=again)

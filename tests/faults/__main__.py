@@ -16,6 +16,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--kills", type=int, default=0, help="SIGKILL at so many moments, half of it by the clock, too")
     parser.add_argument("--terms", type=int, default=0, help="SIGTERM at so many moments")
+    parser.add_argument("--twice", type=int, default=0, help="SIGTERM twice, 25 ms apart, at so many moments")
     parser.add_argument("--power", type=int, default=0, help="simulated losses of power")
     parser.add_argument("--disks", type=int, default=0, help="full, broken and forbidden disks")
     parser.add_argument("--corruptions", type=int, default=0, help="damaged files")
@@ -37,6 +38,10 @@ def main() -> int:
             take(kills.kill_at_moments(place, options.kills), kills.kill_by_clock(place, options.kills // 2))
         if options.terms:
             take(kills.kill_at_moments(place, options.terms, signal.SIGTERM))
+        if options.twice:
+            place.save_within_epochs(False)
+            take(kills.told_twice(place, options.twice))
+            place.save_within_epochs(True)
         if options.power:
             take(power.cut_power(place, options.power))
         if options.disks:

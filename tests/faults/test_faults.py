@@ -28,6 +28,12 @@ def test_runs_told_to_stop_end_in_the_same_bytes(place):
     assert check(kills.kill_at_moments(place, 3, signal.SIGTERM)) == 3
 
 
+def test_two_signals_of_a_queue_are_one_request(place):
+    place.save_within_epochs(False)
+    assert check(kills.told_twice(place, 2)) == 2
+    place.save_within_epochs(True)
+
+
 def test_power_cuts(place):
     assert check(power.cut_power(place, 4)) == 4
 

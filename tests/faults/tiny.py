@@ -138,6 +138,11 @@ class Place:
         self.config.write_text(yaml.safe_dump(merged(merged(merged(content, TINY), folders), overlay)))
         self.said = folder / "said.txt"
 
+    def save_within_epochs(self, often: bool) -> None:
+        """After every batch, or only when told to stop."""
+        content = yaml.safe_load(self.config.read_text())
+        self.config.write_text(yaml.safe_dump(content | {"save_minutes": 0 if often else 10}))
+
     def run(self, path: str) -> Path:
         """The folder of a run."""
         return self.results / "quick" / path

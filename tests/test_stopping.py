@@ -1,0 +1,118 @@
+"""Told to stop twice: what a queue sends at a time limit is one request, what comes later is a second one.
+
+`python -m tests.faults --twice 51` tries it on real processes.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from test_training import fit, job, pictures, position, same, snn_losses, student, whole, without_clock  # noqa: F401
+
+from lasnn import stopping
+from lasnn.stopping import Stopped, held, listening, told
+
+
+def twice(after, apart, number=signal.SIGTERM):
+    """A thread that sends this process a signal in `after` seconds and again `apart` seconds later."""
+
+    def send():
+        time.sleep(after)
+        os.kill(os.getpid(), number)
+        time.sleep(apart)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("turn", range(12))
+def test_two_signals_25_ms_apart_are_one_request(tmp_path, whole, turn):  # noqa: F811
+    """At a random moment of one of nine batches: saved within the epoch, and the same bits at the end."""
+    draws, net, calls, threads = random.Random(turn), student(), [], []
+    plain, at, after = snn_losses(net), draws.randint(1, 9), draws.uniform(0, 0.01)
+    apart = 0.025 if turn % 2 else draws.uniform(0, 0.025)  # shorter ones hit the save more often
+
+    def losses(part, moment):
+        calls.append(moment)
+        if len(calls) == at:
+            threads.append(twice(after, apart))
+            if at == 9:
+                time.sleep(after + 0.001)  # not after the end
+        return plain(part, moment)
+
+    with listening():
+        try:
+            with pytest.raises(Stopped, match="stopped by SIGTERM; saved after") as stopped:
+                fit(net, losses, pictures(), job(tmp_path, epochs=3), lambda epoch: {})
+        finally:
+            threads[0].join()
+    assert not stopped.value.urgent
+    assert position(tmp_path)["epochs"] * 3 + position(tmp_path)["batches"] == len(calls)
+    resumed = student()
+    found = fit(resumed, snn_losses(resumed), pictures(), job(tmp_path, epochs=3), lambda epoch: {})
+    assert same(resumed, whole[0])
+    assert without_clock(found) == without_clock(whole[1])
+
+
+def test_a_truly_second_signal_stops_at_once(monkeypatch):
+    """In a block that would finish its batch first; the clock is moved on in place of waiting."""
+    clock = [100.0]
+    monkeypatch.setattr(stopping.time, "monotonic", lambda: clock[0])
+
+    def work():
+        with held():
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert told() == signal.SIGTERM
+            clock[0] += stopping.ONE_REQUEST - 0.01
+            os.kill(os.getpid(), signal.SIGINT)  # of the same request: a terminal and whoever passes it on
+            clock[0] += 0.02
+            os.kill(os.getpid(), signal.SIGTERM)
+            pytest.fail("went on")
+
+    with listening(), pytest.raises(Stopped) as stopped:
+        work()
+    assert stopped.value.urgent
+
+
+def test_signals_of_an_earlier_block_do_not_count():
+    for _ in range(2):
+        with listening(), pytest.raises(Stopped) as stopped:
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert not stopped.value.urgent
+
+
+STAGE = """
+import os, signal, sys, threading, time
+import lasnn.__main__ as m
+from lasnn import stopping
+def act(options, console):
+    print("ready", flush=True)
+    time.sleep(60)
+m.plan_verb = act
+sys.argv = ["lasnn", "plan"]
+status = m.main()
+print("ended", flush=True)
+time.sleep(0.3)  # the interpreter takes its time to end
+sys.exit(status)
+"""
+
+
+def test_a_second_signal_after_the_end_leaves_line_and_status():
+    """The first one ends the process within milliseconds, the second finds it on its way out."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", STAGE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+    )
+    process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert said == "error: stopped by SIGTERM; the same command begins this step anew\n"
