@@ -12,6 +12,7 @@ from lasnn import stopping
 from lasnn.console import Console
 from lasnn.datasets.preparation import prepare
 from lasnn.errors import InputError
+from lasnn.pipeline import cards
 from lasnn.plan.config import CONFIG, Config, read, restore
 from lasnn.plan.known_datasets import KNOWN
 from lasnn.plan.runs import KINDS
@@ -171,10 +172,12 @@ def stage_verb(options: argparse.Namespace, console: Console) -> None:
     if run.kind != options.kind:
         raise InputError(f"{options.folder!r} is a run of kind {run.kind!r}: use `python -m lasnn {run.kind}`")
     settings = restore(run, options.settings) if options.settings else preset.settings(run)
+    console.name = run.id
+    if (options.device or config.file.device) != "cpu" and (card := cards.take()):
+        console.say(f"takes card {card}")
     from lasnn.training.device import device_of  # torch is loaded here and not for the verbs that don't need it
     from lasnn.training.stages import make
 
-    console.name = run.id
     device = device_of(options.device or config.file.device)
     with only_writer(Path(options.folder, ".lock"), f"the run {run}"):
         try:

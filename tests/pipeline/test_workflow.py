@@ -241,8 +241,9 @@ def test_every_rule_says_what_it_needs(name):
     body = rules()[name]
     for part in ("output", "log", "benchmark", "conda", "threads", "resources", "message", "shell"):
         assert re.search(rf"^    {part}:", body, re.MULTILINE), part
-    for resource in ("gpu", "mem_mb", "runtime"):
-        assert re.search(rf"^        {resource}=\d+,", body, re.MULTILINE), resource
+    of_runs = {"gpu": "cards_of", "mem_mb": r"memory_of\(\w+\)", "runtime": r"minutes_of\(\w+\)"}
+    for resource, resource_of in of_runs.items():
+        assert re.search(rf"^        {resource}=(\d+|{resource_of}),", body, re.MULTILINE), resource
 
 
 # ---- two at once, killed, and a broken configuration -----------------------------------------------------------------

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from snakemake.utils import update_config
 
-from lasnn.pipeline import notebooks
+from lasnn.pipeline import cards, needs, notebooks
 from lasnn.plan.config import Config, dump
 from lasnn.errors import InputError
 from lasnn.pipeline.freshness import settle
@@ -41,6 +41,9 @@ except InputError as error:
 
 RESULTS, DATA = CONFIG.file.folders.results, CONFIG.file.folders.data
 ROOT = f"{RESULTS}/{{preset}}"
+
+# Cards that a training takes. The total in workflow/profiles/default says how many there are.
+CARDS = int(CONFIG.file.device != "cpu" and cards.any_here())
 
 # --use-conda works with conda and without: without it the jobs run in the interpreter that runs Snakemake.
 CONDA = shutil.which("conda") is not None
@@ -98,6 +101,29 @@ def settings_of(kind):
 def threads_of(kind):
     """Threads of torch, a setting of the preset and not of --cores."""
     return lambda wildcards: CONFIG.preset(wildcards.preset).settings(run_of(kind, wildcards)).compute.threads
+
+
+def cards_of(wildcards):
+    """Cards of a training: one where there is one and the configuration doesn't say cpu."""
+    return CARDS
+
+
+def memory_of(kind):
+    """Megabytes of a run's host memory, more with each attempt."""
+
+    def memory(wildcards, attempt):
+        return needs.memory_mb(CONFIG.preset(wildcards.preset), run_of(kind, wildcards), CARDS > 0, attempt)
+
+    return memory
+
+
+def minutes_of(kind):
+    """Minutes that a queue is asked for, more with each attempt."""
+
+    def minutes(wildcards, attempt):
+        return needs.minutes(CONFIG.preset(wildcards.preset), run_of(kind, wildcards), attempt)
+
+    return minutes
 
 
 def sources_of(wildcards):

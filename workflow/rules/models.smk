@@ -17,9 +17,9 @@ rule ann:
         environment
     threads: threads_of(AnnRun)
     resources:
-        gpu=1,
-        mem_mb=8000,
-        runtime=1440,
+        gpu=cards_of,
+        mem_mb=memory_of(AnnRun),
+        runtime=minutes_of(AnnRun),
     params:
         folder=f"{ROOT}/{AnnRun.PATTERN}",
         settings=settings_of(AnnRun),
@@ -46,9 +46,9 @@ rule converted:
         environment
     threads: threads_of(ConvertedRun)
     resources:
-        gpu=1,
-        mem_mb=16000,
-        runtime=1440,
+        gpu=cards_of,
+        mem_mb=memory_of(ConvertedRun),
+        runtime=minutes_of(ConvertedRun),
     params:
         folder=f"{ROOT}/{ConvertedRun.PATTERN}",
         settings=settings_of(ConvertedRun),
@@ -75,9 +75,9 @@ rule snn:
         environment
     threads: threads_of(SnnRun)
     resources:
-        gpu=1,
-        mem_mb=16000,
-        runtime=7200,
+        gpu=cards_of,
+        mem_mb=memory_of(SnnRun),
+        runtime=minutes_of(SnnRun),
     params:
         folder=f"{ROOT}/{SnnRun.PATTERN}",
         settings=settings_of(SnnRun),
