@@ -1,4 +1,5 @@
 # What the rules ask of lasnn: settings, parents and files of a run. No rule carries logic of its own.
+import os
 import shlex
 import shutil
 import sys
@@ -6,7 +7,7 @@ from pathlib import Path
 
 from snakemake.utils import update_config
 
-from lasnn.pipeline import cards, needs, notebooks
+from lasnn.pipeline import cards, needs, notebooks, slurm
 from lasnn.plan.config import Config, dump
 from lasnn.errors import InputError
 from lasnn.pipeline.freshness import settle
@@ -15,6 +16,7 @@ from lasnn.plan.runs import AND, NAME, NUMBER, AnnRun, ConvertedRun, SnnRun
 from lasnn.plan.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, SPIKING_TEACHERS, STUDENTS, TEACHERS
 from lasnn.pipeline.workflow import (
     check_targets,
+    command_line,
     command_line_targets,
     pass_on,
     presets_of,
@@ -30,6 +32,7 @@ try:
     check_targets(CONFIG, command_line_targets())
     PRESETS = presets_of(CONFIG, command_line_targets())
     pass_on(config)
+    PARTITION = slurm.survey(command_line(), CONFIG.file.device != "cpu")
     if not workflow.remote_exec:
         if not restore_runs(CONFIG, PRESETS):  # it has said why
             raise SystemExit(1)
@@ -42,8 +45,12 @@ except InputError as error:
 RESULTS, DATA = CONFIG.file.folders.results, CONFIG.file.folders.data
 ROOT = f"{RESULTS}/{{preset}}"
 
-# Cards that a training takes. The total in workflow/profiles/default says how many there are.
-CARDS = int(CONFIG.file.device != "cpu" and cards.any_here())
+# Cards that a training takes: here, or on the cluster's nodes, whose jobs are told so as they read this file again.
+if workflow.remote_exec:
+    CARDS = int(os.environ.get("LASNN_CARDS", 0))
+else:
+    CARDS = int(CONFIG.file.device != "cpu" and (PARTITION.cards > 0 if PARTITION else cards.any_here()))
+    os.environ["LASNN_CARDS"] = str(CARDS)
 
 # --use-conda works with conda and without: without it the jobs run in the interpreter that runs Snakemake.
 CONDA = shutil.which("conda") is not None
@@ -109,19 +116,21 @@ def cards_of(wildcards):
 
 
 def memory_of(kind):
-    """Megabytes of a run's host memory, more with each attempt."""
+    """Megabytes of a run's host memory, more with each attempt, at most those of a node."""
 
     def memory(wildcards, attempt):
-        return needs.memory_mb(CONFIG.preset(wildcards.preset), run_of(kind, wildcards), CARDS > 0, attempt)
+        need = needs.memory_mb(CONFIG.preset(wildcards.preset), run_of(kind, wildcards), CARDS > 0, attempt)
+        return min(need, PARTITION.memory_mb) if PARTITION else need
 
     return memory
 
 
 def minutes_of(kind):
-    """Minutes that a queue is asked for, more with each attempt."""
+    """Minutes that a queue is asked for, more with each attempt, at most those of the partition."""
 
     def minutes(wildcards, attempt):
-        return needs.minutes(CONFIG.preset(wildcards.preset), run_of(kind, wildcards), attempt)
+        need = needs.minutes(CONFIG.preset(wildcards.preset), run_of(kind, wildcards), attempt)
+        return PARTITION.at_most(need) if PARTITION else need
 
     return minutes
 

@@ -1,0 +1,181 @@
+"""What `workflow/profiles/slurm` and the Snakefile ask of Slurm: its limits, its cards, its say on our jobs.
+
+Slurm's own variables name partition and account: SBATCH_PARTITION, SBATCH_ACCOUNT. `--default-resources
+slurm_partition=gpu slurm_account=lab` does the same.
+"""
+
+import argparse
+import getpass
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lasnn.errors import InputError
+
+PLUGIN = "snakemake_executor_plugin_slurm"
+MINUTES = {"days": 1440, "hours": 60, "minutes": 1}
+
+
+@dataclass(frozen=True)
+class Partition:
+    """What the largest node of a partition has, and how long a job may take (None: without end)."""
+
+    names: tuple[str, ...]
+    minutes: int | None
+    memory_mb: int
+    cards: int
+
+    def at_most(self, minutes: int) -> int:
+        """Minutes that a job may ask for: beyond the limit it would wait for ever."""
+        return min(minutes, self.minutes or minutes)
+
+    def __str__(self) -> str:
+        return ", ".join(self.names)
+
+
+def check_tools() -> None:
+    """SystemExit with one line if this is no place to submit from: for the profile, where nothing else is read yet."""
+    if importlib.util.find_spec(PLUGIN) is None:
+        name = PLUGIN.replace("_", "-")
+        raise SystemExit(f"error: {name} is not installed: write `uv run --locked --group slurm snakemake ...`")
+    if shutil.which("sinfo") is None:
+        raise SystemExit("error: no Slurm here (sinfo is not on PATH): go to a login node, or leave the profile out")
+    try:
+        _partitions()
+    except InputError as error:
+        raise SystemExit(f"error: Slurm doesn't answer ({error}): go to a login node, or wait for it") from None
+
+
+def has_accounting() -> bool:
+    """Whether finished jobs can be asked for (sacct); where not, squeue has to do."""
+    return "slurmdbd" in "".join(re.findall(r"AccountingStorageType\s*=(.*)", _said("scontrol", "show", "config")))
+
+
+def asked_for() -> dict[str, str]:
+    """Partition and account as Slurm's own variables name them, for the profile's default resources."""
+    words = {"slurm_partition": os.environ.get("SBATCH_PARTITION"), "slurm_account": os.environ.get("SBATCH_ACCOUNT")}
+    found = {name: word for name, word in words.items() if word}
+    if "slurm_partition" not in found:
+        default = [name for name, _ in _partitions() if name.endswith("*")]
+        if default:
+            found["slurm_partition"] = default[0].rstrip("*")
+    return found
+
+
+def survey(options: argparse.Namespace | None, cards_wanted: bool) -> Partition | None:
+    """The partition that this call of Snakemake submits to; None if it submits to none.
+
+    InputError in one line if Slurm would refuse every training, and what must be set. `options` is what was typed and
+    what the profile adds.
+    """
+    if options is None or options.executor != "slurm":
+        return None
+    defaults = options.default_resources or {}
+    words = {name: _word(defaults[name]) for name in ("slurm_partition", "slurm_account") if name in defaults}
+    where = partition(words.get("slurm_partition"))
+    asked = [_word(asked["gpu"]) for asked in (options.set_resources or {}).values() if "gpu" in asked]
+    cards = max([int(word) for word in asked if word.isdigit()], default=int(cards_wanted and where.cards > 0))
+    check_job(where, words.get("slurm_account"), 1, cards)
+    return where
+
+
+def _word(resource: object) -> str:
+    """A resource as it was typed; Snakemake has made an expression of it."""
+    return str(getattr(resource, "raw", None) or getattr(resource, "value", resource))
+
+
+def partition(names: str | None) -> Partition:
+    """What there is in a partition (several, with commas between); InputError with the known names."""
+    known = _partitions()
+    if not names:
+        raise InputError(f"no partition is Slurm's default here: set SBATCH_PARTITION to one of {_listed(known)}")
+    nodes = []
+    for name in names.split(","):
+        own = [node for other, node in known if other.rstrip("*") == name]
+        if not own:
+            raise InputError(f"Slurm knows no partition {name!r}: set SBATCH_PARTITION to one of {_listed(known)}")
+        nodes += own
+    limits = [node.minutes for node in nodes]
+    return Partition(
+        tuple(names.split(",")),
+        None if None in limits else min(limit for limit in limits if limit is not None),
+        max(node.memory_mb for node in nodes),
+        max(node.cards for node in nodes),
+    )
+
+
+def check_job(where: Partition, account: str | None, minutes: int, cards: int) -> None:
+    """Let Slurm say whether it would take such a job, without submitting it; InputError with what it says."""
+    words = ["--partition", ",".join(where.names), "--time", str(where.at_most(minutes)), "--mem", "1000"]
+    words += ["--account", account] if account else []
+    words += [f"--gpus={cards}"] if cards else []
+    try:
+        _said("sbatch", "--test-only", *words, "--wrap", "true")
+    except InputError as error:
+        said = str(error)
+    else:
+        return
+    if cards > where.cards:
+        hint = f"ask for {where.cards} GPUs at most (--set-resources), or name another partition in SBATCH_PARTITION"
+    elif "account" in said.lower():
+        yours = " or ".join(accounts()) or "the one that your cluster's pages name"
+        hint = f"set SBATCH_ACCOUNT to {yours}"
+    elif "partition" in said.lower():
+        hint = f"set SBATCH_PARTITION to one of {_listed(_partitions())}"
+    else:
+        hint = "SBATCH_PARTITION and SBATCH_ACCOUNT say where and for whom jobs run"
+    whose = f", account {account}" if account else ", no account"
+    asked = f"partition {where}{whose}, {cards} GPU" + "s" * (cards > 1) if cards else f"partition {where}{whose}"
+    raise InputError(f"Slurm refuses our jobs ({asked}): {said}: {hint}")
+
+
+def accounts() -> list[str]:
+    """Accounts that this user may name; none where Slurm keeps none."""
+    try:
+        said = _said("sacctmgr", "-nP", "show", "assoc", f"user={getpass.getuser()}", "format=account")
+    except (InputError, OSError):
+        return []
+    return sorted({line.strip() for line in said.splitlines() if line.strip()})
+
+
+@dataclass(frozen=True)
+class _Nodes:
+    minutes: int | None
+    memory_mb: int
+    cards: int
+
+
+def _partitions() -> list[tuple[str, _Nodes]]:
+    """Each partition's name, with a star behind the default, and each kind of node in it."""
+    found = []
+    for line in _said("sinfo", "--noheader", "--format=%P|%l|%m|%G").splitlines():
+        name, limit, memory, resources = line.strip().split("|")
+        cards = sum(int(count) for count in re.findall(r"gpu(?::[^:,()]+)?:(\d+)", resources))
+        found.append((name, _Nodes(minutes_of(limit), int(re.sub(r"\D", "", memory) or 0), cards)))
+    return found
+
+
+def minutes_of(limit: str) -> int | None:
+    """Minutes of Slurm's `days-hours:minutes:seconds`, in whole; None for `infinite`."""
+    match = re.fullmatch(r"(?:(?:(\d+)-)?(\d+):)?(\d+):(\d+)", limit)
+    if match is None:
+        return None
+    days, hours, minutes, _ = (int(part or 0) for part in match.groups())
+    return max(1, days * MINUTES["days"] + hours * MINUTES["hours"] + minutes)
+
+
+def _listed(known: Iterable[tuple[str, _Nodes]]) -> str:
+    return ", ".join(dict.fromkeys(name.rstrip("*") for name, _ in known))
+
+
+def _said(*words: str) -> str:
+    """What one of Slurm's programs prints; InputError with its last line if it fails."""
+    result = subprocess.run(words, capture_output=True, text=True, check=False)
+    if result.returncode:
+        lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
+        raise InputError(lines[-1] if lines else f"{words[0]} failed")
+    return result.stdout
