@@ -13,6 +13,7 @@ import shutil
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from lasnn.errors import InputError
 
@@ -80,7 +81,19 @@ def survey(options: argparse.Namespace | None, cards_wanted: bool) -> Partition 
     asked = [_word(asked["gpu"]) for asked in (options.set_resources or {}).values() if "gpu" in asked]
     cards = max([int(word) for word in asked if word.isdigit()], default=int(cards_wanted and where.cards > 0))
     check_job(where, words.get("slurm_account"), 1, cards)
+    if not options.dryrun and (left := jobs_at_work(Path.cwd())):
+        raise InputError(
+            f"jobs of an earlier call are at work in this folder: wait until `squeue --me` shows none of "
+            f"{', '.join(left)}, or `scancel {' '.join(left)}`, which saves first"
+        )
     return where
+
+
+def jobs_at_work(folder: Path) -> list[str]:
+    """Slurm's numbers of this user's jobs in a folder that Snakemake submitted: what a killed one leaves behind."""
+    lines = _said("squeue", "--me", "--noheader", "--format=%A|%k|%Z").splitlines()
+    jobs = (line.strip().split("|", 2) for line in lines)
+    return [number for number, comment, place in jobs if comment.startswith("rule_") and place == str(folder)]
 
 
 def _word(resource: object) -> str:

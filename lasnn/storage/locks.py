@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,12 +35,9 @@ def _taken(path: Path, of: str) -> int | None:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(handle, 20, 0).decode(errors="replace").strip() or "unknown"
+            holder = os.pread(handle, 200, 0).decode(errors="replace").split()
             os.close(handle)
-            raise InputError(
-                f"{of} is being made by another process (number {holder}): wait for it, or end it with "
-                f"`kill {holder}`, which saves first, and run this again"
-            ) from None
+            raise InputError(_busy(of, *holder)) from None
         except OSError:  # a network file system without locks
             os.close(handle)
             return None
@@ -47,6 +45,24 @@ def _taken(path: Path, of: str) -> int | None:
             if os.stat(path).st_ino == os.fstat(handle).st_ino:  # its last holder may have removed it meanwhile
                 with contextlib.suppress(OSError):  # a full disk: the lock holds without its number
                     os.truncate(handle, 0)
-                    os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+                    os.pwrite(handle, f"{os.getpid()} {_host()} {os.environ.get('SLURM_JOB_ID', '')}\n".encode(), 0)
                 return handle
         os.close(handle)
+
+
+def _busy(of: str, process: str = "unknown", host: str = "", job: str = "") -> str:
+    """What to say of a lock that a process holds, here or on another machine that shares the folder."""
+    if job:
+        who, end = f"Slurm job {job} on {host}", f"scancel {job}"
+    elif host in ("", _host()):
+        who, end = f"number {process}", f"kill {process}"
+    else:
+        who, end = f"number {process} on {host}", f"kill {process}"
+    return (
+        f"{of} is being made by another process ({who}): wait for it, or end it with `{end}`, which saves first, "
+        "and run this again"
+    )
+
+
+def _host() -> str:
+    return socket.gethostname().split(".")[0] or "unknown"

@@ -10,10 +10,12 @@ import pytest
 
 from lasnn.console import Console
 from lasnn.errors import InputError
+from lasnn.storage import locks
 from lasnn.storage.locks import only_writer
 
 HOLD = """
 import sys, time
+from lasnn.storage import locks
 from lasnn.storage.locks import only_writer
 with only_writer(sys.argv[1], "it"):
     print(flush=True)
@@ -44,12 +46,28 @@ def test_a_second_writer_gets_one_line_that_names_the_first(tmp_path, holder):
     assert (tmp_path / ".lock").exists()  # still the first one's
 
 
+@pytest.mark.parametrize(
+    ("job", "host", "said"),
+    [
+        ("", "elsewhere", r"\(number \d+ on elsewhere\): wait for it, or end it with `kill \d+`"),
+        ("42", "node7", r"\(Slurm job 42 on node7\): wait for it, or end it with `scancel 42`"),
+    ],
+)
+def test_a_writer_on_another_machine_is_named_with_it(tmp_path, monkeypatch, job, host, said):
+    monkeypatch.setenv("SLURM_JOB_ID", job)
+    monkeypatch.setattr(locks.socket, "gethostname", lambda: f"{host}.example.org")
+    with only_writer(tmp_path / ".lock", "it"):
+        monkeypatch.undo()
+        with pytest.raises(InputError, match=said), only_writer(tmp_path / ".lock", "it"):
+            pytest.fail("two writers")
+
+
 def test_the_lock_of_a_killed_process_is_no_obstacle(tmp_path, holder):
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     assert (tmp_path / ".lock").exists()
     with only_writer(tmp_path / ".lock", "it"):
-        assert (tmp_path / ".lock").read_text() == f"{os.getpid()}\n"
+        assert (tmp_path / ".lock").read_text().split()[0] == str(os.getpid())
     assert not (tmp_path / ".lock").exists()
 
 
