@@ -9,12 +9,12 @@ import os
 from functools import cache
 from pathlib import Path
 
-from lasnn.storage import files
+from lasnn.errors import InputError
 from lasnn.plan.config import Preset
 from lasnn.plan.known_datasets import KNOWN
-from lasnn.errors import InputError
 from lasnn.plan.runs import ConvertedRun, Run, SnnRun
 from lasnn.plan.vocabulary import NETWORKS
+from lasnn.storage import files
 
 MARGIN = 2.0  # between an estimate and what is asked for
 START_UP = 5  # minutes on top, for imports and data on a slow file system

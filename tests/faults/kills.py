@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 
-from lasnn import training
+from lasnn.training import loop
 
 from . import events
 from .tiny import ANN, INTERRUPTED, SNN, Place, Tally, evenly, half_written
@@ -112,7 +112,7 @@ def _batches_saved(said: str) -> int:
 
 def _tell_twice(batch: int, after: float) -> None:
     """In this process, `after` seconds after the batch of this number has begun. For a forked child."""
-    step, count = training._step, 0
+    step, count = loop._step, 0
 
     def tell() -> None:
         time.sleep(after)
@@ -128,4 +128,4 @@ def _tell_twice(batch: int, after: float) -> None:
         count += 1
         return step(*arguments)
 
-    training._step = watched
+    loop._step = watched

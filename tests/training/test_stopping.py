@@ -12,7 +12,7 @@ import threading
 import time
 
 import pytest
-from test_training import fit, job, pictures, position, same, snn_losses, student, whole, without_clock  # noqa: F401
+from test_loop import fit, job, pictures, position, same, snn_losses, student, whole, without_clock  # noqa: F401
 
 from lasnn import stopping
 from lasnn.stopping import Stopped, held, listening, told
