@@ -116,6 +116,8 @@ def parser() -> argparse.ArgumentParser:
     plan.add_argument("--preset", help="default: `preset` of the configuration")
     plan.add_argument("--device", choices=["auto", "cpu", "cuda"])
     plan.add_argument("--quick", action="store_true", help="count jobs only; no calibration on this device")
+    plan.add_argument("--gpus", "--jobs", type=int, metavar="N", help="also the wall time with N jobs at once")
+    plan.add_argument("--save", action="store_true", help="leave the seconds of each run for a queue's time limits")
     plan.set_defaults(act=plan_verb)
 
     lineage = verbs.add_parser("lineage", parents=[common], help="write dvc.yaml from the plan")
@@ -206,7 +208,8 @@ def plan_verb(options: argparse.Namespace, console: Console) -> None:
     from lasnn.pipeline.costs import print_plan
 
     config: Config = read(options.config)
-    print_plan(config.preset(options.preset), options.target, options.device or config.file.device, options.quick)
+    device = options.device or config.file.device
+    print_plan(config.preset(options.preset), options.target, device, options.quick, options.gpus, options.save)
 
 
 def lineage_verb(options: argparse.Namespace, console: Console) -> None:

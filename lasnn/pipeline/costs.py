@@ -1,22 +1,37 @@
-"""What a target costs before it runs: jobs, hours on this device by a short calibration, disk."""
+"""What a target costs before it runs: jobs, hours on this device by a short calibration, wall time, disk."""
 
+import resource
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
+from lasnn.errors import InputError
+from lasnn.pipeline.needs import memory_mb, plan_file
+from lasnn.pipeline.schedule import critical_path, jobs_of, wall_seconds
 from lasnn.plan.config import Preset
-from lasnn.plan.runs import SnnRun
+from lasnn.plan.runs import Run, SnnRun
 from lasnn.report import exhibits_of as exhibits
 from lasnn.report import files_of, runs_of_target
+from lasnn.storage import files
 
 
-def print_plan(preset: Preset, target: str, device: str, quick: bool) -> None:
-    """Jobs by kind, and unless `quick` hours and disk, of what is not finished yet."""
+def print_plan(
+    preset: Preset, target: str, device: str, quick: bool = False, at_once: int | None = None, save: bool = False
+) -> None:
+    """Jobs by kind, and unless `quick` hours, memory and disk, of what is not finished yet.
+
+    With `at_once` also how long that takes if so many jobs run at the same time, each on a card of its own. With `save`
+    the seconds of every run are left where a queue's time limits are taken from.
+    """
+    if at_once is not None and at_once < 1:
+        raise InputError(f"{at_once} jobs at once were asked for: at least 1 is needed")
     runs = runs_of_target(preset, target)
     missing = [run for run in runs if not Path(preset.folder(run), "metrics.json").exists()]
     written = [path for name in exhibits(target) for path in files_of(preset, name)]
     datasets = sorted({run.dataset for run in runs})
     print(f"preset {preset.name}, target {target}: {len(runs)} runs, {len(missing)} of them to do")
-    kinds = Counter(f"{run.kind} {run.method}" if isinstance(run, SnnRun) else run.kind for run in runs)
+    kinds = Counter(_kind(run) for run in runs)
     for kind, count in sorted(kinds.items()):
         print(f"  {kind:24} {count:5}")
     print(f"  {'datasets':24} {len(datasets):5}   {', '.join(datasets)}")
@@ -29,15 +44,48 @@ def print_plan(preset: Preset, target: str, device: str, quick: bool) -> None:
     from lasnn.training.estimate import Estimate
 
     where = device_of(device)
-    name = torch.cuda.get_device_name(where) if where.type == "cuda" else "this CPU"
+    on_card = where.type == "cuda"
+    name = torch.cuda.get_device_name(where) if on_card else "this CPU"
     print(f"calibrating on {name} ...", flush=True)
+    start = start_up_seconds()
+    estimates = {run: Estimate(preset, run, where) for run in (runs if save else missing)}
+    seconds = {run: estimate.seconds() + start for run, estimate in estimates.items()}
     hours = dict.fromkeys(kinds, 0.0)
-    size = 0
     for run in missing:
-        kind = f"{run.kind} {run.method}" if isinstance(run, SnnRun) else run.kind
-        estimate = Estimate(preset, run, where)
-        hours[kind] += estimate.seconds() / 3600
-        size += estimate.bytes()
+        hours[_kind(run)] += seconds[run] / 3600
     for kind, value in sorted(hours.items()):
         print(f"  {kind:24} {value:9.2f} h")
+    size = sum(estimates[run].bytes() for run in missing)
     print(f"  {'all, one after another':24} {sum(hours.values()):9.2f} h on {name}; disk {size / 1e9:.2f} GB")
+    memory = max((memory_mb(preset, run, on_card) for run in missing), default=0)
+    print(f"  {'memory of a job':24} {memory / 1000:9.1f} GB at most")
+    if at_once:
+        _print_schedule(preset, target, {run: seconds[run] for run in missing}, start, at_once, on_card)
+    if save:
+        words = {"device": name, "seconds": {str(run): round(value, 1) for run, value in seconds.items()}}
+        files.write_json(plan_file(preset), words)
+        print(f"wrote {plan_file(preset)}, from which a queue's time limits are taken")
+
+
+def start_up_seconds() -> float:
+    """Seconds that a job takes to load torch and what else a training imports, measured in a process of its own."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", "import lasnn.__main__, lasnn.training.stages"], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _print_schedule(
+    preset: Preset, target: str, seconds: dict[Run, float], start: float, at_once: int, on_card: bool
+) -> None:
+    made = {name: start for name in exhibits(target) if any(not Path(path).exists() for path in files_of(preset, name))}
+    jobs = jobs_of(preset, seconds, made)
+    longest, chain = critical_path(jobs)
+    unit = "GPU-hours" if on_card else "hours of work"
+    wall, work = wall_seconds(jobs, at_once), sum(job.seconds for job in jobs.values())
+    print(f"  {f'{at_once} at once':24} {wall / 3600:9.2f} h; {work / 3600:.2f} {unit}, with {len(made)} exhibits")
+    print(f"  {'no less, with any number':24} {longest / 3600:9.2f} h: {' > '.join(chain)}")
+
+
+def _kind(run: Run) -> str:
+    return f"{run.kind} {run.method}" if isinstance(run, SnnRun) else run.kind

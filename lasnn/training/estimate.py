@@ -23,7 +23,8 @@ from lasnn.spiking.conversion import neurons, scale_thresholds, spiking
 from lasnn.spiking.neurons import Dynamics
 
 PROBE_STEPS = 4  # time steps of a calibration
-PROBE_SECONDS = 0.5  # how long each measurement goes on at most, beyond its first call
+LONG_PROBE = 16  # of one of a small network's training, at most
+PROBE_SECONDS = 0.5  # how long each measurement goes on at most, beyond its first calls
 
 
 class Estimate:
@@ -114,22 +115,34 @@ class Estimate:
         batch = settings.training.batch
         if self.device.type == "cpu":
             batch = min(batch, 32)  # a CPU is busy with that
-        return _remembered(
-            ("ann", train, batch, *self._key(run)),
-            lambda: _timed(self._net(run), torch.randn(1, batch, 3, self.side, self.side), self.device, train) / batch,
-        )
+
+        def measure() -> float:
+            x = torch.randn(1, batch, 3, self.side, self.side)
+            return _timed(self._net(run), x, self.device, train, PROBE_SECONDS) / batch
+
+        return _remembered(("ann", train, batch, *self._key(run)), measure)
 
     def _spiking_step(self, train: bool) -> float:
         """Seconds for each image and time step of the student."""
         training = getattr(self.settings, "training", None)
         batch = training.batch if train and training else 16
 
+        steps = min(self.run.steps, LONG_PROBE) if train else PROBE_STEPS
+        size = batch if train else max(batch, self.settings.compute.rows // PROBE_STEPS)  # as evaluation takes them
+
         def measure() -> float:
             net = scale_thresholds(spiking(self._net(self.run), Dynamics()), 1.0)
-            x = torch.randint(-1, 2, (PROBE_STEPS, batch, 3, self.side, self.side)).float()
-            return _timed(net, x, self.device, train) / (batch * PROBE_STEPS)
 
-        return _remembered(("spiking", train, batch, *self._key(self.run)), measure)
+            def timed(steps: int, size: int, patience: float) -> float:
+                x = torch.randint(-1, 2, (steps, size, 3, self.side, self.side)).float()
+                return _timed(net, x, self.device, train, patience)
+
+            first = timed(PROBE_STEPS, batch, 0)
+            if first > PROBE_SECONDS:  # a large network is busy with that
+                return first / (batch * PROBE_STEPS)
+            return timed(steps, size, PROBE_SECONDS) / (size * steps)
+
+        return _remembered(("spiking", train, batch, steps, size, *self._key(self.run)), measure)
 
 
 Found = TypeVar("Found")
@@ -144,26 +157,28 @@ def _remembered(key: tuple[object, ...], measure: Callable[[], Found]) -> Found:
     return _MEASURED[name]
 
 
-def _timed(net: Net, x: torch.Tensor, device: torch.device, train: bool) -> float:
-    """The fastest of a few calls, in seconds."""
+def _timed(net: Net, x: torch.Tensor, device: torch.device, train: bool, patience: float) -> float:
+    """The fastest of a few calls, in seconds; on one CPU thread seconds of work, whatever else the machine does."""
+    alone = device.type == "cpu" and torch.get_num_threads() == 1
+    clock = time.process_time if alone else time.perf_counter
     x = x.to(device)
     batch = Batch(x[0], torch.zeros(x.shape[1], dtype=torch.long, device=device))
     net.train(train)
 
     def call() -> float:
-        began = time.perf_counter()
+        began = clock()
         with torch.set_grad_enabled(train):
             logits = net(x).logits
             if train:
                 torch.nn.functional.cross_entropy(logits, batch.labels).backward()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        return time.perf_counter() - began
+        return clock() - began
 
     first = call()
     if first > PROBE_SECONDS:  # long enough for its warm-up not to matter
         return first
-    began, best = time.perf_counter(), call()
-    while time.perf_counter() - began < PROBE_SECONDS:
+    began, best = clock(), call()
+    while clock() - began < patience:
         best = min(best, call())
     return best

@@ -1,0 +1,169 @@
+"""What is read of Slurm, and what is said when it refuses: by doubles of its programs; tests/slurm has a real one."""
+
+import os
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+import yaml
+from test_workflow import copy_of_project
+from tiny import snakemake
+
+from lasnn.errors import InputError
+from lasnn.pipeline import needs, slurm
+from lasnn.plan.config import Config, read
+from lasnn.plan.runs import parse
+
+ROOT = Path(__file__).parents[2]
+DOUBLES = ROOT / "tests" / "doubles" / "slurm"
+ANN = parse("ann/digits/vgg5/base/s0")
+
+
+@pytest.fixture
+def queue(monkeypatch, tmp_path):
+    """queue(file, text): what a program of Slurm finds."""
+    monkeypatch.setenv("PATH", f"{DOUBLES}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_DOUBLE", str(tmp_path))
+    for name in ("SBATCH_PARTITION", "SBATCH_ACCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    nodes = ("cpu*|1-00:00:00|64000+|(null)", "gpu|4:00:00|128000|gpu:a100:4(S:0-1)", "gpu|4:00:00|256000|gpu:2,fan:1")
+    for name, text in {
+        "sinfo": "\n".join(nodes) + "\n",
+        "accounting": "none\n",
+        "squeue": "",
+    }.items():
+        (tmp_path / name).write_text(text)
+    return lambda name, text: (tmp_path / name).write_text(text)
+
+
+def typed(executor="slurm", dryrun=False, set_resources=None, **defaults):
+    return Namespace(
+        executor=executor,
+        dryrun=dryrun,
+        set_resources={rule: {"gpu": Namespace(raw=count)} for rule, count in (set_resources or {}).items()},
+        default_resources={name: Namespace(raw=word) for name, word in defaults.items()},
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "minutes"),
+    [
+        ("infinite", None),
+        ("1:00", 1),
+        ("0:30", 1),
+        ("30:00", 30),
+        ("2:00:00", 120),
+        ("1-12:30:00", 2190),
+        ("n/a", None),
+    ],
+)
+def test_time_limits(limit, minutes):
+    assert slurm.minutes_of(limit) == minutes
+
+
+def test_a_partition_is_what_its_largest_nodes_have(queue):
+    assert slurm.partition("gpu") == slurm.Partition(("gpu",), 240, 256000, 4)
+    assert slurm.partition("cpu") == slurm.Partition(("cpu",), 1440, 64000, 0)
+    assert slurm.partition("cpu,gpu").minutes == 240
+    assert slurm.partition("gpu").at_most(60) == 60
+    assert slurm.partition("gpu").at_most(10**6) == 240
+
+
+def test_the_default_partition_and_slurms_own_variables(queue, monkeypatch):
+    assert slurm.asked_for() == {"slurm_partition": "cpu"}
+    monkeypatch.setenv("SBATCH_PARTITION", "gpu")
+    monkeypatch.setenv("SBATCH_ACCOUNT", "lab")
+    assert slurm.asked_for() == {"slurm_partition": "gpu", "slurm_account": "lab"}
+
+
+def test_accounting(queue):
+    assert not slurm.has_accounting()
+    queue("accounting", "slurmdbd")
+    assert slurm.has_accounting()
+
+
+def test_slurm_is_asked_before_anything_is_submitted(queue, tmp_path):
+    where = slurm.survey(typed(slurm_partition="gpu", slurm_account="lab"), cards_wanted=True)
+    assert where.cards == 4
+    asked = (tmp_path / "asked").read_text()
+    assert asked == "--test-only --partition gpu --time 1 --mem 1000 --account lab --gpus=1 --wrap true\n"
+
+
+def test_no_other_executor_asks_slurm(queue, tmp_path):
+    assert slurm.survey(typed(executor="local"), True) is None
+    assert slurm.survey(None, True) is None
+    assert not (tmp_path / "asked").exists()
+
+
+@pytest.mark.parametrize(
+    ("refusal", "options", "expected"),
+    [
+        (
+            "allocation failure: Invalid account or account/partition combination specified",
+            {"slurm_partition": "cpu", "slurm_account": "nono"},
+            r"\(partition cpu, account nono\): .*: set SBATCH_ACCOUNT to lab",
+        ),
+        (
+            "allocation failure: Requested node configuration is not available",
+            {"slurm_partition": "gpu", "set_resources": {"ann": "9"}},
+            r"\(partition gpu, no account, 9 GPUs\): .*: ask for 4 GPUs at most",
+        ),
+        (None, {"slurm_partition": "nono"}, "no partition 'nono': set SBATCH_PARTITION to one of cpu, gpu"),
+        (None, {}, "no partition is Slurm's default here: set SBATCH_PARTITION to one of cpu, gpu"),
+    ],
+)
+def test_a_refusal_is_one_line_that_says_what_to_set(queue, refusal, options, expected):
+    if refusal:
+        queue("refusal", f"sbatch: error: something first\n{refusal}\n")
+    with pytest.raises(InputError, match=expected) as error:
+        slurm.survey(typed(**options), True)
+    assert "\n" not in str(error.value)
+
+
+def test_jobs_that_a_killed_call_left_are_named(queue):
+    queue("squeue", f"7|rule_ann_wildcards_x|{Path.cwd()}\n8|rule_ann|/elsewhere\n9|my own|{Path.cwd()}\n")
+    with pytest.raises(InputError, match=r"jobs of an earlier call are at work in this folder: .* 7, or `scancel 7`"):
+        slurm.survey(typed(slurm_partition="cpu"), True)
+    assert slurm.survey(typed(slurm_partition="cpu", dryrun=True), True)  # a look disturbs nothing
+
+
+def test_the_profile_without_slurm_or_its_plugin_is_one_line(tmp_path, monkeypatch):
+    """Whichever of the three is lacking here; a real Slurm on this machine gets a configuration that names none."""
+    monkeypatch.setenv("SLURM_CONF", os.devnull)
+    folder = copy_of_project(tmp_path)
+    result = snakemake(folder, "-n", "--workflow-profile", "workflow/profiles/slurm", "tables")
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    lacking = ("is not installed: write `uv run --locked --group slurm", "sinfo is not on PATH", "Slurm doesn't answer")
+    assert any(words in line for words in lacking), line
+
+
+def test_both_profiles_agree_on_what_is_not_about_machines():
+    """The common lines stand in both: only one of the two profiles is read."""
+    texts = [(ROOT / "workflow" / "profiles" / name / "config.yaml").read_text() for name in ("default", "slurm")]
+    default, cluster = ([line for line in text.splitlines() if not line.startswith(("#", "_"))] for text in texts)
+    machine = {"resources:", "  gpu: ?cards.total()", "  mem_mb: ?needs.machine_memory_mb()"}
+    imports = {line for line in default if line.startswith("  - ")}
+    assert set(default) - machine - imports - {""} <= set(cluster)
+
+
+def test_minutes_come_from_a_saved_plan_and_grow_with_each_attempt(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    content = yaml.safe_load((ROOT / "config.yaml").read_text())
+    preset = Config(content).preset("quick")
+    assert [needs.minutes(preset, ANN, attempt) for attempt in (1, 2, 3)] == [60, 180, 540]
+    plan = needs.plan_file(preset)
+    plan.parent.mkdir(parents=True)
+    plan.write_text('{"seconds": {"ann/digits/vgg5/base/s0": 600}}')
+    fresh = Config(content).preset("quick")
+    assert needs.minutes(fresh, ANN) == 25  # twice ten minutes, and five to start
+    assert needs.minutes(fresh, parse("ann/digits/conv3fc2/base/s0")) == 60  # not in the plan
+    plan.write_text("{")
+    assert needs.minutes(Config(content).preset("quick"), ANN) == 60
+
+
+def test_memory_grows_with_each_attempt():
+    preset = read(ROOT / "config.yaml").preset("quick")
+    first, second = (needs.memory_mb(preset, ANN, False, attempt) for attempt in (1, 2))
+    assert second == pytest.approx(2 * first, abs=1)

@@ -1,0 +1,88 @@
+"""Every situation on a real Slurm, one line each: `python -m tests.slurm`. Needs root and Debian's packages."""
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from . import situations
+from .cluster import cluster, missing
+from .project import ANN, LONG, SHORT, Project
+
+
+def main() -> int:
+    """Try what is asked for; 0 if all of it went as it should."""
+    parser = argparse.ArgumentParser(prog="python -m tests.slurm", description=__doc__)
+    parser.add_argument("--only", action="append", default=[], help="a situation's name; repeatable")
+    options = parser.parse_args()
+    if lacking := missing(accounting=True):
+        print(f"error: {', '.join(lacking)} not found: apt-get install slurm-wlm munge slurmdbd mariadb-server")
+        return 2
+    folder, bad = Path(tempfile.mkdtemp(prefix="lasnn-slurm-")), 0
+
+    def tried(where: str, act: Callable[..., str], *arguments: object) -> None:
+        nonlocal bad
+        if options.only and act.__name__ not in options.only:
+            return
+        began, good = time.monotonic(), True
+        try:
+            said = act(*arguments)
+        except (AssertionError, RuntimeError, ValueError) as error:
+            said, good, bad = f"{type(error).__name__}: {error}", False, bad + 1
+        mark = "as it should" if good else "NOT AS IT SHOULD"
+        print(f"{where}: {act.__name__} ({time.monotonic() - began:.0f} s): {mark}: {said}", flush=True)
+
+    def fresh(overlay: dict = SHORT) -> Project:
+        """A copy in which nothing has been made but the images."""
+        place = folder / f"fresh{len(list(folder.glob('fresh*')))}"
+        project = Project(place, overlay)
+        (place / "data").mkdir()
+        shutil.copy(locals_[0].folder / "data" / "digits.npz", place / "data")
+        return project
+
+    began = time.monotonic()
+    locals_ = [Project(folder / f"local{number}", overlay) for number, overlay in enumerate(({}, LONG, SHORT))]
+    for project, target in zip(locals_, ("tables", situations.MODEL, situations.MODEL), strict=True):
+        status, said = project.call("--cores", "2", target)
+        assert status == 0, said
+    tables, long, ending = locals_[0].digests(), locals_[1].digests(ANN), locals_[2].digests(ANN)
+    print(f"local runs to compare with: {time.monotonic() - began:.0f} s", flush=True)
+
+    with cluster(folder / "plain"):
+        where = "no accounting"
+        tried(where, situations.tables, Project(folder / "tables0"), tables)
+        tried(where, situations.time_limit, fresh(LONG), long)
+        tried(where, situations.cancelled, fresh(), ending)
+        tried(where, situations.requeued, fresh(), ending)
+        tried(where, situations.interrupted, fresh(), ending)
+        tried(where, situations.killed, fresh(), ending)
+        tried(where, situations.more_than_there_is, fresh())
+        tried(where, situations.planned, fresh())
+        tried(where, situations.defect, Project(folder / "defect"))
+        for act in (
+            situations.no_slurm,
+            situations.no_plugin,
+            situations.no_controller,
+            situations.wrong_partition,
+            situations.too_many_cards,
+        ):
+            tried(where, act, fresh())
+    with cluster(folder / "accounts", accounting=True, cards=2):
+        where = "accounting, 2 GPUs"
+        tried(where, situations.tables, Project(folder / "tables1"), tables)
+        tried(where, situations.time_limit, fresh(LONG), long)
+        tried(where, situations.memory_limit, fresh(), ending)
+        tried(where, situations.card, fresh(), ending)
+        tried(where, situations.wrong_account, fresh())
+        tried(where, situations.too_many_cards, fresh())
+    if not bad:
+        shutil.rmtree(folder)
+    print(f"{bad} not as they should" + (f": {folder}" if bad else ""))
+    return int(bad > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
