@@ -14,11 +14,14 @@ from pathlib import Path
 import yaml
 
 from lasnn.errors import InputError
+from lasnn.pipeline import cards
 from lasnn.pipeline.notebooks import NOTEBOOKS
+from lasnn.pipeline.slurm import Partition
 from lasnn.plan.config import PASSED_ON, Config
 from lasnn.plan.lookup import known, pick
 from lasnn.report import EXHIBITS, TARGETS, files_of
 
+PASSED_CARDS = "LASNN_CARDS"  # environment variable
 RUN_FILES = ("model.pt", "metrics.json", "predictions.npz", "provenance.json")
 
 
@@ -58,6 +61,20 @@ def pass_on(content: dict[str, object]) -> None:
     It travels in the environment and not in a rule's params, so that where a mirror lies is no reason to rerun.
     """
     os.environ[PASSED_ON] = json.dumps(content)
+
+
+def cards_of_a_training(config: Config, where: Partition | None, remote: bool) -> int:
+    """1 if a training has a card to run on: on this machine, or on the nodes of a partition; 0 if not.
+
+    A job on a cluster (`remote`) reads the Snakefile again, maybe where no card is seen, and must come to the same: so
+    the number travels in the environment.
+    """
+    if remote and PASSED_CARDS in os.environ:
+        return int(os.environ[PASSED_CARDS])
+    here = where.cards > 0 if where else cards.any_here()
+    found = int(config.file.device != "cpu" and here)
+    os.environ[PASSED_CARDS] = str(found)
+    return found
 
 
 def presets_of(config: Config, targets: Iterable[str]) -> list[str]:

@@ -1,5 +1,4 @@
 # What the rules ask of lasnn: settings, parents and files of a run. No rule carries logic of its own.
-import os
 import shlex
 import shutil
 import sys
@@ -7,7 +6,7 @@ from pathlib import Path
 
 from snakemake.utils import update_config
 
-from lasnn.pipeline import cards, needs, notebooks, slurm
+from lasnn.pipeline import needs, notebooks, slurm
 from lasnn.plan.config import Config, dump
 from lasnn.errors import InputError
 from lasnn.pipeline.freshness import settle
@@ -15,6 +14,7 @@ from lasnn.report import EXHIBITS, Figure, Table, exhibits_of, files_of, names_o
 from lasnn.plan.runs import AND, NAME, NUMBER, AnnRun, ConvertedRun, SnnRun
 from lasnn.plan.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, SPIKING_TEACHERS, STUDENTS, TEACHERS
 from lasnn.pipeline.workflow import (
+    cards_of_a_training,
     check_targets,
     command_line,
     command_line_targets,
@@ -45,25 +45,16 @@ except InputError as error:
 RESULTS, DATA = CONFIG.file.folders.results, CONFIG.file.folders.data
 ROOT = f"{RESULTS}/{{preset}}"
 
-# Cards that a training takes: here, or on the cluster's nodes, whose jobs are told so as they read this file again.
-if workflow.remote_exec:
-    CARDS = int(os.environ.get("LASNN_CARDS", 0))
-else:
-    CARDS = int(CONFIG.file.device != "cpu" and (PARTITION.cards > 0 if PARTITION else cards.any_here()))
-    os.environ["LASNN_CARDS"] = str(CARDS)
+CARDS = cards_of_a_training(CONFIG, PARTITION, workflow.remote_exec)
 
 # --use-conda works with conda and without: without it the jobs run in the interpreter that runs Snakemake.
 CONDA = shutil.which("conda") is not None
 IN_CONDA = CONDA and "conda" in {str(method) for method in workflow.deployment_settings.deployment_method}
-ENVIRONMENT = str(Path(workflow.basedir).parent / "environment.yml")
+# A path, where there is conda, so that `--containerize` can read it; --lint wants something to stand in each rule.
+ENVIRONMENT = str(Path(workflow.basedir).parent / "environment.yml") if CONDA else lambda wildcards: None
 if not IN_CONDA:
     shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
     say(f"jobs run in the interpreter that runs Snakemake ({sys.executable}), not in a conda environment")
-
-
-def environment(wildcards):
-    """The conda environment of every job; None where conda is not to be had."""
-    return ENVIRONMENT if CONDA else None
 
 
 def one_of(names):

@@ -6,7 +6,7 @@ rule data:
     benchmark:
         f"{DATA}/{{dataset}}.benchmark.tsv"
     conda:
-        environment
+        ENVIRONMENT
     threads: 1
     resources:
         gpu=0,

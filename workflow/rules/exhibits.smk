@@ -20,7 +20,7 @@ rule table:
     wildcard_constraints:
         exhibit=one_of(names_of(Table)),
     conda:
-        environment
+        ENVIRONMENT
     threads: 1
     resources:
         gpu=0,
@@ -55,7 +55,7 @@ rule figure:
     wildcard_constraints:
         exhibit=one_of(names_of(Figure)),
     conda:
-        environment
+        ENVIRONMENT
     threads: 1
     resources:
         gpu=0,

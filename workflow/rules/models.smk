@@ -14,7 +14,7 @@ rule ann:
     benchmark:
         f"{ROOT}/{AnnRun.PATTERN}/benchmark.tsv"
     conda:
-        environment
+        ENVIRONMENT
     threads: threads_of(AnnRun)
     resources:
         gpu=cards_of,
@@ -43,7 +43,7 @@ rule converted:
     benchmark:
         f"{ROOT}/{ConvertedRun.PATTERN}/benchmark.tsv"
     conda:
-        environment
+        ENVIRONMENT
     threads: threads_of(ConvertedRun)
     resources:
         gpu=cards_of,
@@ -72,7 +72,7 @@ rule snn:
     benchmark:
         f"{ROOT}/{SnnRun.PATTERN}/benchmark.tsv"
     conda:
-        environment
+        ENVIRONMENT
     threads: threads_of(SnnRun)
     resources:
         gpu=cards_of,

@@ -15,7 +15,7 @@ rule notebook:
     benchmark:
         f"{ROOT}/notebooks/{{notebook}}.benchmark.tsv"
     conda:
-        environment
+        ENVIRONMENT
     threads: 1
     resources:
         gpu=0,
