@@ -112,7 +112,7 @@ def cluster(folder: Path, accounting: bool = False, cards: int = 0) -> Iterator[
 
     def start(*command: str) -> None:
         with open(folder / f"{Path(command[0]).name}.out", "ab") as out:
-            started.append(subprocess.Popen(["nice", "-n", "5", *command], stdout=out, stderr=out))
+            started.append(subprocess.Popen(command, stdout=out, stderr=out))
 
     try:
         subprocess.run(["install", "-d", "-o", "munge", "-g", "munge", "/run/munge"], check=True)

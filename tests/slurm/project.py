@@ -23,7 +23,7 @@ QUICKLY = ("--slurm-init-seconds-before-status-checks", "3", "--seconds-between-
 HASHED = ("model.pt", "metrics.json", "predictions.npz")
 
 ANN = "ann/digits/conv3fc2/base/s0"
-LONG = {"data": {"train_images": 1024}, "ann": {"batch": 16, "epochs": 400}}  # more than a minute for ANN
+LONG = {"data": {"train_images": 1024}, "ann": {"batch": 16, "epochs": 280}}  # more than a minute for ANN
 SHORT = {"data": {"train_images": 1024}, "ann": {"batch": 16, "epochs": 100}}  # long enough to be disturbed
 
 
