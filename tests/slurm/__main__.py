@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -10,17 +11,21 @@ from pathlib import Path
 
 from . import situations
 from .cluster import cluster, missing
-from .project import ANN, LONG, SHORT, Project
+from .project import ANN, Project, of_epochs
 
 
 def main() -> int:
     """Try what is asked for; 0 if all of it went as it should."""
     parser = argparse.ArgumentParser(prog="python -m tests.slurm", description=__doc__)
     parser.add_argument("--only", action="append", default=[], help="a situation's name; repeatable")
+    parser.add_argument("--short", type=int, default=80, help="epochs of a run that is disturbed while it trains")
+    parser.add_argument("--long", type=int, default=280, help="epochs of a run that takes more than a minute")
     options = parser.parse_args()
     if lacking := missing(accounting=True):
         print(f"error: {', '.join(lacking)} not found: apt-get install slurm-wlm munge slurmdbd mariadb-server")
         return 2
+    for number in (signal.SIGTERM, signal.SIGINT):  # the daemons are ended, however this ends
+        signal.signal(number, lambda *_: sys.exit(1))
     folder, bad = Path(tempfile.mkdtemp(prefix="lasnn-slurm-")), 0
 
     def tried(where: str, act: Callable[..., str], *arguments: object) -> None:
@@ -31,11 +36,13 @@ def main() -> int:
         try:
             said = act(*arguments)
         except (AssertionError, RuntimeError, ValueError) as error:
-            said, good, bad = f"{type(error).__name__}: {error}", False, bad + 1
+            said, good, bad = f"{type(error).__name__}: {str(error)[-2000:]}", False, bad + 1
         mark = "as it should" if good else "NOT AS IT SHOULD"
         print(f"{where}: {act.__name__} ({time.monotonic() - began:.0f} s): {mark}: {said}", flush=True)
 
-    def fresh(overlay: dict = SHORT) -> Project:
+    short, long = of_epochs(options.short), of_epochs(options.long)
+
+    def fresh(overlay: dict = short) -> Project:
         """A copy in which nothing has been made but the images."""
         place = folder / f"fresh{len(list(folder.glob('fresh*')))}"
         project = Project(place, overlay)
@@ -44,17 +51,17 @@ def main() -> int:
         return project
 
     began = time.monotonic()
-    locals_ = [Project(folder / f"local{number}", overlay) for number, overlay in enumerate(({}, LONG, SHORT))]
+    locals_ = [Project(folder / f"local{number}", overlay) for number, overlay in enumerate(({}, long, short))]
     for project, target in zip(locals_, ("tables", situations.MODEL, situations.MODEL), strict=True):
         status, said = project.call("--cores", "2", target)
         assert status == 0, said
-    tables, long, ending = locals_[0].digests(), locals_[1].digests(ANN), locals_[2].digests(ANN)
+    tables, long_ending, ending = locals_[0].digests(), locals_[1].digests(ANN), locals_[2].digests(ANN)
     print(f"local runs to compare with: {time.monotonic() - began:.0f} s", flush=True)
 
     with cluster(folder / "plain"):
         where = "no accounting"
         tried(where, situations.tables, Project(folder / "tables0"), tables)
-        tried(where, situations.time_limit, fresh(LONG), long)
+        tried(where, situations.time_limit, fresh(long), long_ending)
         tried(where, situations.cancelled, fresh(), ending)
         tried(where, situations.requeued, fresh(), ending)
         tried(where, situations.interrupted, fresh(), ending)
@@ -73,7 +80,7 @@ def main() -> int:
     with cluster(folder / "accounts", accounting=True, cards=2):
         where = "accounting, 2 GPUs"
         tried(where, situations.tables, Project(folder / "tables1"), tables)
-        tried(where, situations.time_limit, fresh(LONG), long)
+        tried(where, situations.time_limit, fresh(long), long_ending)
         tried(where, situations.memory_limit, fresh(), ending)
         tried(where, situations.card, fresh(), ending)
         tried(where, situations.wrong_account, fresh())
