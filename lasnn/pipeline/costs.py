@@ -50,13 +50,13 @@ def print_plan(
     start = start_up_seconds()
     estimates = {run: Estimate(preset, run, where) for run in (runs if save else missing)}
     seconds = {run: estimate.seconds() + start for run, estimate in estimates.items()}
-    hours = dict.fromkeys(kinds, 0.0)
+    costs = dict.fromkeys(kinds, 0.0)
     for run in missing:
-        hours[_kind(run)] += seconds[run] / 3600
-    for kind, value in sorted(hours.items()):
-        print(f"  {kind:24} {value:9.2f} h")
+        costs[_kind(run)] += seconds[run]
+    for kind, cost in sorted(costs.items()):
+        print(f"  {kind:24} {_duration(cost)}")
     size = sum(estimates[run].bytes() for run in missing)
-    print(f"  {'all, one after another':24} {sum(hours.values()):9.2f} h on {name}; disk {size / 1e9:.2f} GB")
+    print(f"  {'all, one after another':24} {_duration(sum(costs.values()))} on {name}; disk {size / 1e9:.2f} GB")
     memory = max((memory_mb(preset, run, on_card) for run in missing), default=0)
     print(f"  {'memory of a job':24} {memory / 1000:9.1f} GB at most")
     if at_once:
@@ -81,10 +81,15 @@ def _print_schedule(
     made = {name: start for name in exhibits(target) if any(not Path(path).exists() for path in files_of(preset, name))}
     jobs = jobs_of(preset, seconds, made)
     longest, chain = critical_path(jobs)
-    unit = "GPU-hours" if on_card else "hours of work"
-    wall, work = wall_seconds(jobs, at_once), sum(job.seconds for job in jobs.values())
-    print(f"  {f'{at_once} at once':24} {wall / 3600:9.2f} h; {work / 3600:.2f} {unit}, with {len(made)} exhibits")
-    print(f"  {'no less, with any number':24} {longest / 3600:9.2f} h: {' > '.join(chain)}")
+    wall, work = wall_seconds(jobs, at_once), sum(seconds.values())
+    used = f"{work / 3600:.2f} GPU-hours" if on_card else f"{_duration(work).strip()} of work"
+    print(f"  {f'{at_once} at once':24} {_duration(wall)}, {len(made)} exhibits included; {used}")
+    print(f"  {'no less, with any number':24} {_duration(longest)}: {' > '.join(chain)}")
+
+
+def _duration(seconds: float) -> str:
+    """Hours, or minutes where that is less than two hours, in a column."""
+    return f"{seconds / 3600:9.2f} h" if seconds >= 7200 else f"{seconds / 60:9.1f} min"
 
 
 def _kind(run: Run) -> str:
