@@ -4,6 +4,7 @@ Snakemake knows a file by its time and by its own notes of how it was made. A fi
 time and no notes; `settle` therefore sets the times by what the files themselves say.
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -91,6 +92,15 @@ def settle(preset: Preset) -> None:
     for name, exhibit in EXHIBITS.items():
         judges = partial(exhibit_outdated, preset, name), partial(exhibit_misfit, preset, name)
         _settle(files_of(preset, name), exhibit.files(preset), *judges)
+
+
+def drop_resume_states(preset: Preset) -> None:
+    """Remove what finished runs went on from: jobs of a cluster leave it until Snakemake has taken what they made."""
+    for run in runs_of_target(preset, "all"):
+        folder = Path(preset.folder(run))
+        with contextlib.suppress(OSError):
+            if (folder / "resume.pt").exists() and all((folder / name).exists() for name in RUN_FILES):
+                (folder / "resume.pt").unlink()
 
 
 def _settle(outs: list[str], inputs: list[str], answers_otherwise: Judge, doesnt_fit: Judge) -> None:

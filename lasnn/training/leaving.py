@@ -2,11 +2,14 @@
 
 A run's folder holds `model.pt` (weights and what made them), `metrics.json` (no clock in it), `predictions.npz`,
 `provenance.json` (what differs between identical runs), `log.jsonl` (one line for each epoch), and, while it is
-unfinished, `resume.pt`.
+unfinished, `resume.pt`. In a job of Slurm that stays at first: a job that ends a moment after its time limit counts as
+failed, Snakemake then removes what it made, and the next attempt goes on from there. `lasnn.pipeline.freshness` drops
+it later.
 """
 
 import io
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,7 +43,7 @@ class Result:
 def leave(
     folder: Path, task: Task[Run, Settings], origin: Origin, result: Result, stopwatch: Stopwatch, console: Console
 ) -> None:
-    """Write the run's files, the checkpoint after those that describe it; then drop the resume state."""
+    """Write the run's files, the checkpoint after those that describe it; then drop the resume state if it can go."""
     prepared, settings = origin.prepared, task.settings
     data = {
         "dataset": prepared.name,
@@ -74,7 +77,8 @@ def leave(
     made_by = {"implementation": implementation(task.device)}
     written = common | {"data": data | {"source": prepared.source}, "files": digests}
     files.write_json(folder / "provenance.json", written | describe(task.device) | made_by | cost, seal=True)
-    (folder / "resume.pt").unlink(missing_ok=True)
+    if "SLURM_JOB_ID" not in os.environ:
+        (folder / "resume.pt").unlink(missing_ok=True)
     console.say(
         f"done: {accuracy:.2f} % on {len(task.test)} test images, {cost['seconds']:.0f} s, "
         f"peak {cost['peak_memory_bytes'] / 2**20:.0f} MiB"

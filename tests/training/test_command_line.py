@@ -1,5 +1,6 @@
 """The command line: one line for what it cannot use, and nothing left; what a plan and a log say."""
 
+import json
 import re
 import signal
 import subprocess
@@ -101,11 +102,21 @@ def test_missing_images_say_how_to_make_them(tmp_path, capsys):
     assert "python -m lasnn data digits" in capsys.readouterr().err
 
 
-def test_the_plan_counts_and_estimates(place, capsys):
-    assert place("plan", "tables") == 0
+def test_the_plan_counts_and_estimates(place, capsys, monkeypatch):
+    monkeypatch.setattr("lasnn.training.estimate.PROBE_SECONDS", 0.02)
+    assert place("plan", "tables", "--gpus", "2", "--save") == 0
     said = capsys.readouterr().out
     assert re.search(r" (\d+) runs, \1 of them to do", said)
-    assert "all, one after another" in said
+    (one,), (two,), (least,) = (
+        [float(minutes) for minutes in re.findall(rf"{words} +([\d.]+) min", said)]
+        for words in ("all, one after another", "2 at once", "no less, with any number")
+    )
+    assert least <= two <= one + 1  # with exhibits
+    saved = json.loads((place.results / "quick" / "plan.json").read_text())["seconds"]
+    assert sum(saved.values()) / 60 == pytest.approx(one, abs=0.1)
+    assert "snn/digits/vgg5/lasnn_act/poisson-T10/vgg16bn/base/s0" in saved
+    assert place("plan", "tables", "--gpus", "0") == 2
+    assert "error: 0 jobs at once were asked for" in capsys.readouterr().err
 
 
 def test_a_log_keeps_what_was_said(tmp_path, capsys):

@@ -1,11 +1,16 @@
 """A run that is told to stop goes on from what it saved, to the same bytes; a second writer is refused."""
 
 import os
+import re
 import signal
 
 import pytest
 from chains import ANN, CALIBRATED, CONVERTED, HASHED, LASNN, TEACHER, Tiny
 
+from lasnn import stopping
+from lasnn.pipeline.freshness import drop_resume_states
+from lasnn.pipeline.workflow import RUN_FILES
+from lasnn.plan.config import read
 from lasnn.storage import checkpoint, files
 from lasnn.storage.locks import only_writer
 
@@ -56,3 +61,47 @@ def test_a_second_writer_of_a_dataset_is_refused_and_changes_nothing(tmp_path, c
     assert not list((tmp_path / "data").iterdir())
     assert place("data", "digits") == 0
     assert [entry.name for entry in (tmp_path / "data").iterdir()] == ["digits.npz"]
+
+
+@pytest.mark.parametrize("path", [ANN, CONVERTED])
+def test_a_job_of_a_queue_that_counts_as_failed_after_its_end_is_not_made_again(
+    chain, place, monkeypatch, capsys, path
+):
+    """A job that ends just after its limit: Snakemake removes its files, the next attempt has the training still."""
+    place.run(*([ANN] if path == CONVERTED else []))
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    place.run(path)
+    for name in RUN_FILES:
+        (place.folder(path) / name).unlink()
+    drop_resume_states(read(place.config).preset())  # unfinished: it stays
+    capsys.readouterr()
+    place.run(path)
+    assert re.search(r"goes on after epoch \d+|balancing: done before", capsys.readouterr().err)
+    for name in HASHED:
+        assert files.sha256(place.folder(path) / name) == files.sha256(chain.folder(path) / name)
+    drop_resume_states(read(place.config).preset())
+    assert not (place.folder(path) / "resume.pt").exists()
+
+
+def test_an_urgent_stop_says_that_the_last_save_counts(chain, place, monkeypatch, capsys):
+    """A second signal, not of the same request, within the update that follows the first save."""
+    monkeypatch.setattr(stopping, "ONE_REQUEST", 0.0)
+    real, calls = checkpoint.write_sealed, []
+
+    def stop_twice_after_the_first(file, state):
+        real(file, state)
+        calls.append(file)
+        if len(calls) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)
+            pytest.fail("went on")
+
+    monkeypatch.setattr(checkpoint, "write_sealed", stop_twice_after_the_first)
+    capsys.readouterr()
+    assert place("ann", str(place.folder(ANN))) == 128 + signal.SIGTERM
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert line.endswith("error: stopped by SIGTERM; the same command goes on after the last save")
+    monkeypatch.undo()
+    place.run(ANN)
+    assert "goes on after epoch 1" in capsys.readouterr().err
+    assert files.sha256(place.folder(ANN) / "model.pt") == files.sha256(chain.folder(ANN) / "model.pt")

@@ -9,7 +9,7 @@ from snakemake.utils import update_config
 from lasnn.pipeline import needs, notebooks, slurm
 from lasnn.plan.config import Config, dump
 from lasnn.errors import InputError
-from lasnn.pipeline.freshness import settle
+from lasnn.pipeline.freshness import drop_resume_states, settle
 from lasnn.report import EXHIBITS, Figure, Table, exhibits_of, files_of, names_of
 from lasnn.plan.runs import AND, NAME, NUMBER, AnnRun, ConvertedRun, SnnRun
 from lasnn.plan.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, SPIKING_TEACHERS, STUDENTS, TEACHERS
@@ -38,6 +38,7 @@ try:
             raise SystemExit(1)
         for preset in PRESETS:
             settle(CONFIG.preset(preset))
+            drop_resume_states(CONFIG.preset(preset))
 except InputError as error:
     say(f"error: {error}")
     raise SystemExit(1)

@@ -2,4 +2,6 @@
 
 
 onsuccess:
+    for preset in PRESETS:
+        drop_resume_states(CONFIG.preset(preset))
     record_lineage(PRESETS)
