@@ -74,12 +74,12 @@ def told() -> int:
 
 def _hear(number: int, frame: FrameType | None) -> None:
     global _told, _asked
-    again, now = _asked is not None, time.monotonic()
-    if again and now - _asked < ONE_REQUEST:
-        return
-    if not again:
-        _asked = now
-        if _held:
-            _told = number
+    now = time.monotonic()
+    if _asked is not None:
+        if now - _asked < ONE_REQUEST:
             return
-    raise Stopped(number, urgent=again)
+        raise Stopped(number, urgent=True)
+    _asked = now
+    if not _held:
+        raise Stopped(number)
+    _told = number

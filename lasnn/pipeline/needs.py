@@ -12,7 +12,9 @@ from pathlib import Path
 from lasnn.errors import InputError
 from lasnn.plan.config import Preset
 from lasnn.plan.known_datasets import KNOWN
-from lasnn.plan.runs import ConvertedRun, Run, SnnRun
+from lasnn.plan.lookup import given
+from lasnn.plan.runs import Run, SnnRun
+from lasnn.plan.settings import AnnSettings, ConvertedSettings, SnnSettings
 from lasnn.plan.vocabulary import NETWORKS
 from lasnn.storage import files
 
@@ -37,8 +39,8 @@ def plan_file(preset: Preset) -> Path:
 @cache
 def _planned(preset: Preset) -> dict[str, float]:
     try:
-        return files.read_json(plan_file(preset))["seconds"]
-    except (InputError, OSError, KeyError):
+        return {str(run): float(cost) for run, cost in files.read_json(plan_file(preset))["seconds"].items()}
+    except (InputError, OSError, KeyError, ValueError):
         return {}
 
 
@@ -51,30 +53,29 @@ def minutes(preset: Preset, run: Run, attempt: int = 1) -> int:
     """Minutes to ask for; an interrupted run goes on, so a further attempt's come on top of the earlier ones'."""
     seconds = _planned(preset).get(str(run))
     first = GUESS if seconds is None else START_UP + MARGIN * seconds / 60
-    return round(first * MORE ** (attempt - 1))
+    return round(first * float(MORE) ** (attempt - 1))
 
 
 def memory_mb(preset: Preset, run: Run, on_card: bool, attempt: int = 1) -> int:
     """Megabytes of host memory to ask for."""
     settings, known = preset.settings(run), KNOWN.get(run.dataset)
     own = preset.config.own_dataset(run.dataset)
-    side = known.side if known else own.side
+    side = known.side if known else given(own).side
     images = (known.train + known.test) if known else (settings.data.train_images or 10_000)
     dataset = COPIES * images * 3 * side**2 / 1e6
     if on_card:
-        return round((CUDA_MB + dataset) * 2 ** (attempt - 1))
-    first = next(iter(NETWORKS[run.network_name].features))
-    channels = max(16, first) * settings.network.width
+        return round((CUDA_MB + dataset) * 2.0 ** (attempt - 1))
+    channels = max(16, NETWORKS[run.network_name].channels[0]) * settings.network.width
     rows = settings.compute.rows
-    if getattr(settings, "training", None) and not isinstance(run, SnnRun):
+    if isinstance(settings, AnnSettings):
         rows = max(rows, settings.training.batch)
-    if isinstance(run, ConvertedRun):
+    elif isinstance(settings, ConvertedSettings):
         rows = max(rows, settings.balancing.images)
     maps = MAPS * 4 * side**2 * channels / 1e6  # of one image or time step
     student = 0.0
-    if isinstance(run, SnnRun) and settings.training:
+    if isinstance(run, SnnRun) and isinstance(settings, SnnSettings) and settings.training:
         student = min(STUDENT_MB, 6 * maps * run.steps * settings.training.batch)  # currents, spikes, gradients; twice
-    return round((BARE_MB + dataset + FLOATS * rows * maps + student) * 2 ** (attempt - 1))
+    return round((BARE_MB + dataset + FLOATS * rows * maps + student) * 2.0 ** (attempt - 1))
 
 
 def machine_memory_mb() -> int:

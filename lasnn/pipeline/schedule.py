@@ -38,8 +38,8 @@ def critical_path(jobs: Mapping[str, Job]) -> tuple[float, list[str]]:
 
     def end(name: str) -> float:
         if name not in ends:
-            before[name] = max(jobs[name].after, key=end, default=None)
-            ends[name] = jobs[name].seconds + (end(before[name]) if before[name] else 0)
+            last = before[name] = max(jobs[name].after, key=end, default=None)
+            ends[name] = jobs[name].seconds + (0 if last is None else end(last))
         return ends[name]
 
     last = max(jobs, key=end, default=None)
@@ -60,7 +60,8 @@ def wall_seconds(jobs: Mapping[str, Job], at_once: int) -> float:
             children[parent].append(name)
     ready = [order[name] for name, count in waiting.items() if count == 0]
     heapq.heapify(ready)
-    names, running, now = list(jobs), [], 0.0
+    names, now = list(jobs), 0.0
+    running: list[tuple[float, str]] = []  # when each ends
     while ready or running:
         while ready and len(running) < at_once:
             name = names[heapq.heappop(ready)]

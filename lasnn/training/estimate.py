@@ -127,7 +127,7 @@ class Estimate:
         training = getattr(self.settings, "training", None)
         batch = training.batch if train and training else 16
 
-        steps = min(self.run.steps, LONG_PROBE) if train else PROBE_STEPS
+        steps = min(as_snn(self.run).steps, LONG_PROBE) if train else PROBE_STEPS
         size = batch if train else max(batch, self.settings.compute.rows // PROBE_STEPS)  # as evaluation takes them
 
         def measure() -> float:
