@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lasnn.errors import InputError
 from lasnn.plan.config import Config, Preset
+from lasnn.plan.overlays import Overlay
 from lasnn.plan.runs import parse
 from lasnn.plan.settings_diff import changes
 from lasnn.storage import files
@@ -24,7 +25,7 @@ class Finished:
     finished: str | None  # ISO 8601, UTC
     state: str  # as planned | other settings: ... | not in the configuration: ... | damaged: ...
 
-    def json(self) -> dict:
+    def json(self) -> dict[str, object]:
         return asdict(self)
 
     def age(self, now: datetime) -> str:
@@ -72,7 +73,7 @@ def _finished(preset: Preset, run: str, path: Path) -> Finished:
     )
 
 
-def _state(preset: Preset, name: str, settings: dict) -> str:
+def _state(preset: Preset, name: str, settings: Overlay) -> str:
     try:
         run = parse(name)
         preset.check_names(run)

@@ -18,7 +18,7 @@ FILE = "adopted.yaml"
 ADOPT = "python -m lasnn adopt NETWORK --weights FILE --dataset DATASET"
 
 
-def recorded(path: Path | str = FILE) -> dict:
+def recorded(path: Path | str = FILE) -> dict[str, object]:
     """The entries, unchecked: `<preset>/<run>` to the file's name and digest; none where there is no such file."""
     content = parsed(path) if Path(path).exists() else {}
     if not isinstance(content, dict):

@@ -96,7 +96,7 @@ def architecture_of(name: str, own: OwnArchitecture | None) -> Architecture:
     return own.architecture(name) if own else pick(STUDENTS | TEACHERS, name, "network")
 
 
-def architecture(name: str, definition: dict) -> Architecture:
+def architecture(name: str, definition: dict[str, object]) -> Architecture:
     """The definition that a run's settings hold, as the builders read it."""
     return OwnArchitecture.model_validate_json(json.dumps(definition)).architecture(name)
 

@@ -1,6 +1,7 @@
 """Content read as a section of the configuration, with one line for what is wrong with it."""
 
 import json
+from collections.abc import Iterable
 from typing import TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -34,7 +35,7 @@ def first(error: ValidationError, model: type[BaseModel]) -> str:
     return f"{key} is {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
 
 
-def _fields(model: type[BaseModel], path: tuple) -> list[str]:
+def _fields(model: type[BaseModel], path: Iterable[int | str]) -> list[str]:
     kind: object = model
     for part in path:
         if get_origin(kind) is dict:

@@ -83,7 +83,7 @@ class Config:
                 for name in key.split("+"):
                     if name.split("-T")[0] not in ENCODERS:
                         known(names, name, f"name in config: {where}.for")
-                    if name in self.file.architectures and {"width", "fc"} & set(inner.get("network") or ()):
+                    if name in self.file.architectures and _names(inner.get("network")) & {"width", "fc"}:
                         raise InputError(
                             f"config: {where}.for.{key}.network: width and fc don't apply to {name!r}, which is "
                             f"built as architectures.{name} says: change its features there"
@@ -282,6 +282,11 @@ class Preset:
                 if names.issuperset(key.split("+")):
                     content = merged(content, inner)
         return checked(Protocol, content, f"config: preset {self.name!r}, variant {variant!r}")
+
+
+def _names(section: object) -> set[str]:
+    """The keys of a section that may be none."""
+    return set(section) if isinstance(section, dict) else set()
 
 
 @cache

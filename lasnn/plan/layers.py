@@ -12,7 +12,8 @@ def sides_of(name: str, arch: Architecture, side: int) -> dict[str, int]:
 
     Of plain and residual networks, whose builders in `lasnn/networks/` give the same.
     """
-    sides, now = {}, side
+    sides: dict[str, int] = {}
+    now = side
     if arch.family.startswith("plain"):
         for feature, following in pairwise((*arch.features, None)):
             if feature in POOLS:

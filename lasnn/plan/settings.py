@@ -155,7 +155,7 @@ class _OfRun(Section):
     architecture: OwnArchitecture | None = None
 
     @model_serializer(mode="wrap")
-    def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict:
+    def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
         """Runs of the paper's networks are described as if nobody had own ones."""
         return {key: value for key, value in dump(self).items() if key not in ABSENT or value is not None}
 

@@ -26,6 +26,7 @@ from lasnn.spiking.neurons import LIF, streaming
 
 BOUND = 0.5  # error of a layer from which on it counts as wrong
 LARGE = 0.25  # share of a layer's activity that is much to lose or to clip
+DEAD = 0.99  # share of a layer's activity that is lost from which on it counts as dead
 SATURATED = 0.95  # spikes for each step
 CERTAIN = 0.999  # probability of the first class from which on an image's logits count as saturated
 
@@ -208,7 +209,7 @@ def cause(found: Diagnosis) -> str:
     first = found.first
     if found.limit_accuracy - found.accuracy <= 2 or first is None:
         return "none"
-    if first.rate == 0:
+    if first.lost > DEAD:
         return "dead"
     if first.clipped > LARGE:
         return "saturated"
@@ -219,7 +220,7 @@ def cause(found: Diagnosis) -> str:
 
 WORDS: dict[str, str] = {
     "none": "no layer goes wrong: the network gives what its weights can give",
-    "dead": "never spikes: its thresholds are too high for {steps} steps",
+    "dead": "hardly spikes at all ({rate:.2g} a step): its thresholds are too high for {steps} steps",
     "saturated": "would need more than one spike a step for {clipped:.0%} of its activity: its thresholds are too low",
     "leaking": "loses {lost:.0%} of its activity: with leak {leak:g} potentials fade below the threshold",
     "starved": "loses {lost:.0%} of its activity: {steps} steps are too few for its thresholds",
@@ -254,7 +255,7 @@ def rescaled(net: Net, factor: float) -> Net:
     return net
 
 
-FACTORS = {"lower": (0.7, 0.5, 0.35, 0.25, 0.1), "higher": (1.4, 2.0, 4.0, 10.0, 30.0)}
+FACTORS = {"lower": (0.7, 0.5, 0.35, 0.25, 0.1, 0.05), "higher": (1.4, 2.0, 4.0, 10.0, 30.0, 50.0, 100.0)}
 
 
 def advice(found: Diagnosis, trained: bool, rebalance: bool) -> list[str]:

@@ -146,13 +146,13 @@ def page(sick: Patient, found: Diagnosis, tried: list[Trial]) -> str:
         f"logits: cross-entropy {found.cross_entropy['sum']:.2f} summed, {found.cross_entropy['mean']:.2f} averaged; "
         f"{found.certain:.0%} of images saturated",
         "",
-        f"{'layer':14}{'theta':>9}{'leak':>6}{'rate':>8}{'limit':>8}{'silent':>8}{'satur.':>8}{'I>theta':>9}"
-        f"{'I<0':>7}{'max I':>7}{'error':>7}{'lost':>7}{'clip':>6}",
+        f"{'layer':14}{'theta':>9}{'leak':>6}{'rate':>8}{'limit':>9}{'silent':>8}{'satur.':>8}{'I>theta':>9}"
+        f"{'I<0':>7}{'max I':>9}{'error':>7}{'lost':>7}{'clip':>6}",
     ]
     for one in found.layers:
         lines.append(
-            f"{one.name:14}{one.threshold:9.3f}{one.leak:6.3g}{one.rate:8.4f}{one.expected:8.4f}{one.silent:8.0%}"
-            f"{one.saturated:8.0%}{one.above:9.1%}{one.negative:7.0%}{one.largest:7.2g}{one.error:7.2f}"
+            f"{one.name:14}{one.threshold:9.3f}{one.leak:6.3g}{one.rate:8.4f}{one.expected:9.3g}{one.silent:8.0%}"
+            f"{one.saturated:8.0%}{one.above:9.1%}{one.negative:7.0%}{one.largest:9.2g}{one.error:7.2f}"
             f"{one.lost:7.0%}{one.clipped:6.0%}"
         )
     lines += ["", diagnosis.words(found) + "."]
