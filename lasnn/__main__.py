@@ -8,7 +8,8 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from lasnn import stopping
+from lasnn import __version__, stopping
+from lasnn import verbs as models
 from lasnn.console import Console
 from lasnn.datasets.preparation import prepare
 from lasnn.errors import InputError
@@ -80,6 +81,7 @@ class OneLineParser(argparse.ArgumentParser):
 def parser() -> argparse.ArgumentParser:
     """All verbs and their options."""
     top = OneLineParser(prog="python -m lasnn", description="LaSNN: layer-wise ANN-to-SNN distillation.")
+    top.add_argument("--version", action="version", version=f"lasnn {__version__}")
     common = OneLineParser(add_help=False)
     common.add_argument("--config", default=CONFIG, type=Path, help="the configuration file (default: config.yaml)")
     common.add_argument("--log", type=Path, help="also write what is printed to this file")
@@ -148,6 +150,7 @@ def parser() -> argparse.ArgumentParser:
     restore = verbs.add_parser("restore", parents=[common], help="bring missing runs that DVC has (checkpoints: pull)")
     restore.add_argument("presets", nargs="*", help="default: `preset` of the configuration")
     restore.set_defaults(act=restore_verb)
+    models.add(verbs, common)
     return top
 
 

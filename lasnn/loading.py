@@ -1,18 +1,24 @@
 """A finished run's network for use in a script."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from lasnn.errors import InputError
 from lasnn.networks import Output, build
+from lasnn.plan.architectures import architecture
 from lasnn.plan.runs import parse
 from lasnn.seeding import generator
-from lasnn.spiking.conversion import spiking, thresholds, with_dynamics, with_spiking_readout
+from lasnn.spiking.conversion import scale_thresholds, spiking, thresholds, with_dynamics, with_spiking_readout
 from lasnn.spiking.encoders import batch_noise, encode
 from lasnn.spiking.neurons import Dynamics
 from lasnn.storage import checkpoint
 from lasnn.storage.files import Json
+
+if TYPE_CHECKING:
+    import nir
 
 
 class Loaded(nn.Module):
@@ -28,8 +34,9 @@ class Loaded(nn.Module):
         self.steps = getattr(self.run, "steps", meta["settings"].get("curve", {}).get("steps", 1))
         self.gain = meta["settings"].get("encoder", {}).get("gain", 1.0)
         network, data = meta["settings"]["network"], meta["data"]
+        own = meta["settings"].get("architecture")
         net = build(
-            self.run.network_name,
+            architecture(self.run.network_name, own) if own else self.run.network_name,
             data["classes"],
             data["side"],
             width=network["width"],
@@ -58,6 +65,17 @@ class Loaded(nn.Module):
         """Logits [B, K] after T steps."""
         return self.observe(images, steps, seed).logits
 
+    def graph(self) -> "nir.NIRGraph":
+        """The network in NIR, for other simulators; a converted run's at s = 1. InputError for an ANN."""
+        from lasnn.spiking import nir_graph
+
+        if self.run.kind == "ann":
+            raise InputError(f"{self.run} is an ANN and has no spikes: export a converted or a spiking run of it")
+        net = self.net
+        if self.run.kind == "converted":
+            net = scale_thresholds(net, 1.0, self.meta["settings"]["balancing"]["residual"])
+        return nir_graph.graph_of(net, self.meta)
+
     @property
     def thresholds(self) -> dict[str, float]:
         """The threshold of each spiking layer (none in an ANN); a converted run's are unscaled."""
@@ -65,6 +83,10 @@ class Loaded(nn.Module):
 
 
 def load(folder: str | Path) -> Loaded:
-    """The network of the run in `folder`, on the CPU; `.to("cuda")` moves it."""
+    """The network of the run in `folder`, or of a NIR file exported here, on the CPU; `.to("cuda")` moves it."""
     path = Path(folder)
+    if path.suffix == ".nir":
+        from lasnn.spiking import nir_graph
+
+        return Loaded(*nir_graph.read(path))
     return Loaded(*checkpoint.load(path if path.suffix == ".pt" else path / "model.pt"))

@@ -4,6 +4,7 @@ An activation is a module like any other here; that some of them spike is not kn
 """
 
 from lasnn.networks.building import FAMILIES, build, initialise
-from lasnn.networks.net import TAPS, Census, Net, Output, census
+from lasnn.networks.net import Census, Net, Output, census
+from lasnn.plan.layers import TAPS
 
 __all__ = ["FAMILIES", "TAPS", "Census", "Net", "Output", "build", "census", "initialise"]

@@ -1,4 +1,4 @@
-"""Networks by name: `build("vgg5", ...)` reads the architecture in `lasnn.plan.vocabulary` and makes a `Net`."""
+"""Networks from their definition: `build("vgg5", ...)` takes that of `lasnn.plan.vocabulary`, and makes a `Net`."""
 
 import math
 
@@ -11,7 +11,7 @@ from lasnn.networks.net import Net
 from lasnn.networks.plain import plain, plain_bn
 from lasnn.networks.residual import residual, residual_bn
 from lasnn.plan.lookup import pick
-from lasnn.plan.vocabulary import NETWORKS, STUDENTS
+from lasnn.plan.vocabulary import NETWORKS, Architecture
 
 FAMILIES = {
     "plain": plain,
@@ -23,7 +23,7 @@ FAMILIES = {
 
 
 def build(
-    name: str,
+    network: str | Architecture,
     classes: int,
     side: int,
     *,
@@ -32,20 +32,23 @@ def build(
     dropout_scale: float = 1.0,
     standardised: bool = False,
 ) -> Net:
-    """The network `name` with ReLU neurons for images of `side` x `side`, in channels-last memory format."""
-    arch = pick(NETWORKS, name, "network")
+    """A network with ReLU neurons for images of `side` x `side`, in channels-last memory format.
+
+    `network` is its definition, or the name of one of the paper's.
+    """
+    arch = pick(NETWORKS, network, "network") if isinstance(network, str) else network
     net = FAMILIES[arch.family](arch, classes, side, width, fc, dropout_scale)
     if standardised:
         net.standardise = Standardise()
     return net.to(memory_format=torch.channels_last)
 
 
-def initialise(net: Net, name: str, rule: str, generator: torch.Generator) -> Net:
+def initialise(net: Net, network: str | Architecture, rule: str, generator: torch.Generator) -> Net:
     """Initial weights: `he` N(0, sqrt(2/fan_in)) everywhere, `base` as in the base code (fan-out, linear 0.01).
 
     A teacher's linear layers keep the uniform rule of torch, as the base code leaves them, but from `generator`.
     """
-    student = name in STUDENTS
+    arch = pick(NETWORKS, network, "network") if isinstance(network, str) else network
     with torch.no_grad():
         for module in net.modules():
             if isinstance(module, nn.Conv2d):
@@ -55,7 +58,7 @@ def initialise(net: Net, name: str, rule: str, generator: torch.Generator) -> Ne
                 module.weight.normal_(0, math.sqrt(2 / fan), generator=generator)
                 if module.bias is not None:
                     module.bias.zero_()
-            elif isinstance(module, nn.Linear) and student:
+            elif isinstance(module, nn.Linear) and not arch.teacher:
                 std = 0.01 if rule == "base" else math.sqrt(2 / module.in_features)
                 module.weight.copy_(torch.empty(module.weight.shape).normal_(0, std, generator=generator))
             elif isinstance(module, nn.Linear):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -100,18 +101,51 @@ class Standardise(nn.Module):
         return (x - self.mean[:, None, None]) / self.std[:, None, None]
 
 
+class Readout(Linear):
+    """The last layer. A bias that an adopted network brought is in the state dict, is added in every step, and is never
+    trained."""
+
+    def total(self, x: Tensor) -> Tensor:
+        if self.bias is None or len(x) == 1:
+            return super().total(x)
+        return F.linear(x.sum(0), self.weight) + len(x) * self.bias  # [B, K]
+
+    def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        """As always, after making room for a bias."""
+        if self.bias is None and prefix + "bias" in state:
+            self.bias = nn.Parameter(self.weight.new_zeros(self.out_features), requires_grad=False)
+        super()._load_from_state_dict(state, prefix, *rest)
+
+
 class Neuron(nn.Module):
-    """A nonlinearity of a layer: the analog one, or the spiking one that takes its place."""
+    """A nonlinearity of a layer: the analog one, or the spiking one that takes its place.
+
+    `offset` [C] or [F] is a constant current of every step: an adopted bias, or what a calibration found. It
+    is in the state dict of those layers only that have it.
+    """
 
     __call__: Callable[..., Tensor]  # of a current [T, B, ...] and, where there are, a dropout mask [B, ...] and a pool
+    offset: Tensor | None
 
 
 class ReLU(Neuron):
     """The analog neuron; `spiking` puts a LIF neuron in its place. `mask` [B, ...] is a dropout mask."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("offset", None)
+
     def forward(self, x: Tensor, mask: Tensor | None = None, pool: "Pool | None" = None) -> Tensor:
+        if self.offset is not None:
+            x = x + along_channels(self.offset, x)
         x = F.relu(x) if mask is None else F.relu(x) * mask
         return x if pool is None else pool(x)
+
+    def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        """As always, after making room for the constant that the saved layer had."""
+        saved = state.get(prefix + "offset")
+        self.offset = None if saved is None else torch.empty_like(saved)
+        super()._load_from_state_dict(state, prefix, *rest)
 
 
 def loops_for(x: Tensor) -> SimpleNamespace | None:
@@ -120,6 +154,11 @@ def loops_for(x: Tensor) -> SimpleNamespace | None:
         x.device.type == "cpu" and x.dtype == torch.float32 and x.numel() > 0 and x.shape[2] % 2 == x.shape[3] % 2 == 0
     )
     return library() if plain and x.permute(0, 2, 3, 1).is_contiguous() else None
+
+
+def along_channels(constant: Tensor, x: Tensor) -> Tensor:
+    """A constant [C] or [F] as it is added to x [T, B, C, H, W] or [T, B, F]."""
+    return constant.view(-1, *(1,) * (x.dim() - 3))
 
 
 class PoolContext(FunctionCtx):

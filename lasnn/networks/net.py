@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lasnn.errors import InputError
 from lasnn.networks.layers import Linear, Standardise
-from lasnn.plan.vocabulary import LEVELS
+from lasnn.plan.layers import taps_by_resolution
 
 
 class Output(NamedTuple):
@@ -71,7 +71,10 @@ class Net(nn.Module):
         self.layers = Layers(layers)
         self.readout = readout
         self.sides, self.side = sides, side
-        self.taps = taps_by_resolution(sides, side)
+        try:
+            self.taps = taps_by_resolution(sides, side)
+        except InputError:  # a shallow network: attention, which asks for them, says so
+            self.taps = {}
 
     def forward(self, x: Tensor) -> Output:
         stages: dict[str, Tensor] = {}
@@ -84,30 +87,6 @@ class Net(nn.Module):
             else:
                 x = layer.onward(x)
         return Output(x, stages, self.readout)
-
-
-def taps_by_resolution(sides: dict[str, int], side: int) -> dict[str, str]:
-    """Level -> layer: the last layers at R, R/2 and R/4, R = min(side, 32), all distinct (docs/choices.md, taps)."""
-    names, resolution, taps = list(sides), min(side, 32), {}
-    end = len(names)
-    for level, smallest in zip(reversed(LEVELS), (resolution / 4, resolution / 2, resolution), strict=True):
-        found = [index for index in range(end) if sides[names[index]] >= smallest]
-        if not found:
-            raise InputError(
-                f"taps: no layer is left for level {level!r} with a side of at least {smallest:g} in a network with "
-                f"sides {list(sides.values())}: choose a deeper network or larger images"
-            )
-        end = found[-1]
-        taps[level] = names[end]
-    return taps
-
-
-def taps_deep(sides: dict[str, int], side: int) -> dict[str, str]:
-    """As `taps_by_resolution`, but high is the last layer that may be tapped."""
-    return taps_by_resolution(sides, side) | {"high": list(sides)[-1]}
-
-
-TAPS = {"resolution": taps_by_resolution, "deep": taps_deep}
 
 
 class Census(NamedTuple):

@@ -1,13 +1,14 @@
 """Plain networks: convolutions and pools in a row, then linear layers (VGG and 3Conv2Linear; VGG16 with batch norm)."""
 
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from lasnn.networks.layers import Conv, Dropout, Flatten, GlobalAverage, Linear, Neuron, Norm, Pool, ReLU
+from lasnn.networks.layers import Conv, Dropout, Flatten, GlobalAverage, Linear, Neuron, Norm, Pool, Readout, ReLU
 from lasnn.networks.net import Net, Tappable
-from lasnn.plan.vocabulary import POOL, Architecture
+from lasnn.plan.vocabulary import MAX_POOL, POOL, POOLS, Architecture
 
 
 class Layer(Tappable):
@@ -46,6 +47,9 @@ class Layer(Tappable):
         return current
 
 
+POOL_OF = {POOL: Pool, MAX_POOL: partial(Pool, "max")}
+
+
 class Place(NamedTuple):
     """One convolution of a feature list: where it stands and what follows it."""
 
@@ -53,7 +57,7 @@ class Place(NamedTuple):
     channels_in: int
     channels: int
     side: int
-    before_pool: bool  # the list has a pool after it
+    before_pool: str | None  # the pool that the list has after it
     pooled: bool  # and the side is still large enough for one
 
 
@@ -64,8 +68,9 @@ def convolutions(arch: Architecture, side: int, width: float) -> list[Place]:
     for feature, following in pairwise((*arch.features, None)):
         if not isinstance(feature, int):
             continue
-        pooled, wide = following == POOL and side > 1, scaled(feature, width)
-        places.append(Place(f"c{len(places) + 1}", channels, wide, side, following == POOL, pooled))
+        pool = following if following in POOLS else None
+        pooled, wide = pool is not None and side > 1, scaled(feature, width)
+        places.append(Place(f"c{len(places) + 1}", channels, wide, side, pool, pooled))
         channels, side = wide, side // 2 if pooled else side
     return places
 
@@ -86,15 +91,15 @@ def plain(arch: Architecture, classes: int, side: int, width: float, fc: int | N
         layers[f"f{index + 1}"] = Layer(Linear(units, hidden, bias=False), Dropout(arch.fc_dropout * dropout))
         units = hidden
     sides = {place.name: place.side for place in places}
-    return Net(layers, Linear(units, classes, bias=False), sides, side)
+    return Net(layers, Readout(units, classes, bias=False), sides, side)
 
 
 def plain_bn(arch: Architecture, classes: int, side: int, width: float, fc: int | None, dropout: float) -> Net:
-    """A teacher: convolution with bias, batch norm, max pools, global average, one linear layer."""
+    """A teacher: convolution with bias, batch norm, global average, one linear layer."""
     places, layers = convolutions(arch, side, width), {}
     for place in places:
         synapses = nn.Sequential(Conv(place.channels_in, place.channels, arch.kernel, bias=True), Norm(place.channels))
-        layers[place.name] = layer = Layer(synapses, *([Pool("max")] if place.pooled else []))
+        layers[place.name] = layer = Layer(synapses, *([POOL_OF[place.before_pool]()] if place.pooled else []))
     layer.between.append(GlobalAverage())
     sides = {place.name: place.side for place in places}
     return Net(layers, Linear(place.channels, classes), sides, side)

@@ -4,9 +4,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
-from lasnn.networks.layers import Conv, Dropout, Flatten, GlobalAverage, Linear, Neuron, Norm, Pool, ReLU
+from lasnn.networks.layers import Conv, Dropout, Flatten, GlobalAverage, Linear, Neuron, Norm, Pool, Readout, ReLU
 from lasnn.networks.net import Net, Tappable
 from lasnn.networks.plain import Layer, scaled
+from lasnn.plan.layers import halved
 from lasnn.plan.vocabulary import Architecture
 
 
@@ -30,13 +31,13 @@ class Block(Tappable):
 
     between: nn.Sequential
 
-    def __init__(self, channels_in: int, channels: int, stride: int, dropout: float):
+    def __init__(self, channels_in: int, channels: int, stride: int, dropout: float, kernel: int = 3):
         super().__init__()
         same = channels_in == channels and stride == 1
-        self.conv1 = Conv(channels_in, channels, 3, stride)
+        self.conv1 = Conv(channels_in, channels, kernel, stride)
         self.inner: Neuron = ReLU()
         self.dropout = Dropout(dropout)
-        self.conv2 = Conv(channels, channels)
+        self.conv2 = Conv(channels, channels, kernel)
         self.shortcut = nn.Identity() if same else Conv(channels_in, channels, 1, stride)
         self.junction: Neuron = ReLU()
         self.between = nn.Sequential()
@@ -55,37 +56,32 @@ class Block(Tappable):
 
 
 def residual(arch: Architecture, classes: int, side: int, width: float, fc: int | None, dropout: float) -> Net:
-    """ResNet12: a stem of three 3x3 convolutions in place of the 7x7 one with stride 2, a pool, four blocks."""
+    """ResNet12 and its like: a stem of three convolutions in place of the 7x7 one with stride 2, a pool, blocks."""
     rate, channels = arch.conv_dropout * dropout, scaled(arch.channels[0], width)
     layers: dict[str, Layer | Block] = {
-        "p1": Layer(Conv(3, channels), Dropout(rate)),
-        "p2": Layer(Conv(channels, channels), Dropout(rate)),
-        "p3": Layer(Conv(channels, channels), Pool()),
+        "p1": Layer(Conv(3, channels, arch.kernel), Dropout(rate)),
+        "p2": Layer(Conv(channels, channels, arch.kernel), Dropout(rate)),
+        "p3": Layer(Conv(channels, channels, arch.kernel), Pool()),
     }
     sides = dict.fromkeys(layers, side)
     now = side // 2
     for index, (feature, stride) in enumerate(zip(arch.channels, arch.strides, strict=True)):
         wide, stride = scaled(feature, width), stride if now > 1 else 1
-        layers[f"b{index + 1}"] = Block(channels, wide, stride, rate)
+        layers[f"b{index + 1}"] = block = Block(channels, wide, stride, rate, arch.kernel)
         now, channels = halved(now, stride), wide
         sides[f"b{index + 1}"] = now
-    layers["b4"].between.append(Flatten())
-    return Net(layers, Linear(channels * now * now, classes, bias=False), sides, side)
-
-
-def halved(side: int, stride: int) -> int:
-    """Side after a padded convolution with this stride."""
-    return (side + stride - 1) // stride
+    block.between.append(Flatten())
+    return Net(layers, Readout(channels * now * now, classes, bias=False), sides, side)
 
 
 class NormBlock(nn.Module):
     """The basic block of He et al. with batch norm; the shortcut is the identity or a 1x1 convolution (option B)."""
 
-    def __init__(self, channels_in: int, channels: int, stride: int):
+    def __init__(self, channels_in: int, channels: int, stride: int, kernel: int = 3):
         super().__init__()
         same = channels_in == channels and stride == 1
-        self.conv1, self.norm1 = Conv(channels_in, channels, 3, stride), Norm(channels)
-        self.conv2, self.norm2 = Conv(channels, channels), Norm(channels)
+        self.conv1, self.norm1 = Conv(channels_in, channels, kernel, stride), Norm(channels)
+        self.conv2, self.norm2 = Conv(channels, channels, kernel), Norm(channels)
         self.shortcut = nn.Identity() if same else nn.Sequential(Conv(channels_in, channels, 1, stride), Norm(channels))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -107,14 +103,16 @@ class Stage(Tappable):
 
 
 def residual_bn(arch: Architecture, classes: int, side: int, width: float, fc: int | None, dropout: float) -> Net:
-    """ResNet20: a 3x3 stem and three stages of three blocks. Images of 64x64 get a stem with stride 2."""
+    """ResNet20 and its like: a stem and stages of three blocks. Images of 64x64 get a stem with stride 2."""
     channels, stem = scaled(arch.channels[0], width), 2 if side > 32 else 1
-    layers: dict[str, Tappable] = {"stem": Stage(nn.Sequential(Conv(3, channels, 3, stem), Norm(channels)), nn.ReLU())}
+    synapses = nn.Sequential(Conv(3, channels, arch.kernel, stem), Norm(channels))
+    layers: dict[str, Tappable] = {"stem": Stage(synapses, nn.ReLU())}
     sides, now = {}, halved(side, stem)
     for index, (feature, stride) in enumerate(zip(arch.channels, arch.strides, strict=True)):
         wide = scaled(feature, width)
-        blocks = [NormBlock(channels, wide, stride), NormBlock(wide, wide, 1), NormBlock(wide, wide, 1)]
-        layers[f"s{index + 1}"] = Stage(*blocks, between=GlobalAverage() if index == 2 else None)
+        blocks = [NormBlock(*sizes, arch.kernel) for sizes in ((channels, wide, stride), *((wide, wide, 1),) * 2)]
+        last = index == len(arch.features) - 1
+        layers[f"s{index + 1}"] = Stage(*blocks, between=GlobalAverage() if last else None)
         now, channels = halved(now, stride), wide
         sides[f"s{index + 1}"] = now
     return Net(layers, Linear(channels, classes), sides, side)

@@ -15,6 +15,7 @@ import yaml
 from lasnn.errors import InputError
 from lasnn.pipeline import dvc_yaml, freshness
 from lasnn.pipeline.freshness import Judge
+from lasnn.plan.adoptions import with_adoptions
 from lasnn.plan.config import CONFIG, Config, Preset
 from lasnn.plan.runs import Run
 from lasnn.report import EXHIBITS, runs_of_target
@@ -26,7 +27,7 @@ LATER = "`python -m lasnn record` does it later; results are untouched"
 
 def from_disk() -> Config:
     """config.yaml as DVC reads it, whatever the command line said."""
-    return Config(yaml.safe_load(CONFIG.read_text()))
+    return Config(with_adoptions(yaml.safe_load(CONFIG.read_text())))
 
 
 def record(name: str | None = None) -> str:

@@ -4,17 +4,19 @@ Snakemake schedules; DVC knows what came from what: `dvc dag snn-digits-vgg5-hyb
 checkpoint's ancestors. A test holds the committed file equal to this generator's output.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from lasnn.pipeline.workflow import RUN_FILES
+from lasnn.plan.adoptions import FILE as ADOPTED
 from lasnn.plan.config import Preset
 from lasnn.plan.overlays import entries
 from lasnn.plan.runs import AND, BASE, AnnRun, Run, SnnRun
 from lasnn.plan.settings import SETTINGS
-from lasnn.plan.vocabulary import METHODS, TEACHERS
+from lasnn.plan.vocabulary import METHODS
 from lasnn.report import EXHIBITS, PAPER, files_of, runs_of_target
 
 Stage = dict[str, Any]  # an entry of dvc.yaml
@@ -26,11 +28,14 @@ def stage_name(run: Run) -> str:
     return run.id if isinstance(run, AnnRun) else f"{run.kind}-{run.id.removeprefix(f'{run.kind}-')}"
 
 
-def sections_of(run: Run) -> list[str]:
+def sections_of(preset: Preset, run: Run) -> list[str]:
     """The sections of the configuration that a run reads."""
-    names = [name for name in SETTINGS[run.kind].model_fields if name not in ("revision", "training")]
+    apart = ("revision", "training", "architecture", "adopted")
+    names = [name for name in SETTINGS[run.kind].model_fields if name not in apart]
     if isinstance(run, AnnRun):
-        return [*names, "teacher" if run.network in TEACHERS else "ann"]
+        if preset.adopted(run):
+            return names
+        return [*names, "teacher" if run.network in preset.config.networks.teachers else "ann"]
     if isinstance(run, SnnRun):
         method = METHODS[run.method]
         others = {section for other in METHODS.values() for section in other.sections} - set(method.sections)
@@ -50,7 +55,9 @@ def keys_of(preset: Preset, run: Run) -> list[str]:
             f"{where}.for.{key}": inner for key, inner in entries(overlay) if run.names.issuperset(key.split("+"))
         }
         for path, content in {where: overlay, **applying}.items():
-            keys += [f"{path}.{section}" for section in sections_of(run) if section in content]
+            keys += [f"{path}.{section}" for section in sections_of(preset, run) if section in content]
+    if run.network_name in file.architectures:
+        keys.append(f"architectures.{run.network_name}")
     return keys
 
 
@@ -74,6 +81,8 @@ def stages(preset: Preset) -> dict[str, Stage]:
         outs = outs_of(preset, run)
         stage = _stage([preset.config.data_file(run.dataset), *parents], outs)
         stage["params"] = [{"config.yaml": keys_of(preset, run)}]
+        if preset.adopted(run):
+            stage["params"].append({ADOPTED: [f"{preset.name}/{replace(run, variant=BASE)}"]})
         metrics = next(entry for entry in stage["outs"] if f"{preset.folder(run)}/metrics.json" in entry)
         stage["outs"].remove(metrics)
         found[stage_name(run)] = stage | {"metrics": [metrics]}

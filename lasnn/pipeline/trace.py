@@ -120,6 +120,8 @@ def _run(found: Trace, run: Run, depth: int) -> None:
     version = f"commit {code['commit'][:12]} {clean}" if code["commit"] else "outside of git"
     packages = f"torch {made['packages']['torch']}, Python {made['python']}"
     found.say(depth + 1, f"code {version}; {packages}; {made['device']}, {made['seconds']:.0f} s")
+    if adopted := made.get("adopted"):
+        found.say(depth + 1, f"adopted, not trained here: {adopted['file']}, sha256 {adopted['sha256'][:12]}")
     data = metrics["data"]
     images = f"{data['train_images']} + {data['test_images']} images"
     found.say(depth + 1, f"data {data['dataset']}: sha256 {data['digest'][:12]}, {images}")

@@ -7,37 +7,38 @@ that a misspelt key stops the workflow before its first job.
 
 import json
 import os
-from collections.abc import Iterable
 from dataclasses import fields, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TypeVar, overload
+from typing import overload
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from lasnn.errors import InputError
+from lasnn.plan.adoptions import FILE as ADOPTED
+from lasnn.plan.adoptions import with_adoptions
+from lasnn.plan.architectures import Networks
+from lasnn.plan.checked import checked, first
+from lasnn.plan.config_file import Adopted, ConfigFile, OwnDataset
 from lasnn.plan.known_datasets import KNOWN as DATASETS
 from lasnn.plan.lookup import known, pick
 from lasnn.plan.overlays import Overlay, entries, merged, without_for
-from lasnn.plan.runs import AND, BASE, AnnRun, ConvertedRun, Run, SnnRun, split
+from lasnn.plan.picked import picked
+from lasnn.plan.runs import AND, BASE, AnnRun, ConvertedRun, Run, SnnRun, parse, split
 from lasnn.plan.scope import check_method, check_scope, check_window, pair_above
 from lasnn.plan.settings import (
     SETTINGS,
     AnnSettings,
     Claims,
-    ConfigFile,
     ConvertedSettings,
     Energy,
-    OwnDataset,
     Protocol,
     Scope,
     Settings,
     SnnSettings,
 )
-from lasnn.plan.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, STUDENTS, TEACHERS
+from lasnn.plan.vocabulary import ENCODERS, METHODS, NO_TEACHER
 from lasnn.plan.yaml_file import parsed
-
-Model = TypeVar("Model", bound=BaseModel)
 
 CONFIG = Path("config.yaml")
 PASSED_ON = "LASNN_CONFIG"  # environment variable that carries the workflow's configuration to its jobs
@@ -52,7 +53,7 @@ def read(path: Path | str = CONFIG) -> "Config":
     """
     if Path(path) == CONFIG and PASSED_ON in os.environ:
         return Config(json.loads(os.environ[PASSED_ON]))
-    return Config(parsed(path))
+    return Config(with_adoptions(parsed(path), Path(path).with_name(ADOPTED)))
 
 
 class Config:
@@ -61,11 +62,14 @@ class Config:
     def __init__(self, content: object):
         if not isinstance(content, dict):
             raise InputError(f"the configuration is {content!r}: a mapping of keys was expected")
-        self.file = _checked(ConfigFile, content, "config")
+        self.content = content
+        self.file = checked(ConfigFile, content, "config")
         known(self.file.presets, self.file.preset, "preset")
         if "reference" in self.file.presets:
             raise InputError("config: presets.reference: results/reference holds kept results: use another name")
-        names = set(DATASETS) | set(NETWORKS) | set(METHODS) | set(ENCODERS) | set(self.file.datasets)
+        self.networks = Networks(self.file.architectures)
+        self.networks.check_names({*DATASETS, *METHODS, *ENCODERS, *self.file.datasets, NO_TEACHER})
+        names = set(DATASETS) | set(self.networks.known) | set(METHODS) | set(ENCODERS) | set(self.file.datasets)
         if joined := [name for name in self.file.variants if AND in name]:
             raise InputError(f"config: variants.{joined[0]}: {AND!r} joins two names: use a single underscore")
         if clash := set(self.file.datasets) & set(DATASETS):
@@ -79,14 +83,25 @@ class Config:
                 for name in key.split("+"):
                     if name.split("-T")[0] not in ENCODERS:
                         known(names, name, f"name in config: {where}.for")
+                    if name in self.file.architectures and _names(inner.get("network")) & {"width", "fc"}:
+                        raise InputError(
+                            f"config: {where}.for.{key}.network: width and fc don't apply to {name!r}, which is "
+                            f"built as architectures.{name} says: change its features there"
+                        )
                 self._check_overlay(inner, f"{where}.for.{key}")
         for name in self.file.presets:
             self.preset(name).check()
+        for path in self.file.adopted:
+            name, _, rest = path.partition("/")
+            run = parse(rest)
+            if not isinstance(run, AnnRun) or run.variant != BASE:
+                raise InputError(f"config: adopted.{path}: only a base run of kind 'ann' is adopted: remove this entry")
+            self.preset(name).check_names(run)
 
     def _check_overlay(self, overlay: object, where: str) -> None:
         if not isinstance(overlay, dict):
             raise InputError(f"config: {where} is {overlay!r}: a mapping of settings was expected")
-        _checked(Protocol, merged(without_for(self.file.protocol), without_for(overlay)), f"config: {where}")
+        checked(Protocol, merged(without_for(self.file.protocol), without_for(overlay)), f"config: {where}")
 
     @cache  # noqa: B019 -- one Config a process
     def preset(self, name: str | None = None) -> "Preset":
@@ -135,6 +150,11 @@ class Config:
         known(self.dataset_names, dataset, "dataset")
         return self.file.datasets.get(dataset)
 
+    def side(self, dataset: str) -> int:
+        """The width and height of a dataset's images in pixels."""
+        own = self.own_dataset(dataset)
+        return own.side if own else DATASETS[dataset].side
+
     def mirror(self, dataset: str) -> str | None:
         """Where else than at its origin a known dataset lies."""
         mirror = self.file.mirror
@@ -169,6 +189,10 @@ class Preset:
     def settings(self, run: Run) -> Settings:
         """Everything that `run` depends on beside its parents' files, and nothing else."""
         return _settings(self, run)
+
+    def adopted(self, run: Run) -> Adopted | None:
+        """The weights from elsewhere that take the place of a run's training in every variant; None: it is trained."""
+        return self.config.file.adopted.get(f"{self.name}/{replace(run, variant=BASE)}")
 
     def parents(self, run: Run) -> tuple[Run, ...]:
         """The runs whose checkpoints `run` starts from.
@@ -218,18 +242,27 @@ class Preset:
         """InputError if a word of the run is unknown, or if its method and its teacher don't fit."""
         self.config.own_dataset(run.dataset)
         self.config.overlays(run.variant)
+        networks, side = self.config.networks, self.config.side(run.dataset)
         if isinstance(run, AnnRun):
-            known(NETWORKS, run.network, "network")
+            known(networks.known, run.network, "network")
+            networks.check_at(run.network, side)
             return
-        known(STUDENTS, run.student, "student")
+        known(networks.students, run.student, "student")
         known(ENCODERS, run.encoder, "encoder")
         if isinstance(run, SnnRun):
-            check_method(run, self.scope)
-            check_window(run, self.settings(run))
+            check_method(run, self.scope, networks)
+            settings = self.settings(run)
+            check_window(run, settings)
+            attention = settings.attention
+            for name in (run.student, run.teacher):
+                networks.check_at(name, side, attention.taps if attention else None)
 
     def check(self) -> None:
-        """InputError if the scope names something that doesn't exist."""
-        check_scope(self.scope, self.name, self.config.dataset_names, self.config.variant_names)
+        """InputError if the scope names what doesn't exist, or an own network for which its images are too small."""
+        check_scope(self.scope, self.name, self.config.dataset_names, self.config.variant_names, self.config.networks)
+        for dataset in filter(None, self.scope.datasets.values()):
+            for name in (*self.scope.students, *self.scope.teachers):
+                self.config.networks.check_at(name, self.config.side(dataset))
 
     def _shared(self, parent: Run) -> Run:
         base = replace(parent, variant=BASE)
@@ -248,56 +281,19 @@ class Preset:
             for key, inner in entries(overlay):
                 if names.issuperset(key.split("+")):
                     content = merged(content, inner)
-        return _checked(Protocol, content, f"config: preset {self.name!r}, variant {variant!r}")
+        return checked(Protocol, content, f"config: preset {self.name!r}, variant {variant!r}")
+
+
+def _names(section: object) -> set[str]:
+    """The keys of a section that may be none."""
+    return set(section) if isinstance(section, dict) else set()
 
 
 @cache
 def _settings(preset: Preset, run: Run) -> Settings:
-    protocol = preset._stack(run.names, run.variant)
-    sections = {name: getattr(protocol, name) for name in Protocol.model_fields}
-    if isinstance(run, AnnRun):
-        sections["training"] = protocol.teacher if run.network in TEACHERS else protocol.ann
-    if isinstance(run, SnnRun):
-        method = METHODS[run.method]
-        sections["training"] = protocol.student if method.trained else None
-        others = {name for other in METHODS.values() for name in other.sections} - set(method.sections)
-        for section in (*others, *method.unread):
-            sections[section] = None
-    kind = SETTINGS[run.kind]
-    picked = {name: sections[name] for name in kind.model_fields if name != "revision"}
-    return kind(revision=run.REVISION, **picked)
-
-
-def _checked(model: type[Model], content: Overlay, where: str) -> Model:
-    try:
-        return model.model_validate_json(json.dumps(content))
-    except ValidationError as error:
-        raise InputError(f"{where}: {_first(error, model)}") from None
-    except TypeError as error:  # a date, say
-        raise InputError(f"{where}: {error}: only numbers, words, lists and mappings are understood") from None
-
-
-def _first(error: ValidationError, model: type[BaseModel]) -> str:
-    """One line for the first thing that pydantic complains about."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        siblings = _fields(model, first["loc"][:-1])
-        return f"unknown key {key!r}: known are {', '.join(siblings)}" if siblings else f"unknown key {key!r}"
-    if first["type"] == "missing":
-        return f"key {key!r} is missing"
-    if first["type"] == "value_error":  # several keys that don't go together
-        return str(first["ctx"]["error"])
-    return f"{key} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
-
-
-def _fields(model: type[BaseModel], path: Iterable[int | str]) -> list[str]:
-    for part in path:
-        field = model.model_fields.get(str(part))
-        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
-            return []
-        model = field.annotation
-    return list(model.model_fields)
+    config = preset.config
+    own, teacher = config.file.architectures.get(run.network_name), run.network_name in config.networks.teachers
+    return picked(run, preset._stack(run.names, run.variant), own, teacher, preset.adopted(run))
 
 
 def dump(settings: Settings) -> str:
@@ -310,7 +306,7 @@ def restore(run: Run, text: str) -> Settings:
     try:
         return SETTINGS[run.kind].model_validate_json(text)
     except ValidationError as error:
-        raise InputError(f"--settings: {_first(error, SETTINGS[run.kind])}") from None
+        raise InputError(f"--settings: {first(error, SETTINGS[run.kind])}") from None
 
 
 def identity(run: Run) -> dict[str, object]:

@@ -3,11 +3,12 @@
 from collections.abc import Collection, Sequence
 
 from lasnn.errors import InputError
+from lasnn.plan.architectures import Networks
 from lasnn.plan.known_datasets import KNOWN as DATASETS
 from lasnn.plan.lookup import known, pick
 from lasnn.plan.runs import AND, SnnRun
 from lasnn.plan.settings import Scope, SnnSettings
-from lasnn.plan.vocabulary import CLAIMS, ENCODERS, METHODS, NO_TEACHER, SPIKING_TEACHERS, STUDENTS, TEACHERS
+from lasnn.plan.vocabulary import CLAIMS, ENCODERS, METHODS, NO_TEACHER
 
 
 def chain_pairs(chain: Sequence[str]) -> list[tuple[str, str]]:
@@ -27,17 +28,18 @@ def pair_above(run: SnnRun, scope: Scope) -> tuple[str, str]:
     return pairs[max(0, pairs.index((run.student, run.teacher)) - 1)]
 
 
-def check_method(run: SnnRun, scope: Scope) -> None:
+def check_method(run: SnnRun, scope: Scope, networks: Networks) -> None:
     """InputError if the method of a run is unknown, or its teacher, its encoder or its T don't fit."""
     method = pick(METHODS, run.method, "method")
-    known([NO_TEACHER, *TEACHERS, *SPIKING_TEACHERS], run.teacher, "teacher")
+    teachers = networks.teachers
+    known([NO_TEACHER, *teachers, *networks.spiking_teachers], run.teacher, "teacher")
     if method.encoders and run.encoder not in method.encoders:
         takes = " or ".join(method.encoders)
         raise InputError(f"method {run.method!r} takes {takes} input only, but {str(run)!r} names {run.encoder!r}")
     if method.chained:
         pair_above(run, scope)
-    elif run.teacher not in (TEACHERS if method.teacher else (NO_TEACHER,)):
-        need = f"a teacher ({', '.join(TEACHERS)})" if method.teacher else f"no teacher ({NO_TEACHER})"
+    elif run.teacher not in (teachers if method.teacher else (NO_TEACHER,)):
+        need = f"a teacher ({', '.join(teachers)})" if method.teacher else f"no teacher ({NO_TEACHER})"
         raise InputError(f"method {run.method!r} needs {need}, but {str(run)!r} names {run.teacher!r}")
     if run.steps < 1:
         raise InputError(f"{str(run)!r} asks for {run.steps} time steps: at least 1 is needed")
@@ -52,18 +54,21 @@ def check_window(run: SnnRun, settings: SnnSettings) -> None:
         )
 
 
-def check_scope(scope: Scope, preset: str, datasets: Collection[str], variants: Collection[str]) -> None:
+def check_scope(
+    scope: Scope, preset: str, datasets: Collection[str], variants: Collection[str], networks: Networks
+) -> None:
     """InputError if the scope of `preset` names something that doesn't exist."""
+    students, teachers = networks.students, networks.teachers
     where = f"of preset {preset!r} in config: scope"
     for paper, ours in scope.datasets.items():
         known(DATASETS, paper, f"dataset {where}.datasets")
         if ours is not None:
             known(datasets, ours, f"dataset {where}.datasets")
     for name in (*scope.students, *scope.teacher_of):
-        known(STUDENTS, name, f"student {where}")
-    known(STUDENTS, scope.focus, f"student {where}.focus")
+        known(students, name, f"student {where}")
+    known(students, scope.focus, f"student {where}.focus")
     for name in (*scope.teachers, *scope.teacher_of.values()):
-        known(TEACHERS, name, f"teacher {where}")
+        known(teachers, name, f"teacher {where}")
     for name in scope.methods:
         known(METHODS, name, f"method {where}.methods")
     for name in scope.repeated or ():
@@ -83,7 +88,7 @@ def check_scope(scope: Scope, preset: str, datasets: Collection[str], variants: 
         for part in name.split(AND):
             known(variants, part, f"variant {where}.low_t")
     for name in scope.spike_chain:
-        known(STUDENTS, name, f"student {where}.spike_chain")
+        known(students, name, f"student {where}.spike_chain")
     pairs = chain_pairs(scope.spike_chain)
     if twice := [student for student, teacher in pairs if pairs.count((student, teacher)) > 1]:
         raise InputError(

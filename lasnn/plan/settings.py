@@ -2,25 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from lasnn.plan.overlays import Overlay
-
-Positive = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
-Rate = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
+from lasnn.plan.architectures import OwnArchitecture
+from lasnn.plan.section import Count, Positive, Rate, Section, Share
 
 
 def _off(value: object) -> object:
     """`off` without quotes is the word for false in YAML 1.1; `dvc exp run -S` writes YAML 1.2, where it is a word."""
     return "off" if value is False else value
-
-
-class Section(BaseModel):
-    """A frozen section of the configuration: an unknown key, a wrong type or an impossible value is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Data(Section):
@@ -159,17 +149,40 @@ class Compute(Section):
     deterministic: bool
 
 
-class AnnSettings(Section):
-    """What an `AnnRun` depends on."""
+class _OfRun(Section):
+    """What all kinds of runs may depend on: the definition of an own network; absent for the paper's."""
+
+    architecture: OwnArchitecture | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Runs of the paper's networks are described as if nobody had own ones."""
+        return {key: value for key, value in dump(self).items() if key not in ABSENT or value is not None}
+
+
+ABSENT = ("architecture", "adopted")
+
+
+class AdoptedWeights(Section):
+    """Weights that were made elsewhere: their file's digest, and how their network standardises pixels in [0, 1]."""
+
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    mean: tuple[float, float, float] | None = None
+    std: tuple[Rate, Rate, Rate] | None = None
+
+
+class AnnSettings(_OfRun):
+    """What an `AnnRun` depends on; adopted weights take the place of a training."""
 
     revision: Positive
     data: Data
     network: Network
-    training: Training
+    training: Training | None
     compute: Compute
+    adopted: AdoptedWeights | None = None
 
 
-class ConvertedSettings(Section):
+class ConvertedSettings(_OfRun):
     """What a `ConvertedRun` depends on beside its parents."""
 
     revision: Positive
@@ -182,7 +195,7 @@ class ConvertedSettings(Section):
     compute: Compute
 
 
-class SnnSettings(Section):
+class SnnSettings(_OfRun):
     """What an `SnnRun` depends on beside its parents. Sections that its method doesn't read are None."""
 
     revision: Positive
@@ -290,29 +303,3 @@ class Protocol(Section):
         if min(self.curve.grid) > self.curve.steps:
             raise ValueError(f"curve.grid has no point up to curve.steps {self.curve.steps}")
         return self
-
-
-class Folders(Section):
-    results: str
-    data: str
-
-
-class OwnDataset(Section):
-    folder: str
-    side: Annotated[int, Field(ge=8, le=256)]
-
-
-class ConfigFile(Section):
-    """The top level of config.yaml. `protocol`, `presets` and `variants` are overlays, checked once stacked."""
-
-    preset: str
-    folders: Folders
-    mirror: str | dict[str, str] | None
-    allow_subset: bool
-    datasets: dict[str, OwnDataset]
-    device: Literal["auto", "cpu", "cuda"]
-    checkpoints: Literal["train", "pull"]
-    save_minutes: Annotated[float, Field(ge=0)]
-    protocol: Overlay
-    presets: dict[str, Overlay]
-    variants: dict[str, Overlay]

@@ -6,13 +6,16 @@ A network is a line of data. `lasnn/networks/` turns the line into layers; nothi
 from dataclasses import dataclass
 
 POOL = "A"  # 2x2 average pooling with stride 2, left out where the side is 1 already
+MAX_POOL = "M"  # the same with maxima; for teachers, as a spiking network can't compute it from rates
+POOLS = (POOL, MAX_POOL)
+TEACHER_FAMILIES = ("plain_bn", "residual_bn", "densenet")  # with batch norm
 
 
 @dataclass(frozen=True)
 class Architecture:
     """A network's definition as data (method: `docs/choices.md`, networks).
 
-    `family` names the builder. `features` lists output channels and `POOL`s (plain networks), or the output channels
+    `family` names the builder. `features` lists output channels and pools (plain networks), or the output channels
     of the blocks (residual ones) with `strides` beside them. `fc` is the number of units of each hidden linear layer.
     """
 
@@ -30,6 +33,11 @@ class Architecture:
     def channels(self) -> tuple[int, ...]:
         """`features` without the pools."""
         return tuple(feature for feature in self.features if isinstance(feature, int))
+
+    @property
+    def teacher(self) -> bool:
+        """Whether it has batch norm, and so can't become a spiking network as it is."""
+        return self.family in TEACHER_FAMILIES
 
 
 # Student networks and intermediate ANNs: no bias, no batch norm, average pooling.
@@ -71,7 +79,7 @@ TEACHERS = {
     "vgg16bn": Architecture(
         "VGG16",
         "plain_bn",
-        (64, 64, POOL, 128, 128, POOL, 256, 256, 256, POOL, 512, 512, 512, POOL, 512, 512, 512, POOL),
+        (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M"),
     ),
     "resnet20": Architecture("ResNet20", "residual_bn", (16, 32, 64), strides=(1, 2, 2)),
     "resnet20_wide": Architecture("ResNet20 wide", "residual_bn", (64, 128, 256), strides=(1, 2, 2)),
@@ -138,4 +146,3 @@ CLAIMS = {
 
 LEVELS = ("low", "mid", "high")
 NO_TEACHER = "none"
-SPIKING_TEACHERS = {f"snn_{student}": student for student in STUDENTS}  # the word in a run's path -> its student

@@ -8,16 +8,13 @@ from pathlib import Path
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE, AnnRun, Run, SnnRun
 from lasnn.plan.scope import chain_pairs
-from lasnn.plan.vocabulary import METHODS, NO_TEACHER, SPIKING_TEACHERS, STUDENTS, TEACHERS
+from lasnn.plan.vocabulary import METHODS, NO_TEACHER
 
 PAPER = Path("lasnn/report/paper.csv")  # as the workflow names it
 KEYS = ("exhibit", "row_label", "dataset", "student", "teacher", "method", "encoding", "timesteps", "metric")
 
 # The paper's names for what config.yaml calls by id.
 DATASETS = {"CIFAR-10": "cifar10", "CIFAR-100": "cifar100", "TinyImageNet": "tinyimagenet"}
-STUDENT_IDS = {architecture.title: name for name, architecture in STUDENTS.items()}
-TEACHER_IDS = {architecture.title: name for name, architecture in TEACHERS.items()}
-TEACHER_IDS |= {f"{STUDENTS[student].title} SNN": name for name, student in SPIKING_TEACHERS.items()}
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,7 @@ def elsewhere(cell: Cell) -> float | None:
 
 def focus_cell(preset: Preset, exhibit: str, method: str, variant: str = BASE, label: str = "") -> Cell:
     """A cell of ours: the preset's student in focus on CIFAR-10, Poisson input, T = 100."""
-    title = STUDENTS[preset.scope.focus].title
+    title = preset.config.networks.title(preset.scope.focus)
     teacher = "unspecified" if METHODS[method].teacher else ""
     words = ("CIFAR-10", title, teacher, method, "poisson", "100", "top1")
     return Cell(exhibit, label or f"{title} {method} {variant}", *words, unit="%", variant=variant)
@@ -87,14 +84,15 @@ def runs_of(cell: Cell, preset: Preset) -> list[Run]:
     dataset = scope.datasets.get(DATASETS.get(cell.dataset, ""))
     if dataset is None or cell.quoted:
         return []
-    teacher = TEACHER_IDS.get(cell.teacher)
+    networks = preset.config.networks
+    teacher = networks.teacher_ids.get(cell.teacher)
     if cell.method == "ann_teacher":
         usual = scope.repeated is None or teacher in map(scope.teacher_of.get, scope.students)
         if teacher is None or teacher not in scope.teachers:
             return []
         seeds = scope.seeds if usual else scope.seeds[:1]
         return [AnnRun(dataset, teacher, cell.variant, seed) for seed in seeds]
-    student = STUDENT_IDS.get(cell.student)
+    student = networks.student_ids.get(cell.student)
     if student not in scope.students:
         return []
     if cell.method == "ann":
@@ -133,5 +131,6 @@ def _chain_teacher(cell: Cell, student: str, preset: Preset) -> str | None:
     taught = [teacher for name, teacher in chain_pairs(chain) if name == student]
     if not taught or not set(chain) <= set(preset.scope.students):
         return None
-    named = {"": NO_TEACHER, "unspecified": taught[-1]}.get(cell.teacher, TEACHER_IDS.get(cell.teacher))
+    other = preset.config.networks.teacher_ids.get(cell.teacher)
+    named = {"": NO_TEACHER, "unspecified": taught[-1]}.get(cell.teacher, other)
     return named if named in taught else None

@@ -16,7 +16,6 @@ from lasnn.plan.config import read
 from lasnn.plan.lookup import given
 from lasnn.plan.runs import SnnRun
 from lasnn.plan.settings import Energy
-from lasnn.plan.vocabulary import NETWORKS
 from lasnn.report import pages, runs_of_target
 from lasnn.report.cells import paper_cells
 from lasnn.report.energy import ann_joules, averages, snn_joules
@@ -87,14 +86,14 @@ def runs(found: list[dict], batch: int = 16) -> pd.DataFrame:
 
     Their definitions are those of `lasnn.report.energy.Averages`; `batch` is the size that S_bat forgets to divide by.
     """
-    lines = []
+    networks, lines = read().networks, []
     for one in found:
         spikes, mean = one["spikes"], averages(one["spikes"], batch)
         silent, neurons = (sum(layer[key] for layer in spikes.values()) for key in ("silent", "neurons"))
         lines.append(
             {field: one["run"][field] for field in FIELDS}
             | {
-                "network": NETWORKS[one["run"]["student"]].title,
+                "network": networks.title(one["run"]["student"]),
                 "label": label(one["run"]),
                 "accuracy": one["accuracy"],
                 "S_net": mean.network,
@@ -109,14 +108,14 @@ def runs(found: list[dict], batch: int = 16) -> pd.DataFrame:
 
 def layers(found: list[dict]) -> pd.DataFrame:
     """A line for each run and layer: S_l before and after training (spikes for each neuron and image), silent share."""
-    lines = []
+    networks, lines = read().networks, []
     for one in found:
         start = one.get("choices", {}).get("start_rates") or {}
         for name, layer in sorted(one["spikes"].items(), key=lambda item: _depth(item[0])):
             lines.append(
                 {field: one["run"][field] for field in FIELDS}
                 | {
-                    "network": NETWORKS[one["run"]["student"]].title,
+                    "network": networks.title(one["run"]["student"]),
                     "label": label(one["run"]),
                     "layer": name,
                     "S_l": layer["per_neuron"],
@@ -135,8 +134,9 @@ def _depth(layer: str) -> tuple:
 
 def over_time(found: list[dict]) -> pd.DataFrame:
     """Accuracy after each step, a line for each run and step."""
+    networks = read().networks
     return pd.DataFrame(
-        {"network": NETWORKS[one["run"]["student"]].title, "label": label(one["run"]), "method": one["run"]["method"]}
+        {"network": networks.title(one["run"]["student"]), "label": label(one["run"]), "method": one["run"]["method"]}
         | {"encoder": one["run"]["encoder"], "seed": one["run"]["seed"], "step": step, "accuracy": accuracy}
         for one in found
         for step, accuracy in enumerate(one["accuracy_by_step"], 1)

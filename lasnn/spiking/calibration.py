@@ -42,6 +42,7 @@ class Station:
     threshold: float  # θ, in units of the ANN's activations
     unit: float  # g: what one unit of this neuron's potential is
     input_unit: float  # what one input spike of its synapses is: g, or θ_a behind an inner neuron
+    constant: Tensor | None = None  # [C] or [F], of an adopted network, in units of the ANN's activations
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,10 @@ def amplitude(ann: Net, thresholds: dict[str, float], steps: int, dynamics: Dyna
         assert isinstance(neuron, LIF)
         theta, name = thresholds[names[id(neuron)]], names[id(neuron)]
         neuron.threshold.fill_(theta / unit)
-        neuron.offset = neuron.threshold.new_full((len(synapses.weight),), theta / (2 * steps) / unit)
-        stations.append(Station(name, layer, synapses, neuron, theta, unit, input_unit))
+        constant = neuron.offset
+        shift = neuron.threshold.new_full((len(synapses.weight),), theta / (2 * steps) / unit)
+        neuron.offset = shift if constant is None else shift + constant / unit
+        stations.append(Station(name, layer, synapses, neuron, theta, unit, input_unit, constant))
         return theta
 
     for layer in net.layers.values():
@@ -190,11 +193,12 @@ def train_weights(
 
         mean over images and space of sum_c (floor(clip((W x + b) T/θ, 0, T)) θ/T - ANN output)²
 
-    with the floor's gradient taken as 1. x is the mean SNN input; a junction also gets the shortcut's mean current.
+    with the floor's gradient taken as 1. x is the mean SNN input; a junction also gets the shortcut's mean current; b
+    is a constant that an adopted network brought.
     """
     scale, theta = station.input_unit / station.unit, station.threshold
     weight = (station.synapses.weight.detach() / scale).requires_grad_()
-    extra = _shortcut(station, seen.layer_input)
+    extra = _extra(station, seen.layer_input)
     optim = torch.optim.Adam([weight], lr=recipe.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optim, max(1, recipe.steps))
     for _ in range(recipe.steps):
@@ -213,9 +217,13 @@ def train_weights(
 
 
 @torch.no_grad()
-def _shortcut(station: Station, layer_input: Tensor) -> Tensor | None:
-    """The mean current that reaches a junction through its block's shortcut, [B, ...]."""
+def _extra(station: Station, layer_input: Tensor) -> Tensor | None:
+    """The mean current beside that of the synapses, [B, ...]: of a junction's shortcut; the constant."""
+    extra = None
     if isinstance(station.layer, Block) and station.neuron is station.layer.junction:
         reached: Tensor = station.layer.shortcut(layer_input[None])[0]
-        return reached
-    return None
+        extra = reached
+    if station.constant is not None:
+        constant = station.constant.view(-1, *(1,) * (station.synapses.weight.dim() - 2))  # [C, 1, 1] or [F]
+        extra = constant[None] if extra is None else extra + constant
+    return extra

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lasnn.errors import InputError
-from lasnn.networks.layers import Linear, ReLU
+from lasnn.networks.layers import Linear, ReLU, along_channels
 from lasnn.networks.net import Net, Tappable
 from lasnn.networks.residual import Block
 from lasnn.spiking.neurons import LIF, Dynamics, streaming
@@ -26,12 +26,14 @@ Chunks = Callable[[], Iterable[Tensor]]  # one fresh pass over a spike train, in
 
 
 def spiking(net: Net, dynamics: Dynamics) -> Net:
-    """A copy of `net` with a LIF neuron in place of every ReLU; weights keep their names."""
+    """A copy of `net` with a LIF neuron in place of every ReLU; weights and constant currents keep their names."""
     net = copy.deepcopy(net)
     for module in list(net.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, ReLU):
-                setattr(module, name, LIF(dynamics=dynamics).to(net.readout.weight.device))
+                neuron = LIF(dynamics=dynamics).to(net.readout.weight.device)
+                neuron.offset = child.offset
+                setattr(module, name, neuron)
     return net
 
 
@@ -42,6 +44,7 @@ class SpikingReadout(Linear):
         super().__init__(readout.in_features, readout.out_features, bias=False)
         self.weight = readout.weight
         self.activation = LIF(dynamics=replace(dynamics, leak=1.0, reset="soft")).to(readout.weight.device)
+        self.activation.offset = None if readout.bias is None else readout.bias.detach().clone()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.activation(super().forward(x))
@@ -119,7 +122,8 @@ def scale_thresholds(net: Net, scale: float, residual: str = "balanced") -> Net:
 
     In a residual block the spikes of the inner neuron stand for θ_a units and those of the shortcut for one, so
     W_2 <- s θ_a W_2 brings both branches of the sum to the same unit. Always start from the balanced network: the
-    fold must happen once.
+    fold must happen once. Constant currents, which are in units of the ANN's activations, are brought to those of each
+    layer's potential.
     """
     net = copy.deepcopy(net)
     blocks = [module for module in net.modules() if isinstance(module, Block)]
@@ -131,6 +135,28 @@ def scale_thresholds(net: Net, scale: float, residual: str = "balanced") -> Net:
         for block in blocks:
             assert isinstance(block.inner, LIF)
             block.conv2.weight.mul_(block.inner.threshold)
+    unit = 1.0
+    for layer in net.layers.values():
+        unit = _divide_constants(layer, unit)
+    readout = net.readout.activation.offset if isinstance(net.readout, SpikingReadout) else net.readout.bias
+    if readout is not None:
+        readout.div_(unit)
+    return net
+
+
+def _divide_constants(layer: nn.Module, unit: float | Tensor) -> float | Tensor:
+    """Divide a layer's constant currents by what one input spike stands for, u; what one output spike does: u θ."""
+    for neuron in neurons(layer).values():
+        if neuron.offset is not None:
+            neuron.offset = neuron.offset / unit
+    return unit * neuron.threshold
+
+
+def without_constants(net: Net) -> Net:
+    """`net` itself without the constant currents that an adopted network brought."""
+    for neuron in neurons(net).values():
+        neuron.offset = None
+    net.readout.bias = None
     return net
 
 
@@ -142,9 +168,12 @@ def balance(net: Net, encoded: Chunks, stat: str = "max", residual: str = "balan
     net must be in evaluation mode with leak 1. A layer that nothing reaches is an InputError (dead layer).
     """
     names, folded, chunks = {id(n): name for name, n in neurons(net).items()}, [], encoded
+    constants, unit = {neuron: neuron.offset for neuron in neurons(net).values()}, 1.0
     try:
         for layer in net.layers.values():
             for neuron in neurons(layer).values():
+                if neuron.offset is not None:
+                    neuron.offset = neuron.offset / unit
                 if residual == "base" and isinstance(layer, Block):
                     continue  # block neurons keep threshold 1
                 threshold = _largest_current(layer, neuron, chunks, STATISTICS[stat])
@@ -158,25 +187,29 @@ def balance(net: Net, encoded: Chunks, stat: str = "max", residual: str = "balan
                 if isinstance(layer, Block) and neuron is layer.inner:
                     folded.append((layer.conv2.weight, layer.conv2.weight.clone()))
                     layer.conv2.weight.mul_(threshold)
+            unit = unit * neuron.threshold.item()
             chunks = _recorded(layer, chunks)
     finally:
         for weight, original in folded:
             weight.copy_(original)
+        for neuron, constant in constants.items():
+            neuron.offset = constant
     return thresholds(net)
 
 
 @torch.no_grad()
 def balance_readout(net: Net, encoded: Chunks, stat: str = "max") -> float:
     """The threshold of a balanced net's spiking readout, found as every other layer's and written into it."""
+    ready = scale_thresholds(net, 1.0)
 
     def features() -> Iterator[Tensor]:
-        with streaming(net.layers):
+        with streaming(ready.layers):
             for chunk in encoded():
-                for layer in net.layers.values():
+                for layer in ready.layers.values():
                     _, chunk = layer(chunk)
                 yield chunk
 
-    readout = net.readout
+    readout = ready.readout
     assert isinstance(readout, SpikingReadout)
     threshold = _largest_current(readout, readout.activation, features, STATISTICS[stat])
     if not threshold > 0:
@@ -206,7 +239,13 @@ def _largest_current(
     layer: Tappable | SpikingReadout, neuron: LIF, chunks: Chunks, statistic: Callable[[Tensor], Tensor]
 ) -> float:
     with streaming(layer):
-        return max(statistic(layer.drive(chunk, neuron)).item() for chunk in chunks())
+        return max(statistic(_driven(layer, neuron, chunk)).item() for chunk in chunks())
+
+
+def _driven(layer: nn.Module, neuron: LIF, chunk: Tensor) -> Tensor:
+    """The current that reaches a neuron, its constant included."""
+    current = layer.drive(chunk, neuron)
+    return current if neuron.offset is None else current + along_channels(neuron.offset, current)
 
 
 def _recorded(layer: Tappable, chunks: Chunks) -> Chunks:

@@ -19,7 +19,7 @@ PACKAGES = ("torch", "torchvision", "numpy", "numba", "pandas", "scikit-learn", 
 
 
 # What a commit does not say of the code: the generated files of DVC may have changed since, a module may be untracked.
-CODE = ("lasnn", "workflow", "config.yaml", "environment.yml", "pyproject.toml", "uv.lock")
+CODE = ("lasnn", "workflow", "config.yaml", "adopted.yaml", "environment.yml", "pyproject.toml", "uv.lock")
 
 
 class Cost(TypedDict):

@@ -18,7 +18,7 @@ from lasnn.plan.known_datasets import KNOWN
 from lasnn.plan.lookup import given
 from lasnn.plan.runs import Run, SnnRun, as_snn
 from lasnn.plan.settings import AnnSettings, Calibration, ConvertedSettings, Settings
-from lasnn.plan.vocabulary import NO_TEACHER
+from lasnn.plan.vocabulary import NO_TEACHER, Architecture
 from lasnn.spiking.conversion import neurons, scale_thresholds, spiking
 from lasnn.spiking.neurons import Dynamics
 
@@ -45,6 +45,8 @@ class Estimate:
         """Of training and evaluation; loading and imports are left out."""
         settings = self.settings
         if isinstance(settings, AnnSettings):
+            if settings.training is None:  # adopted
+                return self.test * self._ann_step(self.run, train=False)
             step = self._ann_step(self.run, train=True)
             return settings.training.epochs * (self.train * step + self.test * step / 3)
         if isinstance(settings, ConvertedSettings):
@@ -92,7 +94,7 @@ class Estimate:
     def _net(self, run: Run) -> Net:
         network = self.preset.settings(run).network
         net = build(
-            run.network_name,
+            self._architecture(run),
             self.classes,
             self.side,
             width=network.width,
@@ -101,9 +103,12 @@ class Estimate:
         )
         return net.to(self.device)
 
+    def _architecture(self, run: Run) -> Architecture:
+        return self.preset.config.networks.known[run.network_name]
+
     def _key(self, run: Run) -> tuple[object, ...]:
         network = self.preset.settings(run).network.model_dump_json()
-        return run.network_name, network, self.classes, self.side, self.settings.compute.threads
+        return repr(self._architecture(run)), network, self.classes, self.side, self.settings.compute.threads
 
     def _census(self, run: Run) -> Census:
         return _remembered(("census", *self._key(run)), lambda: census(self._net(run)))
@@ -112,7 +117,7 @@ class Estimate:
         """Seconds for each image of an ANN."""
         settings = self.preset.settings(run)
         assert isinstance(settings, AnnSettings)
-        batch = settings.training.batch
+        batch = settings.training.batch if settings.training else 64
         if self.device.type == "cpu":
             batch = min(batch, 32)  # a CPU is busy with that
 

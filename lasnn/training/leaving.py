@@ -32,12 +32,16 @@ FORMAT = 1  # of metrics.json, provenance.json and predictions.npz
 
 @dataclass(frozen=True)
 class Result:
-    """What a stage found: the network, its numbers, its predictions; `meta` is what a child must know of it."""
+    """What a stage found: the network, its numbers, its predictions.
+
+    `meta` is what a child must know of it, `origin` what provenance.json says beyond the usual.
+    """
 
     net: Net
     metrics: dict
     predictions: dict[str, np.ndarray]
     meta: dict = field(default_factory=dict)
+    origin: dict = field(default_factory=dict)
 
 
 def leave(
@@ -74,7 +78,7 @@ def leave(
     checkpoint.save(folder / "model.pt", result.net.state_dict(), common | {"accuracy": accuracy} | result.meta)
     cost = stopwatch.stop()
     digests = {name: files.sha256(folder / name) for name in ("model.pt", "metrics.json", "predictions.npz")}
-    made_by = {"implementation": implementation(task.device)}
+    made_by = {"implementation": implementation(task.device)} | result.origin
     written = common | {"data": data | {"source": prepared.source}, "files": digests}
     files.write_json(folder / "provenance.json", written | describe(task.device) | made_by | cost, seal=True)
     if "SLURM_JOB_ID" not in os.environ:

@@ -66,7 +66,8 @@ def _parent(preset: Preset, run: Run, parent: Run, digest: str) -> Parent:
         raise InputError(f"{path} is the checkpoint of {found}, not of {parent}: make it again")
     if changed := changes(preset, parent, meta["settings"]):
         raise InputError(f"{path} was made with other settings ({changed[0]}): make it again, or use snakemake")
-    return Parent(parent, preset.settings(parent).network, weights, meta)
+    arch = preset.config.networks.known[parent.network_name]
+    return Parent(parent, arch, preset.settings(parent).network, weights, meta)
 
 
 def _tag(run: Run, settings: Settings, parents: dict[str, str], prepared: Prepared, device: torch.device) -> str:

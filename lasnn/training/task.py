@@ -9,9 +9,10 @@ from torch import Tensor
 from lasnn import seeding
 from lasnn.datasets.batches import Images, scaled
 from lasnn.networks import Net, build, initialise
+from lasnn.plan.architectures import architecture_of
 from lasnn.plan.runs import Run
 from lasnn.plan.settings import Network, Settings
-from lasnn.plan.vocabulary import TEACHERS
+from lasnn.plan.vocabulary import Architecture
 
 Kind = TypeVar("Kind", bound=Run, covariant=True)
 Its = TypeVar("Its", bound=Settings, covariant=True)
@@ -22,6 +23,7 @@ class Parent:
     """A finished run that another starts from: its checkpoint's weights and meta, and how its network is built."""
 
     run: Run
+    architecture: Architecture
     network: Network
     weights: dict[str, Tensor]
     meta: dict
@@ -55,23 +57,24 @@ class Task(Generic[Kind, Its]):
 
     def network_of(self, parent: Parent, weights: dict[str, Tensor] | None = None) -> Net:
         """A parent's ReLU network with the weights of its checkpoint, or with `weights` in their place."""
-        net = self._built(parent.run, parent.network)
+        net = self._built(parent.architecture, parent.network)
         net.load_state_dict(parent.weights if weights is None else weights)
         return net.to(self.device)
 
     def new_network(self) -> Net:
         """The run's own ReLU network with fresh weights."""
         name, network = self.run.network_name, self.settings.network
-        net = self._built(self.run, network)
+        arch = architecture_of(name, self.settings.architecture)
+        net = self._built(arch, network)
         if net.standardise is not None:
             net.standardise.fit(scaled(self.train.pixels.cpu()))
         draws = seeding.generator(self.run.seed, "initial weights", name)
-        return initialise(net, name, network.init, draws).to(self.device)
+        return initialise(net, arch, network.init, draws).to(self.device)
 
-    def _built(self, run: Run, network: Network) -> Net:
-        standardised = network.teacher_norm == "dataset_stats" and run.network_name in TEACHERS
+    def _built(self, arch: Architecture, network: Network) -> Net:
+        standardised = network.teacher_norm == "dataset_stats" and arch.teacher
         return build(
-            run.network_name,
+            arch,
             self.classes,
             self.side,
             width=network.width,

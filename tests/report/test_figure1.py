@@ -17,7 +17,8 @@ def test_boxes_hold_every_run_and_arrows_every_parent(name):
     arrows = tidy[(tidy["what"] == "arrow") & (tidy["from"] != "images")]
     assert boxes["count"].sum() == len(runs)
     assert arrows["count"].sum() == sum(len(preset.parents(run)) for run in runs)
-    thresholds = node_of(next(run for run in runs if isinstance(run, ConvertedRun) and run.encoder == "poisson")).name
+    converted = next(run for run in runs if isinstance(run, ConvertedRun) and run.encoder == "poisson")
+    thresholds = node_of(converted, preset).name
     hybrid = [run for run in runs if isinstance(run, SnnRun) and run.method == "hybrid" and run.encoder == "poisson"]
     line = arrows[(arrows["from"] == thresholds) & (arrows["to"] == "hybrid training")]
     assert line["count"].tolist() == [len(hybrid)]
@@ -25,7 +26,7 @@ def test_boxes_hold_every_run_and_arrows_every_parent(name):
 
 def test_no_box_lies_on_another():
     preset = read().preset("paper")
-    nodes = {node.name: node for node in map(node_of, runs_of_target(preset, "all"))}
+    nodes = {node.name: node for node in (node_of(run, preset) for run in runs_of_target(preset, "all"))}
     places = placed(nodes, 8)
     assert set(places) == set(nodes)
     for one, (x, y) in places.items():

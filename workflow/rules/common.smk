@@ -7,12 +7,13 @@ from pathlib import Path
 from snakemake.utils import update_config
 
 from lasnn.pipeline import needs, notebooks, slurm
+from lasnn.plan.adoptions import with_adoptions
 from lasnn.plan.config import Config, dump
 from lasnn.errors import InputError
 from lasnn.pipeline.freshness import drop_resume_states, settle
 from lasnn.report import EXHIBITS, Figure, Table, exhibits_of, files_of, names_of
 from lasnn.plan.runs import AND, NAME, NUMBER, AnnRun, ConvertedRun, SnnRun
-from lasnn.plan.vocabulary import ENCODERS, METHODS, NETWORKS, NO_TEACHER, SPIKING_TEACHERS, STUDENTS, TEACHERS
+from lasnn.plan.vocabulary import ENCODERS, METHODS, NO_TEACHER
 from lasnn.pipeline.workflow import (
     cards_of_a_training,
     check_targets,
@@ -26,6 +27,7 @@ from lasnn.pipeline.workflow import (
 )
 
 update_config(config, typed(workflow.config_settings.overwrite_config))
+config = with_adoptions(config)
 
 try:
     CONFIG = Config(config)
@@ -43,6 +45,7 @@ except InputError as error:
     say(f"error: {error}")
     raise SystemExit(1)
 
+NETWORKS = CONFIG.networks
 RESULTS, DATA = CONFIG.file.folders.results, CONFIG.file.folders.data
 ROOT = f"{RESULTS}/{{preset}}"
 
@@ -65,9 +68,9 @@ def one_of(names):
 wildcard_constraints:
     preset=one_of(CONFIG.file.presets),
     dataset=one_of(CONFIG.dataset_names),
-    network=one_of(NETWORKS),
-    student=one_of(STUDENTS),
-    teacher=one_of([NO_TEACHER, *TEACHERS, *SPIKING_TEACHERS]),
+    network=one_of(NETWORKS.known),
+    student=one_of(NETWORKS.students),
+    teacher=one_of([NO_TEACHER, *NETWORKS.teachers, *NETWORKS.spiking_teachers]),
     method=one_of(METHODS),
     encoder=one_of(ENCODERS),
     variant=f"({one_of(CONFIG.variant_names)})({AND}({one_of(CONFIG.variant_names)}))*",

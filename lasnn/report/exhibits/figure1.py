@@ -8,7 +8,6 @@ import pandas as pd
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import AnnRun, ConvertedRun, Run
-from lasnn.plan.vocabulary import TEACHERS
 from lasnn.report import style
 from lasnn.report.cells import paper_cells
 from lasnn.report.exhibit import Figure
@@ -37,9 +36,9 @@ class Node:
     look: Look
 
 
-def node_of(run: Run) -> Node:
+def node_of(run: Run, preset: Preset) -> Node:
     """The box that a run belongs to."""
-    if isinstance(run, AnnRun) and run.network in TEACHERS:
+    if isinstance(run, AnnRun) and run.network in preset.config.networks.teachers:
         return Node(1, "teacher ANNs", "bias, batch norm", METHOD_STYLE["ann_teacher"])
     if isinstance(run, AnnRun):
         return Node(1, "intermediate ANNs", "shaped as the student", METHOD_STYLE["ann"])
@@ -73,9 +72,10 @@ class Pipeline(Figure):
         from lasnn.report import runs_of_target
 
         runs = runs_of_target(preset, "all")
-        boxes = Counter(node_of(run).name for run in runs)
-        arrows = Counter((node_of(parent).name, node_of(run).name) for run in runs for parent in preset.parents(run))
-        arrows |= Counter((IMAGES, node_of(run).name) for run in runs if isinstance(run, AnnRun))
+        boxes = Counter(node_of(run, preset).name for run in runs)
+        pairs = [(parent, run) for run in runs for parent in preset.parents(run)]
+        arrows = Counter((node_of(parent, preset).name, node_of(run, preset).name) for parent, run in pairs)
+        arrows |= Counter((IMAGES, node_of(run, preset).name) for run in runs if isinstance(run, AnnRun))
         datasets = len({run.dataset for run in runs})
         lines = [("box", IMAGES, "", datasets), *(("box", name, "", count) for name, count in boxes.items())]
         lines += [("arrow", *ends, count) for ends, count in arrows.items()]
@@ -93,7 +93,7 @@ class Pipeline(Figure):
     def picture(self, tidy: pd.DataFrame, preset: Preset) -> "Drawing":
         from lasnn.report import runs_of_target
 
-        nodes = {node.name: node for node in map(node_of, runs_of_target(preset, "all"))}
+        nodes = {node.name: node for node in (node_of(run, preset) for run in runs_of_target(preset, "all"))}
         nodes = {IMAGES: Node(0, IMAGES, "canonical order", Look("#fbafe4"))} | nodes
         counts = {(line["from"], line["to"]): line["count"] for line in tidy.to_dict("records")}
         return pipeline(nodes, counts)

@@ -2,10 +2,11 @@
 
 import pandas as pd
 
+from lasnn.plan.architectures import Networks
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE
 from lasnn.plan.scope import chain_pairs
-from lasnn.plan.vocabulary import NO_TEACHER, SPIKING_TEACHERS, STUDENTS
+from lasnn.plan.vocabulary import NO_TEACHER
 from lasnn.report.cells import Cell, paper_cells
 from lasnn.report.exhibit import Table
 from lasnn.report.exhibits import table1
@@ -18,17 +19,17 @@ def cells(preset: Preset) -> list[Cell]:
     return [
         *paper_cells("Table III"),
         *(
-            _cell(student, teacher, variant)
+            _cell(preset.config.networks, student, teacher, variant)
             for variant in STARTS
             for student, teacher in chain_pairs(preset.scope.spike_chain)
         ),
     ]
 
 
-def _cell(student: str, teacher: str, variant: str) -> Cell:
-    above = "" if teacher == NO_TEACHER else f"{STUDENTS[SPIKING_TEACHERS[teacher]].title} SNN"
+def _cell(networks: Networks, student: str, teacher: str, variant: str) -> Cell:
+    above = "" if teacher == NO_TEACHER else f"{networks.title(networks.spiking_teachers[teacher])} SNN"
     label = f"reconstruction, {STARTS[variant]}, {f'taught by {above}' if above else 'head of the chain'}"
-    words = ("CIFAR-10", STUDENTS[student].title, above, "kd_spike", "poisson", "100", "top1")
+    words = ("CIFAR-10", networks.title(student), above, "kd_spike", "poisson", "100", "top1")
     return Cell("Table III", label, *words, unit="%", variant=variant)
 
 
@@ -44,7 +45,7 @@ class Beside(Table):
     """Says what the reconstruction is not."""
 
     def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
-        chain = ", ".join(STUDENTS[student].title for student in preset.scope.spike_chain)
+        chain = ", ".join(preset.config.networks.title(student) for student in preset.scope.spike_chain)
         return [
             *super().notes(tidy, preset),
             f"Spike KD of ours is a reconstruction from a short description, on the chain {chain}: it says nothing "

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from lasnn.plan.config import Preset
-from lasnn.plan.vocabulary import METHODS, STUDENTS
+from lasnn.plan.vocabulary import METHODS
 from lasnn.report.cells import DATASETS, Cell, paper_cells
 from lasnn.report.context import TableWithContext
 from lasnn.report.labels import dataset, method, ours, steps
@@ -15,9 +15,9 @@ def cells(preset: Preset) -> list[Cell]:
     return [
         Cell(
             "Table S1",
-            STUDENTS[student].title,
+            preset.config.networks.title(student),
             paper,
-            STUDENTS[student].title,
+            preset.config.networks.title(student),
             "unspecified" if info.teacher else "",
             name,
             "poisson",
@@ -29,13 +29,18 @@ def cells(preset: Preset) -> list[Cell]:
         if ours_id is not None
         for student in preset.scope.students
         for name, info in METHODS.items()
-        if name in preset.scope.methods and _asked(paper, student, name)
+        if name in preset.scope.methods and _asked(preset, paper, student, name)
     ]
 
 
-def _asked(dataset: str, student: str, method: str) -> bool:
-    """Whether the paper trains this student so at the T of this table; conversion and methods of ours: all students."""
-    place = (dataset, STUDENTS[student].title)
+def _asked(preset: Preset, dataset: str, student: str, method: str) -> bool:
+    """Whether the paper trains this student so at the T of this table; conversion and methods of ours: all students.
+
+    Of own networks that have the teacher that a method needs, everything.
+    """
+    if student in preset.config.networks.own:
+        return student in preset.scope.teacher_of or not METHODS[method].teacher
+    place = (dataset, preset.config.networks.title(student))
     paired = [cell.method for cell in paper_cells("Table II", "Fig 5a") if (cell.dataset, cell.student) == place]
     ours = method == "conversion" or all(cell.method != method for cell in paper_cells())
     return method in paired or (ours and bool(paired))

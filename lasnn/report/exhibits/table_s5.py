@@ -4,7 +4,6 @@ import pandas as pd
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE
-from lasnn.plan.vocabulary import STUDENTS
 from lasnn.report.cells import Cell
 from lasnn.report.context import with_context
 from lasnn.report.exhibit import Table
@@ -33,8 +32,8 @@ def cells(preset: Preset) -> list[Cell]:
     return [
         Cell(
             "Table S5",
-            f"{STUDENTS[student].title} {title} T={steps}",
-            *("CIFAR-10", STUDENTS[student].title, "", method, "direct", steps, "top1"),
+            f"{preset.config.networks.title(student)} {title} T={steps}",
+            *("CIFAR-10", preset.config.networks.title(student), "", method, "direct", steps, "top1"),
             unit="%",
             variant=variant,
         )

@@ -4,7 +4,7 @@ import pandas as pd
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE
-from lasnn.plan.vocabulary import METHODS, STUDENTS
+from lasnn.plan.vocabulary import METHODS
 from lasnn.report.cells import Cell
 from lasnn.report.context import TableWithContext
 from lasnn.report.exhibits.table_s4 import compared
@@ -27,7 +27,8 @@ def cells(preset: Preset) -> list[Cell]:
 
 
 def _cell(preset: Preset, method: str, variant: str, step: str) -> Cell:
-    title, teacher = STUDENTS[preset.scope.focus].title, "unspecified" if METHODS[method].teacher else ""
+    title = preset.config.networks.title(preset.scope.focus)
+    teacher = "unspecified" if METHODS[method].teacher else ""
     words = ("CIFAR-10", title, teacher, method, "direct", step, "top1")
     return Cell("Table S7", f"{title} {method} {variant} T={step}", *words, unit="%", variant=variant)
 

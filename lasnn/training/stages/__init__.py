@@ -8,6 +8,7 @@ import torch
 
 from lasnn.compiled import library, reason
 from lasnn.console import Console
+from lasnn.plan.adoptions import weights_path
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run
 from lasnn.plan.settings import Settings
@@ -17,6 +18,7 @@ from lasnn.training.device import set_up
 from lasnn.training.leaving import Result, leave
 from lasnn.training.reading import read
 from lasnn.training.resume import Saves
+from lasnn.training.stages.adopted import adopt_from
 from lasnn.training.stages.ann import train_ann
 from lasnn.training.stages.calibrated import calibrate
 from lasnn.training.stages.converted import convert
@@ -44,5 +46,7 @@ def make(preset: Preset, run: Run, settings: Settings, device: torch.device, con
     stopwatch = Stopwatch(device)
     task, origin = read(preset, run, settings, device)
     saves = Saves(folder, origin.tag, console, preset.config.file.save_minutes)
-    result = stage_of(run)(task, saves, console)
+    adopted = preset.adopted(run)
+    stage = adopt_from(weights_path(preset.config, adopted), adopted) if adopted else stage_of(run)
+    result = stage(task, saves, console)
     leave(folder, task, origin, result, stopwatch, console)

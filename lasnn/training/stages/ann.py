@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from lasnn.console import Console
 from lasnn.networks import census
+from lasnn.plan.lookup import given
 from lasnn.plan.runs import AnnRun
 from lasnn.plan.settings import AnnSettings
 from lasnn.spiking.evaluation import evaluate
@@ -18,7 +19,7 @@ from lasnn.training.task import Task
 
 def train_ann(task: Task[AnnRun, AnnSettings], saves: Saves, console: Console) -> Result:
     """Make the network, train it, assess it."""
-    net, recipe, rows = task.new_network(), task.settings.training, task.settings.compute.rows
+    net, recipe, rows = task.new_network(), given(task.settings.training), task.settings.compute.rows
 
     def losses(part: Part, moment: Moment) -> dict[str, Tensor]:
         return {"ce": F.cross_entropy(net(part.batch.x[None]).logits, part.batch.labels)}

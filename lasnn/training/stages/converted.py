@@ -10,12 +10,13 @@ from torch import Tensor
 from lasnn import seeding
 from lasnn.console import Console
 from lasnn.datasets.batches import Images, training_batches
+from lasnn.errors import InputError
 from lasnn.networks import Net
 from lasnn.plan.lookup import given
 from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun
 from lasnn.plan.settings import ConvertedSettings, SnnSettings
 from lasnn.spiking.conversion import Chunks, balance, scale_thresholds, set_thresholds, spiking, thresholds
-from lasnn.spiking.encoders import batch_noise, encode
+from lasnn.spiking.encoders import ANALOG, batch_noise, encode
 from lasnn.spiking.evaluation import evaluate
 from lasnn.spiking.neurons import Dynamics
 from lasnn.spiking.normalisation import normalise
@@ -30,6 +31,7 @@ def convert(task: Task[ConvertedRun, ConvertedSettings], saves: Saves, console: 
     """Balance, draw the curves. The checkpoint will hold unscaled thresholds and unfolded weights."""
     run, settings, parent = task.run, task.settings, task.parent(AnnRun)
     ann = task.network_of(parent)
+    check_gain(run, settings.encoder.gain, parent.weights)
     net = spiking(ann, Dynamics(order=settings.neuron.order, reset=settings.neuron.reset)).eval()
     parts = saves.parts()  # at the paper's size balancing and each curve take hours
     by_batch, balanced = parts.made("balancing", lambda: balanced_anew(net, ann, task.train, run, settings, console))
@@ -58,6 +60,16 @@ def convert(task: Task[ConvertedRun, ConvertedSettings], saves: Saves, console: 
     }
     kept = {"predicted": np.stack(predicted), "steps": np.array(grid), "scales": np.array(settings.curve.scales)}
     return Result(net, metrics, kept, {"ann_accuracy": parent.meta["accuracy"]})
+
+
+def check_gain(run: ConvertedRun, gain: float, weights: dict[str, Tensor]) -> None:
+    """InputError if constant currents would meet an input that is scaled down and they are not."""
+    constants = [name for name in weights if name.endswith(".offset")]
+    if gain != 1 and constants and run.encoder not in ANALOG:
+        raise InputError(
+            f"encoder.gain is {gain:g}, but {run.student} has constant currents (adopted biases, such as "
+            f"{constants[0]}), which are for an input that isn't scaled: set encoder.gain to 1 for {run.student}"
+        )
 
 
 def balanced_anew(

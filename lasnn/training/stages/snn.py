@@ -6,6 +6,7 @@ from lasnn import seeding
 from lasnn.console import Console
 from lasnn.datasets.batches import Images
 from lasnn.networks import Net, initialise
+from lasnn.plan.architectures import architecture_of
 from lasnn.plan.lookup import given
 from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun
 from lasnn.plan.settings import SnnSettings
@@ -19,6 +20,7 @@ from lasnn.spiking.conversion import (
     thresholds,
     with_dynamics,
     with_spiking_readout,
+    without_constants,
 )
 from lasnn.spiking.neurons import Dynamics
 from lasnn.spiking.surrogates import surrogate
@@ -138,5 +140,6 @@ def student_from(
     if given(settings.spiking).init == "scratch":
         device = next(net.parameters()).device
         draws = seeding.generator(run.seed, "scratch weights", run.student)
-        net = initialise(net.cpu(), run.student, settings.network.init, draws).to(device)
+        arch = architecture_of(run.student, settings.architecture)
+        net = initialise(without_constants(net).cpu(), arch, settings.network.init, draws).to(device)
     return with_dynamics(net, leak=chosen.leak)

@@ -1,0 +1,80 @@
+"""A network that was trained elsewhere becomes the `ann` run of its name: checked, kept, written down, measured.
+
+Nothing is left behind by a file that doesn't fit: it is read, filled into the network and, where its accuracy was
+stated, measured, before anything is written.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from lasnn.errors import InputError
+from lasnn.plan.adoptions import FILE, recorded, weights_path
+from lasnn.plan.config import Config, Preset
+from lasnn.plan.config_file import Adopted
+from lasnn.plan.runs import AnnRun
+from lasnn.storage import files
+
+HEAD = "# Written by `python -m lasnn adopt`: runs whose weights come from a file, by preset and run.\n"
+NEAR = 0.5  # points that a stated accuracy may differ from the measured one
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked: which network, from which file, as which run."""
+
+    network: str
+    weights: Path
+    dataset: str
+    preset: str | None = None
+    seed: int = 0
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+
+
+def planned(config: Config, asked: Request) -> tuple[Preset, AnnRun, Adopted]:
+    """The preset and run that the request means, and the entry that says so; InputError if they can't be had."""
+    preset = config.preset(asked.preset)
+    run = AnnRun(asked.dataset, asked.network, seed=asked.seed)
+    preset.check_names(run)
+    if (asked.mean is None) != (asked.std is None):
+        raise InputError("--mean and --std go together: give both, three numbers each")
+    if asked.std and min(asked.std) <= 0:
+        raise InputError(f"--std {' '.join(map(str, asked.std))}: deviations are above 0")
+    if not asked.weights.is_file():
+        raise InputError(f"no file {asked.weights}: name the file of the weights")
+    entry = Adopted(file=asked.weights.name, sha256=files.sha256(asked.weights), mean=asked.mean, std=asked.std)
+    folder = Path(preset.folder(run))
+    if preset.adopted(run) != entry and (folder / "model.pt").exists():
+        raise InputError(f"{folder} holds a finished run already: delete that folder, or take another --seed")
+    return preset, run, entry
+
+
+def with_entry(config: Config, preset: Preset, run: AnnRun, entry: Adopted) -> Preset:
+    """The preset as it is when the run is adopted."""
+    others = config.content.get("adopted", {})
+    found = others | {f"{preset.name}/{run}": entry.model_dump(mode="json", exclude_none=True)}
+    return Config(config.content | {"adopted": found}).preset(preset.name)
+
+
+def keep(preset: Preset, run: AnnRun, weights: Path, place: Path) -> None:
+    """Copy the file to where adopted files lie, and write the run down beside config.yaml, which is in `place`."""
+    entry, config = preset.config.file.adopted[f"{preset.name}/{run}"], preset.config
+    kept = weights_path(config, entry)
+    if not kept.exists():
+        with open(weights, "rb") as source, files.replacing(kept) as copy:
+            shutil.copyfileobj(source, copy)
+    content = recorded(place / FILE) | {f"{preset.name}/{run}": entry.model_dump(mode="json", exclude_none=True)}
+    files.write_text(place / FILE, HEAD + yaml.safe_dump(content, sort_keys=True))
+
+
+def differs(stated: float | None, accuracy: float) -> None:
+    """InputError if the measured accuracy is not the stated one: the file's network is then another."""
+    if stated is not None and abs(stated - accuracy) > NEAR:
+        raise InputError(
+            f"--expect says {stated:.2f} %, measured are {accuracy:.2f} %: the weights fit but the network is another; "
+            "pools here are average pools, activations ReLU, pixels in [-1, 1] (or --mean, --std), and layers are "
+            "matched in their order"
+        )

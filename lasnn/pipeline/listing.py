@@ -1,0 +1,97 @@
+"""What is finished: every run below the results folder, with what it reached and whether the plan still asks for it."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from lasnn.errors import InputError
+from lasnn.plan.config import Config, Preset
+from lasnn.plan.overlays import Overlay
+from lasnn.plan.runs import parse
+from lasnn.plan.settings_diff import changes
+from lasnn.storage import files
+
+
+@dataclass(frozen=True)
+class Finished:
+    """One run; `settings` is their digest as `trace` prints it, `state` says how they stand to the plan."""
+
+    preset: str
+    run: str
+    accuracy: float | None
+    settings: str | None
+    finished: str | None  # ISO 8601, UTC
+    state: str  # as planned | other settings: ... | not in the configuration: ... | damaged: ...
+
+    def json(self) -> dict[str, object]:
+        return asdict(self)
+
+    def age(self, now: datetime) -> str:
+        """How long ago, in its largest unit."""
+        if self.finished is None:
+            return "-"
+        seconds = (now - datetime.fromisoformat(self.finished)).total_seconds()
+        for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+            if seconds >= size:
+                return f"{seconds // size:.0f} {unit}"
+        return f"{max(seconds, 0):.0f} s"
+
+
+def finished(config: Config, preset: str | None, words: list[str]) -> list[Finished]:
+    """Finished runs of one preset or of all whose path holds all `words` as names, by path."""
+    names = [config.preset(preset).name] if preset else list(config.file.presets)
+    found = []
+    for name in names:
+        root = Path(config.file.folders.results, name)
+        for path in sorted(root.glob("*/**/metrics.json")):
+            run = path.parent.relative_to(root).as_posix()
+            parts = {*run.split("/"), *run.replace("/", "-").split("-")}
+            if parts.issuperset(words):
+                found.append(_finished(config.preset(name), run, path))
+    return found
+
+
+def _finished(preset: Preset, run: str, path: Path) -> Finished:
+    try:
+        metrics = files.read_json(path)
+        made = files.read_json(path.with_name("provenance.json"))
+        text = json.dumps(metrics["settings"], sort_keys=True)
+        ended = datetime.fromisoformat(made["started"]) + timedelta(seconds=made["seconds"])
+        accuracy = metrics.get("accuracy")
+    except (InputError, KeyError, ValueError, TypeError) as error:
+        return Finished(preset.name, run, None, None, None, f"damaged: {' '.join(str(error).split())}")
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return Finished(
+        preset.name,
+        run,
+        accuracy,
+        digest,
+        ended.astimezone(UTC).isoformat(timespec="seconds"),
+        _state(preset, run, metrics["settings"]),
+    )
+
+
+def _state(preset: Preset, name: str, settings: Overlay) -> str:
+    try:
+        run = parse(name)
+        preset.check_names(run)
+        changed = changes(preset, run, settings)
+    except InputError as error:
+        return f"not in the configuration: {error}"
+    return f"other settings: {changed[0]}" if changed else "as planned"
+
+
+def lines(found: list[Finished]) -> str:
+    """A line for each run, columns under one another."""
+    if not found:
+        return "no finished run: `snakemake --cores 1 tables` makes those behind the tables"
+    now = datetime.now(UTC)
+    wide = max(len(f"{one.preset}/{one.run}") for one in found)
+    rows = [f"{'run':{wide}}  accuracy  settings      age     state"]
+    for one in found:
+        accuracy = "-" if one.accuracy is None else f"{one.accuracy:.2f} %"
+        path = f"{one.preset}/{one.run}"
+        rows.append(f"{path:{wide}}  {accuracy:>8}  {one.settings or '-':12}  {one.age(now):>6}  {one.state}")
+    return "\n".join(rows)

@@ -1,0 +1,175 @@
+"""Networks that a plan may name: the paper's, and own ones that config.yaml defines under `architectures:`.
+
+No torch: the workflow reads it.
+"""
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from lasnn.errors import InputError
+from lasnn.plan.layers import TAPS, sides_of
+from lasnn.plan.lookup import pick
+from lasnn.plan.runs import NAME
+from lasnn.plan.section import Count, Positive, Section
+from lasnn.plan.vocabulary import MAX_POOL, POOL, STUDENTS, TEACHERS, Architecture
+
+LEAST_CHANNELS = 8  # what `lasnn.networks.plain.scaled` leaves
+
+
+def _feature(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < LEAST_CHANNELS:
+            raise ValueError(f"{value} channels: a layer has at least {LEAST_CHANNELS}")
+    elif value not in (POOL, MAX_POOL):
+        raise ValueError(f"{value!r} is neither a number of channels nor a pool ({POOL} average, {MAX_POOL} maximum)")
+    return value
+
+
+Dropout = Annotated[float, Field(ge=0, lt=1)]
+
+
+class OwnArchitecture(Section):
+    """A network of the user's own, as config.yaml defines it; the fields are those of `Architecture`."""
+
+    family: Literal["plain", "residual", "plain_bn", "residual_bn"]
+    title: str | None = None
+    features: Annotated[tuple[Annotated[int | str, BeforeValidator(_feature)], ...], Field(min_length=1)]
+    strides: tuple[Positive, ...] = ()
+    kernel: Positive = 3
+    hidden: Count = 0
+    fc: Count = 0
+    conv_dropout: Dropout = 0.0
+    fc_dropout: Dropout = 0.0
+
+    @model_validator(mode="after")
+    def parts_agree(self) -> "OwnArchitecture":
+        """What a family reads, and what makes sense of it."""
+        pools = [index for index, feature in enumerate(self.features) if isinstance(feature, str)]
+        if self.family.startswith("residual"):
+            if pools:
+                raise ValueError(
+                    f"features[{pools[0]}] is a pool, which family {self.family} has not: list the channels of its "
+                    "blocks, and strides beside them"
+                )
+            if len(self.strides) != len(self.features):
+                raise ValueError(
+                    f"{len(self.features)} features and {len(self.strides)} strides: family {self.family} needs one "
+                    "stride for each"
+                )
+        elif self.strides:
+            raise ValueError(f"family {self.family} has no strides: use pools ({POOL}), or family residual")
+        if pools and pools[0] == 0:
+            raise ValueError("features begins with a pool: a convolution comes first")
+        if twice := [index for index in pools if index + 1 in pools]:
+            raise ValueError(f"features[{twice[0]}] and the next are both pools: put a convolution between them")
+        if self.family == "plain" and MAX_POOL in self.features:
+            raise ValueError(
+                f"features[{self.features.index(MAX_POOL)}] is a max pool ({MAX_POOL}), which a spiking network can't "
+                f"compute from rates: use {POOL}, or family plain_bn for a teacher"
+            )
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel {self.kernel} is even: padding keeps the side only of an odd one")
+        if bool(self.hidden) != bool(self.fc):
+            raise ValueError(f"hidden {self.hidden} and fc {self.fc}: hidden layers and their units go together")
+        if self.family != "plain" and self.hidden:
+            raise ValueError(f"family {self.family} has no hidden linear layers: leave out hidden and fc")
+        if self.family != "plain" and self.fc_dropout:
+            raise ValueError(f"family {self.family} has no hidden linear layers: leave out fc_dropout")
+        if self.family.endswith("_bn") and self.conv_dropout:
+            raise ValueError(f"family {self.family} has no dropout: leave out conv_dropout")
+        return self
+
+    def architecture(self, name: str) -> Architecture:
+        """The definition as the builders read it."""
+        words = self.model_dump() | {"title": self.title or name}
+        return Architecture(**words)
+
+
+def architecture_of(name: str, own: OwnArchitecture | None) -> Architecture:
+    """The definition of a network whose run's settings hold `own`; None: it is one of the paper's."""
+    return own.architecture(name) if own else pick(STUDENTS | TEACHERS, name, "network")
+
+
+def architecture(name: str, definition: dict[str, object]) -> Architecture:
+    """The definition that a run's settings hold, as the builders read it."""
+    return OwnArchitecture.model_validate_json(json.dumps(definition)).architecture(name)
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Every network that a plan may name; `own` are those of config.yaml."""
+
+    own: Mapping[str, OwnArchitecture] = field(default_factory=dict)
+
+    @cached_property
+    def students(self) -> dict[str, Architecture]:
+        """Students by name."""
+        return STUDENTS | {name: arch for name, arch in self._built.items() if not arch.teacher}
+
+    @cached_property
+    def teachers(self) -> dict[str, Architecture]:
+        """Analog teachers by name."""
+        return TEACHERS | {name: arch for name, arch in self._built.items() if arch.teacher}
+
+    @cached_property
+    def known(self) -> dict[str, Architecture]:
+        """Both."""
+        return self.students | self.teachers
+
+    @cached_property
+    def spiking_teachers(self) -> dict[str, str]:
+        """The word in a run's path for a student that teaches, and that student."""
+        return {f"snn_{student}": student for student in self.students}
+
+    @cached_property
+    def _built(self) -> dict[str, Architecture]:
+        return {name: own.architecture(name) for name, own in self.own.items()}
+
+    def title(self, name: str) -> str:
+        """What exhibits call a network."""
+        return pick(self.known, name, "network").title
+
+    @cached_property
+    def student_ids(self) -> dict[str, str]:
+        """Students by title."""
+        return {arch.title: name for name, arch in self.students.items()}
+
+    @cached_property
+    def teacher_ids(self) -> dict[str, str]:
+        """Teachers by title, spiking ones by `<title> SNN`."""
+        spiking = {f"{self.students[student].title} SNN": word for word, student in self.spiking_teachers.items()}
+        return {arch.title: name for name, arch in self.teachers.items()} | spiking
+
+    def check_names(self, taken: Collection[str]) -> None:
+        """InputError if an own name or title is none, or somebody else's; `taken` are the names of other things."""
+        paper = Networks()
+        titles = {arch.title for arch in paper.known.values()}
+        for name, own in self.own.items():
+            where, title = f"config: architectures.{name}", own.title or name
+            if not re.fullmatch(NAME, name) or name.startswith("snn_"):
+                raise InputError(
+                    f"{where}: a network's name is made of a to z, 0 to 9 and underscores and doesn't begin with snn_: "
+                    "use another"
+                )
+            if name in taken or name in paper.known:
+                raise InputError(f"{where}: this name is taken: use another")
+            if title in titles:
+                raise InputError(f"{where}: the title {title!r} is taken: use another")
+            titles.add(title)
+
+    def check_at(self, name: str, side: int, taps: str | None = None) -> None:
+        """InputError if images of this side are too small for an own network, or it lacks the layers of `taps`."""
+        if name not in self.own:
+            return
+        sides = sides_of(name, self.known[name], side)
+        if taps:
+            try:
+                TAPS[taps](sides, side)
+            except InputError as error:
+                raise InputError(f"network {name!r} on images of {side}x{side}: {error}") from None

@@ -1,0 +1,198 @@
+"""A spiking network as a NIR graph (Pedersen et al. 2024), for other simulators and chips, and back.
+
+A layer is a node of synapses, whose bias is the constant current of its neurons, then a node of neurons: IF without a
+leak, else LIF with τ = dt/(1 - λ) and R = τ/dt, so that a step of length dt gives v <- λ v + I. Currents that meet at a
+junction are two edges into one node. What NIR can't say stands in the graph's metadata, in words for readers
+(`reading`) and as JSON for `weights_of`: that the reset subtracts θ and is not leaked, that o^t reaches the next layer
+in the same step, that logits are the readout's currents summed over time, potentials at the start, encoder and T.
+"""
+
+import io
+import json
+from pathlib import Path
+
+import nir
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lasnn.errors import InputError
+from lasnn.networks.layers import Conv, Flatten, Pool
+from lasnn.networks.net import Net
+from lasnn.networks.residual import Block
+from lasnn.spiking.conversion import SpikingReadout
+from lasnn.spiking.neurons import LIF
+from lasnn.storage import files
+
+DT = 1.0  # of networks without a leak: spikingjelly wants R = 1/dt of an IF node, snntorch R = 1
+LEAKY_DT = 1e-4  # of others: what both assume
+KNOWN = (nir.Input, nir.Output, nir.Conv2d, nir.Linear, nir.Affine, nir.IF, nir.LIF, nir.AvgPool2d, nir.Flatten)
+READING = {
+    "soft": "reset by subtraction: v <- v - threshold; v_reset is not a potential to be set",
+    "hard": "reset to zero",
+    "sync": "a spike reaches the next layer in its own step; v(t) = leak v(t-1) + I(t) - threshold o(t-1)",
+    "delayed": "a spike reaches the next layer one step later; v(t) = leak v(t-1) + I(t) - threshold o(t-1)",
+    "instant_reset": "a spike reaches the next layer in its own step; v(t) = leak (v(t-1) - threshold o(t-1)) + I(t)",
+}
+
+
+class _Builder:
+    """Nodes and edges in the order of the network."""
+
+    def __init__(self, side: int, dt: float, leak: float):
+        self.dt, self.leak, self.shape = dt, leak, (3, side, side)
+        self.nodes: dict[str, nir.NIRNode] = {"input": nir.Input(input_type=np.array(self.shape))}
+        self.edges: list[tuple[str, str]] = []
+
+    def add(self, name: str, node: nir.NIRNode, *sources: str) -> str:
+        self.nodes[name] = node
+        self.edges += [(source, name) for source in sources]
+        return name
+
+    def synapses(self, name: str, module: nn.Module, source: str, shape: tuple, bias: Tensor | None) -> tuple:
+        """Add a node of synapses that reads `source`, an output of this shape; the shape of its currents."""
+        weight = module.weight.detach().cpu().contiguous().numpy()
+        constant = None if bias is None else bias.detach().cpu().numpy()
+        if isinstance(module, Conv):
+            stride, padding = module.stride, module.padding
+            given = np.zeros(len(weight), np.float32) if constant is None else constant
+            self.add(name, nir.Conv2d(shape[1:], weight, stride, padding, (1, 1), 1, given), source)
+            sides = [(side + 2 * padding[0] - weight.shape[2]) // stride[0] + 1 for side in shape[1:]]
+            return (len(weight), *sides)
+        node = nir.Linear(weight) if constant is None else nir.Affine(weight, constant)
+        self.add(name, node, source)
+        return (len(weight),)
+
+    def neurons(self, name: str, neuron: LIF, shape: tuple, *sources: str) -> str:
+        """Add a node of neurons."""
+        threshold = np.full(shape, neuron.threshold.item(), np.float32)
+        zeros = np.zeros(shape, np.float32)
+        extra = {"offset": np.array([neuron.offset is not None])}
+        if neuron.initial is not None:
+            extra["initial_potential"] = neuron.initial.detach().cpu().contiguous().numpy()
+        if neuron.dynamics.leak == 1:
+            node = nir.IF(np.full(shape, 1 / self.dt, np.float32), threshold, zeros, metadata=extra)
+        else:
+            tau = self.dt / (1 - neuron.dynamics.leak)
+            full = [np.full(shape, value, np.float32) for value in (tau, tau / self.dt)]
+            node = nir.LIF(*full, zeros, threshold, zeros, metadata=extra)
+        return self.add(name, node, *sources)
+
+    def between(self, name: str, modules: nn.Sequential, shape: tuple, source: str) -> tuple[str, tuple]:
+        """Add what stands between a layer and the next one's synapses."""
+        for module in modules:
+            if isinstance(module, Pool):
+                pool = nir.AvgPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))
+                source, shape = self.add(f"{name}_pool", pool, source), (shape[0], *(side // 2 for side in shape[1:]))
+            elif isinstance(module, Flatten):
+                # From the back, so that an importer may count a batch axis in front or not.
+                source = self.add(f"{name}_flat", nir.Flatten(np.array(shape), -3, -1), source)
+                shape = (int(np.prod(shape)),)
+        return source, shape
+
+
+def graph_of(net: Net, meta: dict) -> nir.NIRGraph:
+    """The graph of a spiking network; `meta` is what its checkpoint says of it."""
+    leak = next(module.dynamics for module in net.layers.modules() if isinstance(module, LIF)).leak
+    built = _Builder(net.side, DT if leak == 1 else LEAKY_DT, leak)
+    at, shape = "input", built.shape
+    for name, layer in net.layers.items():
+        if isinstance(layer, Block):
+            inner = built.synapses(f"{name}_conv1", layer.conv1, at, shape, layer.inner.offset)
+            spikes = built.neurons(f"{name}_inner", layer.inner, inner, f"{name}_conv1")
+            built.synapses(f"{name}_conv2", layer.conv2, spikes, inner, layer.junction.offset)
+            meeting = at
+            if isinstance(layer.shortcut, Conv):
+                built.synapses(meeting := f"{name}_shortcut", layer.shortcut, at, shape, None)
+            at, shape = built.neurons(f"{name}_spikes", layer.junction, inner, f"{name}_conv2", meeting), inner
+        else:
+            shape = built.synapses(name, layer.synapses, at, shape, layer.activation.offset)
+            at = built.neurons(f"{name}_spikes", layer.activation, shape, name)
+        at, shape = built.between(name, layer.between, shape, at)
+    spiking = isinstance(net.readout, SpikingReadout)
+    bias = net.readout.activation.offset if spiking else net.readout.bias
+    shape = built.synapses("readout", net.readout, at, shape, bias)
+    at = built.neurons("readout_spikes", net.readout.activation, shape, "readout") if spiking else "readout"
+    built.add("output", nir.Output(np.array(shape)), at)
+    return nir.NIRGraph(built.nodes, built.edges, metadata=_described(net, meta, built))
+
+
+def _described(net: Net, meta: dict, built: _Builder) -> dict[str, str]:
+    dynamics = next(module.dynamics for module in net.layers.modules() if isinstance(module, LIF))
+    rule = READING["hard" if dynamics.reset == "hard" else "soft"]
+    words = [f"dt = {built.dt:g}", f"leak = {built.leak:g}", rule, READING[dynamics.order]]
+    words += ["a spike where v > threshold", "logits: currents of the readout summed over all steps"]
+    if any(module.initial is not None for module in net.modules() if isinstance(module, LIF)):
+        words.append("potentials at the start: metadata initial_potential of a node of neurons")
+    return {"lasnn": json.dumps(meta | {"dt": built.dt}, sort_keys=True), "reading": "; ".join(words)}
+
+
+def write(path: Path | str, graph: nir.NIRGraph) -> None:
+    """The graph as a file of HDF5, whole or not at all."""
+    buffer = io.BytesIO()
+    nir.write(buffer, graph)
+    files.write_bytes(path, buffer.getvalue())
+
+
+def read(path: Path | str) -> tuple[dict[str, Tensor], dict]:
+    """Weights, named as in a checkpoint, and meta of a file that `write` wrote; InputError in one line for another."""
+    try:
+        graph = nir.read(str(path))
+    except FileNotFoundError:
+        raise InputError(f"no file {path}: make it with `python -m lasnn export-nir`") from None
+    except (OSError, KeyError, ValueError, AssertionError, AttributeError, TypeError) as error:
+        line = " ".join(str(error).split())[:120]
+        raise InputError(f"{path} cannot be read as a NIR graph ({line})") from None
+    for name, node in graph.nodes.items():
+        if not isinstance(node, KNOWN):
+            known = ", ".join(kind.__name__ for kind in KNOWN)
+            raise InputError(
+                f"{path}: node {name} is a {type(node).__name__}, which is not known here: known are {known}"
+            )
+    try:
+        words = graph.metadata["lasnn"]
+        meta = json.loads(words.decode() if isinstance(words, bytes) else str(words))
+    except (KeyError, TypeError, ValueError):
+        raise InputError(f"{path} was not exported by lasnn (no metadata `lasnn`): only such files come back") from None
+    return weights_of(path, graph), meta
+
+
+def weights_of(path: Path | str, graph: nir.NIRGraph) -> dict[str, Tensor]:
+    """The tensors of a graph under the names of a checkpoint."""
+    weights: dict[str, Tensor] = {}
+    for name, node in graph.nodes.items():
+        if not isinstance(node, nir.Conv2d | nir.Linear | nir.Affine):
+            continue
+        layer, _, part = name.partition("_")
+        prefix = "readout" if layer == "readout" else f"layers.{layer}.{part or 'synapses'}"
+        weights[f"{prefix}.weight"] = torch.from_numpy(np.array(node.weight))
+        target = next((end for start, end in graph.edges if start == name), "")
+        neurons = graph.nodes.get(target)
+        if not isinstance(neurons, nir.IF | nir.LIF):
+            if name != "readout":
+                raise InputError(f"{path}: node {name} drives no neurons, but {target or 'nothing'}")
+            if isinstance(node, nir.Affine):
+                weights["readout.bias"] = torch.from_numpy(np.array(node.bias))
+            continue
+        owner = f"{layer}.{_neuron(target)}" if layer == "readout" else f"layers.{layer}.{_neuron(target, part)}"
+        weights[f"{owner}.threshold"] = torch.tensor(node_scalar(path, target, neurons.v_threshold))
+        if np.any(neurons.metadata.get("offset", False)) and part != "shortcut":
+            weights[f"{owner}.offset"] = torch.from_numpy(np.array(node.bias))
+        if "initial_potential" in neurons.metadata:
+            weights[f"{owner}.initial"] = torch.from_numpy(np.array(neurons.metadata["initial_potential"]))
+    return weights
+
+
+def _neuron(target: str, part: str = "") -> str:
+    """What a node of neurons is called in its layer."""
+    if target.endswith("_inner"):
+        return "inner"
+    return "junction" if part else "activation"
+
+
+def node_scalar(path: Path | str, name: str, values: np.ndarray) -> float:
+    """The one value of a node's array; InputError if its neurons differ."""
+    found = np.unique(values)
+    if len(found) != 1:
+        raise InputError(f"{path}: neurons of node {name} have {len(found)} thresholds: a layer here has one")
+    return float(found[0])

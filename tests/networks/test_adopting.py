@@ -1,0 +1,163 @@
+"""Weights of elsewhere in networks of ours: the same numbers, or one line that says why not."""
+
+import pytest
+import torch
+from torch import nn
+
+from lasnn.errors import InputError
+from lasnn.networks import build
+from lasnn.networks.adopting import adopt
+from lasnn.plan.vocabulary import Architecture
+
+PLAIN = Architecture("Mine", "plain", (8, 12, "A", 16, "A", 16), hidden=1, fc=20)
+TEACHER = Architecture("Mine", "plain_bn", (8, 12, "M", 16, "A", 16))
+RESIDUAL = Architecture("Mine", "residual", (8, 16), strides=(1, 2))
+X = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+def lived_in(net):
+    """Random weights, and batch norms as after a training."""
+    torch.manual_seed(0)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
+            nn.init.normal_(module.weight, 1, 0.3)
+            nn.init.normal_(module.bias, 0, 0.3)
+            nn.init.normal_(module.running_mean, 0, 0.3)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+    return net.eval()
+
+
+def plain(norm=True, bias=True, pool=nn.AvgPool2d):
+    """PLAIN as somebody else writes it."""
+
+    def layer(channels_in, channels, *after):
+        norms = [nn.BatchNorm2d(channels)] if norm else []
+        return [nn.Conv2d(channels_in, channels, 3, padding=1, bias=bias), *norms, nn.ReLU(), *after]
+
+    layers = [*layer(3, 8), *layer(8, 12, pool(2)), *layer(12, 16, pool(2)), *layer(16, 16)]
+    head = [nn.Flatten(), nn.Linear(256, 20, bias=bias), nn.ReLU(), nn.Linear(20, 10, bias=bias)]
+    return lived_in(nn.Sequential(*layers, *head))
+
+
+class Basic(nn.Module):
+    """A residual block in the usual order of registration."""
+
+    def __init__(self, channels_in, channels, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        same = stride == 1 and channels_in == channels
+        conv = nn.Conv2d(channels_in, channels, 1, stride, bias=False)
+        self.downsample = nn.Identity() if same else nn.Sequential(conv, nn.BatchNorm2d(channels))
+
+    def forward(self, x):
+        inner = torch.relu(self.bn1(self.conv1(x)))
+        return torch.relu(self.bn2(self.conv2(inner)) + self.downsample(x))
+
+
+def residual():
+    """RESIDUAL as somebody else writes it."""
+    stem, channels = [], 3
+    for _ in range(3):
+        stem += [nn.Conv2d(channels, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU()]
+        channels = 8
+    return lived_in(
+        nn.Sequential(*stem, nn.AvgPool2d(2), Basic(8, 8, 1), Basic(8, 16, 2), nn.Flatten(), nn.Linear(256, 10))
+    )
+
+
+def logits(net, x=X):
+    with torch.no_grad():
+        return net.eval()(x[None]).logits
+
+
+@pytest.mark.parametrize("norm", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+def test_batch_norm_and_bias_are_folded_to_the_same_numbers(norm, bias):
+    theirs, ours = plain(norm, bias), build(PLAIN, 10, 16)
+    done = adopt(ours, theirs.state_dict(), student=True)
+    torch.testing.assert_close(logits(ours), theirs(X).detach(), rtol=1e-4, atol=1e-5)
+    assert done.folded == (["c1", "c2", "c3", "c4"] if norm else [])
+    assert ("c1" in done.constants) == (norm or bias)
+    assert ("readout" in done.constants) == bias
+
+
+def test_residual_blocks_with_batch_norm_are_folded_too():
+    theirs, ours = residual(), build(RESIDUAL, 10, 16)
+    done = adopt(ours, theirs.state_dict(), student=True)
+    torch.testing.assert_close(logits(ours), theirs(X).detach(), rtol=1e-4, atol=1e-5)
+    assert done.layers["b2.shortcut"] == "11.downsample.0"
+
+
+def test_a_teacher_keeps_its_batch_norm():
+    theirs, ours = build(TEACHER, 10, 16), build(TEACHER, 10, 16)
+    lived_in(theirs)
+    renamed = {f"net.{name.replace('synapses', 'part')}": value for name, value in theirs.state_dict().items()}
+    adopt(ours, renamed, student=False)
+    assert torch.equal(logits(ours), logits(theirs))
+
+
+def test_names_of_ours_are_taken_as_they_are_in_any_order():
+    one, other = build(PLAIN, 10, 16), build(PLAIN, 10, 16)
+    adopt(one, plain().state_dict(), student=True)
+    adopt(other, dict(sorted(one.state_dict().items(), reverse=True)), student=True, ordered=False)
+    assert torch.equal(logits(one), logits(other))
+    assert other.layers["c1"].activation.offset is not None
+
+
+@pytest.mark.parametrize("arch", [PLAIN, TEACHER])
+def test_the_scale_of_pixels_moves_into_the_network(arch):
+    """What somebody trained on (x - 0.5) / 0.25 of pixels x in [0, 1] gets z = 2 x - 1 here; a teacher any mean."""
+    mean, std = ((0.5,) * 3 if arch is PLAIN else (0.4, 0.5, 0.6)), (0.25, 0.2, 0.3)
+    pixels = (X + 1) / 2
+    shown = (pixels - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+    theirs = plain() if arch is PLAIN else lived_in(build(arch, 10, 16))
+    expected = theirs(shown).detach() if arch is PLAIN else logits(theirs, shown)
+    ours = build(arch, 10, 16)
+    adopt(ours, theirs.state_dict(), student=arch is PLAIN, mean=mean, std=std)
+    torch.testing.assert_close(logits(ours), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_mean_that_padding_does_not_share_is_refused_for_a_student():
+    with pytest.raises(InputError, match=r"only means of 0\.5 can be folded"):
+        adopt(build(PLAIN, 10, 16), plain().state_dict(), student=True, mean=(0.49, 0.48, 0.44), std=(0.2, 0.2, 0.2))
+
+
+def changed(**changes):
+    state = plain().state_dict()
+    for name, value in changes.items():
+        key = name.replace("__", ".")
+        if value is None:
+            del state[key]
+        else:
+            state[key] = value
+    return state
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        (changed(**{"17__weight": None, "17__bias": None}), "the file has 5 layers, the network 6: missing is readout"),
+        (changed(extra__weight=torch.ones(10, 10)), "too much is extra (linear layer 10x10)"),
+        (changed(**{"0__weight": torch.ones(9, 3, 3, 3)}), "convolution 9x3x3x3"),
+        (
+            changed(**{"15__weight": torch.ones(20, 999)}),
+            "15 (linear layer 20x999) of the file stands where",
+        ),
+        (changed(act__weight=torch.ones(1)), "layer act has a weight of one axis, as of PReLU"),
+        (changed(act__alpha=torch.ones(1)), "act.alpha is no tensor of a convolution"),
+        ({"bn.running_mean": torch.ones(3), "bn.running_var": torch.ones(3)}, "stands behind nothing"),
+    ],
+)
+def test_what_does_not_fit_is_one_line_with_the_layer(state, told):
+    with pytest.raises(InputError) as refused:
+        adopt(build(PLAIN, 10, 16), state, student=True)
+    assert told in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_safetensors_that_do_not_fit_say_that_they_keep_no_order():
+    with pytest.raises(InputError, match="keeps no order of layers"):
+        adopt(build(PLAIN, 10, 16), dict(reversed(plain().state_dict().items())), student=True, ordered=False)

@@ -1,0 +1,157 @@
+"""Own networks of config.yaml: what is read, what is refused in one line, and what follows from a definition."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from lasnn.errors import InputError
+from lasnn.networks import build
+from lasnn.networks.layers import Pool
+from lasnn.pipeline import dvc_yaml
+from lasnn.plan.architectures import Networks
+from lasnn.plan.config import Config, dump, restore
+from lasnn.plan.layers import sides_of
+from lasnn.plan.runs import AnnRun, SnnRun, parse
+from lasnn.plan.settings_diff import changes
+from lasnn.report import runs_of_target
+
+CONTENT = yaml.safe_load(Path("config.yaml").read_text())
+MYNET = {"family": "plain", "features": [32, "A", 64, "A"], "hidden": 1, "fc": 128}
+THREE = {"family": "plain", "features": [16, 16, "A", 16, "A", 16]}
+
+
+def with_own(**architectures):
+    return Config(CONTENT | {"architectures": architectures})
+
+
+def in_scope(name, **architectures):
+    """quick with the own student `name` in its scope."""
+    content = json.loads(json.dumps(CONTENT)) | {"architectures": architectures}
+    scope = content["presets"]["quick"]["scope"]
+    scope["students"], scope["teacher_of"] = [*scope["students"], name], scope["teacher_of"] | {name: "vgg16bn"}
+    return Config(content)
+
+
+@pytest.mark.parametrize(
+    ("definition", "told"),
+    [
+        (MYNET | {"family": "vgg"}, "family is 'vgg'"),
+        (MYNET | {"features": [32, "M", 64]}, "features[1] is a max pool (M)"),
+        (MYNET | {"features": ["A", 32]}, "a convolution comes first"),
+        (MYNET | {"features": [32, "A", "A"]}, "are both pools"),
+        (MYNET | {"features": [32, "B"]}, "'B' is neither a number of channels nor a pool"),
+        (MYNET | {"features": [4]}, "a layer has at least 8"),
+        (MYNET | {"features": []}, "features is []"),
+        (MYNET | {"fc": 0}, "hidden layers and their units go together"),
+        (MYNET | {"kernel": 4}, "kernel 4 is even"),
+        (MYNET | {"strides": [1, 1]}, "has no strides"),
+        (MYNET | {"width": 2}, "unknown key 'architectures.mynet.width': known are family"),
+        ({"family": "residual", "features": [16, 32], "strides": [1]}, "2 features and 1 strides"),
+        ({"family": "residual", "features": [16, "A"], "strides": [1, 2]}, "features[1] is a pool"),
+        ({"family": "plain_bn", "features": [16], "hidden": 1, "fc": 8}, "has no hidden linear layers"),
+        ({"family": "residual_bn", "features": [16], "strides": [1], "conv_dropout": 0.2}, "has no dropout"),
+        ({"features": [32]}, "'architectures.mynet.family' is missing"),
+    ],
+)
+def test_a_definition_that_cannot_work_is_one_line(definition, told):
+    with pytest.raises(InputError) as refused:
+        with_own(mynet=definition)
+    assert told in str(refused.value)
+    assert "architectures.mynet" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["vgg5", "digits", "hybrid", "poisson", "none", "snn_mine", "My-net"])
+def test_a_name_that_is_taken_or_none_is_one_line(name):
+    with pytest.raises(InputError, match=f"architectures.{name}"):
+        with_own(**{name: MYNET})
+
+
+def test_two_networks_have_two_titles():
+    with pytest.raises(InputError, match="the title 'VGG5' is taken"):
+        with_own(mynet=MYNET | {"title": "VGG5"})
+
+
+def test_width_and_fc_do_not_apply_to_an_own_network():
+    config = with_own(mynet=MYNET)
+    settings = config.preset("quick").settings(AnnRun("digits", "mynet"))
+    assert (settings.network.width, settings.network.fc) == (1.0, None)
+    assert config.preset("quick").settings(AnnRun("digits", "vgg5")).network.width == 0.125
+    content = json.loads(json.dumps(CONTENT)) | {"architectures": {"mynet": MYNET}}
+    content["presets"]["quick"]["for"]["mynet"] = {"network": {"width": 0.5}}
+    with pytest.raises(InputError, match="width and fc don't apply to 'mynet'"):
+        Config(content)
+
+
+def test_images_that_are_too_small_are_said_before_anything_runs():
+    deep = {"family": "plain", "features": [8, "A"] * 5}
+    with pytest.raises(InputError, match="has 5 pools, of which images of 16x16 have room for 4"):
+        in_scope("deep", deep=deep)
+    config = with_own(deep=deep, mynet=MYNET)
+    assert config.locate("results/quick/ann/cifar10/deep/base/s0")
+    with pytest.raises(InputError, match="no layer is left for level 'low'"):
+        config.locate("results/quick/snn/digits/mynet/lasnn_act/poisson-T10/vgg16bn/base/s0")
+    assert config.locate("results/quick/snn/digits/mynet/hybrid/poisson-T10/none/base/s0")
+
+
+def test_settings_hold_the_definition_and_only_of_own_networks():
+    """A change of it reruns its runs; runs of the paper's networks are described as before."""
+    before, after = (in_scope("mynet", mynet=THREE | {"features": [16, 16, "A", 16, "A", n]}) for n in (16, 24))
+    own, paper = SnnRun("digits", "mynet", "hybrid", "poisson", 10), SnnRun("digits", "vgg5", "hybrid", "poisson", 10)
+    told = changes(after.preset("quick"), own, json.loads(dump(before.preset("quick").settings(own))))
+    assert [line.split(":")[0] for line in told] == ["architecture.features"]
+    assert dump(after.preset("quick").settings(paper)) == dump(Config(CONTENT).preset("quick").settings(paper))
+    assert "architecture" not in json.loads(dump(after.preset("quick").settings(paper)))
+    settings = after.preset("quick").settings(own)
+    assert restore(own, dump(settings)) == settings
+
+
+def test_a_title_changes_no_run():
+    run = AnnRun("digits", "mynet")
+    one, other = (with_own(mynet=MYNET | {"title": title}).preset("quick").settings(run) for title in ("A", "B"))
+    assert dump(one) == dump(other)
+
+
+def test_everything_that_knows_networks_follows():
+    config = in_scope("mynet", mynet=THREE | {"title": "Mine"})
+    preset = config.preset("quick")
+    runs = [run for run in runs_of_target(preset, "tables") if run.network_name == "mynet"]
+    assert {getattr(run, "method", run.kind) for run in runs} >= {"ann", "converted", "conversion", "lasnn_act"}
+    stages = dvc_yaml.stages(preset)
+    assert "architectures.mynet" in stages["ann-digits-mynet-s0"]["params"][0]["config.yaml"]
+    assert "architectures.mynet" not in stages["ann-digits-vgg5-s0"]["params"][0]["config.yaml"]
+
+
+def test_an_own_teacher_is_trained_as_teachers_are():
+    config = with_own(mine={"family": "plain_bn", "features": [16, 16, "M", 16, "A", 16]})
+    preset = config.preset("quick")
+    assert preset.settings(AnnRun("digits", "mine")).training == preset.settings(AnnRun("digits", "vgg16bn")).training
+    run = parse("snn/digits/vgg5/lasnn_act/poisson-T10/mine/base/s0")
+    preset.check_names(run)
+    assert AnnRun("digits", "mine") in preset.parents(run)
+    layers = build(config.networks.known["mine"], 10, 16).layers.values()
+    pools = [module for layer in layers for module in layer.between if isinstance(module, Pool)]
+    x = torch.tensor([[[[[0.0, 1.0], [2.0, 5.0]]]]])
+    assert [pool(x).item() for pool in pools] == [5.0, 2.0]  # M, A
+
+
+OWN = {
+    "deep": {"family": "plain", "features": [8, "A", 8, 8, "A", 8]},
+    "res": {"family": "residual", "features": [8, 16, 16], "strides": [1, 2, 1], "kernel": 5},
+    "res_bn": {"family": "residual_bn", "features": [8, 16], "strides": [1, 2]},
+}
+
+
+@pytest.mark.parametrize("side", [16, 32, 64])
+@pytest.mark.parametrize("name", [*OWN, "vgg5", "resnet12", "resnet20"])
+def test_the_plan_knows_the_sides_that_builders_give(name, side):
+    arch = with_own(**OWN).networks.known[name]
+    assert sides_of(name, arch, side) == build(arch, 10, side, width=0.125, fc=8).sides
+
+
+def test_without_own_networks_there_are_those_of_the_paper():
+    assert len(Networks().known) == 12
+    assert Networks().teacher_ids["VGG5 SNN"] == "snn_vgg5"

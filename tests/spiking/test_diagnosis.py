@@ -1,0 +1,100 @@
+"""What a diagnosis says of networks that are good, dead, saturated and leaky, each made so by its thresholds."""
+
+import json
+
+import pytest
+import torch
+
+from lasnn.datasets.batches import Images
+from lasnn.networks import build, initialise
+from lasnn.spiking.calibration import activations
+from lasnn.spiking.conversion import balance, neurons, scale_thresholds, spiking, with_dynamics
+from lasnn.spiking.diagnosis import advice, analog_limit, best_factor, cause, diagnose, rescaled, words
+from lasnn.spiking.evaluation import evaluate
+from lasnn.spiking.neurons import Dynamics
+
+STEPS = 40
+PIXELS = torch.randint(0, 256, (24, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="module")
+def converted():
+    """An ANN with random weights, its balanced network, and images that the ANN is always right about."""
+    ann = initialise(build("conv3fc2", 10, 16, width=0.5), "conv3fc2", "he", torch.Generator().manual_seed(3)).eval()
+    x = PIXELS.float() / 127.5 - 1
+    with torch.no_grad():
+        labels = ann(x[None]).logits.argmax(1)
+    net = spiking(ann, Dynamics()).eval()
+    balance(net, lambda: [x[None].expand(20, *x.shape)])
+    return ann, net, Images(PIXELS, labels, torch.arange(len(x)))
+
+
+def seen(net, images, steps=STEPS):
+    return diagnose(net, images, "direct", steps)
+
+
+@torch.no_grad()
+def test_the_analog_limit_of_a_converted_network_is_its_ann(converted):
+    ann, balanced, images = converted
+    limit = analog_limit(scale_thresholds(balanced, 0.5))
+    x = images.pixels.float() / 127.5 - 1
+    assert torch.equal(limit(x[None]).logits.argmax(1), ann(x[None]).logits.argmax(1))
+    rates = limit.layers["c1"](x[None])[0][0]
+    theta = 0.5 * balanced.layers["c1"].activation.threshold
+    torch.testing.assert_close(rates * theta, activations(ann, x)["c1"])
+
+
+def test_a_good_network_has_no_layer_that_goes_wrong(converted):
+    _, balanced, images = converted
+    found = seen(scale_thresholds(balanced, 1.0), images, 400)
+    assert cause(found) == "none"
+    assert found.limit_accuracy == 100.0
+    assert "no layer goes wrong" in words(found)
+    assert advice(found, trained=False, rebalance=True) == []
+
+
+@pytest.mark.parametrize(
+    ("scale", "why", "first", "direction"), [(60, "dead", "c1", "lower"), (0.02, "saturated", "c1", "higher")]
+)
+def test_the_first_layer_that_goes_wrong_is_named_and_the_advice_is_right(converted, scale, why, first, direction):
+    _, balanced, images = converted
+    net = scale_thresholds(balanced, scale)
+    found = seen(net, images)
+    assert (cause(found), found.first.name) == (why, "c1")
+    assert "layer c1 is the first" in words(found)
+    assert direction in advice(found, trained=False, rebalance=False)
+    factor, after = best_factor(net, direction, lambda other: evaluate(other, images, "direct", STEPS).accuracy)
+    assert (factor < 1) == (direction == "lower")
+    assert after > found.accuracy + 30
+
+
+def test_a_leak_that_eats_the_current_is_told_from_high_thresholds(converted):
+    _, balanced, images = converted
+    net = with_dynamics(scale_thresholds(balanced, 1.0), leak=0.5)
+    found = seen(net, images, 100)
+    assert advice(found, trained=False, rebalance=False)[0] == "leak"
+    assert found.layers[0].leak == 0.5
+
+
+@torch.no_grad()
+def test_shares_are_those_of_the_spikes(converted):
+    _, balanced, images = converted
+    net = scale_thresholds(balanced, 0.5)
+    found, spent = seen(net, images), evaluate(net, images, "direct", STEPS)
+    assert found.accuracy == pytest.approx(spent.accuracy)
+    assert found.cross_entropy == pytest.approx(spent.cross_entropy, rel=1e-4)
+    for layer in found.layers:
+        assert layer.rate == pytest.approx(spent.spikes[layer.name].per_neuron / STEPS)
+        assert layer.silent == pytest.approx(spent.spikes[layer.name].silent / spent.spikes[layer.name].neurons)
+    assert json.loads(json.dumps(found.json()))["layers"][0]["name"] == "c1"
+
+
+@pytest.mark.parametrize("name", ["conv3fc2", "resnet12"])
+def test_a_rescaled_network_is_the_one_converted_at_that_scale(name):
+    net = spiking(build(name, 10, 16, width=0.125, fc=16), Dynamics())
+    for index, neuron in enumerate(neurons(net).values()):
+        neuron.threshold.fill_(1 + index / 4)
+        neuron.offset = torch.ones(1) * index
+    one, other = rescaled(scale_thresholds(net, 0.5), 0.5), scale_thresholds(net, 0.25)
+    for key, value in one.state_dict().items():
+        torch.testing.assert_close(value, other.state_dict()[key])

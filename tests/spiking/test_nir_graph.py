@@ -1,0 +1,168 @@
+"""NIR: out and back without a changed bit, files that don't fit, and other simulators with the same spikes."""
+
+import copy
+import io
+from contextlib import redirect_stdout
+
+import numpy as np
+import pytest
+import torch
+
+from lasnn.errors import InputError
+from lasnn.networks import build, initialise
+from lasnn.plan.vocabulary import STUDENTS
+from lasnn.spiking.conversion import balance, neurons, scale_thresholds, spiking, with_dynamics
+from lasnn.spiking.encoders import batch_noise, encode
+from lasnn.spiking.neurons import Dynamics
+
+nir = pytest.importorskip("nir")
+from lasnn.spiking import nir_graph  # noqa: E402
+
+PEERED = ("vgg5", "resnet12", "conv3fc2")
+
+
+def encoded(steps, seed=3, images=6):
+    draws = torch.Generator().manual_seed(seed)
+    x = torch.rand(images, 3, 16, 16, generator=draws) * 2 - 1
+    return encode("poisson", x, steps, batch_noise(draws))
+
+
+def converted(name, leak=1.0, order="sync"):
+    ann = initialise(build(name, 10, 16, width=0.2, fc=16), name, "he", torch.Generator().manual_seed(1))
+    net = spiking(ann, Dynamics(order=order)).eval()
+    balance(net, lambda: [encoded(20)])
+    return with_dynamics(scale_thresholds(net, 0.5), leak=leak)
+
+
+def spikes_of(net, inputs):
+    """Ours: spikes [T, B, ...] of each layer in order, and summed currents of the readout."""
+    found = []
+
+    def keep(neuron, inputs, spikes):
+        found.append(spikes.clone())
+
+    hooks = [neuron.register_forward_hook(keep) for neuron in neurons(net).values()]
+    with torch.no_grad():
+        logits = net(inputs.clone()).logits
+    for hook in hooks:
+        hook.remove()
+    return found, logits
+
+
+@pytest.mark.parametrize("name", STUDENTS)
+def test_a_network_comes_back_bit_by_bit(name, tmp_path):
+    net = converted(name, leak=0.9)
+    layer = next(iter(neurons(net).values()))
+    layer.offset = torch.linspace(-0.1, 0.1, len(next(net.parameters())))
+    layer.initial = torch.rand(spikes_of(net, encoded(1))[0][0].shape[2:])
+    nir_graph.write(tmp_path / "net.nir", nir_graph.graph_of(net, {"words": 1}))
+    weights, meta = nir_graph.read(tmp_path / "net.nir")
+    assert meta["words"] == 1
+    state = net.state_dict()
+    assert set(weights) == set(state)
+    assert all(torch.equal(weights[key], state[key]) for key in state)
+
+
+def test_the_file_says_in_words_what_nir_cannot():
+    words = nir_graph.graph_of(converted("conv3fc2", leak=0.9), {}).metadata["reading"]
+    for told in ("leak = 0.9", "reset by subtraction", "v > threshold", "summed over all steps"):
+        assert told in words
+
+
+def test_a_file_that_does_not_fit_is_one_line(tmp_path):
+    graph = nir_graph.graph_of(converted("conv3fc2"), {})
+    path = tmp_path / "net.nir"
+
+    def refused(changed=None):
+        if changed is not None:
+            nir.write(str(path), changed)
+        with pytest.raises(InputError) as told:
+            nir_graph.read(path)
+        assert "\n" not in str(told.value)
+        return str(told.value)
+
+    assert "no file" in refused()
+    path.write_bytes(b"\0" * 1000)
+    assert "cannot be read as a NIR graph" in refused()
+    other = copy.deepcopy(graph)
+    shape = other.nodes["c1_spikes"].v_threshold.shape
+    other.nodes["c1_spikes"] = nir.I(np.ones(shape, np.float32))
+    assert "node c1_spikes is a I" in refused(other)
+    other = copy.deepcopy(graph)
+    other.nodes["c1_spikes"].v_threshold[0, 0, 0] += 1
+    assert "have 2 thresholds" in refused(other)
+    foreign = nir.NIRGraph.from_list(nir.Linear(np.ones((2, 3), np.float32)))
+    foreign.metadata = {}
+    assert "was not exported by lasnn" in refused(foreign)
+
+
+def watched(module, kinds):
+    """Spikes of a peer's neurons, a list for each in the order of the graph, filled as it runs."""
+    found = {}
+    for name, child in module.named_children():
+        if type(child).__name__ in kinds:
+            found[name] = []
+            child.register_forward_hook(
+                lambda _, __, out, name=name: found[name].append((out[0] if isinstance(out, tuple) else out).clone())
+            )
+    return found
+
+
+def through_spikingjelly(graph, inputs, dt):
+    """With the one setting that the file asks for: reset by subtraction."""
+    from spikingjelly.activation_based import neuron
+    from spikingjelly.activation_based.nir_exchange import import_from_nir
+
+    peer = import_from_nir(graph, dt=dt)
+    for module in peer.modules():
+        if isinstance(module, neuron.IFNode | neuron.LIFNode):
+            module.v_reset = None
+    found, state, total = watched(peer, {"_NIRStatefulModule"}), None, 0
+    for x in inputs:
+        out, state = peer(x, state)
+        total = total + out
+    return found, total
+
+
+def through_snntorch(graph, inputs, leak):
+    """With the settings that the file asks for: the leak, reset by subtraction, one step later."""
+    from snntorch.import_nir import import_from_nir
+
+    with redirect_stdout(io.StringIO()):
+        peer = import_from_nir(graph)
+    found, state, total = watched(peer, {"Leaky"}), None, 0
+    for name in found:
+        leaky = getattr(peer, name)
+        leaky.init_hidden, leaky.reset_delay, leaky.beta = True, True, torch.tensor(leak)
+        leaky.reset_mechanism, leaky.state_function = "subtract", leaky._base_sub
+    for x in inputs:
+        out, state = peer(x, state)
+        total = total + out
+    return found, total
+
+
+@pytest.mark.parametrize("name", PEERED)
+@pytest.mark.parametrize(
+    ("peer", "leak", "order"),
+    [
+        ("spikingjelly", 1.0, "sync"),
+        ("spikingjelly", 0.9, "instant_reset"),  # a leak that leaves the reset alone, as sync has it, is none of its
+        ("snntorch", 1.0, "sync"),
+        ("snntorch", 0.9, "sync"),
+    ],
+)
+@torch.no_grad()
+def test_another_simulator_gives_the_same_spikes(name, peer, leak, order):
+    pytest.importorskip(peer)
+    net, inputs = converted(name, leak, order), encoded(12, seed=7)
+    graph = nir_graph.graph_of(net, {})
+    ours, logits = spikes_of(net, inputs)
+    if peer == "spikingjelly":
+        theirs, total = through_spikingjelly(graph, inputs, nir_graph.DT if leak == 1 else nir_graph.LEAKY_DT)
+    else:
+        theirs, total = through_snntorch(graph, inputs, leak)
+    assert len(theirs) == len(ours) > 3
+    assert sum(spikes.sum() for spikes in ours) > 1000
+    for (layer, found), spikes in zip(theirs.items(), ours, strict=True):
+        assert torch.equal(torch.stack(found), spikes), layer
+    torch.testing.assert_close(total, logits)

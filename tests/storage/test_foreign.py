@@ -1,0 +1,102 @@
+"""Weights of elsewhere: what is read, and what is refused in one line without being run."""
+
+import io
+import os
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from lasnn.errors import InputError
+from lasnn.storage import foreign
+
+GOOD = {"b.weight": torch.ones(2, 3), "a.weight": torch.zeros(2), "a.num_batches_tracked": torch.tensor(3)}
+
+
+class Evil:
+    def __reduce__(self):
+        return os.system, ("touch pwned",)
+
+
+def saved(path, content, **options):
+    torch.save(content, path, **options)
+    return path
+
+
+def test_a_zip_of_torch_keeps_its_order(tmp_path):
+    found, ordered = foreign.read(saved(tmp_path / "net.pt", GOOD))
+    assert ordered
+    assert list(found) == list(GOOD)
+    assert all(torch.equal(found[name], value) for name, value in GOOD.items())
+
+
+def test_a_checkpoint_with_a_state_dict_inside_is_one(tmp_path):
+    assert list(foreign.read(saved(tmp_path / "net.pt", {"epoch": 3, "state_dict": GOOD}))[0]) == list(GOOD)
+
+
+def test_safetensors_are_sorted_as_numbers(tmp_path):
+    save_file({f"features.{index}.weight": torch.ones(1) for index in (10, 2, 0)}, tmp_path / "net.safetensors")
+    found, ordered = foreign.read(tmp_path / "net.safetensors")
+    assert not ordered
+    assert list(found) == ["features.0.weight", "features.2.weight", "features.10.weight"]
+
+
+def test_double_precision_is_narrowed(tmp_path):
+    assert (
+        foreign.read(saved(tmp_path / "net.pt", {"a": torch.ones(1, dtype=torch.float64)}))[0]["a"].dtype
+        == torch.float32
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ({"a.weight": torch.tensor([1.0, float("nan")])}, "a.weight holds values that are not finite"),
+        ({"a.weight": torch.ones(2, dtype=torch.float16)}, "a.weight is float16"),
+        ({"a.weight": torch.ones(2, dtype=torch.bfloat16)}, "a.weight is bfloat16"),
+        ({"a.weight": torch.eye(2).to_sparse()}, "not a dense tensor"),
+        ({"a.weight": 3.0}, "no tensor"),
+        ({3: torch.ones(1)}, "no tensor"),
+        ([torch.ones(1)], "no state dict"),
+        ({}, "no state dict"),
+        ({"a": Evil()}, "code in it is never run"),
+        (torch.nn.Linear(2, 2), "code in it is never run"),
+    ],
+)
+def test_what_is_no_state_dict_is_one_line(tmp_path, monkeypatch, content, told):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError) as refused:
+        foreign.read(saved(tmp_path / "net.pt", content))
+    assert told in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_other_files_are_one_line(tmp_path):
+    old = io.BytesIO()
+    torch.save(GOOD, old, _use_new_zipfile_serialization=False)
+    whole = saved(tmp_path / "whole.pt", GOOD).read_bytes()
+    files = {
+        "empty.pt": b"",
+        "old.pt": old.getvalue(),
+        "pickle.pkl": pickle.dumps(Evil()),
+        "cut.pt": whole[: len(whole) // 2],
+        "length.safetensors": (10**9).to_bytes(8, "little") + b"{}",
+        "header.safetensors": (3).to_bytes(8, "little") + b"{x}" + b"0" * 20,
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError) as refused:
+            foreign.read(tmp_path / name)
+        assert "\n" not in str(refused.value), name
+    for absent in ("none.pt", "."):
+        with pytest.raises(InputError):
+            foreign.read(tmp_path / absent)
+
+
+def test_two_gigabytes_of_zeros_are_not_read(tmp_path):
+    with open(tmp_path / "zeros.pt", "wb") as file:
+        file.truncate(2 << 30)
+    with pytest.raises(InputError, match=r"neither a zip of torch nor safetensors \(2147483648 bytes\)"):
+        foreign.read(tmp_path / "zeros.pt")

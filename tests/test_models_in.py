@@ -1,0 +1,123 @@
+"""docs/models.md: its network, trained by its script, adopted, converted, trained, exported, diagnosed, listed."""
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+from subprocess import run as call
+
+import pytest
+import torch
+import yaml
+
+PAGE = Path("docs/models.md").read_text()
+SCRIPT = re.search(r"```python\n# new file: train_elsewhere.py\n(.*?)```", PAGE, re.DOTALL)[1]
+MYNET = yaml.safe_load(re.search(r"```yaml\n(architectures:.*?)```", PAGE, re.DOTALL)[1])
+COMMANDS = re.findall(r"^python -m lasnn ((?:adopt|export-nir|diagnose|runs).*)$", PAGE, re.MULTILINE)
+TINY = {
+    "data": {"train_images": 200, "test_images": 100, "held_out": 60},
+    "balancing": {"steps": 30, "images": 16},
+    "curve": {"steps": 40, "grid": [10, 40], "scales": [1.0], "images": 40},
+    "choices": {"images": 40},
+    "student": {"epochs": 1},
+    "evaluation": {"seeds": [0]},
+}
+ANN, CONVERTED = "results/quick/ann/digits/mynet/base/s0", "results/quick/converted/digits/mynet/poisson/base/s0"
+HYBRID = "results/quick/snn/digits/mynet/hybrid/poisson-T10/none/base/s0"
+
+
+def lasnn(folder, *words, status=0):
+    result = call([sys.executable, "-m", "lasnn", *words], cwd=folder, capture_output=True, text=True, timeout=200)
+    assert result.returncode == status, result.stdout + result.stderr
+    return result.stdout + result.stderr
+
+
+@pytest.fixture(scope="module")
+def adopted(tmp_path_factory):
+    """A folder in which the page's network was trained elsewhere and taken up."""
+    from lasnn.plan.overlays import merged
+
+    folder = tmp_path_factory.mktemp("models")
+    shutil.copytree("lasnn", folder / "lasnn", ignore=shutil.ignore_patterns("__pycache__"))
+    content = yaml.safe_load(Path("config.yaml").read_text()) | MYNET
+    content["presets"]["quick"] = merged(content["presets"]["quick"], TINY)
+    (folder / "config.yaml").write_text(yaml.safe_dump(content))
+    lasnn(folder, "data", "digits")
+    (folder / "train_elsewhere.py").write_text(SCRIPT.replace("range(5)", "range(2)"))
+    said = call([sys.executable, "train_elsewhere.py"], cwd=folder, capture_output=True, text=True, check=True).stdout
+    words = next(line for line in COMMANDS if line.startswith("adopt")).split()
+    accuracy = float(said.split()[0])
+    # The script judges by all test images, this preset by the first 100.
+    told = lasnn(folder, *(word for word in words if word not in ("--expect", "99.17")))
+    return folder, accuracy, told
+
+
+def test_the_adopted_network_is_the_one_that_was_trained(adopted):
+    folder, accuracy, told = adopted
+    assert "batch norm folded in c1, c2, c3, c4" in told
+    metrics = json.loads((folder / ANN / "metrics.json").read_text())
+    assert abs(metrics["accuracy"] - accuracy) < 5
+    assert metrics["settings"]["training"] is None
+    made = json.loads((folder / ANN / "provenance.json").read_text())["adopted"]
+    assert made["file"] == "mynet.pt"
+    assert made["sha256"] in (folder / "adopted.yaml").read_text()
+    assert "adopted, not trained here: mynet.pt" in lasnn(folder, "trace", ANN, "--verify")
+
+
+def test_the_chain_goes_on_from_it(adopted):
+    folder, _, _ = adopted
+    lasnn(folder, "converted", CONVERTED)
+    lasnn(folder, "snn", HYBRID)
+    lasnn(folder, "snn", HYBRID.replace("hybrid/poisson-T10", "calibration/direct-T8"))
+    weights = torch.load(folder / HYBRID / "model.pt", weights_only=True)["weights"]
+    assert "layers.c1.activation.offset" in weights
+    assert "readout.bias" in weights
+    told = lasnn(folder, "export-nir", HYBRID, "mynet.nir")
+    assert "reset by subtraction" in told
+    code = f"""
+import lasnn, torch
+one, other = lasnn.load("{HYBRID}"), lasnn.load("mynet.nir")
+x = torch.rand(4, 3, 16, 16)
+assert torch.equal(one(x), other(x)) and one(x).any()
+"""
+    result = call([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    found = json.loads(lasnn(folder, "diagnose", CONVERTED, "--steps", "5", "--images", "30", "--json"))
+    assert found["steps"] == 5
+    assert [layer["name"] for layer in found["layers"]] == ["c1", "c2", "c3", "c4"]
+    runs = json.loads(lasnn(folder, "runs", "mynet", "--json"))
+    assert [one["state"] for one in runs] == ["as planned"] * 4
+
+
+def test_what_cannot_be_adopted_leaves_nothing(adopted):
+    folder, _, _ = adopted
+    before = sorted(path for path in folder.rglob("*") if "pycache" not in str(path))
+    (folder / "bad.pt").write_bytes(b"\0" * 100)
+    words = ["adopt", "mynet", "--dataset", "digits", "--seed", "1", "--weights"]
+    assert "neither a zip of torch nor safetensors" in lasnn(folder, *words, "bad.pt", status=2)
+    assert "no file none.pt" in lasnn(folder, *words, "none.pt", status=2)
+    assert "the network is another" in lasnn(folder, *words, "mynet.pt", "--expect", "12", status=2)
+    assert "--mean and --std go together" in lasnn(folder, *words, "mynet.pt", "--mean", "0", "0", "0", status=2)
+    assert "did you mean" in lasnn(folder, "adopt", "vg5", "--dataset", "digits", "--weights", "mynet.pt", status=2)
+    (folder / "bad.pt").unlink()
+    assert "holds a finished run already" in lasnn(
+        folder, "adopt", "mynet", "--dataset", "digits", "--weights", "mynet.pt", status=2
+    )
+    assert sorted(path for path in folder.rglob("*") if "pycache" not in str(path)) == before
+
+
+def test_an_ann_has_nothing_to_export_or_diagnose(adopted):
+    folder, _, _ = adopted
+    assert "has no spikes" in lasnn(folder, "export-nir", ANN, "x.nir", status=2)
+    assert "has no spikes" in lasnn(folder, "diagnose", ANN, status=2)
+    assert "no checkpoint" in lasnn(folder, "diagnose", HYBRID.replace("hybrid", "conversion"), status=2)
+    assert "ends in .nir" in lasnn(folder, "export-nir", HYBRID, "x.h5", status=2)
+
+
+def test_the_version_is_that_of_the_project():
+    import tomllib
+
+    from lasnn import __version__
+
+    assert tomllib.loads(Path("pyproject.toml").read_text())["project"]["version"] == __version__
