@@ -22,6 +22,7 @@ from lasnn.plan.checked import checked, first
 from lasnn.plan.config_file import Adopted, ConfigFile, OwnDataset
 from lasnn.plan.known_datasets import KNOWN as DATASETS
 from lasnn.plan.lookup import known, pick
+from lasnn.plan.names import check_names
 from lasnn.plan.overlays import Overlay, entries, merged, without_for
 from lasnn.plan.picked import picked
 from lasnn.plan.runs import AND, BASE, AnnRun, ConvertedRun, Run, SnnRun, parse, split
@@ -65,15 +66,10 @@ class Config:
         self.content = content
         self.file = checked(ConfigFile, content, "config")
         known(self.file.presets, self.file.preset, "preset")
-        if "reference" in self.file.presets:
-            raise InputError("config: presets.reference: results/reference holds kept results: use another name")
+        check_names(self.file)
         self.networks = Networks(self.file.architectures)
         self.networks.check_names({*DATASETS, *METHODS, *ENCODERS, *self.file.datasets, NO_TEACHER})
         names = set(DATASETS) | set(self.networks.known) | set(METHODS) | set(ENCODERS) | set(self.file.datasets)
-        if joined := [name for name in self.file.variants if AND in name]:
-            raise InputError(f"config: variants.{joined[0]}: {AND!r} joins two names: use a single underscore")
-        if clash := set(self.file.datasets) & set(DATASETS):
-            raise InputError(f"config: datasets.{min(clash)} is a known dataset's name: use another, or `mirror`")
         layers = {"protocol": self.file.protocol}
         layers |= {f"presets.{name}": overlay for name, overlay in self.file.presets.items()}
         layers |= {f"variants.{name}": overlay for name, overlay in self.file.variants.items()}

@@ -6,13 +6,13 @@ from pydantic import Field
 
 from lasnn.plan.architectures import OwnArchitecture
 from lasnn.plan.overlays import Overlay
-from lasnn.plan.section import Section
+from lasnn.plan.section import Folder, Section
 from lasnn.plan.settings import AdoptedWeights
 
 
 class Folders(Section):
-    results: str
-    data: str
+    results: Folder
+    data: Folder
 
 
 class OwnDataset(Section):

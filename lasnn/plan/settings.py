@@ -295,6 +295,8 @@ class Protocol(Section):
             raise ValueError(f"balancing.norm: {self.balancing.norm} goes with balancing.residual: balanced only")
         for name in ("teacher", "ann", "student"):
             training: Training = getattr(self, name)
+            if name == "teacher" and training.batch == 1:
+                raise ValueError("teacher.batch is 1: teachers have batch norm, which needs at least two images")
             if training.optimizer == "sgd" and training.wd_mode == "decoupled":
                 raise ValueError(f"{name}.wd_mode: decoupled goes with optimizer: adam; for sgd use l2")
         micro, batch = self.compute.micro_batch, self.student.batch

@@ -10,13 +10,20 @@ from lasnn.errors import InputError
 def parsed(path: Path | str) -> object:
     """What the file holds, unchecked; InputError if it is missing, not YAML, or has a key twice."""
     try:
-        return yaml.load(Path(path).read_text(), _Strict)
+        content = yaml.load(Path(path).read_text(), _Strict)
     except FileNotFoundError:
         raise InputError(
             f"no {path} in {Path.cwd()}: run from the folder that holds the project's config.yaml"
         ) from None
+    except OSError as error:
+        raise InputError(
+            f"{path} can't be read ({error.strerror}): `git checkout config.yaml` brings it back"
+        ) from None
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}; correct that place") from None
+    if content is None:
+        raise InputError(f"{path} is empty: `git checkout config.yaml` brings it back")
+    return content
 
 
 class _Strict(yaml.SafeLoader):
