@@ -11,3 +11,8 @@ class InputError(ValueError):
     def _render_traceback_(self) -> list[str]:
         """What Jupyter shows in place of a traceback."""
         return [f"error: {self}"]
+
+
+def again(path: object) -> str:
+    """What to type so that a file that can't be used is made again: what fits is left as it is."""
+    return f"`snakemake --cores 1 {path}` makes it again"

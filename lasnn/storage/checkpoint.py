@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 import torch
 from torch import Tensor
 
-from lasnn.errors import InputError
+from lasnn.errors import InputError, again
 from lasnn.storage import files
 from lasnn.storage.files import Json
 
@@ -56,13 +56,11 @@ def load(path: Path | str, sha256: str | None = None) -> tuple[dict[str, Tensor]
         meta: Json = json.loads(content["meta"])
         intact = content_digest(weights, content["meta"]) == content["sha256"]
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise InputError(f"{path} is not a checkpoint of lasnn: delete it and make it again") from None
+        raise InputError(f"{path} is not a checkpoint of lasnn: {again(path)}") from None
     if meta.get("format") != FORMAT:
-        raise InputError(
-            f"{path} has format {meta.get('format')}, this version reads {FORMAT}: delete it and make it again"
-        )
+        raise InputError(f"{path} has format {meta.get('format')}, this version reads {FORMAT}: {again(path)}")
     if not intact:
-        raise InputError(f"{path} is damaged: its content doesn't match its digest; delete it and make it again")
+        raise InputError(f"{path} is damaged: its content doesn't match its digest; {again(path)}")
     return weights, meta
 
 
@@ -99,9 +97,9 @@ def read(path: Path | str, sha256: str | None = None) -> dict[str, object]:
     try:
         content = Path(path).read_bytes()
     except FileNotFoundError:
-        raise InputError(f"no checkpoint {path}: make it with `snakemake {path}`") from None
+        raise InputError(f"no checkpoint {path}: `snakemake --cores 1 {path}` makes it") from None
     if sha256 and hashlib.sha256(content).hexdigest() != sha256:
-        raise InputError(f"{path} has changed since it was made (expected sha256 {sha256[:12]}...): make it again")
+        raise InputError(f"{path} has changed since it was made (expected sha256 {sha256[:12]}...): {again(path)}")
     return _loaded(path, content)
 
 
@@ -111,4 +109,4 @@ def _loaded(path: Path | str, content: bytes) -> dict[str, object]:
         return loaded
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError, BadZipFile) as error:
         line = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path} cannot be read as a checkpoint ({line}): delete it and make it again") from None
+        raise InputError(f"{path} cannot be read as a checkpoint ({line}): {again(path)}") from None

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from lasnn.errors import InputError
+from lasnn.errors import InputError, again
 
 SEAL = "sha256"
 Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]  # type: ignore[explicit-any] # in numpy's own `generic`
@@ -36,7 +36,7 @@ def replacing(path: Path | str) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, 0o666 & ~umask())
         os.replace(temporary, path)
         _flush_folder(path.parent)
     except BaseException:
@@ -72,11 +72,11 @@ def read_json(path: Path | str) -> Json:
         content: Json = json.loads(Path(path).read_bytes())
         sealed = content.pop(SEAL, None)
     except FileNotFoundError:
-        raise InputError(f"no {path}: make it first, or use snakemake") from None
+        raise InputError(f"no {path}: `snakemake --cores 1 {path}` makes it") from None
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
-        raise InputError(f"{path} is damaged ({error}): delete it and make it again") from None
+        raise InputError(f"{path} is damaged ({error}): {again(path)}") from None
     if sealed is not None and sealed != _digest(content):
-        raise InputError(f"{path} was changed after it was made (its sha256 says so): delete it and make it again")
+        raise InputError(f"{path} was changed after it was made (its sha256 says so): {again(path)}")
     return content
 
 
@@ -87,18 +87,18 @@ def read_arrays(path: Path | str) -> dict[str, Array]:
         expected = stated_digest(path)
         if expected and hashlib.sha256(content).hexdigest() != expected:
             raise InputError(
-                f"{path} has changed since it was made (expected sha256 {expected[:12]}...): make it again"
+                f"{path} has changed since it was made (expected sha256 {expected[:12]}...): {again(path)}"
             )
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             return {name: file[name] for name in file}
     except InputError:
         raise
     except FileNotFoundError:
-        raise InputError(f"no {path}: make it first, or use snakemake") from None
+        raise InputError(f"no {path}: `snakemake --cores 1 {path}` makes it") from None
     except (OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError, SyntaxError) as error:
-        raise InputError(f"{path} is damaged ({error}): delete it and make it again") from None
+        raise InputError(f"{path} is damaged ({error}): {again(path)}") from None
     except (zipfile.BadZipFile, zlib.error, struct.error, MemoryError) as error:  # as the damaged bytes have it
-        raise InputError(f"{path} is damaged ({error}): delete it and make it again") from None
+        raise InputError(f"{path} is damaged ({error}): {again(path)}") from None
 
 
 def stated_digest(path: Path | str) -> str | None:
@@ -133,7 +133,8 @@ def _flush_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def _umask() -> int:
+def umask() -> int:
+    """What the system takes from the rights of new files."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -1,0 +1,31 @@
+"""What a reader of a run's numbers must be warned of, read off its metrics: the same words in the run and in tables."""
+
+from lasnn.storage.files import Json
+
+FAR = 10.0  # points of accuracy below its start, or below its best epoch, from which a training is said to have failed
+SATURATED = 0.95  # spikes for each neuron and step
+
+
+def marks_of(metrics: Json) -> list[str]:
+    """Warnings, worst first; none for a healthy run. Works on metrics of any age: what they lack is not judged."""
+    found, accuracy = [], metrics.get("accuracy")
+    settings = metrics.get("settings") or {}
+    start = (metrics.get("choices") or {}).get("start_accuracy")
+    trained = settings.get("training") and metrics.get("epochs")
+    converted = (settings.get("spiking") or {}).get("init", "converted") == "converted"
+    if trained and converted and start is not None and accuracy < start - FAR:
+        found.append(f"training ended at {accuracy:.1f} %, its start had {start:.1f} %")
+    best = metrics.get("accuracy_best_test")
+    if best is not None and accuracy < best - FAR:
+        found.append(f"training ended at {accuracy:.1f} %, its best epoch had {best:.1f} %")
+    steps = metrics.get("run", {}).get("steps")
+    for name, layer in (metrics.get("spikes") or {}).items():
+        if layer["total"] == 0:
+            found.append(f"layer {name} is dead")
+        elif steps and layer.get("per_neuron", 0) > SATURATED * steps:
+            found.append(f"layer {name} is saturated")
+    if metrics.get("teacher_weaker"):
+        keys = ("teacher_accuracy", "ann_accuracy")
+        teacher, ann = (f"({metrics[key]:.1f} %)" if metrics.get(key) else "" for key in keys)
+        found.append(" ".join(f"its teacher {teacher} is weaker than its own ANN {ann}".split()))
+    return found
