@@ -5,6 +5,7 @@ import json
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,14 +139,16 @@ def load(path: Path | str, *, verify: bool = True) -> Prepared:
     return prepared
 
 
-def digest_of(path: Path | str) -> str:
-    """The digest that the header of a prepared file states; InputError as from `load`, which also checks it."""
+def header_of(path: Path | str) -> dict[str, Any]:
+    """What the header of a prepared file says; InputError if it is none. `load` also checks what it says."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            digest: str = json.loads(str(file["header"]))["digest"]
-            return digest
-    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile):
-        return load(path).digest  # it says what is wrong
+            header: dict[str, Any] = json.loads(str(file["header"]))
+            return header
+    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path} cannot be read as a prepared dataset ({error}); delete it and prepare it again"
+        ) from None
 
 
 def _damage(prepared: Prepared, verify: bool) -> str | None:

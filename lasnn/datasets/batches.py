@@ -87,12 +87,25 @@ def plain_batches(images: Images, size: int) -> Iterator[Batch]:
         yield Batch(scaled(images.pixels[start : start + size]), images.labels[start : start + size])
 
 
-def training_batches(images: Images, size: int, data: "Data", seed: int, epoch: int, first: int = 0) -> Iterator[Batch]:
-    """One epoch, shuffled and augmented, from batch `first` on; the last batch may be smaller."""
+def training_batches(
+    images: Images, size: int, data: "Data", seed: int, epoch: int, first: int = 0, least: int = 1
+) -> Iterator[Batch]:
+    """One epoch, shuffled and augmented, from batch `first` on.
+
+    The last batch may be smaller; one of fewer than `least` images is joined to the batch before it.
+    """
     order = torch.randperm(len(images), generator=seeding.generator(seed, "shuffle", epoch)).to(images.labels.device)
-    for index, chosen in list(enumerate(order.split(size)))[first:]:
+    for index, chosen in list(enumerate(order.split(sizes(len(images), size, least))))[first:]:
         draws = seeding.generator(seed, "augmentation", epoch, index)
         yield Batch(scaled(augmented(images.pixels[chosen], data, draws)), images.labels[chosen])
+
+
+def sizes(images: int, size: int, least: int = 1) -> list[int]:
+    """How many images each batch of an epoch takes."""
+    found = [min(size, images - start) for start in range(0, images, size)]
+    if len(found) > 1 and found[-1] < least:
+        found[-2:] = [found[-2] + found[-1]]
+    return found
 
 
 def augmented(pixels: Tensor, data: "Data", draws: torch.Generator) -> Tensor:

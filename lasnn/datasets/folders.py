@@ -1,5 +1,7 @@
 """Trees of images: train/<class>/<image> and test/<class>/<image> (or val/)."""
 
+import unicodedata
+
 from lasnn.datasets.archives import Tree
 from lasnn.datasets.images import ENDINGS, Listing
 from lasnn.errors import InputError
@@ -24,6 +26,7 @@ def listing(tree: Tree) -> Listing:
             f"found {_some(sorted(each for each in tree.folders if '/' not in each))}; arrange it so"
         )
     splits = {split: _by_class(tree, split) for split in ("train", test)}
+    _refuse_look_alikes(tree.label, {name for found in splits.values() for name in found})
     classes = tuple(sorted(splits["train"]))
     if set(classes) != set(splits[test]):
         train_only, test_only = (sorted(set(splits[a]) - set(splits[b])) for a, b in (("train", test), (test, "train")))
@@ -31,6 +34,8 @@ def listing(tree: Tree) -> Listing:
             f"{tree.label}: train/ and {test}/ must hold the same classes, found only in train/: {_some(train_only)}, "
             f"only in {test}/: {_some(test_only)}; add or remove these folders"
         )
+    if len(classes) < 2:
+        raise InputError(f"{tree.label} holds one class, {classes[0]!r}: there is nothing to tell apart; add another")
     entries = {
         split: tuple((file, label) for label, each in enumerate(classes) for file in found[each])
         for split, found in splits.items()
@@ -60,6 +65,18 @@ def _by_class(tree: Tree, split: str) -> dict[str, list[str]]:
     if empty:
         raise InputError(f"{tree.label}: {split}/{empty[0]} holds no image; add images or remove the folder")
     return found
+
+
+def _refuse_look_alikes(label: str, names: set[str]) -> None:
+    """InputError if two names of classes differ in nothing that is printed."""
+    printed: dict[str, str] = {}
+    for name in sorted(names):
+        other = printed.setdefault(unicodedata.normalize("NFC", name), name)
+        if other != name:
+            raise InputError(
+                f"{label}: {other!a} and {name!a} are two Unicode forms of one name and print alike: rename "
+                "one of these folders"
+            )
 
 
 def _some(names: list[str]) -> str:

@@ -4,11 +4,14 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from lasnn.datasets import arrays, cifar, digits, folders, images, mirrors, tinyimagenet
 from lasnn.datasets.archives import TAR_ENDINGS, check_md5, opened
 from lasnn.datasets.arrays import Contents
+from lasnn.datasets.content import content_of
 from lasnn.errors import InputError
+from lasnn.plan.config import DATA_REVISION
 from lasnn.plan.known_datasets import KNOWN, Source
 from lasnn.plan.lookup import pick
 from lasnn.storage.files import sha256, sweep
@@ -43,7 +46,7 @@ def prepare(
         kind, embedded = EMBEDDED[name]
         arrays.write(path, name, source.title, embedded(), False, {"kind": kind, "sha256": None, "verified": "none"})
         return
-    official = tinyimagenet.OFFICIAL if name == "tinyimagenet" else cifar.official(name)
+    official = _official(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{name}.*.fetched"):  # of a killed process
         shutil.rmtree(left, ignore_errors=True)
@@ -52,8 +55,21 @@ def prepare(
             place = mirrors.download(name, official, path.parent / "raw")
         else:
             place = mirrors.locate(name, official, mirror, Path(scratch))
+        origin = _origin(place)
         contents, verified = _read(name, source, official, place, allow_subset)
-        arrays.write(path, name, source.title, contents, _is_subset(source, contents), _origin(place, verified))
+        origin |= {"verified": verified}
+        arrays.write(path, name, source.title, contents, _is_subset(source, contents), origin)
+
+
+def located(name: str, mirror: str | None) -> Path | None:
+    """The folder or archive of a known dataset in a local mirror; None if it comes from elsewhere."""
+    if mirror is None or "://" in mirror or name in EMBEDDED:
+        return None
+    return mirrors.locate(name, _official(name), mirror, Path())
+
+
+def _official(name: str) -> mirrors.Official:
+    return tinyimagenet.OFFICIAL if name == "tinyimagenet" else cifar.official(name)
 
 
 def _prepare_own(name: str, path: Path, place: Path, side: int | None) -> None:
@@ -62,11 +78,14 @@ def _prepare_own(name: str, path: Path, place: Path, side: int | None) -> None:
     if side is None or side < 1:
         raise InputError(f"dataset {name!r} has side {side}, expected the width of its images in pixels; set `side`")
     if not place.exists():
-        raise InputError(f"dataset {name!r}: its folder {place.name!r} does not exist; correct `folder`")
+        inside = ", where `dvc exp run --queue` and `--temp` have only what git or DVC tracks: write its whole path"
+        hint = inside if ".dvc" in Path.cwd().parts and not place.is_absolute() else "; correct `folder`"
+        raise InputError(f"dataset {name!r}: its folder {place.name!r} does not exist{hint}")
+    origin = _origin(place)
     with opened(place) as whole:
         tree = folders.top(whole, "train") or whole
         contents = images.decoded(tree, folders.listing(tree), side)
-    arrays.write(path, name, name, contents, False, _origin(place, "none"))
+    arrays.write(path, name, name, contents, False, origin)
 
 
 def _read(
@@ -116,8 +135,13 @@ def _is_subset(source: Source, contents: Contents) -> bool:
     return (len(contents.train_labels), len(contents.test_labels)) != (source.train, source.test)
 
 
-def _origin(place: Path, verified: str) -> dict[str, str | None]:
-    """What the prepared file says about where it came from: never a path, which would name the user's machine."""
+def _origin(place: Path) -> dict[str, Any]:
+    """What the prepared file says about where it came from: never a path, which would name the user's machine.
+
+    Of a folder, `content` tells its files by names and bytes; of an archive its `sha256` does. Taken before the images
+    are read: what changes meanwhile is seen as a change afterwards.
+    """
+    revision = {"revision": DATA_REVISION} if DATA_REVISION > 1 else {}
     if place.is_dir():
-        return {"kind": "folder", "sha256": None, "verified": verified}
-    return {"kind": "archive", "sha256": sha256(place), "verified": verified}
+        return {"kind": "folder", "sha256": None, "verified": "none", "content": content_of(place)} | revision
+    return {"kind": "archive", "sha256": sha256(place), "verified": "none"} | revision

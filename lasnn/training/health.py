@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from lasnn.console import Console
 from lasnn.errors import InputError
+from lasnn.storage.marks import SATURATED
 
-SATURATED = 0.95  # spikes for each neuron and step
 ADVICE = "try a lower lr, warmup_epochs or clip_norm"
 
 

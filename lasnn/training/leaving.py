@@ -22,6 +22,7 @@ from lasnn.plan.config import dump, identity
 from lasnn.plan.runs import Run
 from lasnn.plan.settings import Settings
 from lasnn.storage import checkpoint, files
+from lasnn.storage.marks import marks_of
 from lasnn.storage.provenance import Stopwatch, describe
 from lasnn.training.device import implementation
 from lasnn.training.reading import Origin
@@ -74,7 +75,9 @@ def leave(
     arrays: dict[str, Any] = {"format": np.int64(FORMAT), "image_ids": task.test.ids.numpy(), **result.predictions}
     np.savez(buffer, **arrays)
     files.write_bytes(folder / "predictions.npz", buffer.getvalue())
-    files.write_json(folder / "metrics.json", common | result.metrics, seal=True)
+    marks = marks_of(common | result.metrics)
+    warned = {"warnings": marks} if marks else {}
+    files.write_json(folder / "metrics.json", common | result.metrics | warned, seal=True)
     checkpoint.save(folder / "model.pt", result.net.state_dict(), common | {"accuracy": accuracy} | result.meta)
     cost = stopwatch.stop()
     digests = {name: files.sha256(folder / name) for name in ("model.pt", "metrics.json", "predictions.npz")}
@@ -87,3 +90,5 @@ def leave(
         f"done: {accuracy:.2f} % on {len(task.test)} test images, {cost['seconds']:.0f} s, "
         f"peak {cost['peak_memory_bytes'] / 2**20:.0f} MiB"
     )
+    for mark in marks:
+        console.warn(mark)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from lasnn import seeding, stopping
-from lasnn.datasets.batches import Batch, Images, training_batches
+from lasnn.datasets.batches import Batch, Images, sizes, training_batches
+from lasnn.errors import InputError
 from lasnn.networks.layers import Dropout
 from lasnn.plan.settings import Data, Training
 from lasnn.stopping import Stopped
@@ -123,7 +124,10 @@ def fit(
     at, layers = resume.take_up(console), health.Layers(console)
     log.begin(at.lines)
     layers.recall(at.lines)
-    batches = math.ceil(len(images) / recipe.batch)
+    least = least_batch(net)
+    if len(images) < least:
+        raise InputError("one image to train on is too few for batch norm: set more data.train_images")
+    batches = len(sizes(len(images), recipe.batch, least))
     with console.progress(recipe.epochs * batches, "training") as progress:
         progress.skip(at.epochs * batches + at.batches)
         for epoch in range(at.epochs, recipe.epochs):
@@ -133,7 +137,7 @@ def fit(
             net.train()
             try:
                 with stopping.held():
-                    for batch in training_batches(images, recipe.batch, job.data, job.seed, epoch, at.batches):
+                    for batch in training_batches(images, recipe.batch, job.data, job.seed, epoch, at.batches, least):
                         moment = Moment(job.seed, epoch, at.batches, epoch / recipe.epochs)
                         terms = _step(net, losses, batch, moment, optim, job)
                         for name, value in terms.items():
@@ -162,6 +166,12 @@ def fit(
     return log
 
 
+def least_batch(net: nn.Module) -> int:
+    """The fewest images of which batch norm can make a deviation: two where an activation has one pixel."""
+    normed = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in net.modules())
+    return 2 if normed and min(getattr(net, "sides", {}).values(), default=1) == 1 else 1
+
+
 def _step(
     net: nn.Module, losses: Losses, batch: Batch, moment: Moment, optim: torch.optim.Optimizer, job: Job
 ) -> dict[str, float]:
@@ -169,8 +179,9 @@ def _step(
     optim.zero_grad(set_to_none=True)
     whole = len(batch)
     total: dict[str, float] = {}
-    for start in range(0, whole, job.micro_batch):
-        part = Part(batch.part(start, min(start + job.micro_batch, whole)), start, whole)
+    size = whole if job.micro_batch >= job.recipe.batch else job.micro_batch  # a joined batch stays in one piece
+    for start in range(0, whole, size):
+        part = Part(batch.part(start, min(start + size, whole)), start, whole)
         _draw_masks(net, moment, part)
         terms = losses(part, moment)
         share = len(part.batch) / whole

@@ -9,7 +9,7 @@ import torch
 
 from lasnn.datasets.arrays import Prepared, load
 from lasnn.datasets.batches import split
-from lasnn.errors import InputError
+from lasnn.errors import InputError, again
 from lasnn.plan.config import Preset, dump, identity
 from lasnn.plan.runs import Run
 from lasnn.plan.settings import Settings
@@ -52,20 +52,20 @@ def _prepared(preset: Preset, run: Run) -> Prepared:
 def _model(preset: Preset, run: Run, parent: Run) -> Path:
     path = Path(preset.folder(parent)) / "model.pt"
     if not path.exists():
-        raise InputError(f"{run} starts from {path}, which is missing: make it first, or use snakemake")
+        raise InputError(f"{run} starts from {path}, which is missing: `snakemake --cores 1 {path}` makes it")
     return path
 
 
 def _parent(preset: Preset, run: Run, parent: Run, digest: str) -> Parent:
     path = _model(preset, run, parent)
     if files.stated_digest(path) not in (None, digest):
-        raise InputError(f"{path} has changed since it was made, as its provenance.json says: make it again")
+        raise InputError(f"{path} has changed since it was made, as its provenance.json says: {again(path)}")
     weights, meta = checkpoint.load(path, digest)
     if meta.get("run") != identity(parent) or meta.get("preset") != preset.name:
         found = meta.get("run", {}).get("path", "something else")
-        raise InputError(f"{path} is the checkpoint of {found}, not of {parent}: make it again")
+        raise InputError(f"{path} is the checkpoint of {found}, not of {parent}: {again(path)}")
     if changed := changes(preset, parent, meta["settings"]):
-        raise InputError(f"{path} was made with other settings ({changed[0]}): make it again, or use snakemake")
+        raise InputError(f"{path} was made with other settings ({changed[0]}): {again(path)}")
     arch = preset.config.networks.known[parent.network_name]
     return Parent(parent, arch, preset.settings(parent).network, weights, meta)
 
