@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from lasnn.errors import InputError
-from lasnn.plan.config import read
+from lasnn.plan.config import PASSED_ON, Preset, read
 from lasnn.plan.lookup import given
 from lasnn.plan.runs import SnnRun
 from lasnn.plan.settings import Energy
 from lasnn.report import pages, runs_of_target
+from lasnn.report.answers import answering, same_images
 from lasnn.report.cells import paper_cells
 from lasnn.report.energy import ann_joules, averages, snn_joules
 from lasnn.report.labels import METHOD_TITLES
-from lasnn.storage import files
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -31,8 +31,8 @@ FIELDS = ("student", "method", "encoder", "steps", "teacher", "variant", "seed")
 
 
 def to_root() -> None:
-    """Go up to the folder that holds config.yaml, from wherever Jupyter was started."""
-    while not Path("config.yaml").exists():
+    """Go up to the folder that holds config.yaml, from wherever Jupyter was started; jobs are where they should be."""
+    while PASSED_ON not in os.environ and not Path("config.yaml").exists():
         if Path.cwd() == Path.cwd().parent:
             raise InputError("no config.yaml above this notebook: open it inside a copy of the project")
         os.chdir("..")
@@ -40,20 +40,22 @@ def to_root() -> None:
 
 def metrics(root: str, variant: str | None = "base") -> list[dict]:
     """The metrics of the planned spiking runs below `root` (results/<preset>) that are finished; `variant` as there."""
-    found = [files.read_json(path) for path in planned(Path(root), variant) if Path(path).exists()]
+    preset = read().preset(Path(root).name)
+    finished = [run for run in planned(preset, variant) if Path(root, str(run), "metrics.json").exists()]
+    found = [answering(run, preset, root) for run in finished]
+    same_images(found)
     if not found:
         raise InputError(f"no finished spiking run below {root}: `snakemake --cores 1 tables` makes them")
     return found
 
 
-def planned(root: Path, variant: str | None = "base") -> list[str]:
-    """The metrics files of all spiking runs in the plan of the preset called like `root`, of one variant or of all.
+def planned(preset: Preset, variant: str | None = "base") -> list[SnnRun]:
+    """All spiking runs in the plan of a preset, of one variant or of all.
 
     Nothing else that lies there counts, so that a page does not depend on what was tried before.
     """
-    preset = read().preset(root.name)
     runs = [run for run in runs_of_target(preset, "all") if isinstance(run, SnnRun) and variant in (None, run.variant)]
-    return [f"{root}/{run}/metrics.json" for run in sorted(runs)]
+    return sorted(runs)
 
 
 def shown(frame: pd.DataFrame, precision: int = 2, whole: Sequence[str] = ()) -> "Styler":

@@ -14,11 +14,14 @@ import pandas as pd
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE, Run
 from lasnn.report import pages, rows, style
-from lasnn.report.cells import KEYS, Cell, runs_of
+from lasnn.report.cells import KEYS, PAPER, Cell, runs_of
+from lasnn.report.rows import MARK
 from lasnn.storage import files
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
+
+SHOWN = 12  # warnings that are written out below an exhibit
 
 Cells = Callable[[Preset], list[Cell]]
 
@@ -50,6 +53,14 @@ class Exhibit:
         """Every file that the exhibit is made from: also training logs, which come with metrics and no rule names."""
         return self.files(preset)
 
+    def made_from(self, preset: Preset) -> list[str]:
+        """All that, and the paper's numbers."""
+        return [PAPER.as_posix(), *self.read(preset)]
+
+    def place_of(self, path: str) -> Path:
+        """Where a file of `made_from` lies: the paper's numbers are part of this package."""
+        return Path(__file__).with_name(PAPER.name) if path == PAPER.as_posix() else Path(path)
+
     def plan(self, preset: Preset) -> str:
         """What of the configuration the exhibit shows, as one word of JSON."""
         return "".join(getattr(preset, section).model_dump_json() for section in self.sections)
@@ -67,16 +78,18 @@ class Exhibit:
         raise NotImplementedError
 
     def leave_sources(self, stem: Path, preset: Preset) -> None:
-        """Write which runs stand behind each cell, and the digest of every file that was read, as it is now."""
+        """Write which runs stand behind each cell, and the digests of all files that were read, and were written."""
         cells = [
             {key: value for key, value in asdict(cell).items() if key in (*KEYS, "variant")}
             | {"runs": [str(run) for run in runs_of(cell, preset)]}
             for cell in self.cells(preset)
         ]
-        digests = {path: files.sha256(path) for path in self.read(preset)}
+        digests = {path: files.sha256(self.place_of(path)) for path in self.made_from(preset)}
+        written = [stem.with_suffix(f".{ending}") for ending in self.endings if ending != "json"]
         content = {"exhibit": stem.name, "title": self.title, "preset": preset.name, "cells": cells}
         content["plan"] = self.plan(preset)
-        files.write_json(stem.with_suffix(".json"), content | {"files": digests})
+        made = {path.name: files.sha256(path) for path in written}
+        files.write_json(stem.with_suffix(".json"), content | {"files": digests, "made": made}, seal=True)
 
 
 @dataclass(frozen=True)
@@ -146,6 +159,10 @@ def remarks(tidy: pd.DataFrame, preset: Preset) -> list[str]:
         part = ", from a source that holds only a part of the dataset" if subset else ""
         judged = "n_test" if assessed == "test" else "judged by held-out training images, no test image: n"
         notes.append(f"{title}: n_train {train:g}, {judged} {test:g}{part}.")
+    told = dict.fromkeys(word for words in ran["warnings"].dropna() for word in words.split(" | ") if word)
+    notes += [f"{MARK} {word}." for word in list(told)[:SHOWN]]
+    if len(told) > SHOWN:
+        notes.append(f"{MARK} and {len(told) - SHOWN} more: column `warnings` of the CSV names them.")
     if tidy["quoted"].any():
         notes.append("Quoted: the paper's own quotation of another work; nobody reran it here.")
     if ran["teacher_weaker"].eq(True).any():
@@ -164,4 +181,4 @@ def remarks(tidy: pd.DataFrame, preset: Preset) -> list[str]:
 def _escaped(text: str) -> str:
     for character in "_%&#$":
         text = text.replace(character, f"\\{character}")
-    return text.replace("±", "$\\pm$")
+    return text.replace("±", "$\\pm$").replace(MARK, "$\\dagger$")

@@ -31,8 +31,8 @@ def steps(tidy: pd.DataFrame) -> pd.Series:
 
 
 def ours(tidy: pd.DataFrame) -> pd.Series:
-    """Mean ± sd (n)."""
-    columns = zip(tidy["ours"], tidy["sd"], tidy["n"], strict=True)
+    """Mean ± sd (n), marked where a run behind it needs a warning."""
+    columns = zip(tidy["ours"], tidy["sd"], tidy["n"], tidy["warnings"], strict=True)
     return pd.Series([number(*values) for values in columns], index=tidy.index)
 
 

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from lasnn.errors import InputError
+from lasnn.errors import InputError, again
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run
+from lasnn.report.answers import answering, same_images
 from lasnn.report.cells import KEYS, Cell, runs_of
 from lasnn.report.energy import averages
 from lasnn.storage import files
+from lasnn.storage.marks import marks_of
 
 
 @cache
@@ -22,8 +24,8 @@ def metrics(path: str) -> dict:
 
 
 def metrics_of(run: Run, preset: Preset) -> dict:
-    """The metrics of a run of this preset."""
-    return metrics(f"{preset.folder(run)}/metrics.json")
+    """The metrics of a run of this preset; InputError if it does not answer the plan."""
+    return answering(run, preset)
 
 
 def training_log(run: Run, preset: Preset) -> list[dict]:
@@ -32,7 +34,7 @@ def training_log(run: Run, preset: Preset) -> list[dict]:
     try:
         return [json.loads(line) for line in path.read_text().splitlines()]
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}): make its run again") from None
+        raise InputError(f"{path} cannot be read ({error}): {again(f'{preset.folder(run)}/metrics.json')}") from None
 
 
 def _provenance(run: Run, preset: Preset) -> dict:
@@ -63,11 +65,13 @@ def row(cell: Cell, runs: list[Run], preset: Preset) -> dict:
     """One line: the nine keys, the paper's value, ours over seeds, and what a number has to be seen with."""
     line = {key: getattr(cell, key) for key in KEYS}
     line |= {"variant": cell.variant, "unit": cell.unit, "paper": cell.paper, "quoted": cell.quoted}
+    runs = list(dict.fromkeys(runs))
     line |= {"ours": None, "sd": None, "n": len(runs), "preset": preset.name}
     if not runs:
         return line
     values = [METRICS[cell.metric](run, preset) for run in runs]
     found = [metrics_of(run, preset) for run in runs]
+    same_images(found)
     first, choices = found[0], found[0].get("choices", {})
     return line | {
         "ours": statistics.mean(values),
@@ -81,6 +85,9 @@ def row(cell: Cell, runs: list[Run], preset: Preset) -> dict:
         "scale": choices.get("scale"),
         "leak": choices.get("leak"),
         "logit_scale": choices.get("logit_scale"),
+        "warnings": " | ".join(
+            f"{run}: {mark}" for run, one in zip(runs, found, strict=True) for mark in marks_of(one)
+        ),
         "teacher_weaker": any(one.get("teacher_weaker") for one in found),
         "revision": " ".join(sorted({f"{one['run']['kind']}{one['revision']}" for one in found})),
         "runs": " ".join(str(run) for run in runs),
@@ -88,7 +95,8 @@ def row(cell: Cell, runs: list[Run], preset: Preset) -> dict:
 
 
 # Columns of `row` that only a cell with runs fills; words first, so that an empty column of theirs is no number.
-WORDS = ("ran_dataset", "assessed", "logit_scale", "revision", "runs")
+WORDS = ("ran_dataset", "assessed", "logit_scale", "revision", "runs", "warnings")
+MARK = "†"  # behind a number that a note says more of
 FILLED = ("subset", "ran_steps", "train_images", "test_images", "scale", "leak", "teacher_weaker")
 
 
@@ -100,10 +108,12 @@ def table(cells: list[Cell], preset: Preset) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(WORDS, object) | dict.fromkeys(("ours", "sd", "paper"), float))
 
 
-def number(mean: float | None, sd: float | None = None, n: int | None = None, digits: int = 2) -> str:
-    """A value as a table shows it: `-` where nothing was run, `±` where several seeds were."""
+def number(
+    mean: float | None, sd: float | None = None, n: int | None = None, warnings: object = None, *, digits: int = 2
+) -> str:
+    """A value as a table shows it: `-` where nothing was run, `±` where several seeds were, `†` with a warning."""
     if mean is None or pd.isna(mean):
         return "-"
     spread = "" if sd is None or pd.isna(sd) else f" ± {sd:.{digits}f}"
     count = "" if n is None else f" (n={n:g})"
-    return f"{mean:.{digits}f}{spread}{count}"
+    return f"{mean:.{digits}f}{spread}{count}{MARK if isinstance(warnings, str) and warnings else ''}"

@@ -27,6 +27,7 @@ CONTEXT = (
     "n",
     "variant",
     "teacher_weaker",
+    "warnings",
     "quoted",
     "revision",
     "runs",

@@ -4,7 +4,7 @@ import pandas as pd
 
 from lasnn.report.cells import paper_cells
 from lasnn.report.exhibit import Table
-from lasnn.report.labels import dataset, method, steps
+from lasnn.report.labels import dataset, method, ours, steps
 from lasnn.report.rows import number
 
 
@@ -18,7 +18,7 @@ def arrange(tidy: pd.DataFrame) -> pd.DataFrame:
             "network": tidy["student"],
             "method": method(tidy),
             "T": steps(tidy),
-            "ours, %": [number(*values) for values in zip(tidy["ours"], tidy["sd"], tidy["n"], strict=True)],
+            "ours, %": ours(tidy),
             "paper, %": tidy["paper"].map(number),
         }
     )
