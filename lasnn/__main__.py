@@ -1,6 +1,7 @@
 """The command line: each stage of the chain, and what the workflow calls. `python -m lasnn --help`."""
 
 import argparse
+import errno
 import os
 import signal
 import sys
@@ -14,14 +15,15 @@ from lasnn.console import Console
 from lasnn.datasets.preparation import prepare
 from lasnn.errors import InputError
 from lasnn.pipeline import cards
-from lasnn.plan.config import CONFIG, Config, read, restore
+from lasnn.plan.config import CONFIG, Config, Preset, read, restore
 from lasnn.plan.known_datasets import KNOWN
-from lasnn.plan.runs import KINDS
+from lasnn.plan.runs import KINDS, Run
 from lasnn.storage.locks import only_writer
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; 0 if it went well, 2 with one line if the input was at fault."""
+    open_streams()
     options = parser().parse_args(arguments)
     console = Console(log=options.log)
     with stopping.listening(to_the_end=arguments is None):
@@ -41,7 +43,8 @@ def obeyed(options: argparse.Namespace, console: Console) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except OSError as error:  # a full disk, a folder that can't be written
-        console.say(f"error: {error}; what is finished is kept: mend this and run the same command again")
+        where = full_disks() if error.errno == errno.ENOSPC and not error.filename else ""
+        console.say(f"error: {error}{where}; what is finished is kept: mend this and run the same command again")
         return 4
     except stopping.Stopped as stopped:
         console.say(f"error: {stopped}")
@@ -58,6 +61,27 @@ def obeyed(options: argparse.Namespace, console: Console) -> int:
     except Exception:
         keep(console)
         raise
+
+
+def open_streams() -> None:
+    """Stand-ins for standard streams that whoever calls has closed: else the next file would get their number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            while os.open(os.devnull, os.O_RDWR) < number:
+                pass
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
+
+
+def full_disks() -> str:
+    """Which of the disks that are written to is full: the working folder's, or that of temporary files."""
+    import shutil
+    import tempfile
+
+    places = {"the working folder": os.curdir, "temporary files (TMPDIR)": tempfile.gettempdir()}
+    full = [name for name, place in places.items() if shutil.disk_usage(place).free < 1 << 20]
+    return f" on the disk of {' and of '.join(full)}" if full else ""
 
 
 def out_of_memory(error: Exception) -> bool:
@@ -178,6 +202,8 @@ def stage_verb(options: argparse.Namespace, console: Console) -> None:
         raise InputError(f"{options.folder!r} is a run of kind {run.kind!r}: use `python -m lasnn {run.kind}`")
     settings = restore(run, options.settings) if options.settings else preset.settings(run)
     console.name = run.id
+    if settings == preset.settings(run) and taken_up(preset, run, options.folder, console):
+        return
     if (options.device or config.file.device) != "cpu" and (card := cards.take()):
         console.say(f"takes card {card}")
     from lasnn.training.device import device_of  # torch is loaded here and not for the verbs that don't need it
@@ -192,6 +218,18 @@ def stage_verb(options: argparse.Namespace, console: Console) -> None:
                 kept = "the same command goes on after the last save"
                 raise stopping.Stopped(stopped.signal, stopped.urgent, kept) from None
             raise
+
+
+def taken_up(preset: Preset, run: Run, folder: str, console: Console) -> bool:
+    """Whether a finished run that was replaced earlier is just what is asked for; what lies there now is kept."""
+    from lasnn.pipeline import kept
+
+    with only_writer(Path(folder, ".lock"), f"the run {run}"):
+        kept.keep(preset, run)
+        place = kept.take_up(preset, run) if kept.may_take_up(run, folder) else None
+    if place:
+        console.say(f"done: taken from {place}, which is what the plan asks for")
+    return place is not None
 
 
 def exhibit_verb(options: argparse.Namespace, console: Console) -> None:

@@ -55,7 +55,11 @@ class Loaded(nn.Module):
         self.net = net.eval()
 
     def observe(self, images: Tensor, steps: int | None = None, seed: int = 0) -> Output:
-        """Run the network on images [B, 3, H, W] in [0, 1]: features, tapped activations, logits."""
+        """Run the network on images [B, 3, H, W] in [0, 1]: features, tapped activations, logits.
+
+        InputError if they are of another type, shape, side or range.
+        """
+        check_images(images, self.net.side)
         x = (images * 2 - 1).contiguous(memory_format=torch.channels_last)
         noise = batch_noise(generator(seed, "loaded network", device=x.device))
         return self.net(encode(self.encoder, x, steps or self.steps, noise, self.gain))
@@ -80,6 +84,21 @@ class Loaded(nn.Module):
     def thresholds(self) -> dict[str, float]:
         """The threshold of each spiking layer (none in an ANN); a converted run's are unscaled."""
         return thresholds(self.net)
+
+
+def check_images(images: Tensor, side: int) -> None:
+    """InputError, in one line, unless images are float [B, 3, side, side] with values in [0, 1]."""
+    wanted = f"images [B, 3, {side}, {side}] in [0, 1] were expected"
+    if not isinstance(images, Tensor):
+        raise InputError(f"{wanted}, found {type(images).__name__}: use torch.as_tensor")
+    if images.ndim != 4 or tuple(images.shape[1:]) != (3, side, side) or not len(images):
+        hint = "images[None] makes a batch of one" if images.ndim == 3 else f"resize them to {side} x {side}, in RGB"
+        raise InputError(f"{wanted}, found {list(images.shape)}: {hint}")
+    if not images.is_floating_point():
+        raise InputError(f"{wanted}, found {images.dtype}: images.float() / 255 if they are bytes")
+    low, high = float(images.min()), float(images.max())
+    if not 0 <= low <= high <= 1:  # NaN as well
+        raise InputError(f"{wanted}, found {low:g} to {high:g}: divide bytes by 255, undo any standardisation")
 
 
 def load(folder: str | Path) -> Loaded:

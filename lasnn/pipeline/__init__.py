@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "workflow": ["check_targets", "presets_of", "record_lineage", "restore_runs"],
-        "freshness": ["misfit", "settle"],
+        "freshness": ["Judge"],
         "dvc_yaml": ["stages"],
         "reference": ["export", "take_up"],
         "notebooks": ["execute"],

@@ -4,22 +4,25 @@ Only what config.yaml explains is recorded: a run made with settings of the comm
 Runs are recorded where they are; nothing is deleted, moved or linked. DVC is loaded in here and nowhere else.
 """
 
+import fcntl
 import logging
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import yaml
 
 from lasnn.errors import InputError
-from lasnn.pipeline import dvc_yaml, freshness
+from lasnn.pipeline import dvc_yaml, kept, lock_states
 from lasnn.pipeline.freshness import Judge
 from lasnn.plan.adoptions import with_adoptions
 from lasnn.plan.config import CONFIG, Config, Preset
 from lasnn.plan.runs import Run
 from lasnn.report import EXHIBITS, runs_of_target
 from lasnn.storage import files
+from lasnn.storage.digests import Digests
 
 FOLDER = Path("lineage")  # dvc.yaml and dvc.lock of presets other than the one that config.yaml names
 LATER = "`python -m lasnn record` does it later; results are untouched"
@@ -40,9 +43,16 @@ def record(name: str | None = None) -> str:
         raise InputError("lineage is not recorded: this folder is no checkout of git and DVC (`git init` makes it one)")
     config = from_disk()
     preset = config.preset(name)
-    place = write_stages(config, preset)
-    fitting, others = sort_out(preset)
+    place, digests = write_stages(config, preset), Digests()
+    lock_states.keep(preset, place.with_name("dvc.lock"))  # also one that DVC put there meanwhile
+    fitting, others = sort_out(preset, digests)
     count, unchanged = _commit(place, fitting)
+    lock_states.keep(preset, place.with_name("dvc.lock"))
+    judge = Judge(preset, digests)
+    for run in runs_of_target(preset, "all"):
+        if dvc_yaml.stage_name(run) in fitting:
+            kept.keep(preset, run, judge)
+    digests.save()
     line = f"lineage: {count} stages recorded in {place.with_name('dvc.lock')}, {unchanged} as they were"
     line += f" ({time.monotonic() - start:.1f} s)"
     if others:
@@ -70,29 +80,28 @@ def write_stages(config: Config, preset: Preset) -> Path:
     return place
 
 
-def sort_out(preset: Preset) -> tuple[list[str], dict[str, str]]:
+def sort_out(preset: Preset, digests: Digests | None = None) -> tuple[list[str], dict[str, str]]:
     """Stages whose files config.yaml explains, parents before children, and the reason for each other that has files.
 
     What rests on a run that can't be recorded can't be recorded either.
     """
     fitting, others = [], {}
+    judge = Judge(preset, digests, checkpoints=True)
     runs = runs_of_target(preset, "all")
     for dataset in sorted({run.dataset for run in runs}):
         if Path(preset.config.data_file(dataset)).exists():
             fitting.append(f"data-{dataset}")
-    judged: list[tuple[str, str, Sequence[Run], Judge]] = [
-        (dvc_yaml.stage_name(run), preset.folder(run), preset.parents(run), partial(freshness.misfit, preset, run))
-        for run in runs
+    judged: list[tuple[str, str, Sequence[Run], Callable[[], str | None]]] = [
+        (dvc_yaml.stage_name(run), preset.folder(run), preset.parents(run), partial(judge.run, run)) for run in runs
     ]
     for name, exhibit in EXHIBITS.items():
         path = f"{preset.root}/exhibits/{name}.json"
-        judge = partial(freshness.exhibit_misfit, preset, name)
-        judged.append((f"exhibit-{name}", path, exhibit.runs(preset), judge))
-    for stage, path, parents, misfit in judged:
+        judged.append((f"exhibit-{name}", path, exhibit.runs(preset), partial(judge.exhibit, name)))
+    for stage, path, parents, why_not in judged:
         if not Path(path).exists():
             continue
         behind = [one for one in map(dvc_yaml.stage_name, parents) if one not in fitting]
-        reason = f"it rests on {behind[0]}" if behind else _reason(misfit)
+        reason = f"it rests on {behind[0]}" if behind else why_not()
         if reason is None:
             fitting.append(stage)
         else:
@@ -100,16 +109,19 @@ def sort_out(preset: Preset) -> tuple[list[str], dict[str, str]]:
     return fitting, others
 
 
-def _reason(misfit: Judge) -> str | None:
-    try:
-        return misfit()
-    except (InputError, KeyError, TypeError) as error:
-        return " ".join(str(error).split())
-
-
 def in_checkout() -> bool:
     """Whether this folder is a checkout of git and DVC."""
     return Path(".dvc").is_dir() and any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents))
+
+
+def why_locked() -> str:
+    """What it means that DVC can't have its lock: somebody has it, or the file system knows no locks."""
+    try:
+        with tempfile.TemporaryFile(dir=".dvc") as probe:
+            fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return f"this file system has no locks ({error.strerror}): `dvc config core.hardlink_lock true` does without"
+    return "another DVC process holds the lock"
 
 
 def _commit(place: Path, names: list[str]) -> tuple[int, int]:
@@ -138,7 +150,7 @@ def _commit(place: Path, names: list[str]) -> tuple[int, int]:
                 if done:
                     done[0].dvcfile.dump_stages(done, update_pipeline=False)
     except LockError:
-        raise InputError(f"lineage is not recorded: another DVC process holds the lock; {LATER}") from None
+        raise InputError(f"lineage is not recorded: {why_locked()}; {LATER}") from None
     except (DvcException, OSError, ValueError, KeyError) as error:
         told = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"lineage is not recorded: {told}; mend that, then {LATER}") from None

@@ -1,4 +1,4 @@
-"""`checkpoints: pull`: finished runs come from DVC's cache or remote in place of being trained. One process, no torch.
+"""Finished runs that are missing come back in place of being trained: kept ones, then those that DVC has. No torch.
 
 What comes is judged like everything else that lies there (`lasnn.pipeline.freshness`): a run of other settings is
 trained.
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from lasnn.errors import InputError
-from lasnn.pipeline import dvc_yaml
-from lasnn.pipeline.dvc_record import dvcfile, from_disk, in_checkout
+from lasnn.pipeline import dvc_yaml, kept, lock_states
+from lasnn.pipeline.dvc_record import dvcfile, from_disk, in_checkout, why_locked
 from lasnn.plan.config import Config, Preset
 from lasnn.plan.runs import Run
 from lasnn.report import runs_of_target
@@ -21,26 +21,39 @@ TRAIN = "or set checkpoints: train; nothing was changed"
 
 
 def restore(name: str | None = None) -> str:
-    """Bring every recorded run of a preset whose files are missing; one line that says what was done.
+    """Bring every kept or recorded run of a preset whose files are missing; one line that says what was done.
 
-    Runs that are there, are half trained, or were never recorded are left alone. InputError if a recorded file can't
-    be had or is not the one that its provenance describes.
+    What was replaced or deleted here comes first, then what earlier states of dvc.lock name and the cache holds, then
+    what dvc.lock names now, from the remote too. Runs that are there, are half trained, or were never recorded are
+    left alone. InputError if a recorded file can't be had or is not the one that its provenance describes.
     """
     start = time.monotonic()
     config: Config = from_disk()
     preset = config.preset(name)
     lock = dvcfile(config, preset).with_name("dvc.lock")
+    wanted = absent(preset)
+    count = len(wanted)
+    kept_runs = [stage for stage, run in wanted.items() if run and kept.take_up(preset, run)]
+    wanted = {stage: run for stage, run in wanted.items() if stage not in kept_runs}
+    brought: list[str] = []
+    if in_checkout() and (wanted or not lock.exists()):
+        brought += lock_states.bring(preset, wanted) if lock_states.states(preset) else []
+        wanted = {stage: run for stage, run in wanted.items() if stage not in brought}
+    if (kept_runs or brought) and not (wanted and in_checkout() and lock.exists()):
+        return _told(len(kept_runs) + len(brought), count, start)
     if not in_checkout():
         raise InputError(f"checkpoints: pull needs a checkout of git and DVC: clone the project, {TRAIN}")
     if not lock.exists():
         raise InputError(f"checkpoints: pull, but there is no {lock}: nothing was recorded for it; commit one, {TRAIN}")
-    wanted = absent(preset)
-    brought = _bring(lock.with_name("dvc.yaml"), wanted) if wanted else []
-    for stage in brought:
+    named = _bring(lock.with_name("dvc.yaml"), wanted) if wanted else []
+    for stage in named:
         if (run := wanted[stage]) is not None:
             _check(preset, run, lock)
-    line = f"checkpoints: pull: {len(brought)} of {len(wanted)} missing runs and datasets restored"
-    return f"{line} as {lock} names them ({time.monotonic() - start:.1f} s)"
+    return _told(len(kept_runs) + len(brought) + len(named), count, start)
+
+
+def _told(brought: int, of: int, start: float) -> str:
+    return f"{brought} of {of} missing runs and datasets restored ({time.monotonic() - start:.1f} s)"
 
 
 def absent(preset: Preset) -> dict[str, Run | None]:
@@ -80,7 +93,7 @@ def _bring(place: Path, wanted: dict[str, Run | None]) -> list[str]:
                 stage.checkout(force=True)
             return [stage.name for stage in known]
     except LockError:
-        raise InputError(f"checkpoints: pull: another DVC process holds the lock: wait for it, {TRAIN}") from None
+        raise InputError(f"checkpoints: pull: {why_locked()}: mend that, {TRAIN}") from None
     except (DvcException, OSError) as error:
         if "lacking" in locals() and (missing := [path for stage in lacking for path in _uncached(stage)]):
             raise InputError(_unavailable(missing)) from None

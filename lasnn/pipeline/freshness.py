@@ -1,97 +1,256 @@
-"""Whether what lies in the results folder is what the plan asks for, judged by content and not by clock. No torch.
+"""Whether what lies there is what the plan asks for: judged by what files say and hold, never by clocks or notes.
 
-Snakemake knows a file by its time and by its own notes of how it was made. A file that DVC brought has an arbitrary
-time and no notes; `settle` therefore sets the times by what the files themselves say.
+A run fits if its files are those that its provenance describes, its settings (with the revision of the code) are the
+plan's, its parents are the checkpoints that are there now, and its images are those that are prepared now or would be.
+An exhibit fits if it shows the plan's choice of cells and rests on the files that are there now. No torch.
 """
 
 import contextlib
-import os
-import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
-from lasnn.datasets.arrays import digest_of
+from lasnn.datasets.arrays import header_of
+from lasnn.datasets.arrays import load as load_prepared
 from lasnn.errors import InputError
+from lasnn.pipeline import notebooks
+from lasnn.pipeline.sources import expected_content
 from lasnn.pipeline.workflow import RUN_FILES
-from lasnn.plan.config import Preset
+from lasnn.plan.config import DATA_REVISION, Preset
 from lasnn.plan.runs import Run
 from lasnn.plan.settings_diff import changes
 from lasnn.report import EXHIBITS, files_of, runs_of_target
 from lasnn.storage import files
+from lasnn.storage.digests import Digests
+from lasnn.storage.files import Json
 
-Judge = Callable[[], str | None]
-LONG_AGO = 1  # seconds since 1970: older than every input, so that Snakemake makes the file again
-
-
-def outdated(preset: Preset, run: Run) -> str | None:
-    """Why a run's files answer another question than the plan asks; None if they don't."""
-    metrics = files.read_json(Path(preset.folder(run)) / "metrics.json")
-    changed = changes(preset, run, metrics["settings"])
-    return f"made with other settings ({changed[0]})" if changed else None
+OLD = "made by an earlier version of lasnn"
+SAID = ("run", "preset", "settings", "parents", "data")  # what is remembered of metrics.json
+DAMAGE = (InputError, OSError, KeyError, TypeError, ValueError, AttributeError)
 
 
-def misfit(preset: Preset, run: Run, checkpoint: bool = True) -> str | None:
-    """Why a run's files are not what the plan asks for; None if they are. Parents are compared by what they say.
+class Judge:
+    """One look at a preset's files. A reason is one phrase; None means that the files fit, or that there are none.
 
-    Without `checkpoint` they may lack model.pt, as a run taken up from kept results does (`lasnn.pipeline.reference`).
+    What is not there at all is no fault: whoever needs it makes it. `checkpoints`: whether a run must have its
+    checkpoint, which one that was taken up from kept results (`lasnn.pipeline.reference`) may lack.
     """
-    folder = Path(preset.folder(run))
-    needed = [name for name in RUN_FILES if checkpoint or name != "model.pt"]
-    if missing := [name for name in needed if not (folder / name).exists()]:
-        return f"{folder / missing[0]} is missing"
-    if reason := outdated(preset, run):
-        return reason
-    metrics = files.read_json(folder / "metrics.json")
-    if sorted(metrics["parents"]) != sorted(str(parent) for parent in preset.parents(run)):
-        return f"made from other parents ({', '.join(metrics['parents']) or 'none'})"
-    for parent, digest in metrics["parents"].items():
-        if _stated_digest(Path(preset.root, parent)) != digest:
-            return f"made from another {parent} than the one that is there now"
-    return other_images(preset, run, metrics)
+
+    def __init__(self, preset: Preset, digests: Digests | None = None, checkpoints: bool = False):
+        self.preset, self.digests, self.checkpoints = preset, digests or Digests(None), checkpoints
+        self._runs: dict[Run, str | None] = {}
+        self._data: dict[str, str | None] = {}
+
+    # ---- runs
+
+    def run(self, run: Run) -> str | None:
+        """Why a run's files must be made again."""
+        if run not in self._runs:
+            try:
+                self._runs[run] = self._run(run)
+            except DAMAGE as error:
+                self._runs[run] = _told(error)
+        return self._runs[run]
+
+    def outs(self, run: Run) -> list[str]:
+        """The files by which a run is judged, as the workflow names them."""
+        return [f"{self.preset.folder(run)}/{name}" for name in RUN_FILES]
+
+    def _run(self, run: Run) -> str | None:
+        folder, there = Path(self.preset.folder(run)), [path for path in self.outs(run) if Path(path).exists()]
+        if not there:
+            return None
+        needed = [name for name in RUN_FILES if self.checkpoints or name != "model.pt"]
+        if missing := [name for name in needed if not (folder / name).exists()]:
+            return f"{folder / missing[0]} is missing"
+        if reason := self.unfit_in(run, folder):
+            return reason
+        for parent in self.preset.parents(run):
+            if reason := self.run(parent):
+                return f"it rests on {parent}, which is to be made again: {reason}"
+        if reason := self.data(run.dataset):
+            return f"its images are to be prepared again: {reason}"
+        return None
+
+    def unfit_in(self, run: Run, folder: Path) -> str | None:
+        """Why the files of `run` in `folder` are not those that the plan asks for, beside what its parents are."""
+        said, stated, made = self.metrics(folder), self.stated(folder), self.digests
+        if reason := self.answers_otherwise(run, said):
+            return reason
+        if not stated:
+            return OLD
+        for name, digest in stated.items():
+            if (folder / name).exists() and made.sha256(folder / name) != digest:
+                return f"{folder / name} is not the file that its provenance describes"
+        for parent, digest in said["parents"].items():
+            there = self.checkpoint(Path(self.preset.root, parent))
+            if there not in (None, digest):
+                return f"made from another {parent} than the one that is there now"
+        return self.other_images(run, said, folder)
+
+    def lacks_parents(self, run: Run, folder: Path) -> bool:
+        """Whether a parent that a run's metrics name has no checkpoint here with which it could be compared."""
+        return any(
+            self.checkpoint(Path(self.preset.root, parent)) is None for parent in self.metrics(folder)["parents"]
+        )
+
+    def answers_otherwise(self, run: Run, said: Json) -> str | None:
+        """Why metrics are those of another run, of other settings or of other parents."""
+        if said["run"]["path"] != str(run) or said["preset"] != self.preset.name:
+            return f"it holds the run {said['run']['path']} of preset {said['preset']}"
+        if changed := changes(self.preset, run, said["settings"]):
+            return f"made with other settings ({changed[0]})"
+        if sorted(said["parents"]) != sorted(map(str, self.preset.parents(run))):
+            return f"made from other parents ({', '.join(said['parents']) or 'none'})"
+        return None
+
+    def other_images(self, run: Run, said: Json, folder: Path) -> str | None:
+        """Why a run's images are not those of its dataset; where nothing is prepared, its source is compared."""
+        path = self.preset.config.data_file(run.dataset)
+        if Path(path).exists():
+            other = self.header(path)["digest"] != said["data"]["digest"]
+            return f"made from other images than {path} holds now" if other else None
+        source = self.provenance(folder)["source"]
+        return self._other_source(run.dataset, source, said["data"].get("side"))
+
+    def checkpoint(self, folder: Path) -> str | None:
+        """The digest of a parent's checkpoint as it is now, of one that is not kept as stated, None without either."""
+        if (folder / "model.pt").exists():
+            return self.digests.sha256(folder / "model.pt")
+        return self.stated(folder).get("model.pt") if (folder / "provenance.json").exists() else None
+
+    def metrics(self, folder: Path) -> Json:
+        """What a run's metrics say of what made it."""
+        path = folder / "metrics.json"
+        return self.digests.record("metrics", [path], lambda: {key: files.read_json(path)[key] for key in SAID})
+
+    def provenance(self, folder: Path) -> Json:
+        """The digests that a run's provenance states, and what its images came from."""
+        path = folder / "provenance.json"
+
+        def reckon() -> Json:
+            content = files.read_json(path)
+            return {"files": content.get("files", {}), "source": content["data"].get("source", {})}
+
+        return self.digests.record("provenance", [path], reckon)
+
+    def stated(self, folder: Path) -> dict[str, str]:
+        """The digests that a run's provenance states, by file."""
+        stated: dict[str, str] = self.provenance(folder)["files"]
+        return stated
+
+    # ---- images
+
+    def data(self, dataset: str) -> str | None:
+        """Why a prepared file must be made again."""
+        if dataset not in self._data:
+            path = self.preset.config.data_file(dataset)
+            try:
+                self._data[dataset] = self._prepared(dataset, path) if Path(path).exists() else None
+            except DAMAGE as error:
+                self._data[dataset] = _told(error)
+        return self._data[dataset]
+
+    def header(self, path: str) -> Json:
+        """Digest, source and side of a prepared file, whose images were once checked to have that digest."""
+
+        def reckon() -> Json:
+            load_prepared(path)
+            return header_of(path)
+
+        return self.digests.record("prepared", [path], reckon)
+
+    def _prepared(self, dataset: str, path: str) -> str | None:
+        header = self.header(path)
+        if header["name"] != dataset:
+            return f"{path} holds the dataset {header['name']!r}"
+        if header["subset"] and not self.preset.config.file.allow_subset:
+            return None  # the jobs refuse it, and say what to do
+        return self._other_source(dataset, header["source"], header["side"])
+
+    def _other_source(self, dataset: str, source: Json, side: int | None) -> str | None:
+        own = self.preset.config.own_dataset(dataset)
+        if own and side not in (None, own.side):
+            return f"{dataset} was prepared with side {side}, and has {own.side} now"
+        if source.get("revision", 1) != DATA_REVISION:
+            return f"{dataset} was prepared by an earlier version of lasnn"
+        if source.get("verified", "none") != "none":
+            return None
+        content = expected_content(self.preset.config, dataset, self.digests)
+        found = source.get("content") or source.get("sha256")
+        if content is None or content == found:
+            return None
+        return f"the source of {dataset} holds other images than were prepared"
+
+    # ---- exhibits
+
+    def exhibit(self, name: str) -> str | None:
+        """Why an exhibit must be made again."""
+        try:
+            return self._exhibit(name)
+        except DAMAGE as error:
+            return _told(error)
+
+    def _exhibit(self, name: str) -> str | None:
+        paths, exhibit = files_of(self.preset, name), EXHIBITS[name]
+        if not any(Path(path).exists() for path in paths):
+            return None
+        if missing := [path for path in paths if not Path(path).exists()]:
+            return f"{missing[0]} is missing"
+        source = f"{self.preset.root}/exhibits/{name}.json"
+        said = self.digests.record("exhibit", [source], lambda: _of_exhibit(source))
+        if said["made"] is None:
+            return OLD
+        if said["plan"] != exhibit.plan(self.preset):
+            return "made with another scope"
+        if sorted(said["files"]) != sorted(exhibit.made_from(self.preset)):
+            return "made from other runs"
+        for run in exhibit.runs(self.preset):
+            if reason := self.run(run):
+                return f"it shows {run}, which is to be made again: {reason}"
+        for path, digest in said["files"].items():
+            place = exhibit.place_of(path)
+            if not place.exists():
+                return f"{path} is missing"
+            if self.digests.sha256(place) != digest:
+                return f"made from another {path}"
+        for file, digest in said["made"].items():
+            if self.digests.sha256(Path(source).with_name(file)) != digest:
+                return f"{Path(source).with_name(file)} has changed since it was made"
+        return None
+
+    # ---- pages
+
+    def page(self, name: str) -> str | None:
+        """Why a notebook's page must be made again."""
+        page = f"{self.preset.root}/notebooks/{name}.html"
+        try:
+            return self._page(name, page) if Path(page).exists() else None
+        except DAMAGE as error:
+            return _told(error)
+
+    def _page(self, name: str, page: str) -> str | None:
+        overview = name == "overview"
+        for run in runs_of_target(self.preset, "all") if overview else notebooks.base_runs(self.preset):
+            if reason := self.run(run):
+                return f"it shows {run}, which is to be made again: {reason}"
+        for exhibit in EXHIBITS if overview else ():
+            if reason := self.exhibit(exhibit):
+                return f"it shows {exhibit}, which is to be made again: {reason}"
+        said = self.digests.fact("page", [page], lambda: notebooks.sealed(page))
+        if said is None:
+            return f"{page} has changed since it was made, or was made by an earlier version"
+        return None if said == notebooks.made_from(self.preset, name, self.digests) else "made from other files"
 
 
-def other_images(preset: Preset, run: Run, metrics: files.Json) -> str | None:
-    """Why the prepared images are not those that a run's metrics name; None if they are."""
-    data = Path(preset.config.data_file(run.dataset))
-    if not data.exists():
-        return f"{data} is missing: `snakemake --cores 1 {data}` makes it"
-    return None if digest_of(data) == metrics["data"]["digest"] else f"made from other images than {data} holds now"
+def _of_exhibit(path: str) -> Json:
+    content = files.read_json(path)
+    return {"plan": content["plan"], "files": content["files"], "made": content.get("made")}
 
 
-def exhibit_outdated(preset: Preset, name: str) -> str | None:
-    """Why an exhibit's files show another choice of cells than the plan; None if they don't."""
-    sources = files.read_json(f"{preset.root}/exhibits/{name}.json")
-    if sources["plan"] != EXHIBITS[name].plan(preset):
-        return "made with another scope"
-    return None if sorted(sources["files"]) == sorted(EXHIBITS[name].read(preset)) else "made from other runs"
-
-
-def exhibit_misfit(preset: Preset, name: str) -> str | None:
-    """Why an exhibit's files don't show what is there now; None if they do."""
-    if missing := [path for path in files_of(preset, name) if not Path(path).exists()]:
-        return f"{missing[0]} is missing"
-    if reason := exhibit_outdated(preset, name):
-        return reason
-    sources = files.read_json(f"{preset.root}/exhibits/{name}.json")
-    changed = [path for path, digest in sources["files"].items() if files.sha256(path) != digest]
-    return f"made from another {changed[0]}" if changed else None
-
-
-def settle(preset: Preset) -> None:
-    """Let the times of finished files agree with their content, for every run and exhibit of a preset.
-
-    Files that answer another question become older than everything, files that fit the plan newer than what they were
-    made from. Nothing but times is changed, and those only where they said otherwise.
-    """
-    for run in runs_of_target(preset, "all"):
-        outs = [f"{preset.folder(run)}/{name}" for name in RUN_FILES]
-        inputs = [preset.config.data_file(run.dataset)]
-        inputs += [f"{preset.folder(parent)}/model.pt" for parent in preset.parents(run)]
-        _settle(outs, inputs, partial(outdated, preset, run), partial(misfit, preset, run, checkpoint=False))
-    for name, exhibit in EXHIBITS.items():
-        judges = partial(exhibit_outdated, preset, name), partial(exhibit_misfit, preset, name)
-        _settle(files_of(preset, name), exhibit.files(preset), *judges)
+def _told(error: Exception) -> str:
+    """A damaged file as a phrase."""
+    if isinstance(error, KeyError):
+        return f"{OLD}: it lacks {error}"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def drop_resume_states(preset: Preset) -> None:
@@ -101,26 +260,3 @@ def drop_resume_states(preset: Preset) -> None:
         with contextlib.suppress(OSError):
             if (folder / "resume.pt").exists() and all((folder / name).exists() for name in RUN_FILES):
                 (folder / "resume.pt").unlink()
-
-
-def _settle(outs: list[str], inputs: list[str], answers_otherwise: Judge, doesnt_fit: Judge) -> None:
-    try:
-        outs = [path for path in outs if os.path.exists(path)]
-        oldest = min(os.stat(path).st_mtime for path in outs)
-        newest = max((os.stat(path).st_mtime for path in inputs), default=0)
-        if answers_otherwise():
-            times: tuple[float, float] | None = (LONG_AGO, LONG_AGO) if oldest > LONG_AGO else None
-        elif oldest < newest and doesnt_fit() is None:
-            times = (time.time(), time.time())
-        else:
-            times = None
-        for path in outs if times else ():
-            os.utime(path, times)
-    except (OSError, InputError, KeyError, TypeError, ValueError):
-        return  # something is missing or damaged: Snakemake and the jobs say what
-
-
-def _stated_digest(folder: Path) -> str:
-    """A checkpoint's digest as its provenance states it; reckoned where that is older than the statement."""
-    stated = files.read_json(folder / "provenance.json").get("files", {}).get("model.pt")
-    return stated or files.sha256(folder / "model.pt")

@@ -1,26 +1,40 @@
 """Notebooks executed by papermill, and their HTML, which loads nothing from the network."""
 
+import contextlib
+import hashlib
+import json
 import logging
 import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from lasnn.errors import InputError
-from lasnn.plan.config import Preset
+from lasnn.plan.config import Preset, read
 from lasnn.plan.lookup import known
 from lasnn.plan.runs import BASE, SnnRun
 from lasnn.report import EXHIBITS, files_of, runs_of_target
 from lasnn.storage import files
+from lasnn.storage.digests import Digests
 
-FOLDER = Path("notebooks")
+FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = ("spike_counts", "energy", "overview")
+KERNEL = "lasnn"
+SEAL = re.compile(r'<meta name="lasnn-made-from" content="(\w+) (\w+)">')
 
 
 def inputs(preset: Preset, name: str) -> list[str]:
     """The files that a notebook is made from: the base runs of spiking networks, for the overview every exhibit."""
     if name == "overview":
         return [path for exhibit in EXHIBITS for path in files_of(preset, exhibit)]
-    runs = [run for run in runs_of_target(preset, "all") if isinstance(run, SnnRun) and run.variant == BASE]
-    return [f"{preset.folder(run)}/metrics.json" for run in runs]
+    return [f"{preset.folder(run)}/metrics.json" for run in base_runs(preset)]
+
+
+def base_runs(preset: Preset) -> list[SnnRun]:
+    """The planned runs of spiking networks without a variant."""
+    return [run for run in runs_of_target(preset, "all") if isinstance(run, SnnRun) and run.variant == BASE]
 
 
 def execute(path: str) -> Path:
@@ -35,21 +49,64 @@ def execute(path: str) -> Path:
     if target.suffix != ".html" or target.parent.name != "notebooks":
         raise InputError(f"{path!r} is not a notebook's page: expected results/<preset>/notebooks/<name>.html")
     name = known(NOTEBOOKS, target.stem, "notebook")
+    preset = read().preset(target.parent.parent.name)
     logging.getLogger("papermill").setLevel(logging.WARNING)
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # else the kernel says a line about debuggers
     executed = target.with_suffix(".ipynb")
     executed.parent.mkdir(parents=True, exist_ok=True)
-    how = {"kernel_name": "python3", "cwd": ".", "progress_bar": False}
+    how = {"kernel_name": KERNEL, "cwd": ".", "progress_bar": False}
     how["extra_arguments"] = ["--IPKernelApp.log_level=40"]  # errors only
     try:
         source, root = FOLDER / f"{name}.ipynb", target.parent.parent.as_posix()
-        papermill.execute_notebook(source, executed, parameters={"root": root}, **how)
+        with own_kernel():
+            papermill.execute_notebook(source, executed, parameters={"root": root}, **how)
     except PapermillExecutionError as error:
         if error.ename == InputError.__name__:
             raise InputError(f"notebook {name}: {error.evalue}") from None
         raise
-    files.write_text(target, page(executed, name))
+    shown = page(executed, name)
+    seal = f'<meta name="lasnn-made-from" content="{made_from(preset, name, Digests(None))} {_digest(shown)}">'
+    files.write_text(target, shown.replace("<head>", f"<head>{seal}", 1))
     return target
+
+
+@contextlib.contextmanager
+def own_kernel() -> Iterator[None]:
+    """A kernel KERNEL of the interpreter that runs this, whatever kernels are installed, and no need of a home."""
+    with tempfile.TemporaryDirectory(prefix="lasnn-jupyter-") as scratch:
+        spec: dict[str, object] = {"argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]}
+        spec |= {"display_name": "Python of this run", "language": "python"}
+        files.write_json(Path(scratch, "data", "kernels", KERNEL, "kernel.json"), spec)
+        places = {"JUPYTER_PATH": Path(scratch, "data"), "JUPYTER_DATA_DIR": Path(scratch, "data")}
+        places |= {"JUPYTER_RUNTIME_DIR": Path(scratch, "runtime"), "JUPYTER_CONFIG_DIR": Path(scratch, "config")}
+        places |= {"IPYTHONDIR": Path(scratch, "ipython")}
+        before = {name: os.environ.get(name) for name in places}
+        os.environ.update({name: str(place) for name, place in places.items()})
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name)
+                if value is not None:
+                    os.environ[name] = value
+
+
+def made_from(preset: Preset, name: str, digests: Digests) -> str:
+    """One digest of the notebook and of all that it reads."""
+    read_from = {name: FOLDER / f"{name}.ipynb"} | {path: Path(path) for path in inputs(preset, name)}
+    there = {said: digests.sha256(path) if path.exists() else None for said, path in read_from.items()}
+    return _digest(json.dumps(there))
+
+
+def sealed(page: str) -> str | None:
+    """What a page says that it was made from, if it is as it was written."""
+    text = Path(page).read_text()
+    found = SEAL.search(text)
+    return found[1] if found and _digest(text.replace(found[0], "", 1)) == found[2] else None
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def page(executed: Path, name: str) -> str:

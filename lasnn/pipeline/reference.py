@@ -8,11 +8,11 @@ import shutil
 from pathlib import Path
 
 from lasnn.errors import InputError
-from lasnn.pipeline import freshness
+from lasnn.pipeline import kept as replaced
+from lasnn.pipeline.freshness import Judge
 from lasnn.pipeline.workflow import RUN_FILES
 from lasnn.plan.config import Config, Preset
 from lasnn.plan.runs import Run, SnnRun
-from lasnn.plan.settings_diff import changes
 from lasnn.report import EXHIBITS, files_of, runs_of_target
 from lasnn.storage import files
 
@@ -38,17 +38,18 @@ def export(config: Config, name: str | None = None, with_runs: bool = True) -> s
     Pictures that show images of a dataset stay behind. Without `with_runs` only exhibits are kept.
     """
     preset, count, others = config.preset(name), 0, {}
+    judge = Judge(preset)
     for run in runs_of_target(preset, "all") if with_runs else ():
         if not Path(preset.folder(run), "metrics.json").exists():
             continue
-        if reason := freshness.misfit(preset, run, checkpoint=False):
+        if reason := judge.run(run):
             others[str(run)] = reason
             continue
         for file in kept_files(preset, run):
             count += _copied(Path(preset.folder(run), file), folder_of(preset) / str(run) / file)
     for exhibit in EXHIBITS:
         paths = [Path(path) for path in files_of(preset, exhibit)]
-        if all(path.exists() for path in paths) and freshness.exhibit_misfit(preset, exhibit) is None:
+        if all(path.exists() for path in paths) and judge.exhibit(exhibit) is None:
             shown = [path for path in paths if not (EXHIBITS[exhibit].shows_images and path.suffix in PICTURES)]
             count += sum(_copied(path, folder_of(preset) / "exhibits" / path.name) for path in shown)
     return f"{count} files new or changed in {folder_of(preset)}" + _left(others, "left out")
@@ -57,45 +58,50 @@ def export(config: Config, name: str | None = None, with_runs: bool = True) -> s
 def take_up(config: Config, name: str | None = None) -> str:
     """Copy kept runs to where the workflow looks, parents first; one line that says what was done.
 
-    A run is taken if nothing of it is there yet and its settings, revision, parents and images are those of the plan;
-    what isn't taken is trained as usual. InputError if a kept file is damaged or there is nothing to take.
+    A run is taken if nothing of it is there yet, or what is there doesn't fit the plan, and if its settings, revision,
+    parents and images are those of the plan; what isn't taken is trained as usual. InputError if a kept file is damaged
+    or there is nothing to take.
     """
     preset = config.preset(name)
     source = folder_of(preset)
     if not source.is_dir():
         known = sorted(path.name for path in source.parent.glob("*") if path.is_dir())
         raise InputError(f"no kept results {source}: there are some for {', '.join(known) or 'no preset'}")
-    taken, there, others = 0, 0, {}
+    taken, there, others, judge = 0, 0, {}, Judge(preset)
     for run in runs_of_target(preset, "all"):
         kept, target = source / str(run), Path(preset.folder(run))
         if not (kept / "metrics.json").exists():
             continue
-        if any((target / name).exists() for name in (*RUN_FILES, "resume.pt")):
+        lies = any((target / name).exists() for name in RUN_FILES)
+        if (target / "resume.pt").exists() or (lies and judge.run(run) is None):
             there += 1
-        elif reason := _unfit(preset, run, kept):
+        elif reason := _unfit(judge, run, kept):
             others[str(run)] = reason
         else:
             _check(kept, kept_files(preset, run))
+            replaced.keep(preset, run)
+            for file in RUN_FILES:  # of a run that does not fit: nothing of it may stay beside the new files
+                (target / file).unlink(missing_ok=True)
             for file in kept_files(preset, run):
                 _copied(kept / file, target / file)
             taken += 1
     return f"{taken} runs taken up from {source}, {there} were there already" + _left(others, "not taken")
 
 
-def _unfit(preset: Preset, run: Run, kept: Path) -> str | None:
+def _unfit(judge: Judge, run: Run, kept: Path) -> str | None:
     """Why a kept run does not answer what the plan asks; None if it does."""
-    metrics = files.read_json(kept / "metrics.json")
-    if changed := changes(preset, run, metrics["settings"]):
-        return f"made with other settings ({changed[0]})"
-    if sorted(metrics["parents"]) != sorted(map(str, preset.parents(run))):
-        return f"made from other parents ({', '.join(metrics['parents']) or 'none'})"
-    for parent, digest in metrics["parents"].items():
-        path = Path(preset.root, parent, "model.pt")
+    if reason := judge.answers_otherwise(run, said := judge.metrics(kept)):
+        return reason
+    for parent, digest in said["parents"].items():
+        path = Path(judge.preset.root, parent, "model.pt")
         if not path.exists():
             return f"its parent {parent} is not there"
         if files.sha256(path) != digest:
             return f"made from another {parent} than the one that is there"
-    return freshness.other_images(preset, run, metrics)
+    data = Path(judge.preset.config.data_file(run.dataset))
+    if not data.exists():
+        return f"{data} is missing: `snakemake --cores 1 {data}` makes it"
+    return judge.other_images(run, said, kept)
 
 
 def _check(kept: Path, names: list[str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lasnn.datasets.arrays import load
 from lasnn.errors import InputError
-from lasnn.pipeline import freshness
+from lasnn.pipeline.freshness import Judge
 from lasnn.plan.config import Config, Preset
 from lasnn.plan.runs import Run, parse
 from lasnn.plan.settings_diff import changes
@@ -161,10 +161,7 @@ def _run_faults(found: Trace, run: Run, metrics: files.Json, stated: dict[str, s
 
 
 def _exhibit_fault(preset: Preset, name: str) -> str | None:
-    try:
-        reason = freshness.exhibit_misfit(preset, name)
-    except (InputError, OSError, KeyError) as error:
-        reason = f"its sources can't be read ({' '.join(str(error).split())})"
+    reason = Judge(preset).exhibit(name)
     return f"{name} is not what the files behind it say: {reason}" if reason else None
 
 

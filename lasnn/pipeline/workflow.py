@@ -5,9 +5,11 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
+from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -17,9 +19,12 @@ from lasnn.errors import InputError
 from lasnn.pipeline import cards
 from lasnn.pipeline.notebooks import NOTEBOOKS
 from lasnn.pipeline.slurm import Partition
-from lasnn.plan.config import PASSED_ON, Config
+from lasnn.plan.config import CONFIG, PASSED_ON, Config
 from lasnn.plan.lookup import known, pick
-from lasnn.report import EXHIBITS, TARGETS, files_of
+from lasnn.plan.names import check_overrides
+from lasnn.plan.sides import check_runs
+from lasnn.plan.yaml_file import parsed
+from lasnn.report import EXHIBITS, TARGETS, files_of, runs_of_target
 
 PASSED_CARDS = "LASNN_CARDS"  # environment variable
 RUN_FILES = ("model.pt", "metrics.json", "predictions.npz", "provenance.json")
@@ -42,6 +47,60 @@ def command_line_targets() -> list[str]:
     return [str(target) for target in (options.targets if options else None) or ()]
 
 
+def check_whole_workflow(snakefile: str, checkout: Path) -> None:
+    """InputError if the rules are imported into another workflow, whose prefixes their jobs could not know."""
+    own = checkout / "workflow" / "Snakefile"
+    if Path(snakefile).resolve() != own:
+        raise InputError(
+            "lasnn can't be imported by `module`: its jobs name their paths themselves; run it apart, "
+            f"`snakemake --snakefile {own} --directory FOLDER`, and take its files from FOLDER"
+        )
+
+
+def check_places(config: Config, presets: Iterable[str]) -> None:
+    """InputError if results or data lie behind a link that leads out of the folder: DVC can't follow it."""
+    here = Path.cwd().resolve()
+    folders = [Path(config.file.folders.results), Path(config.file.folders.data)]
+    for path in [*folders, *(folders[0] / name for name in presets)]:
+        if not path.is_absolute() and ".." not in path.parts and here not in (place := path.resolve(), *place.parents):
+            raise InputError(
+                f"{path} is a link out of this folder, which DVC can't record: remove the link and set `folders` in "
+                f"config.yaml to where it leads"
+            )
+
+
+def strange_checkout(checkout: Path) -> str | None:
+    """What to say where git refuses to look into the checkout, so that results would not name their code."""
+    if not (checkout / ".git").exists():
+        return None
+    try:
+        asked = subprocess.run(["git", "-C", checkout, "rev-parse"], capture_output=True, text=True, check=False)
+    except OSError:
+        return "warning: git is not to be had: results will not name the commit of their code"
+    if asked.returncode == 0:
+        return None
+    told = " ".join(asked.stderr.split())[:160]
+    own = f"git config --global --add safe.directory {checkout}"
+    hint = f": it belongs to another user; `{own}`" if "dubious ownership" in told else f" ({told})"
+    return f"warning: git refuses this checkout{hint}: until then results do not name the commit of their code"
+
+
+def configuration(checkout: Path) -> Path:
+    """config.yaml of the working folder, elsewhere than in the checkout the checkout's own if there is none."""
+    return CONFIG if CONFIG.exists() or Path.cwd().resolve() == checkout else checkout / CONFIG
+
+
+def asks_for_container() -> bool:
+    """Whether a recipe for a container is asked for."""
+    return bool(getattr(command_line(), "containerize", None))
+
+
+def check_container() -> None:
+    """InputError if a recipe is asked for where Snakemake can't ask conda how it names environments."""
+    if asks_for_container() and shutil.which("conda") is None:
+        raise InputError("--containerize asks conda for the names of environments: have conda on PATH for it")
+
+
 def typed(value: object) -> object:
     """What `--config key={...}` says, as YAML reads it: Snakemake leaves every nested number a word."""
     if isinstance(value, dict):
@@ -51,8 +110,19 @@ def typed(value: object) -> object:
     if isinstance(value, str):
         with contextlib.suppress(yaml.YAMLError):
             meant = yaml.safe_load(value)
-            return value if isinstance(meant, dict | list) else meant
-    return value
+            return value if isinstance(meant, dict | list | date) else meant
+    return str(value) if isinstance(value, date) else value  # a folder may be called like a day
+
+
+def check_typed(config: dict[str, object], files: Iterable[Path | str]) -> None:
+    """InputError if `--config` brings names that neither these files have nor anything else that was typed uses."""
+    options = command_line()
+    known_names: dict[str, dict[str, object]] = {}
+    for content in map(parsed, files):
+        for key, names in content.items() if isinstance(content, dict) else ():
+            if isinstance(names, dict):
+                known_names.setdefault(key, {}).update(names)
+    check_overrides(config, known_names, map(str, (options and options.targets) or ()))
 
 
 def pass_on(content: dict[str, object]) -> None:
@@ -109,6 +179,17 @@ def _ask_dvc(verb: str, presets: Iterable[str]) -> int:
     """A process of its own, as DVC takes a second to load, and one that sees config.yaml as DVC does."""
     environment = {name: value for name, value in os.environ.items() if name != PASSED_ON}
     return subprocess.run([sys.executable, "-m", "lasnn", verb, *presets], env=environment, check=False).returncode
+
+
+def check_plan(config: Config, presets: Iterable[str], targets: Iterable[str]) -> None:
+    """InputError for whatever the plan shows to be impossible, in the runs of these presets and in typed ones."""
+    for name in presets:
+        preset = config.preset(name)
+        check_runs(preset, runs_of_target(preset, "all"))
+    for target in map(str, targets):
+        if Path(target).name in RUN_FILES:
+            preset, run = config.locate(str(Path(target.removeprefix("./")).parent))
+            check_runs(preset, preset.ancestors([run]))
 
 
 def check_targets(config: Config, targets: Iterable[str]) -> None:

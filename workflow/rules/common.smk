@@ -10,19 +10,25 @@ from lasnn.pipeline import needs, notebooks, slurm
 from lasnn.plan.adoptions import with_adoptions
 from lasnn.plan.config import Config, dump
 from lasnn.errors import InputError
-from lasnn.pipeline.freshness import drop_resume_states, settle
+from lasnn.pipeline.freshness import drop_resume_states
+from lasnn.pipeline.orders import Orders, replaces, stop
 from lasnn.report import EXHIBITS, Figure, Table, exhibits_of, files_of, names_of
 from lasnn.plan.runs import AND, NAME, NUMBER, AnnRun, ConvertedRun, SnnRun
 from lasnn.plan.vocabulary import ENCODERS, METHODS, NO_TEACHER
 from lasnn.pipeline.workflow import (
     cards_of_a_training,
+    check_container,
+    check_places,
+    check_plan,
     check_targets,
+    check_typed,
     command_line,
     command_line_targets,
     pass_on,
     presets_of,
     record_lineage,
     restore_runs,
+    strange_checkout,
     typed,
 )
 
@@ -30,20 +36,30 @@ update_config(config, typed(workflow.config_settings.overwrite_config))
 config = with_adoptions(config)
 
 try:
+    check_typed(typed(workflow.config_settings.config), [CONFIG_FILE, *workflow.config_settings.configfiles])
     CONFIG = Config(config)
     check_targets(CONFIG, command_line_targets())
     PRESETS = presets_of(CONFIG, command_line_targets())
+    check_places(CONFIG, PRESETS)
+    check_container()
+    check_plan(CONFIG, PRESETS, command_line_targets())
     pass_on(config)
     PARTITION = slurm.survey(command_line(), CONFIG.file.device != "cpu")
     if not workflow.remote_exec:
+        if warning := strange_checkout(CHECKOUT):
+            say(warning)
         if not restore_runs(CONFIG, PRESETS):  # it has said why
             raise SystemExit(1)
         for preset in PRESETS:
-            settle(CONFIG.preset(preset))
             drop_resume_states(CONFIG.preset(preset))
 except InputError as error:
     say(f"error: {error}")
     raise SystemExit(1)
+
+# What Snakemake must make again is what does not fit the plan; a job's own process is told what to make.
+ORDERS = None
+if workflow.is_main_process:
+    ORDERS = Orders(CONFIG, command_line(), lambda paths: workflow.dag.forcefiles.update(paths), say)
 
 NETWORKS = CONFIG.networks
 RESULTS, DATA = CONFIG.file.folders.results, CONFIG.file.folders.data
@@ -55,9 +71,11 @@ CARDS = cards_of_a_training(CONFIG, PARTITION, workflow.remote_exec)
 CONDA = shutil.which("conda") is not None
 IN_CONDA = CONDA and "conda" in {str(method) for method in workflow.deployment_settings.deployment_method}
 # A path, where there is conda, so that `--containerize` can read it; --lint wants something to stand in each rule.
-ENVIRONMENT = str(Path(workflow.basedir).parent / "environment.yml") if CONDA else lambda wildcards: None
+ENVIRONMENT = str(CHECKOUT / "environment.yml") if CONDA else lambda wildcards: None
+IMPORTS = f"export PYTHONPATH={shlex.quote(str(CHECKOUT))}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; "  # wherever jobs work
+shell.prefix(IMPORTS)
 if not IN_CONDA:
-    shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+    shell.prefix(f"{IMPORTS}export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
     say(f"jobs run in the interpreter that runs Snakemake ({sys.executable}), not in a conda environment")
 
 
@@ -85,14 +103,46 @@ def run_of(kind, wildcards):
     return kind.from_words(dict(wildcards.items()))
 
 
+def still(paths, outs):
+    """Inputs of these outputs; their times count for nothing where the outputs fit."""
+    return [ancient(path) for path in paths] if ORDERS and ORDERS.still(outs) else paths
+
+
+def data_of(kind):
+    """The prepared images that a run is made from."""
+
+    def data(wildcards):
+        preset, run = CONFIG.preset(wildcards.preset), run_of(kind, wildcards)
+        if ORDERS is None:
+            return [preset.config.data_file(run.dataset)]
+        return still(ORDERS.run(preset, run), [f"{preset.folder(run)}/model.pt"])
+
+    return data
+
+
 def models_of(kind):
     """Checkpoints that a run of this kind starts from."""
 
     def models(wildcards):
-        preset = CONFIG.preset(wildcards.preset)
-        return [f"{preset.folder(parent)}/model.pt" for parent in preset.parents(run_of(kind, wildcards))]
+        preset, run = CONFIG.preset(wildcards.preset), run_of(kind, wildcards)
+        if ORDERS:
+            ORDERS.run(preset, run)
+        found = [f"{preset.folder(parent)}/model.pt" for parent in preset.parents(run)]
+        return still(found, [f"{preset.folder(run)}/model.pt"])
 
     return models
+
+
+def source_of(wildcards):
+    """No file that the workflow knows: what a dataset is prepared from may lie anywhere."""
+    if ORDERS:
+        ORDERS.data(wildcards.dataset)
+    return []
+
+
+def data_params(wildcards):
+    """What a prepared dataset depends on: a digest of its source, never where that lies."""
+    return ORDERS.data_params(wildcards.dataset) if ORDERS else CONFIG.data_params(wildcards.dataset)
 
 
 def settings_of(kind):
@@ -132,7 +182,10 @@ def minutes_of(kind):
 
 def sources_of(wildcards):
     """Every file that an exhibit is made from."""
-    return EXHIBITS[wildcards.exhibit].files(CONFIG.preset(wildcards.preset))
+    preset = CONFIG.preset(wildcards.preset)
+    if ORDERS is None:
+        return EXHIBITS[wildcards.exhibit].files(preset)
+    return still(ORDERS.exhibit(preset, wildcards.exhibit), files_of(preset, wildcards.exhibit))
 
 
 def plan_of(wildcards):
@@ -142,7 +195,10 @@ def plan_of(wildcards):
 
 def notebook_inputs(wildcards):
     """What a notebook reads: metrics of the spiking runs behind the tables, or every exhibit."""
-    return notebooks.inputs(CONFIG.preset(wildcards.preset), wildcards.notebook)
+    preset = CONFIG.preset(wildcards.preset)
+    if ORDERS is None:
+        return notebooks.inputs(preset, wildcards.notebook)
+    return still(ORDERS.page(preset, wildcards.notebook), [f"{preset.root}/notebooks/{wildcards.notebook}.html"])
 
 
 def pages():
@@ -153,3 +209,11 @@ def pages():
 def files_of_target(target):
     """The files of all exhibits of a target, in the preset that the configuration names."""
     return [path for name in exhibits_of(target) for path in files_of(CONFIG.preset(), name)]
+
+
+onstart:
+    if replaces(workflow):
+        try:
+            ORDERS.before_the_first_job(job.output for job in workflow.dag.needrun_jobs())
+        except InputError as error:
+            stop(error, say)

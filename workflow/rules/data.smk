@@ -1,4 +1,6 @@
 rule data:
+    input:
+        source_of,
     output:
         prepared=f"{DATA}/{{dataset}}.npz",
     log:
@@ -13,8 +15,8 @@ rule data:
         mem_mb=4000,
         runtime=120,
     params:
-        source=lambda wildcards: CONFIG.data_params(wildcards.dataset),
+        source=data_params,
     message:
         "Preparing {wildcards.dataset}"
     shell:
-        "python -m lasnn data {wildcards.dataset} --log {log}"
+        "python -m lasnn data {wildcards.dataset} --log {log:q}"

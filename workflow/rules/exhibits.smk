@@ -1,7 +1,7 @@
 rule table:
     input:
         sources=sources_of,
-        paper="lasnn/report/paper.csv",
+        paper=ancient(f"{HERE}lasnn/report/paper.csv"),
     output:
         csv=f"{ROOT}/exhibits/{{exhibit}}.csv",
         md=f"{ROOT}/exhibits/{{exhibit}}.md",
@@ -31,13 +31,13 @@ rule table:
     message:
         "Writing {wildcards.exhibit}"
     shell:
-        "python -m lasnn exhibit {output.csv} --log {log}"
+        "python -m lasnn exhibit {output.csv:q} --log {log:q}"
 
 
 rule figure:
     input:
         sources=sources_of,
-        paper="lasnn/report/paper.csv",
+        paper=ancient(f"{HERE}lasnn/report/paper.csv"),
     output:
         svg=report(
             f"{ROOT}/exhibits/{{exhibit}}.svg",
@@ -66,4 +66,4 @@ rule figure:
     message:
         "Drawing {wildcards.exhibit}"
     shell:
-        "python -m lasnn exhibit {output.csv} --log {log}"
+        "python -m lasnn exhibit {output.csv:q} --log {log:q}"

@@ -3,7 +3,7 @@
 
 rule ann:
     input:
-        data=f"{DATA}/{{dataset}}.npz",
+        data=data_of(AnnRun),
     output:
         model=f"{ROOT}/{AnnRun.PATTERN}/model.pt",
         metrics=f"{ROOT}/{AnnRun.PATTERN}/metrics.json",
@@ -26,13 +26,13 @@ rule ann:
     message:
         "Training the ANN {wildcards.network} on {wildcards.dataset}"
     shell:
-        "python -m lasnn ann {params.folder} --settings {params.settings:q} --log {log}"
+        "python -m lasnn ann {params.folder:q} --settings {params.settings:q} --log {log:q}"
 
 
 rule converted:
     input:
         models=models_of(ConvertedRun),
-        data=f"{DATA}/{{dataset}}.npz",
+        data=data_of(ConvertedRun),
     output:
         model=f"{ROOT}/{ConvertedRun.PATTERN}/model.pt",
         metrics=f"{ROOT}/{ConvertedRun.PATTERN}/metrics.json",
@@ -55,13 +55,13 @@ rule converted:
     message:
         "Converting {wildcards.student} on {wildcards.dataset}, {wildcards.encoder} input"
     shell:
-        "python -m lasnn converted {params.folder} --settings {params.settings:q} --log {log}"
+        "python -m lasnn converted {params.folder:q} --settings {params.settings:q} --log {log:q}"
 
 
 rule snn:
     input:
         models=models_of(SnnRun),
-        data=f"{DATA}/{{dataset}}.npz",
+        data=data_of(SnnRun),
     output:
         model=f"{ROOT}/{SnnRun.PATTERN}/model.pt",
         metrics=f"{ROOT}/{SnnRun.PATTERN}/metrics.json",
@@ -85,4 +85,4 @@ rule snn:
         "{wildcards.method}: {wildcards.student} on {wildcards.dataset}, {wildcards.encoder} T={wildcards.steps}, "
         "teacher {wildcards.teacher}"
     shell:
-        "python -m lasnn snn {params.folder} --settings {params.settings:q} --log {log}"
+        "python -m lasnn snn {params.folder:q} --settings {params.settings:q} --log {log:q}"

@@ -1,6 +1,6 @@
 rule notebook:
     input:
-        notebook="notebooks/{notebook}.ipynb",
+        notebook=ancient(f"{HERE}notebooks/{{notebook}}.ipynb"),
         made=notebook_inputs,
     output:
         html=report(
@@ -24,4 +24,4 @@ rule notebook:
     message:
         "Executing the notebook {wildcards.notebook}"
     shell:
-        "python -m lasnn notebook {output.html} --log {log.console}"
+        "python -m lasnn notebook {output.html:q} --log {log.console:q}"

@@ -1,13 +1,15 @@
 # Before anything is read: where lasnn lies, whether config.yaml is YAML, and whether this call is alone in the folder.
+import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir).parent))
+CHECKOUT = Path(str(workflow.current_basedir)).resolve().parents[1]
+sys.path.insert(0, str(CHECKOUT))
 
-from lasnn.plan.config import CONFIG as CONFIG_FILE
 from lasnn.plan.yaml_file import parsed
 from lasnn.errors import InputError
 from lasnn.pipeline.single_instance import claim
+from lasnn.pipeline.workflow import check_whole_workflow, configuration
 
 
 def say(line):
@@ -17,10 +19,14 @@ def say(line):
 
 
 try:
+    check_whole_workflow(workflow.main_snakefile, CHECKOUT)
+    CONFIG_FILE = configuration(CHECKOUT)
     if not workflow.remote_exec:
+        parsed(CONFIG_FILE)
         claim(Path(".snakemake"), say)
-        if CONFIG_FILE.exists():
-            parsed(CONFIG_FILE)
 except InputError as error:
     say(f"error: {error}")
     raise SystemExit(1)
+
+# Files of the checkout as rules name them: from inside it without its place.
+HERE = "" if Path.cwd().resolve() == CHECKOUT else f"{CHECKOUT}/"
