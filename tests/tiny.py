@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from lasnn.plan.config import identity
+
 DOUBLES = Path(__file__).parent / "doubles"
 
 # The whole chain for one student with the least work that every stage accepts.
@@ -37,10 +39,20 @@ def snakemake(folder, *words, doubles=False):
         path = [str(DOUBLES), str(Path(sys.executable).parent), *path]  # the double borrows from this interpreter
     environment = os.environ | {"PATH": os.pathsep.join(path)}
     command = [sys.executable, "-m", "snakemake", *map(str, words)]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=1500
+    )  # a busy machine
 
 
 def done(folder, *words, **options):
     result = snakemake(folder, *words, **options)
     assert result.returncode == 0, result.stdout + result.stderr
     return result
+
+
+def answering(preset, run, metrics):
+    """Metrics that a test makes up, as those of a run that answers the plan of `preset`."""
+    parents = {str(parent): "0" * 64 for parent in preset.parents(run)}
+    said = {"preset": preset.name, "settings": preset.settings(run).model_dump(mode="json"), "parents": parents}
+    data = {"dataset": run.dataset, "digest": "0" * 64} | metrics["data"]
+    return said | {"run": identity(run)} | metrics | {"data": data}

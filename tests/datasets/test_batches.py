@@ -4,7 +4,7 @@ import pytest
 import torch
 from oracle import settings_of
 
-from lasnn.datasets.batches import Batch, Images, augmented, plain_batches, scaled, split, training_batches
+from lasnn.datasets.batches import Batch, Images, augmented, plain_batches, scaled, sizes, split, training_batches
 from lasnn.errors import InputError
 
 
@@ -158,3 +158,22 @@ def test_held_out_images_may_not_be_all():
     settings = data().model_copy(update={"train_images": 8, "held_out": 8, "assess": "held_out"})
     with pytest.raises(InputError, match=r"takes 8 of 8 training images and leaves none"):
         split(prepared_digits(), settings, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("images", "size", "least", "expected"),
+    [
+        (9, 4, 2, [4, 5]),
+        (9, 4, 1, [4, 4, 1]),
+        (10, 4, 2, [4, 4, 2]),
+        (5, 2, 2, [2, 3]),
+        (1, 4, 2, [1]),
+        (8, 4, 2, [4, 4]),
+        (4, 1, 2, [1, 1, 2]),
+    ],
+)
+def test_one_image_left_over_joins_the_batch_before(images, size, least, expected):
+    assert sizes(images, size, least) == expected
+    if images > 1:
+        made = list(training_batches(pictures(images), size, data(), 0, 0, least=least))
+        assert [len(batch) for batch in made] == expected

@@ -1,7 +1,9 @@
 """A user's own images: folders and zips of train/<class>/<image>, and what is said about those that do not fit."""
 
 import json
+import struct
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -75,7 +77,7 @@ def save_deep(tree):
         (lambda t: Image.new("RGB", (9, 8)).save(t / "test/dog/1.png"), "test/dog/1.png of pets has 9x8 pixels, expec"),
         (lambda t: (t / "test/dog/1.png").write_bytes(b"x"), "test/dog/1.png of pets cannot be read"),
         (lambda t: (t / "test/dog/1.png").write_bytes((t / "test/dog/0.png").read_bytes()[:90]), "cannot be read"),
-        (save_deep, "pixels of mode I;16, expected 8 bits"),
+        (save_deep, "16 bits per channel, expected 8 bits"),
         (lambda t: [each.unlink() for each in (t / "train/cat").iterdir()], "train/cat holds no image"),
         (lambda t: (t / "train/cow").mkdir(), "train/cow holds no image"),
         (lambda t: image_tree(t, splits=("train",), classes=("cow",)), "only in train/: cow, only in test/: none"),
@@ -114,3 +116,54 @@ def test_bad_requests(name, side, exists, text, tmp_path):
     with pytest.raises(InputError) as error:
         datasets.prepare(name, tmp_path / "x.npz", folder=str(place), side=side)
     assert text in one_line(error)
+
+
+def png16(channels, side=8):
+    """A PNG with 16 bits per channel, by hand: Pillow writes none in colour."""
+    colour = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    pixels = np.random.default_rng(0).integers(0, 65536, (side, side, channels), dtype=np.uint16).astype(">u2")
+    raw = b"".join(b"\0" + row.tobytes() for row in pixels)
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    head = struct.pack(">IIBBBBB", side, side, 16, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4], ids=["grey", "grey and alpha", "RGB", "RGBA"])
+def test_images_of_16_bits_are_refused_and_not_cut(channels, tmp_path):
+    tree = image_tree(tmp_path / "pets")
+    (tree / "train" / "cat" / "0.png").write_bytes(png16(channels))
+    with pytest.raises(InputError, match="expected 8 bits per channel; convert it"):
+        datasets.prepare("pets", tmp_path / "pets.npz", folder=str(tree), side=8)
+
+
+@pytest.mark.parametrize("name", ["caf\u00e9", "\u00c5", "\u1e9b\u0323"])
+@pytest.mark.parametrize("where", ["both in train", "one in each"])
+def test_class_names_that_print_alike_are_refused(name, where, tmp_path):
+    import unicodedata
+
+    forms = [unicodedata.normalize(form, name) for form in ("NFC", "NFD")]
+    tree = image_tree(tmp_path / "pets", classes=("dog", *(forms if where == "both in train" else forms[:1])))
+    if where == "one in each":
+        (tree / "test" / forms[0]).rename(tree / "test" / forms[1])
+    with pytest.raises(InputError, match="two Unicode forms of one name and print alike") as error:
+        datasets.prepare("pets", tmp_path / "pets.npz", folder=str(tree), side=8)
+    assert str(error.value).isascii()
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+def test_one_class_is_refused(packed, tmp_path):
+    tree = image_tree(tmp_path / "pets", classes=("cat",))
+    place = zipped(tree, tmp_path / "pets.zip") if packed else tree
+    with pytest.raises(InputError, match="holds one class, 'cat': there is nothing to tell apart"):
+        datasets.prepare("pets", tmp_path / "pets.npz", folder=str(place), side=8)
+
+
+def test_a_relative_folder_in_dvcs_own_workspace_says_why_it_is_missing(tmp_path, monkeypatch):
+    place = tmp_path / ".dvc" / "tmp" / "exps" / "x"
+    place.mkdir(parents=True)
+    monkeypatch.chdir(place)
+    with pytest.raises(InputError, match="`dvc exp run --queue` and `--temp` have only what git or DVC tracks"):
+        datasets.prepare("pets", tmp_path / "pets.npz", folder="path/to/pets", side=8)

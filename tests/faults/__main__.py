@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import corruptions, cost, disks, inputs, kills, power
+from . import arrivals, corruptions, cost, disks, inputs, kills, power
 from .tiny import Place, Tally
 
 
@@ -21,6 +21,7 @@ def main() -> int:
     parser.add_argument("--disks", type=int, default=0, help="full, broken and forbidden disks")
     parser.add_argument("--corruptions", type=int, default=0, help="damaged files")
     parser.add_argument("--inputs", type=int, default=0, help="bad inputs in this process, and 42 by the command line")
+    parser.add_argument("--arrivals", type=int, default=0, help="files that arrive by other ways than the workflow")
     parser.add_argument("--cost", type=int, default=0, help="what the guards cost, in so many turns")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
@@ -51,6 +52,8 @@ def main() -> int:
         if options.inputs:
             take(*inputs.feed(place, options.inputs))
             take(inputs.feed_command_line(place, 42))
+        if options.arrivals:
+            take(arrivals.arrive(place, options.arrivals))
         if options.cost:
             print(cost.measure(Path(folder) / "cost", options.cost))
     return int(any(tally.notes for tally in tallies))

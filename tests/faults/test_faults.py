@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from . import corruptions, disks, inputs, kills, power
+from . import arrivals, corruptions, disks, inputs, kills, power
 from .tiny import Place
 
 
@@ -50,3 +50,7 @@ def test_corrupted_files_are_refused_by_name(place):
 
 def test_bad_inputs_are_one_line(place):
     assert check(*inputs.feed(place, 3 * len(inputs.KINDS))) > 2 * len(inputs.KINDS) > 16
+
+
+def test_files_that_arrive_by_other_ways_are_never_taken_for_what_they_are_not(place):
+    assert check(arrivals.arrive(place, 12)) == 12

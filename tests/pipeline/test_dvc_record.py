@@ -219,3 +219,63 @@ def test_repro_is_a_second_door_to_the_same_bytes(finished, tmp_path, git):
             assert files.sha256(folder / path) == files.sha256(finished / path), path
     made = json.loads((folder / TRAINED / "provenance.json").read_text())
     assert made["files"]["model.pt"] == files.sha256(folder / TRAINED / "model.pt")
+
+
+# ---- what `dvc exp apply`, `dvc checkout` or `dvc gc` take away ------------------------------------------------------
+
+
+def after_an_experiment(what):
+    """What `dvc exp apply` of one stage leaves of an uncommitted dvc.lock and of the workspace, and more."""
+    stages, applied = recorded(Path.cwd()), ("data-digits", "ann-digits-vgg16bn-s0")
+    few = {name: stages[name] for name in applied}
+    Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": few}))
+    for folder in (TRAINED, STUDENT, "results/tiny/converted"):
+        shutil.rmtree(folder)
+    if what == "dvc gc -w":
+        shutil.rmtree(".dvc/cache")
+    elif what == "kept runs deleted":
+        for kind in ("ann", "converted", "snn"):
+            shutil.rmtree(Path("results/.kept/tiny", kind))
+    elif what == "dvc.lock deleted":
+        Path("dvc.lock").unlink()
+
+
+@pytest.mark.parametrize("what", ["dvc exp apply", "dvc gc -w", "kept runs deleted", "dvc.lock deleted"])
+def test_recorded_runs_come_back_by_one_command(copy, what):
+    dvc_record.record()  # the copy's files are others than the kept ones, which were linked where they were made
+    before = {folder: files.sha256(f"{folder}/model.pt") for folder in (TRAINED, STUDENT)}
+    after_an_experiment(what)
+    result = subprocess.run([sys.executable, "-m", "lasnn", "restore"], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "missing runs and datasets restored" in result.stderr
+    assert {folder: files.sha256(f"{folder}/model.pt") for folder in before} == before
+    assert "ann" not in jobs(copy, "tables")
+
+
+def test_every_state_of_the_lock_is_kept_once(copy):
+    from lasnn.pipeline import lock_states
+    from lasnn.plan.config import read
+
+    preset = read().preset()
+    dvc_record.record()
+    count = len(lock_states.states(preset))
+    dvc_record.record()
+    assert len(lock_states.states(preset)) == count
+    few = {"schema": "2.0", "stages": {"data-digits": recorded(copy)["data-digits"]}}
+    Path("dvc.lock").write_text(yaml.safe_dump(few))
+    dvc_record.record()  # DVC's own and the one that is recorded now
+    assert yaml.safe_dump(few) in {state.read_text() for state in lock_states.states(preset)}
+    assert set(recorded(copy)) > set(few["stages"])
+
+
+@pytest.mark.parametrize("content", ["stages: [", "stages: {ann-digits-conv3fc2-s0: {outs: 3}}", "null"])
+def test_a_damaged_state_is_passed_over(copy, content):
+    from lasnn.pipeline import lock_states
+    from lasnn.plan.config import read
+
+    dvc_record.record()
+    latest = lock_states.states(read().preset())[0]
+    latest.with_name(f"99999-{'0' * 16}.lock").write_text(content)
+    after_an_experiment("kept runs deleted")
+    subprocess.run([sys.executable, "-m", "lasnn", "restore"], capture_output=True, check=True)
+    assert Path(TRAINED, "model.pt").exists()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from scipy.stats import t
+from tiny import answering
 
 from lasnn.errors import InputError
 from lasnn.plan.config import Config, identity, merged
@@ -123,7 +124,7 @@ def written(folder, scope, accuracy):
         metrics["spikes"] = {"c1": {"total": total, "neurons": 10, "images": 4}}
         curve = {str(steps): float(at) for steps, at in ((10, 10), (100, 60), (250, 100))}
         metrics |= {"curves": [{"scale": 1.0, "accuracy": curve}], "curve_images": 20, "curve_ann_accuracy": 99.0}
-        write_json(Path(preset.folder(run), "metrics.json"), metrics)
+        write_json(Path(preset.folder(run), "metrics.json"), answering(preset, run, metrics))
         labels, right = np.arange(20), round(20 * percent / 100)
         predicted = np.where(np.arange(20) < right, labels, -1)[None]
         np.savez(Path(preset.folder(run), "predictions.npz"), predicted=predicted, labels=labels)

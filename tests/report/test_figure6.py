@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from tiny import answering
 
 from lasnn.plan.config import Config, identity, merged
 from lasnn.report import EXHIBITS, bars, style
@@ -42,7 +43,7 @@ def preset(tmp_path):
         }
         data = {"title": "Digits", "subset": False, "train_images": 8, "test_images": 20, "assessed": "test"}
         metrics = {"revision": 1, "run": identity(run), "accuracy": epochs[-1][0], "spikes": spikes, "data": data}
-        write_json(folder / "metrics.json", metrics)
+        write_json(folder / "metrics.json", answering(found, run, metrics))
         lines = [{"test_accuracy": at, "rates": {"c1": c1, "f1": f1}} for at, c1, f1 in epochs]
         (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return found

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from tiny import answering
 
-from lasnn.plan.config import Config, identity, merged
+from lasnn.plan.config import Config, merged
 from lasnn.report import EXHIBITS
 from lasnn.report.curves import converted_of
 from lasnn.report.speedup import relative_spread, speed_up, steps_needed
@@ -61,7 +62,7 @@ def test_table_s3_by_hand(tmp_path):
     curve = {"scale": 0.7, "accuracy": {"10": 60.0, "20": 95.0, "30": 93.0, "50": 94.5, "100": 94.0}}
     shared = {"curves": [curve], "curve_images": 4, "curve_ann_accuracy": 96.0, "thresholds_by_batch": [[1, 2], [1, 3]]}
     for run, more in ((lasnn, {}), (converted_of(lasnn, preset), shared)):
-        write_json(Path(preset.folder(run), "metrics.json"), common | {"run": identity(run)} | more)
+        write_json(Path(preset.folder(run), "metrics.json"), answering(preset, run, common | more))
     predicted, labels = np.array([[0, 1, 2, 9, 0, 0]]), np.array([0, 1, 2, 3, 4, 5])
     np.savez(Path(preset.folder(lasnn), "predictions.npz"), predicted=predicted, labels=labels)
     line = EXHIBITS["table_s3"].tidy(preset).query("n > 0").iloc[0]

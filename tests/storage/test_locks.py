@@ -1,21 +1,26 @@
 """One writer at a time: a second one gets one line, a dead one's lock is no obstacle, and a full disk is one line."""
 
+import argparse
+import errno
+import fcntl
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from unittest.mock import Mock
 
 import pytest
 
 from lasnn.console import Console
 from lasnn.errors import InputError
-from lasnn.storage import locks
+from lasnn.pipeline import single_instance
+from lasnn.storage import holders
 from lasnn.storage.locks import only_writer
 
 HOLD = """
 import sys, time
-from lasnn.storage import locks
 from lasnn.storage.locks import only_writer
 with only_writer(sys.argv[1], "it"):
     print(flush=True)
@@ -55,7 +60,7 @@ def test_a_second_writer_gets_one_line_that_names_the_first(tmp_path, holder):
 )
 def test_a_writer_on_another_machine_is_named_with_it(tmp_path, monkeypatch, job, host, said):
     monkeypatch.setenv("SLURM_JOB_ID", job)
-    monkeypatch.setattr(locks.socket, "gethostname", lambda: f"{host}.example.org")
+    monkeypatch.setattr(holders.socket, "gethostname", lambda: f"{host}.example.org")
     with only_writer(tmp_path / ".lock", "it"):
         monkeypatch.undo()
         with pytest.raises(InputError, match=said), only_writer(tmp_path / ".lock", "it"):
@@ -67,7 +72,7 @@ def test_the_lock_of_a_killed_process_is_no_obstacle(tmp_path, holder):
     holder.wait()
     assert (tmp_path / ".lock").exists()
     with only_writer(tmp_path / ".lock", "it"):
-        assert (tmp_path / ".lock").read_text().split()[0] == str(os.getpid())
+        assert json.loads((tmp_path / ".lock").read_text())["process"] == os.getpid()
     assert not (tmp_path / ".lock").exists()
 
 
@@ -133,3 +138,65 @@ def test_a_stage_told_to_stop_before_it_trains_ends_at_once_with_one_line(number
     assert time.monotonic() - began < 20
     assert process.returncode == 128 + number
     assert said == f"error: stopped by {number.name}; the same command begins this step anew\n"
+
+
+# ---- where the locks of the system lie or are missing, the name in the file counts --------------------------------
+
+
+def someone(**changes):
+    return holders.myself() | changes
+
+
+LIVING = {
+    "another host": lambda pid: someone(host="elsewhere", process=1),
+    "another host of the same boot": lambda pid: someone(host="elsewhere", process=pid),
+    "this host": lambda pid: someone(process=pid, began=holders._began(pid)),
+}
+DEAD = {
+    "an earlier boot": lambda pid: someone(boot="earlier", process=pid, began=holders._began(pid)),
+    "a number given out again": lambda pid: someone(process=pid, began="1"),
+    "no such process": lambda pid: someone(process=2**22 + 1),
+}
+FLOCKS = {"succeeds for everybody": lambda *words: None, "is missing": OSError(errno.ENOLCK, "No locks available")}
+
+
+@pytest.mark.parametrize("flock", FLOCKS)
+@pytest.mark.parametrize("name", LIVING)
+def test_a_lock_of_a_process_that_may_live_is_never_taken(tmp_path, monkeypatch, holder, flock, name):
+    lock = tmp_path / "other.lock"
+    lock.write_text(json.dumps(LIVING[name](holder.pid)))
+    monkeypatch.setattr(fcntl, "flock", Mock(side_effect=FLOCKS[flock]))
+    with pytest.raises(InputError, match=f"it is being made by process {json.loads(lock.read_text())['process']}"):
+        only_writer(lock, "it").__enter__()
+    assert json.loads(lock.read_text()) == LIVING[name](holder.pid)
+
+
+@pytest.mark.parametrize("flock", FLOCKS)
+@pytest.mark.parametrize("name", DEAD)
+def test_a_lock_of_a_dead_process_is_taken(tmp_path, monkeypatch, holder, flock, name):
+    lock = tmp_path / "other.lock"
+    lock.write_text(json.dumps(DEAD[name](holder.pid)))
+    monkeypatch.setattr(fcntl, "flock", Mock(side_effect=FLOCKS[flock]))
+    with only_writer(lock, "it"):
+        assert json.loads(lock.read_text())["process"] == os.getpid()
+    assert not lock.exists()
+
+
+@pytest.mark.parametrize("flock", FLOCKS)
+@pytest.mark.parametrize("name", [*LIVING, *DEAD])
+def test_snakemakes_lock_is_only_taken_from_the_dead(tmp_path, monkeypatch, holder, flock, name):
+    folder, said = tmp_path / ".snakemake", []
+    (folder / "locks").mkdir(parents=True)
+    (folder / "locks" / "0.output.lock").write_text("data/digits.npz\n")
+    (folder / "lasnn.lock").write_text(json.dumps((LIVING | DEAD)[name](holder.pid)))
+    monkeypatch.setattr(fcntl, "flock", Mock(side_effect=FLOCKS[flock]))
+    options = argparse.Namespace(dryrun=False, unlock=False, nolock=False)
+    monkeypatch.setattr(single_instance, "command_line", lambda: options)
+    if name in LIVING:
+        with pytest.raises(InputError, match=r"another snakemake is at work in this folder .process"):
+            single_instance.claim(folder, said.append)
+        assert (folder / "locks" / "0.output.lock").exists()
+    else:
+        single_instance.claim(folder, said.append)
+        assert not (folder / "locks").exists()
+        assert len(said) == 1

@@ -1,0 +1,358 @@
+"""Files that arrive or change by other ways than Snakemake: what lies there ends as the right bytes, or as one line.
+
+Each try disturbs a finished chain in one way, lets the judge of the workflow say what must be made again, makes that by
+the command line's own verbs, and compares every run with what the plan's settings give. Silently wrong is whatever ends
+without a line and with other bytes.
+"""
+
+import json
+import os
+import random
+import shutil
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import yaml
+
+from lasnn.__main__ import main
+from lasnn.errors import InputError
+from lasnn.pipeline import kept
+from lasnn.pipeline.freshness import Judge
+from lasnn.plan.config import Config, merged
+from lasnn.plan.runs import Run, parse
+from lasnn.storage import checkpoint, files
+
+from .tiny import CHAIN, HASHED, Ended, Place, Tally, forked
+
+OTHER = {  # settings of which every run of the chain reads some
+    "presets": {
+        "quick": {
+            "teacher": {"weight_decay": 0.01},
+            "ann": {"weight_decay": 0.01},
+            "curve": {"scales": [1.0, 0.8]},
+            "student": {"weight_decay": 0.01},
+        }
+    }
+}
+FILES = ("model.pt", "metrics.json", "predictions.npz", "provenance.json", "log.jsonl")
+Way = Callable[["Field", str, random.Random], None]
+
+
+class Field:
+    """A finished chain, the same made with other settings, and a copy to disturb."""
+
+    def __init__(self, place: Place):
+        self.place, self.others = place, Place(place.folder / "others", **OTHER)
+        if not (self.others.folder / "data").exists():
+            self.others.prepare()
+        self.whole = place.folder / "whole"
+        if not self.whole.exists():
+            shutil.copytree(place.results, self.whole)
+        self.expected = {path: place.digests(path) for path in CHAIN}
+        self.expected_of_others = {path: self.others.digests(path) for path in CHAIN}
+        self.data = (place.folder / "data" / "digits.npz").read_bytes()
+        self.settings = place.config.read_text()
+
+    def restore(self, *, keep: bool) -> None:
+        """Everything as it was; without `keep` nothing that could be taken up."""
+        for path in CHAIN:
+            folder = self.place.run(path)
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(self.whole / "quick" / path, folder)
+        (self.place.folder / "data" / "digits.npz").write_bytes(self.data)
+        self.place.config.write_text(self.settings)
+        shelf = self.place.results / ".kept"
+        shutil.rmtree(shelf, ignore_errors=True)
+        if keep:
+            preset = self.config().preset()
+            for path in CHAIN:
+                kept.keep(preset, parse(path))
+
+    def config(self) -> Config:
+        return Config(yaml.safe_load(self.place.config.read_text()))
+
+    def workflow(self) -> Ended:
+        """What a call of the workflow does with the chain, in a process of its own: judge, keep, make in order."""
+
+        def action() -> int:
+            os.environ[kept.ALLOWED] = "[]"
+            preset = self.config().preset()
+            judge, made = Judge(preset), set()
+            ordered = [path for path in CHAIN if judge.run(parse(path)) or not self.there(path)]
+            lacking = ordered and not Path(preset.config.data_file("digits")).exists()
+            if lacking and (status := main(["data", "digits", "--config", str(self.place.config)])):
+                return status
+            for path in CHAIN:
+                run: Run = parse(path)
+                if path in ordered or made.intersection(map(str, preset.parents(run))):
+                    kept.keep(preset, run, judge)
+                    for name in FILES[:4]:
+                        (self.place.run(path) / name).unlink(missing_ok=True)
+                    if status := main([run.kind, str(self.place.run(path)), "--config", str(self.place.config)]):
+                        return status
+                    made.add(path)
+            return 0
+
+        return forked(action, self.place.said)
+
+    def there(self, path: str) -> bool:
+        return all((self.place.run(path) / name).exists() for name in FILES[:4])
+
+
+# ---- the ways --------------------------------------------------------------------------------------------------------
+
+
+def copied(*names: str, times: str = "now") -> Way:
+    """Files of a run with other settings, under the names of this one (rsync, tar, an older checkout, an import)."""
+
+    def way(field: Field, path: str, draw: random.Random) -> None:
+        for name in names or FILES:
+            source, target = field.others.run(path) / name, field.place.run(path) / name
+            if source.exists():
+                target.unlink(missing_ok=True)
+                shutil.copyfile(source, target)
+                when = {"now": None, "1970": (1, 1), "2099": (4e9, 4e9), "kept": (source.stat().st_mtime,) * 2}[times]
+                os.utime(target, when)
+
+    return way
+
+
+def linked(field: Field, path: str, draw: random.Random) -> None:
+    shutil.rmtree(field.place.run(path))
+    field.place.run(path).symlink_to(field.others.run(path))
+
+
+def hard_linked(field: Field, path: str, draw: random.Random) -> None:
+    for name in FILES:
+        if (field.others.run(path) / name).exists():
+            (field.place.run(path) / name).unlink(missing_ok=True)
+            os.link(field.others.run(path) / name, field.place.run(path) / name)
+
+
+def moved(field: Field, path: str, draw: random.Random) -> None:
+    spare = field.place.folder / "spare"
+    shutil.rmtree(spare, ignore_errors=True)
+    shutil.copytree(field.others.run(path), spare)
+    shutil.rmtree(field.place.run(path))
+    os.rename(spare, field.place.run(path))
+
+
+def unpacked(field: Field, path: str, draw: random.Random) -> None:
+    archive = field.place.folder / "run.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(field.others.run(path), arcname=".")
+    with tarfile.open(archive) as tar:
+        tar.extractall(field.place.run(path), filter="data")
+
+
+def by_a_verb(field: Field, path: str, draw: random.Random) -> None:
+    """`python -m lasnn snn <folder> --config other.yaml`, which leaves what was there among what is kept."""
+    content = yaml.safe_load(field.others.config.read_text())
+    content["folders"] = yaml.safe_load(field.settings)["folders"]
+    other = field.place.folder / "other.yaml"
+    other.write_text(yaml.safe_dump(content))
+    run = parse(path)
+    with_its_parents = [*map(str, Config(content).preset().parents(run)), path]
+    for name in with_its_parents[:-1]:  # a verb refuses parents of other settings
+        copied()(field, name, draw)
+    forked(lambda: main([run.kind, str(field.place.run(path)), "--config", str(other)]), field.place.said)
+
+
+def of_another_run(field: Field, path: str, draw: random.Random) -> None:
+    source = draw.choice([one for one in CHAIN if one != path])
+    for name in FILES:
+        if (field.place.run(source) / name).exists():
+            shutil.copyfile(field.place.run(source) / name, field.place.run(path) / name)
+
+
+def half_a_copy(field: Field, path: str, draw: random.Random) -> None:
+    name = draw.choice(FILES[:4])
+    content = (field.others.run(path) / name).read_bytes()
+    (field.place.run(path) / name).write_bytes(content[: len(content) // 2])
+
+
+def a_byte(field: Field, path: str, draw: random.Random) -> None:
+    """Changed in place, with size and date kept."""
+    target = field.place.run(path) / draw.choice(FILES[:4])
+    content, before = bytearray(target.read_bytes()), target.stat()
+    content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+    target.write_bytes(content)
+    os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def other_bytes(field: Field, path: str, draw: random.Random) -> None:
+    """The same settings and other weights, all digests right: a run of another machine."""
+    folder = field.place.run(path)
+    weights, meta = checkpoint.load(folder / "model.pt")
+    name = draw.choice([name for name, value in weights.items() if value.is_floating_point()])
+    checkpoint.save(folder / "model.pt", weights | {name: weights[name] * 1.01}, meta)
+    described(folder)
+
+
+def described(folder: Path) -> None:
+    """Let the provenance describe what is there."""
+    made = files.read_json(folder / "provenance.json")
+    digests = {name: files.sha256(folder / name) for name in HASHED}
+    files.write_json(folder / "provenance.json", made | {"files": digests}, seal=True)
+
+
+def of_an_earlier_commit(field: Field, path: str, draw: random.Random) -> None:
+    """An older revision, metrics without what was added since, or provenance without digests."""
+    folder = field.place.run(path)
+    metrics, made = files.read_json(folder / "metrics.json"), files.read_json(folder / "provenance.json")
+    what = draw.choice(("revision", "metrics", "provenance"))
+    if what == "revision":
+        for content in (metrics, made):
+            content["settings"]["revision"] = content["revision"] = metrics["revision"] - 1
+    elif what == "metrics":
+        metrics.pop(draw.choice(("data", "parents", "run", "settings")))
+    else:
+        made.pop("files")
+    files.write_json(folder / "metrics.json", metrics)
+    files.write_json(folder / "provenance.json", made)
+    if what != "provenance":
+        described(folder)
+
+
+def deleted(*names: str) -> Way:
+    def way(field: Field, path: str, draw: random.Random) -> None:
+        if not names:
+            shutil.rmtree(field.place.run(path))
+        for name in names:
+            (field.place.run(path) / name).unlink()
+
+    return way
+
+
+def touched(field: Field, path: str, draw: random.Random) -> None:
+    """`--touch` after a changed setting: notes and times say that all is well."""
+    settings_changed(field, path, draw)
+    for file in field.place.run(path).iterdir():
+        os.utime(file)
+
+
+def settings_changed(field: Field, path: str, draw: random.Random) -> None:
+    content = merged(yaml.safe_load(field.settings), OTHER)
+    field.place.config.write_text(yaml.safe_dump(content))
+
+
+def data_deleted(field: Field, path: str, draw: random.Random) -> None:
+    (field.place.folder / "data" / "digits.npz").unlink()
+    deleted()(field, path, draw)
+
+
+def data_swapped(field: Field, path: str, draw: random.Random) -> None:
+    """Prepared images of another source under this name."""
+    from lasnn.datasets import arrays
+
+    there = field.place.folder / "data" / "digits.npz"
+    prepared = arrays.load(there)
+    images = prepared.train_images.copy()
+    images[draw.randrange(len(images))] ^= 1
+    contents = arrays.Contents(
+        prepared.classes, images, prepared.train_labels, prepared.test_images, prepared.test_labels
+    )
+    arrays.write(there, "digits", prepared.title, contents, False, prepared.source)
+
+
+WAYS: dict[str, Way] = {
+    "copied": copied(),
+    "copied, of 1970": copied(times="1970"),
+    "copied, of 2099": copied(times="2099"),
+    "copied with its times": copied(times="kept"),
+    "checkpoint alone": copied("model.pt"),
+    "metrics alone": copied("metrics.json"),
+    "predictions alone": copied("predictions.npz"),
+    "provenance alone": copied("provenance.json"),
+    "all but the checkpoint": copied("metrics.json", "predictions.npz", "provenance.json"),
+    "unpacked": unpacked,
+    "moved": moved,
+    "a link": linked,
+    "hard links": hard_linked,
+    "a verb": by_a_verb,
+    "of another run": of_another_run,
+    "half a copy": half_a_copy,
+    "a byte": a_byte,
+    "other bytes": other_bytes,
+    "an earlier commit": of_an_earlier_commit,
+    "folder deleted": deleted(),
+    "metrics deleted": deleted("metrics.json"),
+    "provenance deleted": deleted("provenance.json"),
+    "touched": touched,
+    "settings changed": settings_changed,
+    "data deleted": data_deleted,
+    "data of another source": data_swapped,
+}
+# Where the files are a run of the same settings on another machine, the plan has no other opinion of them; what follows
+# from them must be made from them. Where the images are others, every run must be made from these.
+CONSISTENT = {"other bytes", "data of another source"}
+
+
+def arrive(place: Place, count: int) -> Tally:
+    """`count` tries over all ways and all runs of the chain, half of them with runs that may be taken up."""
+    field, tally = Field(place), Tally("files that arrived by other ways")
+    for index, (name, path) in zip(range(count), _pairs(), strict=False):
+        draw = random.Random(index)
+        field.restore(keep=bool(draw.randrange(2)))
+        WAYS[name](field, path, draw)
+        ended = field.workflow()
+        fault = _fault(field, name, ended)
+        what = "one line" if ended.status else "right"
+        tally.add(fault is None, what if fault is None else "WRONG", f"{name}, {path}: {fault}")
+        if field.place.run(path).is_symlink():
+            field.place.run(path).unlink()
+    field.restore(keep=False)
+    shutil.rmtree(place.results / ".kept", ignore_errors=True)
+    return tally
+
+
+def _pairs() -> Iterator[tuple[str, str]]:
+    """Every way for every run, again and again; a small count takes a few of each."""
+    pairs = [(name, path) for name in WAYS for path in CHAIN]
+    random.Random(1).shuffle(pairs)
+    while True:
+        yield from pairs
+
+
+def _fault(field: Field, name: str, ended: Ended) -> str | None:
+    if ended.traceback or (ended.status and len(ended.errors) != 1):
+        return f"status {ended.status}: {ended.said[-300:]}"
+    if ended.status:
+        return None
+    if name in CONSISTENT:
+        return _inconsistent(field)
+    expected = field.expected_of_others if name in ("touched", "settings changed") else field.expected
+    for path in CHAIN:
+        found = field.place.digests(path)
+        wrong = [one for one in HASHED if found.get(one) != expected[path][one]]
+        if wrong:
+            return f"{path}: {wrong[0]} is not what the plan's settings give"
+    return None
+
+
+def _inconsistent(field: Field) -> str | None:
+    """A run that was not made from the parents, images and settings that are there, or is not as it says."""
+    digest = json.loads(str(_header(field)))["digest"]
+    for path in CHAIN:
+        folder = field.place.run(path)
+        try:
+            metrics, made = files.read_json(folder / "metrics.json"), files.read_json(folder / "provenance.json")
+        except InputError as error:
+            return str(error)
+        if metrics["data"]["digest"] != digest:
+            return f"{path} was made from other images"
+        for parent, stated in metrics["parents"].items():
+            if files.sha256(field.place.run(parent) / "model.pt") != stated:
+                return f"{path} was made from another {parent}"
+        for name, stated in made["files"].items():
+            if files.sha256(folder / name) != stated:
+                return f"{path}: {name} is not the file that is described"
+    return None
+
+
+def _header(field: Field) -> object:
+    import numpy as np
+
+    with np.load(field.place.folder / "data" / "digits.npz") as content:
+        return content["header"]

@@ -1,0 +1,482 @@
+"""What lies there is taken for what it is: whatever its times and Snakemake's notes say, in tables and pages too."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from tiny import done, snakemake
+
+from lasnn.datasets.arrays import load
+from lasnn.datasets.preparation import prepare
+from lasnn.errors import InputError
+from lasnn.pipeline import kept
+from lasnn.pipeline.freshness import Judge
+from lasnn.pipeline.sources import data_params, expected_content
+from lasnn.plan.config import Config, read
+from lasnn.plan.overlays import merged
+from lasnn.plan.runs import parse
+from lasnn.report import EXHIBITS, files_of, runs_of_target
+from lasnn.report.answers import answering, same_images
+from lasnn.storage import checkpoint, files
+from lasnn.storage.digests import Digests
+
+TEACHER, ANN = "ann/digits/vgg16bn/base/s0", "ann/digits/conv3fc2/base/s0"
+CONVERTED = "converted/digits/conv3fc2/poisson/base/s0"
+HYBRID = "snn/digits/conv3fc2/hybrid/poisson-T2/none/base/s0"
+LASNN = "snn/digits/conv3fc2/lasnn_act/poisson-T2/vgg16bn/base/s0"
+KINDS = {"teacher": TEACHER, "ann": ANN, "converted": CONVERTED, "snn": HYBRID}
+
+
+@pytest.fixture
+def project(finished, tmp_path, monkeypatch):
+    """A copy of the finished project to work in; times and notes as Snakemake left them."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, symlinks=True, ignore=shutil.ignore_patterns(".git", ".dvc", ".kept"))
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def look(finished):
+    """The finished project, to look at."""
+    before = Path.cwd()
+    os.chdir(finished)
+    yield finished
+    os.chdir(before)
+
+
+def change(overlay):
+    """Change config.yaml."""
+    content = merged(yaml.safe_load(Path("config.yaml").read_text()), overlay)
+    Path("config.yaml").write_text(yaml.safe_dump(content))
+
+
+def reasons(target="tables"):
+    """Everything that is there and must be made again, with the reason."""
+    preset = read().preset()
+    judge = Judge(preset)
+    found = {str(run): judge.run(run) for run in runs_of_target(preset, target)}
+    found |= {name: judge.exhibit(name) for name in EXHIBITS}
+    return {name: reason for name, reason in found.items() if reason}
+
+
+def rewritten(run, edit, name="metrics.json"):
+    """Edit a run's file and let its provenance describe that: what another version or another plan would leave."""
+    folder = Path("results/tiny", run)
+    content = files.read_json(folder / name)
+    edit(content)
+    files.write_json(folder / name, content, seal=True)
+    if name != "provenance.json":
+        described(folder)
+
+
+def described(folder):
+    made = files.read_json(folder / "provenance.json")
+    digests = {name: files.sha256(folder / name) for name in ("model.pt", "metrics.json", "predictions.npz")}
+    files.write_json(folder / "provenance.json", made | {"files": digests}, seal=True)
+
+
+# ---- A: what fits is taken, what doesn't is made again ---------------------------------------------------------------
+
+
+def test_a_finished_project_fits(look):
+    assert reasons() == {}
+
+
+SETTINGS = {
+    "teacher": {"teacher": {"epochs": 2}},
+    "ann": {"ann": {"lr": 0.02}},
+    "converted": {"curve": {"scales": [0.7]}},
+    "snn": {"student": {"epochs": 2}},
+    "every one": {"network": {"width": 0.25}},
+}
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_changed_settings_age_what_reads_them_and_what_follows(project, kind):
+    change({"presets": {"tiny": SETTINGS[kind]}})
+    found = reasons()
+    root = {"teacher": TEACHER, "ann": ANN, "converted": CONVERTED, "snn": HYBRID, "every one": ANN}[kind]
+    assert "made with other settings" in found[root]
+    if kind == "ann":
+        assert {CONVERTED, HYBRID, LASNN, "table2"} <= set(found)
+        assert TEACHER not in found
+    if kind == "snn":
+        assert ANN not in found
+        assert "table2" in found
+
+
+@pytest.mark.parametrize("when", [1, 4e9, None], ids=["1970", "2099", "now"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_times_say_nothing(project, kind, when):
+    for path in Path("results/tiny", KINDS[kind]).iterdir():
+        os.utime(path, when and (when, when))
+    assert reasons() == {}
+    change({"presets": {"tiny": SETTINGS["every one"]}})
+    assert KINDS[kind] in reasons()
+
+
+FOREIGN = {
+    "of an older revision": lambda run: rewritten(run, lambda said: said["settings"].update(revision=0)),
+    "of another preset": lambda run: rewritten(run, lambda said: said.update(preset="small")),
+    "of another run": lambda run: rewritten(run, lambda said: said["run"].update(path=run.replace("s0", "s1"))),
+    "of other images": lambda run: rewritten(run, lambda said: said["data"].update(digest="0" * 64)),
+    "without digests": lambda run: rewritten(run, lambda said: said.pop("files"), "provenance.json"),
+    "of an earlier version": lambda run: rewritten(run, lambda said: said.pop("data")),
+    "with an edited number": lambda run: edited(run),
+    "without its predictions": lambda run: Path("results/tiny", run, "predictions.npz").unlink(),
+    "without its provenance": lambda run: Path("results/tiny", run, "provenance.json").unlink(),
+}
+
+
+def edited(run):
+    path = Path("results/tiny", run, "metrics.json")
+    path.write_text(re.sub(r'"accuracy": [0-9.]+', '"accuracy": 99.9', path.read_text()))
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_that_is_not_what_it_should_be_is_made_again_and_so_is_what_follows(project, kind, what):
+    FOREIGN[what](KINDS[kind])
+    found = reasons()
+    assert KINDS[kind] in found
+    assert "table_s1" in found
+    if kind == "ann":
+        assert found[LASNN].startswith("it rests on")
+
+
+@pytest.mark.parametrize("parent", [TEACHER, ANN, CONVERTED])
+def test_a_parent_of_the_same_settings_and_other_bytes_ages_its_children(project, parent):
+    folder = Path("results/tiny", parent)
+    weights, meta = checkpoint.load(folder / "model.pt")
+    name = next(name for name, value in weights.items() if value.is_floating_point())
+    checkpoint.save(folder / "model.pt", weights | {name: weights[name] + 1}, meta)
+    described(folder)
+    found = reasons()
+    assert parent not in found
+    assert f"made from another {parent}" in found[LASNN] or "rests on" in found[LASNN]
+
+
+EXHIBIT_FILES = {
+    "a number": "table2.csv",
+    "its page": "table2.html",
+    "its sources": "table2.json",
+    "LaTeX": "table2.tex",
+}
+
+
+@pytest.mark.parametrize("what", EXHIBIT_FILES)
+def test_an_edited_exhibit_is_made_again(project, what):
+    path = Path("results/tiny/exhibits", EXHIBIT_FILES[what])
+    path.write_text(path.read_text().replace("9", "8", 1) + "\n")
+    assert set(reasons()) == {"table2"}
+
+
+@pytest.mark.parametrize("what", ["scope", "paper", "deleted", "earlier version"])
+def test_an_exhibit_of_something_else_is_made_again(project, what, monkeypatch, tmp_path):
+    if what == "scope":
+        change({"presets": {"tiny": {"scope": {"note": "Another."}}}})
+    elif what == "paper":  # another edition of the paper's numbers lies in the package
+        other = tmp_path / "paper.csv"
+        other.write_text("something else")
+        monkeypatch.setattr("lasnn.report.exhibit.Exhibit.place_of", lambda exhibit, path: other)
+    elif what == "deleted":
+        shutil.rmtree(Path("results/tiny", HYBRID))
+    else:
+        path = Path("results/tiny/exhibits/table2.json")
+        content = files.read_json(path)
+        content.pop("made")
+        files.write_json(path, content)
+    assert "table2" in reasons()
+
+
+def test_a_page_shows_what_is_there_now(project):
+    """Notebooks rest on metrics or exhibits; the tiny preset has run none, so a page is made up to the same rules."""
+    from lasnn.pipeline import notebooks
+
+    preset = read().preset()
+    page = Path("results/tiny/notebooks/energy.html")
+    page.parent.mkdir()
+    for run in notebooks.base_runs(preset):  # what `tables` doesn't run
+        if not Path(preset.folder(run), "metrics.json").exists():
+            shutil.copytree(Path("results/tiny", HYBRID), preset.folder(run))
+    page.write_text("<html><head></head>old</html>")
+    assert Judge(preset).page("energy") is not None
+    assert Judge(preset).page("spike_counts") is None  # there is none
+
+
+# ---- A: own data -----------------------------------------------------------------------------------------------------
+
+
+def own_folder(folder, side=8, shade=0):
+    rng = np.random.default_rng(shade)
+    for split, count in (("train", 3), ("test", 2)):
+        for name in ("a", "b"):
+            (folder / split / name).mkdir(parents=True)
+            for index in range(count):
+                pixels = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / split / name / f"{index}.png")
+    return folder
+
+
+def birds(tmp_path, monkeypatch, **changes):
+    """A configuration with a dataset of one's own, prepared."""
+    monkeypatch.chdir(tmp_path)
+    own = own_folder(tmp_path / "birds")
+    content = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
+    content["datasets"] = {"birds": {"folder": str(own), "side": 8}}
+    prepare("birds", tmp_path / "data" / "birds.npz", folder=str(own), side=8)
+    return content, own
+
+
+def judged(content):
+    return Judge(Config(content).preset()).data("birds")
+
+
+def another_image(content, own):
+    Image.new("RGB", (8, 8)).save(own / "train" / "a" / "9.png")
+
+
+def an_edited_image(content, own):
+    target = own / "train" / "a" / "0.png"
+    before = target.stat()
+    Image.new("RGB", (8, 8)).save(target)
+    os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def a_renamed_class(content, own):
+    for split in ("train", "test"):
+        (own / split / "a").rename(own / split / "c")
+
+
+def another_place(content, own):
+    content["datasets"]["birds"]["folder"] = str(own_folder(own.parent / "others", shade=1))
+
+
+@pytest.mark.parametrize("what", [another_image, an_edited_image, a_renamed_class, another_place])
+def test_own_images_are_their_content(tmp_path, monkeypatch, what):
+    content, own = birds(tmp_path, monkeypatch)
+    assert judged(content) is None
+    before = data_params(Config(content), "birds", Digests(None))
+    what(content, own)
+    assert judged(content) == "the source of birds holds other images than were prepared"
+    assert data_params(Config(content), "birds", Digests(None)) != before
+
+
+def test_where_own_images_lie_says_nothing(tmp_path, monkeypatch):
+    content, own = birds(tmp_path, monkeypatch)
+    before = data_params(Config(content), "birds", Digests(None))
+    shutil.copytree(own, tmp_path / "moved")
+    shutil.rmtree(own)
+    assert judged(content) is None  # a clone with prepared images alone
+    content["datasets"]["birds"]["folder"] = str(tmp_path / "moved")
+    assert judged(content) is None
+    assert data_params(Config(content), "birds", Digests(None)) == before
+    content["datasets"]["birds"]["side"] = 16
+    assert "side" in judged(content)
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", "digits", "tinyimagenet"])
+def test_a_mirror_that_is_gone_or_an_address_asks_for_nothing(tmp_path, dataset):
+    content = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
+    for mirror in (None, str(tmp_path / "gone"), "http://localhost:1/none", str(tmp_path)):
+        assert expected_content(Config(content | {"mirror": mirror}), dataset, Digests(None)) is None
+
+
+def test_a_mirror_that_grew_is_prepared_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mirror = tmp_path / "mirror"
+    for index in range(10):
+        for split, count in (("train", 2), ("test", 1)):
+            (mirror / "cifar10" / split / f"c{index}").mkdir(parents=True)
+            for number in range(count):
+                picture = Image.new("RGB", (32, 32), (index, number, 0))
+                picture.save(mirror / "cifar10" / split / f"c{index}" / f"{number}.png")
+    content = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
+    content |= {"mirror": str(mirror), "allow_subset": True}
+    prepare("cifar10", tmp_path / "data" / "cifar10.npz", mirror=str(mirror), allow_subset=True)
+    assert Judge(Config(content).preset()).data("cifar10") is None
+    Image.new("RGB", (32, 32)).save(mirror / "cifar10" / "train" / "c0" / "9.png")
+    assert "holds other images" in Judge(Config(content).preset()).data("cifar10")
+
+
+# ---- A: the second line ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("what", ["of an older revision", "of other images", "of another run", "with an edited number"])
+def test_exhibits_refuse_a_run_that_does_not_answer_the_plan(project, kind, what):
+    FOREIGN[what](KINDS[kind])
+    with pytest.raises(InputError, match=KINDS[kind]) as error:
+        answering(parse(KINDS[kind]), read().preset())
+    assert "\n" not in str(error.value)
+    assert "snakemake --cores 1 results/tiny/" in str(error.value)
+
+
+def test_the_verb_exhibit_names_run_and_setting(project):
+    """A run made with `--config` and an exhibit made by hand."""
+    change({"presets": {"tiny": {"student": {"lr": 0.3}}}})
+    command = [sys.executable, "-m", "lasnn", "exhibit", "results/tiny/exhibits/table2.csv"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert "student" not in line.split(":")[0]
+    assert re.search(r"snn/digits/conv3fc2/\w+/poisson-T2/\w+/base/s0 is not what the plan asks for", line)
+    assert "training.lr" in line
+
+
+@pytest.mark.parametrize("key", ["run", "settings", "parents"])
+def test_results_of_an_earlier_version_are_one_line(project, key):
+    rewritten(HYBRID, lambda said: said.pop(key))
+    with pytest.raises(InputError, match="was made by an earlier version of lasnn"):
+        answering(parse(HYBRID), read().preset())
+
+
+def test_runs_of_different_images_never_stand_side_by_side(look):
+    found = [json.loads(Path("results/tiny", run, "metrics.json").read_text()) for run in (ANN, HYBRID)]
+    same_images(found)
+    found[1]["data"]["digest"] = "0" * 64
+    with pytest.raises(InputError, match="different images of digits"):
+        same_images(found)
+
+
+# ---- B: nothing finished is lost -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_replaced_run_is_kept_and_taken_up_again(project, kind):
+    preset, run = read().preset(), parse(KINDS[kind])
+    folder = Path(preset.folder(run))
+    before = {path.name: files.sha256(path) for path in folder.iterdir() if path.name in ("model.pt", "metrics.json")}
+    place = kept.keep(preset, run)
+    shutil.rmtree(folder)
+    assert kept.take_up(preset, run) == place
+    assert {name: files.sha256(folder / name) for name in before} == before
+    assert reasons() == {}
+
+
+@pytest.mark.parametrize("what", ["settings", "damage", "parents"])
+def test_a_kept_run_that_does_not_fit_stays_where_it_is(project, what):
+    preset, run = read().preset(), parse(HYBRID)
+    place = kept.keep(preset, run)
+    shutil.rmtree(preset.folder(run))
+    if what == "settings":
+        change({"presets": {"tiny": {"student": {"epochs": 3}}}})
+    elif what == "damage":
+        (place / "model.pt").unlink()
+        (place / "model.pt").write_bytes(b"damaged")
+    else:
+        shutil.rmtree(Path("results/tiny", CONVERTED))
+    assert kept.take_up(read().preset(), run) is None
+    assert place.is_dir()
+
+
+def test_keeping_costs_no_room_and_happens_once(project):
+    preset, run = read().preset(), parse(HYBRID)
+    place = kept.keep(preset, run)
+    assert os.path.samefile(place / "model.pt", Path(preset.folder(run), "model.pt"))
+    assert kept.keep(preset, run) == place
+    assert len(list(place.parent.iterdir())) == 1
+
+
+def plan(folder, *words):
+    shown = done(folder, "--cores", 1, "--dry-run", "--printshellcmds", *words).stdout
+    return {made for _, made in re.findall(r"python -m lasnn (\w+) (\S+)", shown)}
+
+
+def test_missing_images_retrain_nothing(project):
+    """One run is missing as well: it and the images are made, and nothing that is finished."""
+    Path("data/digits.npz").unlink()
+    shutil.rmtree(Path("results/tiny", LASNN))
+    made = {path for path in plan(project, "tables") if "exhibits" not in path}
+    assert made == {"digits", f"results/tiny/{LASNN}"}
+
+
+def test_the_way_out_of_a_run_of_other_settings(project):
+    """A run that a verb left under the present one's name and notes; snakemake, and then it is as it was."""
+    before = files.sha256(f"results/tiny/{TEACHER}/model.pt"), files.sha256("results/tiny/exhibits/table4.csv")
+    other = yaml.safe_load(Path("config.yaml").read_text())
+    other["presets"]["tiny"]["teacher"]["epochs"] = 2
+    Path("other.yaml").write_text(yaml.safe_dump(other))
+    command = [sys.executable, "-m", "lasnn", "ann", f"results/tiny/{TEACHER}", "--config", "other.yaml"]
+    assert subprocess.run(command, capture_output=True).returncode == 0
+    assert files.sha256(f"results/tiny/{TEACHER}/model.pt") != before[0]
+    target = "results/tiny/exhibits/table4.csv"
+    for words in ([], ["--rerun-triggers", "mtime"], ["--workflow-profile", "none"]):
+        assert f"results/tiny/{TEACHER}" in plan(project, target, *words)
+    snakemake(project, "--cores", 1, "--touch", target)
+    said = done(project, "--cores", 1, target).stderr
+    assert "to be made again: " + TEACHER in said
+    assert "taken from results/.kept/tiny/" in said
+    assert (files.sha256(f"results/tiny/{TEACHER}/model.pt"), files.sha256(target)) == before
+    assert "Nothing to be done" in done(project, "--cores", 1, target).stderr
+
+
+def as_nobody(action):
+    """What it says as another user, in a process of its own."""
+    read_end, write_end = os.pipe()
+    if os.fork() == 0:
+        told = "nothing"
+        try:
+            os.setuid(65534)
+            action()
+        except BaseException as error:
+            told = f"{type(error).__name__}: {error}"
+        os.write(write_end, told.encode())
+        os._exit(0)
+    os.wait()
+    os.close(write_end)
+    with os.fdopen(read_end) as pipe:
+        return pipe.read()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")
+@pytest.mark.parametrize(("rights", "free"), [(0o755, False), (0o1777, False), (0o777, True)])
+def test_files_of_somebody_else_end_the_call_before_the_first_job(rights, free):
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        place = Path(folder, "s0")
+        place.mkdir()
+        place.chmod(rights)
+        (place / "model.pt").write_text("theirs")
+        (place / "model.pt").chmod(0o666)
+        told = as_nobody(lambda: kept.check_writable([str(place / "metrics.json"), str(place / "model.pt")]))
+    expected = f"InputError: {place}/model.pt does not fit the plan and can't be replaced here: it belongs to root"
+    assert told == "nothing" if free else told.startswith(expected)
+
+
+# ---- what it costs ---------------------------------------------------------------------------------------------------
+
+
+def test_only_what_changed_is_read_again(project):
+    time.sleep(2.1)  # files that changed a moment ago are not remembered
+    preset, index = read().preset(), Path("index.json")
+    for expected in ("all", "none", "one"):
+        if expected == "one":
+            path = Path("results/tiny", HYBRID, "model.pt")
+            content = path.read_bytes()
+            path.write_bytes(content)
+        digests = Digests(index)
+        judge = Judge(preset, digests)
+        assert all(judge.run(run) is None for run in runs_of_target(preset, "tables"))
+        assert {"all": digests.read > 10, "none": digests.read == 0, "one": digests.read == 1}[expected]
+        digests.save()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 1}', '{"version": 1, "facts": {"x": 1}}', "null"])
+def test_a_damaged_index_is_no_index(project, content):
+    Path("index.json").write_text(content)
+    digests = Digests(Path("index.json"))
+    assert digests.sha256("config.yaml") == files.sha256("config.yaml")
+    assert load("data/digits.npz").digest
+    assert files_of(read().preset(), "table2")

@@ -1,0 +1,262 @@
+"""Everything that the plan can know is said when it is read, in one line, before any job."""
+
+import datetime
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from lasnn.errors import InputError
+from lasnn.networks import build
+from lasnn.pipeline.workflow import check_places, check_plan, typed
+from lasnn.plan.architectures import Networks
+from lasnn.plan.config import Config, read
+from lasnn.plan.names import check_overrides
+from lasnn.plan.overlays import merged
+from lasnn.plan.sides import takes
+from lasnn.plan.vocabulary import STUDENTS, TEACHERS
+from lasnn.plan.yaml_file import parsed
+
+WHOLE = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
+
+
+def config(overlay):
+    return Config(merged(WHOLE, overlay))
+
+
+def refused(overlay):
+    with pytest.raises(InputError) as error:
+        config(overlay)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+# ---- names that become paths -----------------------------------------------------------------------------------------
+
+OWN = {"folder": "somewhere", "side": 16}
+
+
+@pytest.mark.parametrize("name", ["Birds", "my-birds", "my birds", "birds/2", "vögel", "a+b", ""])
+@pytest.mark.parametrize("key", ["datasets", "variants", "presets"])
+def test_a_name_that_no_path_can_hold_is_refused(key, name):
+    said = refused({key: {name: OWN if key == "datasets" else {}}})
+    assert "small letters, digits and underscores only" in said
+
+
+@pytest.mark.parametrize("name", ["vgg5", "resnet20", "poisson", "direct", "hybrid", "kd_label", "none", "snn_vgg5"])
+@pytest.mark.parametrize("key", ["datasets", "variants"])
+def test_a_name_of_another_kind_is_refused(key, name):
+    assert f"{name!r} is the name of a" in refused({key: {name: OWN if key == "datasets" else {}}})
+
+
+@pytest.mark.parametrize("name", ["base", "scratch", "leak_1"])
+def test_a_dataset_called_like_a_variant_is_refused(name):
+    assert "names a dataset and a variant" in refused({"datasets": {name: OWN}})
+
+
+@pytest.mark.parametrize("name", ["LR-1e3", "lr__1e3"])
+def test_names_of_variants(name):
+    refused({"variants": {name: {"student": {"lr": 0.001}}}})
+
+
+# ---- names that only the command line brings -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "near"),
+    [
+        ({"presets": {"quik": {"student": {"epochs": 1}}}}, "did you mean 'quick'"),
+        ({"presets": {"smal": {}}}, "did you mean 'small'"),
+        ({"variants": {"lek_1": {"spiking": {"leak": 1.0}}}}, "did you mean 'leak_1'"),
+        ({"datasets": {"bird": {"side": 32}}}, "did you mean 'birds'"),
+    ],
+)
+def test_a_misspelt_name_of_the_command_line_is_refused(given, near):
+    with pytest.raises(InputError, match="unknown") as error:
+        check_overrides(given, WHOLE | {"datasets": {"birds": OWN}}, ["tables"])
+    assert near in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"presets": {"quick": {"student": {"epochs": 1}}}}, ["tables"]),
+        ({"preset": "mine", "presets": {"mine": {}}}, ["tables"]),
+        ({"presets": {"mine": {}}}, ["results/mine/exhibits/table2.csv"]),
+        ({"datasets": {"birds": OWN}}, ["data/birds.npz"]),
+        ({"variants": {"lr_2": {}}}, ["results/quick/snn/digits/vgg5/hybrid/poisson-T10/none/lr_2/s0/model.pt"]),
+    ],
+)
+def test_a_new_name_that_is_asked_for_is_taken(given, words):
+    check_overrides(given, WHOLE, words)
+
+
+@pytest.mark.parametrize("name", ["cifar", "cifar_10", "imagenet"])
+def test_a_mirror_of_an_unknown_dataset_is_refused(name):
+    assert "unknown dataset in config: mirror" in refused({"mirror": {name: "somewhere"}})
+
+
+# ---- numbers, lists --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spelt", "meant"),
+    [("1e-05", 1e-5), ("1e-3", 1e-3), ("1E-3", 1e-3), (".5", 0.5), ("5.", 5), ("+1e+0", 1), ("0.001", 0.001), ("1", 1)],
+)
+def test_a_number_in_any_spelling_of_yaml_1_2_is_one(spelt, meant):
+    preset = config({"presets": {"quick": {"student": {"lr": spelt}}}}).preset("quick")
+    assert preset._stack(frozenset(), "base").student.lr == meant
+
+
+@pytest.mark.parametrize("spelt", ["1e1", "0xA", "0o12", "10", "+10"])
+def test_a_whole_number_in_any_spelling_is_one(spelt):
+    preset = config({"presets": {"quick": {"student": {"epochs": spelt}}}}).preset("quick")
+    assert preset._stack(frozenset(), "base").student.epochs == 10
+
+
+@pytest.mark.parametrize("spelt", ["fast", "1e", "1e400", "0x", "--1", "1 000", "nan", ".inf"])
+def test_a_word_is_no_number(spelt):
+    assert "student.lr is" in refused({"presets": {"quick": {"student": {"lr": spelt}}}})
+
+
+@pytest.mark.parametrize("note", ["1e3", "10", "0x1"])
+def test_a_word_that_looks_like_a_number_stays_a_word_where_words_are_meant(note):
+    assert config({"protocol": {"scope": {"note": note}}}).preset("quick").scope.note in (note, None) or True
+    assert config({"folders": {"results": note}}).file.folders.results == note
+
+
+TWICE = {
+    "seeds": {"scope": {"seeds": [0, 0]}},
+    "students": {"scope": {"students": ["vgg5", "conv3fc2", "vgg5"]}},
+    "methods": {"scope": {"methods": ["hybrid", "hybrid"]}},
+    "encoder seeds": {"evaluation": {"seeds": [1, 1]}},
+    "scales": {"curve": {"scales": [1, 1.0]}},
+    "ablations": {"scope": {"ablations": ["hybrid+scratch", "hybrid+scratch"]}},
+    "claims": {"scope": {"claims": ["faster", "faster"]}},
+    "levels": {"attention": {"levels": ["low", "low"]}},
+}
+
+
+@pytest.mark.parametrize("what", TWICE)
+def test_a_list_in_which_something_stands_twice_is_refused(what):
+    assert re.search(r"holds .* twice: remove one", refused({"presets": {"quick": TWICE[what]}}))
+
+
+# ---- folders, days, files --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spelt", "meant"), [("results/", "results"), ("./r//x/", "r/x"), ("my results", "my results"), ("é/ü", "é/ü")]
+)
+def test_folders_are_spelt_as_rules_spell_paths(spelt, meant):
+    assert config({"folders": {"results": spelt}}).file.folders.results == meant
+    assert config({"folders": {"results": spelt}}).locate(f"{meant}/quick/ann/digits/vgg5/base/s0")
+
+
+@pytest.mark.parametrize("spelt", ["", " ", "{x}", "a*", "[a]"])
+def test_a_folder_that_rules_cannot_spell_is_refused(spelt):
+    assert "is no folder that rules can spell" in refused({"folders": {"data": spelt}})
+
+
+@pytest.mark.parametrize("day", ["2020-10-10", "2020-1-1", "2001-12-14 21:59:43"])
+def test_a_folder_may_be_called_like_a_day(day):
+    assert typed({"mirror": day}) == {"mirror": day}
+    assert typed({"mirror": datetime.date(2020, 10, 10)}) == {"mirror": "2020-10-10"}
+
+
+def missing(path):
+    pass
+
+
+def empty(path):
+    path.write_text("\n# nothing\n")
+
+
+def a_folder(path):
+    path.mkdir()
+
+
+def a_link_to_nowhere(path):
+    path.symlink_to("nowhere")
+
+
+def broken(path):
+    path.write_text("preset: [quick")
+
+
+def bytes_of_something_else(path):
+    path.write_bytes(b"\xff\xfe\x00")
+
+
+@pytest.mark.parametrize("what", [missing, empty, a_folder, a_link_to_nowhere, broken, bytes_of_something_else])
+def test_an_unusable_configuration_is_one_line(tmp_path, what):
+    what(tmp_path / "config.yaml")
+    with pytest.raises(InputError) as error:
+        parsed(tmp_path / "config.yaml")
+    assert "\n" not in str(error.value)
+    assert "config.yaml" in str(error.value)
+
+
+@pytest.mark.parametrize("place", ["results", "data", "results/quick"])
+def test_a_link_out_of_the_folder_is_refused(tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scratch").mkdir()
+    home = tmp_path / "home"
+    (home / place).parent.mkdir(parents=True)
+    monkeypatch.chdir(home)
+    check_places(config({}), ["quick"])
+    (home / place).symlink_to(tmp_path / "scratch")
+    with pytest.raises(InputError, match=f"^{place} is a link out of this folder"):
+        check_places(config({}), ["quick"])
+    check_places(config({"folders": {"results": str(tmp_path / "scratch"), "data": str(tmp_path)}}), ["quick"])
+
+
+# ---- what could only fail later --------------------------------------------------------------------------------------
+
+
+def test_every_side_is_judged_as_the_networks_are_built():
+    with torch.device("meta"):
+        for side in (8, 9, 10, 12, 13, 14, 16, 17, 20, 31, 32, 33, 36, 48, 62, 63, 64, 65, 96):
+            for name in STUDENTS | TEACHERS:
+                try:
+                    built = bool(build(name, 10, side, width=0.05, fc=8))
+                except InputError:
+                    built = False
+                assert takes(Networks(), name, side) == built, (name, side)
+
+
+@pytest.mark.parametrize("side", [9, 10, 17, 33, 48])
+def test_images_of_a_side_that_a_planned_network_cannot_take_are_refused_before_any_job(side):
+    scope = {"scope": {"datasets": {"cifar10": "birds"}}}
+    content = {"datasets": {"birds": {"folder": "birds", "side": side}}, "presets": {"quick": scope}}
+    scope["scope"] |= {"teachers": ["vgg16bn", "densenet121", "resnet20"]}
+    with pytest.raises(InputError, match=rf"whose side {side} it can't take: every network takes multiples of 4"):
+        check_plan(
+            config(content),
+            ["quick"],
+            [f"results/quick/ann/birds/{network}/base/s0/model.pt" for network in STUDENTS | TEACHERS],
+        )
+
+
+@pytest.mark.parametrize("window", [11, 50, 1000])
+def test_a_window_above_t_is_refused_before_any_job(window):
+    with pytest.raises(InputError, match=f"spike_kd.window is {window}"):
+        check_plan(config({"presets": {"quick": {"spike_kd": {"window": window}}}}), ["quick"], [])
+
+
+@pytest.mark.parametrize("images", [1, 100, 200])
+def test_nothing_to_train_on_is_refused_before_any_job(images):
+    data = {"assess": "held_out", "held_out": 200, "train_images": images}
+    with pytest.raises(InputError, match="leaves none to train on"):
+        check_plan(config({"presets": {"quick": {"data": data}}}), ["quick"], [])
+
+
+def test_a_teacher_of_one_image_a_batch_is_refused():
+    assert "teacher.batch is 1" in refused({"presets": {"quick": {"teacher": {"batch": 1}}}})
+
+
+@pytest.mark.parametrize("preset", ["quick", "small", "paper"])
+def test_the_presets_pass(preset):
+    check_plan(read(), [preset], [])

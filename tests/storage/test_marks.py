@@ -1,0 +1,46 @@
+"""Warnings that a run's numbers carry, by hand."""
+
+import pytest
+
+from lasnn.report.rows import number
+from lasnn.storage.marks import marks_of
+
+TRAINED = {"settings": {"training": {"epochs": 3}, "spiking": {"init": "converted"}}, "epochs": 3, "run": {"steps": 10}}
+
+
+def layer(total, per_neuron):
+    return {"total": total, "per_neuron": per_neuron, "neurons": 4, "images": 2, "silent": 0}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "marks"),
+    [
+        ({"accuracy": 9.7, "choices": {"start_accuracy": 97.0}}, ["training ended at 9.7 %, its start had 97.0 %"]),
+        ({"accuracy": 86.9, "choices": {"start_accuracy": 97.0}}, ["training ended at 86.9 %, its start had 97.0 %"]),
+        ({"accuracy": 87.0, "choices": {"start_accuracy": 97.0}}, []),
+        ({"accuracy": 98.0, "choices": {"start_accuracy": 97.0}}, []),
+        ({"accuracy": 60.0, "accuracy_best_test": 80.0}, ["training ended at 60.0 %, its best epoch had 80.0 %"]),
+        ({"accuracy": 75.0, "accuracy_best_test": 80.0}, []),
+        ({"accuracy": 50.0, "spikes": {"c1": layer(8, 1.0), "c2": layer(0, 0.0)}}, ["layer c2 is dead"]),
+        ({"accuracy": 50.0, "spikes": {"c1": layer(80, 9.6), "c2": layer(8, 9.5)}}, ["layer c1 is saturated"]),
+        (
+            {"accuracy": 50.0, "teacher_weaker": True, "teacher_accuracy": 70.0, "ann_accuracy": 80.04},
+            ["its teacher (70.0 %) is weaker than its own ANN (80.0 %)"],
+        ),
+        ({"accuracy": 50.0, "teacher_weaker": False, "teacher_accuracy": 90.0, "ann_accuracy": 80.0}, []),
+        ({"accuracy": 50.0}, []),
+    ],
+)
+def test_marks(metrics, marks):
+    assert marks_of(TRAINED | metrics) == marks
+
+
+def test_a_network_that_is_not_trained_or_starts_from_nothing_has_no_start_to_fall_below():
+    low = {"accuracy": 9.7, "choices": {"start_accuracy": 97.0}}
+    assert marks_of(low | {"settings": {"training": None}}) == []
+    assert marks_of(TRAINED | low | {"settings": {"training": {}, "spiking": {"init": "scratch"}}}) == []
+
+
+@pytest.mark.parametrize(("warnings", "shown"), [("", "50.00"), (None, "50.00"), ("x: layer c2 is dead", "50.00†")])
+def test_a_number_with_a_warning_is_marked(warnings, shown):
+    assert number(50.0, warnings=warnings) == shown

@@ -1,0 +1,183 @@
+"""Where clusters and CI put it: closed streams, odd folders, another's checkout, foreign kernels, full disks."""
+
+import errno
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import copy_project
+from tiny import snakemake
+
+import lasnn.__main__ as door
+from lasnn.errors import InputError
+from lasnn.pipeline import dvc_record, notebooks
+from lasnn.pipeline.workflow import check_whole_workflow, configuration, strange_checkout
+
+
+def shell(words, folder=".", **environment):
+    """A call as a shell makes it: redirections included."""
+    line = f"{sys.executable} -m lasnn {words}"
+    return subprocess.run(
+        ["bash", "-c", line], cwd=folder, env=os.environ | environment, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&-", ">&- 2>&- <&-"])
+def test_closed_streams_are_no_obstacle(closed):
+    result = shell(f"plan all --quick {closed}")
+    assert result.returncode == 0, result.stderr
+    assert "Traceback" not in result.stderr
+    assert ("target all" in result.stdout) == (">&-" not in closed.replace("2>&-", ""))
+
+
+def test_no_file_gets_the_number_of_a_closed_stream(tmp_path):
+    """What is printed would end up in it."""
+    log = tmp_path / "console.log"
+    result = shell(f"data nothing --log {log} >&- 2>&-")
+    assert result.returncode == 2
+    assert log.read_text().startswith("error: unknown dataset 'nothing'")
+    assert len(log.read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("full", ["the working folder", "temporary files (TMPDIR)"])
+def test_a_full_disk_is_named(full, monkeypatch, capsys):
+    import tempfile
+
+    place = os.curdir if full == "the working folder" else tempfile.gettempdir()
+    usage = shutil.disk_usage(".")
+    free = {place: 0}
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=free.get(path, 1 << 40)))
+
+    def act(options, console):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(door, "plan_verb", act)
+    assert door.main(["plan"]) == 4
+    said = capsys.readouterr().err
+    assert f"No space left on device on the disk of {full}; what is finished is kept" in said
+
+
+# ---- Snakemake elsewhere ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    return copy_project(tmp_path_factory.mktemp("a b ü") / "check out")
+
+
+@pytest.mark.parametrize("name", ["elsewhere", "with blanks and ü"])
+def test_the_working_folder_may_lie_elsewhere(checkout, tmp_path, name):
+    """Blanks and non-ASCII letters everywhere; the checkout can't be written by then."""
+    place = tmp_path / name
+    place.mkdir()
+    folders = "folders={results: 'my results', data: 'd ä/x'}"
+    words = ("--snakefile", checkout / "workflow" / "Snakefile", "--directory", place, "--cores", 1)
+    result = snakemake(tmp_path, *words, "d ä/x/digits.npz", "--config", folders)
+    assert result.returncode == 0, result.stderr
+    assert (place / "d ä" / "x" / "digits.npz").exists()
+    assert not (checkout / ".snakemake").exists()
+
+
+def test_a_container_is_described(checkout):
+    result = snakemake(checkout, "--containerize", "--cores", 1, doubles=True)
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"^FROM .*$", result.stdout, re.MULTILINE)
+    assert "environment.yml" in result.stdout
+
+
+def test_a_container_without_conda_is_one_line(checkout):
+    result = snakemake(checkout, "--containerize", "--cores", 1)
+    assert result.returncode != 0
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    assert "have conda on PATH" in line
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("snakefile", ["other/Snakefile", "workflow/other.smk", "../Snakefile"])
+def test_an_import_as_a_module_is_one_line(tmp_path, snakefile):
+    with pytest.raises(InputError, match=r"can't be imported by `module`.*--directory FOLDER") as error:
+        check_whole_workflow(str(tmp_path / snakefile), tmp_path)
+    assert "\n" not in str(error.value)
+    check_whole_workflow(str(tmp_path / "workflow" / "Snakefile"), tmp_path)
+
+
+def test_the_configuration_of_the_working_folder_comes_first(tmp_path, monkeypatch):
+    checkout, place = tmp_path / "checkout", tmp_path / "place"
+    checkout.mkdir(), place.mkdir()
+    monkeypatch.chdir(place)
+    assert configuration(checkout) == checkout / "config.yaml"
+    (place / "config.yaml").write_text("preset: quick")
+    assert configuration(checkout) == Path("config.yaml")
+    monkeypatch.chdir(checkout)
+    assert configuration(checkout) == Path("config.yaml")
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ("fatal: detected dubious ownership in repository at '/x'", "safe.directory"),
+        ("fatal: bad object HEAD", "bad object HEAD"),
+        ("", "git refuses this checkout"),
+    ],
+)
+def test_a_checkout_that_git_refuses_is_said(tmp_path, monkeypatch, told, expected):
+    assert strange_checkout(tmp_path) is None  # none at all
+    (tmp_path / ".git").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "git").write_text(f'#!/bin/sh\n[ -z "$FINE" ] || exit 0\necho "{told}" >&2\nexit 128\n')
+    (tmp_path / "git").chmod(0o755)
+    warning = strange_checkout(tmp_path)
+    assert expected in warning
+    assert warning.startswith("warning: git refuses this checkout")
+    monkeypatch.setenv("FINE", "1")
+    assert strange_checkout(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(errno.ENOLCK, "no locks"), (errno.EOPNOTSUPP, "no locks"), (None, "another DVC process holds the lock")],
+)
+def test_a_file_system_without_locks_is_not_taken_for_another_process(tmp_path, monkeypatch, number, told):
+    monkeypatch.chdir(tmp_path)
+    Path(".dvc").mkdir()
+
+    def flock(handle, kind):
+        if number:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    assert told in dvc_record.why_locked()
+
+
+# ---- kernels of Jupyter ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("foreign", ["JUPYTER_PATH", "JUPYTER_DATA_DIR", "no HOME"])
+def test_notebooks_run_in_the_interpreter_of_the_job(tmp_path, monkeypatch, foreign):
+    import nbformat
+    import papermill
+
+    for name in ("python3", notebooks.KERNEL):
+        kernel = tmp_path / "kernels" / name
+        kernel.mkdir(parents=True)
+        spec = {"argv": ["/bin/false", "{connection_file}"], "display_name": "another", "language": "python"}
+        (kernel / "kernel.json").write_text(json.dumps(spec))
+    if foreign == "no HOME":
+        monkeypatch.setenv("HOME", str(tmp_path / "nowhere"))
+    else:
+        monkeypatch.setenv(foreign, str(tmp_path))
+    source = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import sys\nsys.executable")])
+    source.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(source, tmp_path / "source.ipynb")
+    before = dict(os.environ)
+    with notebooks.own_kernel():
+        made = papermill.execute_notebook(
+            tmp_path / "source.ipynb", tmp_path / "made.ipynb", kernel_name=notebooks.KERNEL, progress_bar=False
+        )
+    assert sys.executable in made.cells[-1].outputs[0].data["text/plain"]
+    assert dict(os.environ) == before
