@@ -12,10 +12,17 @@ import threading
 import time
 
 import pytest
-from test_loop import fit, job, pictures, position, same, snn_losses, student, whole, without_clock  # noqa: F401
+from trainings import job, pictures, position, same, snn_losses, student, without_clock
 
 from lasnn import stopping
 from lasnn.stopping import Stopped, held, listening, told
+from lasnn.training.loop import fit
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    net = student()
+    return net, fit(net, snn_losses(net), pictures(), job(tmp_path_factory.mktemp("whole"), epochs=3))
 
 
 def twice(after, apart, number=signal.SIGTERM):
@@ -33,7 +40,7 @@ def twice(after, apart, number=signal.SIGTERM):
 
 
 @pytest.mark.parametrize("turn", range(12))
-def test_two_signals_25_ms_apart_are_one_request(tmp_path, whole, turn):  # noqa: F811
+def test_two_signals_25_ms_apart_are_one_request(tmp_path, whole, turn):
     """At a random moment of one of nine batches: saved within the epoch, and the same bits at the end."""
     draws, net, calls, threads = random.Random(turn), student(), [], []
     plain, at, after = snn_losses(net), draws.randint(1, 9), draws.uniform(0, 0.01)
