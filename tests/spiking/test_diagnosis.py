@@ -54,7 +54,7 @@ def test_a_good_network_has_no_layer_that_goes_wrong(converted):
 
 
 @pytest.mark.parametrize(
-    ("scale", "why", "first", "direction"), [(60, "dead", "c1", "lower"), (0.02, "saturated", "c1", "higher")]
+    ("scale", "why", "first", "direction"), [(12, "dead", "c1", "lower"), (0.02, "saturated", "c1", "higher")]
 )
 def test_the_first_layer_that_goes_wrong_is_named_and_the_advice_is_right(converted, scale, why, first, direction):
     _, balanced, images = converted

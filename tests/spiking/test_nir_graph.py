@@ -11,7 +11,7 @@ import torch
 from lasnn.errors import InputError
 from lasnn.networks import build, initialise
 from lasnn.plan.vocabulary import STUDENTS
-from lasnn.spiking.conversion import balance, neurons, scale_thresholds, spiking, with_dynamics
+from lasnn.spiking.conversion import balance, neurons, scale_thresholds, set_thresholds, spiking, with_dynamics
 from lasnn.spiking.encoders import batch_noise, encode
 from lasnn.spiking.neurons import Dynamics
 
@@ -28,7 +28,7 @@ def encoded(steps, seed=3, images=6):
 
 
 def converted(name, leak=1.0, order="sync"):
-    ann = initialise(build(name, 10, 16, width=0.2, fc=16), name, "he", torch.Generator().manual_seed(1))
+    ann = initialise(build(name, 10, 16, width=0.25, fc=32), name, "he", torch.Generator().manual_seed(1))
     net = spiking(ann, Dynamics(order=order)).eval()
     balance(net, lambda: [encoded(20)])
     return with_dynamics(scale_thresholds(net, 0.5), leak=leak)
@@ -51,7 +51,8 @@ def spikes_of(net, inputs):
 
 @pytest.mark.parametrize("name", STUDENTS)
 def test_a_network_comes_back_bit_by_bit(name, tmp_path):
-    net = converted(name, leak=0.9)
+    net = with_dynamics(spiking(build(name, 10, 16, width=0.125, fc=16), Dynamics()).eval(), leak=0.9)
+    set_thresholds(net, torch.linspace(0.1, 0.7, len(neurons(net))).tolist())
     layer = next(iter(neurons(net).values()))
     layer.offset = torch.linspace(-0.1, 0.1, len(next(net.parameters())))
     layer.initial = torch.rand(spikes_of(net, encoded(1))[0][0].shape[2:])
