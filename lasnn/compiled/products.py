@@ -56,7 +56,7 @@ def multiply(x: Tensor, weight: Tensor) -> Tensor:
     if not _plain(x, weight) or x.numel() * len(weight) < SMALL:
         return F.linear(x, weight)
     laid_out, found = x.is_contiguous() and weight.t().is_contiguous() and len(weight) >= 64, None
-    most = _most(events.limit(x.shape[1], len(weight))) if laid_out else 0.0
+    most = _most(events.MATRIX) if laid_out and len(weight) % 16 == 0 else 0.0
     if most and library():
         found = events.events_of(x, most)
     if found is None and _precision == PRECISIONS["off"] and not onednn():

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import yaml
 
+from lasnn.compiled.machine_code import folder
 from lasnn.errors import InputError
 from lasnn.pipeline import cards
 from lasnn.pipeline.notebooks import NOTEBOOKS
@@ -224,3 +225,14 @@ def check_targets(config: Config, targets: Iterable[str]) -> None:
 def _check_exhibit(config: Config, preset: str, name: str, ending: str) -> None:
     config.preset(preset)
     known(pick(EXHIBITS, name, "exhibit").endings, ending, f"ending of {name}")
+
+
+def keep_byte_code() -> None:
+    """Let the jobs keep byte code where Python may not write it beside its sources, as in many containers.
+
+    Compiling torch anew takes each of them 4 s. It lies beside the compiled loops, and nothing is written elsewhere.
+    """
+    if os.environ.get("PYTHONDONTWRITEBYTECODE") and "PYTHONPYCACHEPREFIX" not in os.environ:
+        with contextlib.suppress(OSError):
+            os.environ["PYTHONPYCACHEPREFIX"] = str(folder() / "bytecode")
+            del os.environ["PYTHONDONTWRITEBYTECODE"]

@@ -3,6 +3,7 @@
 import csv
 import fcntl
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 import yaml
 from tiny import done, snakemake
 
+from lasnn.pipeline import workflow
 from lasnn.report import TARGETS
 
 ROOT = Path(__file__).parents[2]
@@ -306,3 +308,18 @@ def test_a_broken_configuration_is_one_line(alone):
     profile, line = result.stderr.strip().splitlines()
     assert profile.startswith("Using workflow specific profile")
     assert line.startswith("error: config.yaml is not YAML")
+
+
+def test_jobs_may_keep_byte_code(monkeypatch, tmp_path):
+    for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    workflow.keep_byte_code()
+    assert "PYTHONPYCACHEPREFIX" not in os.environ
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    workflow.keep_byte_code()
+    assert "PYTHONDONTWRITEBYTECODE" not in os.environ
+    code = "import sys; print(sys.dont_write_bytecode, sys.pycache_prefix)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.split() == ["False", str(tmp_path / "lasnn" / "bytecode")]

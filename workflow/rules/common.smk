@@ -24,6 +24,7 @@ from lasnn.pipeline.workflow import (
     check_typed,
     command_line,
     command_line_targets,
+    keep_byte_code,
     pass_on,
     presets_of,
     record_lineage,
@@ -32,6 +33,7 @@ from lasnn.pipeline.workflow import (
     typed,
 )
 
+keep_byte_code()
 update_config(config, typed(workflow.config_settings.overwrite_config))
 config = with_adoptions(config)
 
