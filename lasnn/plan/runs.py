@@ -23,6 +23,7 @@ class _Run:
 
     PATTERN: ClassVar[str]
     REVISION: ClassVar[int]  # raise it when a change of the stage's code changes its results
+    ACCEPTED: ClassVar[tuple[int, ...]] = ()  # earlier ones whose results are another sample of the same experiment
 
     def __str__(self) -> str:
         return self.PATTERN.format(**asdict(self))
@@ -70,6 +71,7 @@ class AnnRun(_Run):
 
     PATTERN: ClassVar[str] = "ann/{dataset}/{network}/{variant}/s{seed}"
     REVISION: ClassVar[int] = 2
+    ACCEPTED: ClassVar[tuple[int, ...]] = (1,)  # sums in another order
 
 
 @dataclass(frozen=True, order=True)
@@ -84,6 +86,7 @@ class ConvertedRun(_Run):
 
     PATTERN: ClassVar[str] = "converted/{dataset}/{student}/{encoder}/{variant}/s{seed}"
     REVISION: ClassVar[int] = 3
+    ACCEPTED: ClassVar[tuple[int, ...]] = (2,)  # the encoder's noise from another generator, sums in another order
 
 
 @dataclass(frozen=True, order=True)
@@ -101,6 +104,7 @@ class SnnRun(_Run):
 
     PATTERN: ClassVar[str] = "snn/{dataset}/{student}/{method}/{encoder}-T{steps}/{teacher}/{variant}/s{seed}"
     REVISION: ClassVar[int] = 6
+    ACCEPTED: ClassVar[tuple[int, ...]] = (5,)  # the encoder's noise from another generator, sums in another order
 
 
 Run = AnnRun | ConvertedRun | SnnRun

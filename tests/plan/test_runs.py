@@ -1,5 +1,7 @@
 """A run is a value: its path, its names, and the way back."""
 
+import json
+
 import pytest
 
 from lasnn.errors import InputError
@@ -63,3 +65,17 @@ def test_ids_leave_out_what_every_run_shares():
 def test_names_by_which_the_configuration_means_a_run():
     run = SnnRun("cifar10", "vgg5", "lasnn_act", "poisson", 100, "vgg16bn", "alpha01", 1)
     assert run.names == {"cifar10", "vgg5", "lasnn_act", "poisson", "poisson-T100"}  # not its teacher, variant or seed
+
+
+def test_an_accepted_revision_is_no_difference_and_any_other_is():
+    from lasnn.plan.config import dump, read
+    from lasnn.plan.settings_diff import changes
+
+    preset, run = read().preset("quick"), SnnRun("digits", "vgg5", "hybrid", "poisson", 10)
+    made_with = json.loads(dump(preset.settings(run)))
+    assert changes(preset, run, made_with) == []
+    assert changes(preset, run, made_with | {"revision": 5}) == []
+    for revision in (4, 7, None):
+        assert changes(preset, run, made_with | {"revision": revision}) == [
+            f"revision: {revision!r} then, {SnnRun.REVISION} now"
+        ]
