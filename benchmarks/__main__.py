@@ -20,7 +20,9 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--networks", nargs="+", choices=STUDENTS, default=["vgg5"])
     parser.add_argument("--steps", nargs="+", type=int, default=[25], help="T")
     parser.add_argument("--batch", type=int, default=16, help="images in a training step")
-    parser.add_argument("--images", type=int, default=64, help="images of an inference, or of an epoch of the ANN")
+    parser.add_argument(
+        "--images", type=int, default=64, help="images of an inference, or of a round of distillation or ann"
+    )
     parser.add_argument("--micro-batch", type=int, default=None, help="also ours with micro-batches of this size")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
@@ -28,7 +30,13 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--fc", type=int, default=None, help="units of the hidden linear layers; default: the network's"
     )
-    parser.add_argument("--amp", nargs="+", choices=PRECISIONS, default=["off"], help="precision of ours' products")
+    parser.add_argument(
+        "--amp",
+        nargs="+",
+        choices=[*PRECISIONS, "tf32"],
+        default=["off"],
+        help="of ours' products; tf32: CUDA",
+    )
     parser.add_argument(
         "--deviations", type=float, default=DEVIATIONS, help="thresholds, in deviations of the current: 4 is as trained"
     )

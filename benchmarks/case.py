@@ -55,7 +55,7 @@ class Case:
     micro_batch: int | None = None  # images of a batch that are in memory at once; None: all
     rows: int = 512
     fc: int | None = None  # units of the hidden linear layers; None: the architecture's own
-    amp: str = "off"  # precision of ours' products, with bf16 also of the peers': off | bf16 | bf16_grad
+    amp: str = "off"  # of ours' products, but for bf16_grad the peers' too: off | bf16 | bf16_grad (CPU) | tf32 (CUDA)
     deviations: float = DEVIATIONS  # thresholds in standard deviations of the layer's current
 
     def __post_init__(self) -> None:
@@ -64,8 +64,9 @@ class Case:
                 raise ValueError(f"{name} {getattr(self, name)}: expected at least 1")
         if self.micro_batch is not None and not 1 <= self.micro_batch <= self.batch:
             raise ValueError(f"micro-batches of {self.micro_batch} images: expected 1 to {self.batch}, the batch")
-        if self.amp not in PRECISIONS:
-            raise ValueError(f"amp {self.amp}: expected one of {', '.join(PRECISIONS)}")
+        known = [*PRECISIONS] if self.device == "cpu" else ["off", "tf32", "bf16"]
+        if self.amp not in known:
+            raise ValueError(f"amp {self.amp} on {self.device}: expected one of {', '.join(known)}")
         if not 0 < self.leak <= 1:
             raise ValueError(f"leak {self.leak}: expected 0 < leak <= 1")
 

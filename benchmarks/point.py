@@ -32,6 +32,7 @@ def peak_mb() -> float:
 def measure(job: dict) -> dict:
     """Seconds of `job["action"]` of an implementation, and memory."""
     torch.set_num_threads(job["threads"])
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = job["case"].get("amp") == "tf32"
     if job["implementation"] == "ours":  # as our jobs do; it costs memory
         keep_freed_memory()
     case, made = Case(**job["case"]), kind(job["implementation"])

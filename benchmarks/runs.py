@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass, replace
 import torch
 
 from benchmarks.case import DEVIATIONS, Case, prepare
+from benchmarks.distillation import distillation_row
 from benchmarks.equality import check
 from benchmarks.implementations import PEERS, installed, kind, quickest
 from benchmarks.measure import apart, by_turns, columns, origin, summary
 from benchmarks.teacher import teacher_rows
 from lasnn.training.allocator import keep_freed_memory
+from lasnn.training.precision import tf32
 
 SCALING_STEPS = {"train": (10, 25, 50, 100), "infer": (10, 25, 100, 250, 1000, 2500)}
 SCALING_BATCHES, SCALING_WIDTHS, SCALING_T = (4, 8, 16, 32), (0.25, 0.5, 1.0), 25
@@ -73,9 +75,10 @@ def timed(request: Request, action: str) -> Iterator[dict]:
             parts = replace(subject, case=replace(case, micro_batch=min(request.micro_batch, case.batch)))
             thing = kind("ours")(parts)
             things[thing.name] = thing
-        times = by_turns(
-            {n: getattr(t, action) for n, t in things.items()}, request.rounds, request.device, request.clock
-        )
+        with tf32(case.amp == "tf32"):
+            times = by_turns(
+                {n: getattr(t, action) for n, t in things.items()}, request.rounds, request.device, request.clock
+            )
         for name, seconds in times.items():
             row = {"what": action, "implementation": name, "variant": getattr(things[name], "variant", "")}
             row |= (
@@ -133,6 +136,20 @@ def scaling(request: Request) -> Iterator[dict]:
             )
 
 
+def distillation(request: Request) -> Iterator[dict]:
+    """Training by layer-wise distillation."""
+    for case in request.cases():
+        part = request.micro_batch and min(request.micro_batch, case.batch)
+        started = origin(request.device)
+        row = distillation_row(replace(case, micro_batch=part), request.images, request.rounds, request.clock)
+        yield columns(case) | row | {"clock": request.clock} | started
+        peak = f", peak {row['device_peak_mb']:.0f} MB" if "device_peak_mb" in row else ""
+        say(
+            f"  {case.network} T={case.steps} amp {case.amp}: {row['step_s'] * 1e3:.1f} ms a step, "
+            f"{row['images_per_s']:.0f} images/s, {row['epoch_s']:.0f} s for 50,000{peak}"
+        )
+
+
 def ann(request: Request) -> Iterator[dict]:
     """Teacher training beside a plain loop."""
     started = origin(request.device)
@@ -147,6 +164,7 @@ RUNS = {
     "training": lambda request: timed(request, "train"),
     "inference": lambda request: timed(request, "infer"),
     "memory": memory,
+    "distillation": distillation,
     "ann": ann,
     "scaling": scaling,
 }

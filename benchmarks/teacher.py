@@ -84,7 +84,7 @@ class OurAnn:
 
         self.net.train()
         for index, batch in enumerate(training_batches(self.images, self.batch, DATA, 0, 0)):
-            _step(self.net, losses, batch, Moment(0, 0, index, 0.0), self.optimizer, self.job)
+            _step(self.net, losses, batch, Moment(0, 0, index, 0.0), self.optimizer, self.job).terms()
 
 
 def check(ours: Net, plain: nn.Module, images: Images) -> tuple[float, float]:

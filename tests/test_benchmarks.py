@@ -98,6 +98,16 @@ def test_the_command_runs(what, tmp_path):
         assert float(row["median_s"]) == pytest.approx(statistics.median(times), abs=1e-4)
 
 
+def test_a_round_of_distillation(tmp_path):
+    words = f"--what distillation --networks vgg5 --steps 2 --batch 2 --images 4 --rounds 2 --threads 1 --width {WIDTH}"
+    assert main([*words.split(), "--micro-batch", "1", "--out", str(tmp_path)]) == 0
+    (row,) = csv.DictReader((tmp_path / "distillation.csv").open())
+    assert (row["amp"], row["teacher"], row["micro_batch"], row["images"]) == ("off", "vgg16bn", "1", "4")
+    assert float(row["images_per_s"]) == pytest.approx(4 / float(row["median_s"]))
+    assert float(row["epoch_s"]) == pytest.approx(50_000 / float(row["images_per_s"]))
+    assert float(row["step_s"]) == pytest.approx(float(row["median_s"]) / 2)
+
+
 def test_it_runs_without_the_libraries_it_compares_with(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     words = "--what training --networks conv3fc2 --steps 2 --batch 2 --rounds 1 --threads 1 --width 0.25"

@@ -25,16 +25,16 @@ def fill(out: Tensor, key: int, start: int = 0, step: int = 1) -> Tensor:
     return out
 
 
-def by_torch(key: int, pixels: int, rows: Tensor) -> Tensor:
-    """The same for these rows, in torch's operations."""
+def by_torch(key: int | Tensor, pixels: int, rows: Tensor) -> Tensor:
+    """The same for these rows, in torch's operations: [R, P], or [R, K, P] for keys [K]."""
     pairs = (pixels + 1) // 2
-    place = rows[:, None] * pairs + torch.arange(1, pairs + 1, device=rows.device)
-    z = place * GOLDEN + key
+    place = (rows[:, None] * pairs + torch.arange(1, pairs + 1, device=rows.device)) * GOLDEN
+    z = place[:, None] + key[:, None] if isinstance(key, Tensor) else place + key
     for shift, factor in ((30, FIRST), (27, SECOND)):
         z = (z ^ _shifted(z, shift)) * factor
     z = z ^ _shifted(z, 31)
-    halves = torch.stack([(z & 0xFFFFFFFF) >> 8, _shifted(z, 40)], 2)
-    return halves.flatten(1)[:, :pixels].to(torch.float32) * 2.0**-24
+    halves = torch.stack([(z & 0xFFFFFFFF) >> 8, _shifted(z, 40)], -1)
+    return halves.flatten(-2)[..., :pixels].to(torch.float32) * 2.0**-24
 
 
 def _shifted(z: Tensor, places: int) -> Tensor:

@@ -27,7 +27,7 @@ class RateContext(FunctionCtx):
 
 
 class FiringRate(torch.autograd.Function):
-    """Mean over time, [T, B, ...] to [B, ...]: r = (1/T) Σ_t o^t.
+    """Mean over time, [T, B, ...] to [B, ...] in float32 or better: r = (1/T) Σ_t o^t.
 
     The gradient of every step is the same g/T; it is passed on as a view with stride 0 along T, in the memory format
     of the spikes, and not written out T times as the gradient of `mean` would be.
@@ -35,12 +35,15 @@ class FiringRate(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: RateContext, spikes: Tensor) -> Tensor:
-        ctx.steps, ctx.strides = len(spikes), spikes.stride()[1:]
-        return spikes.mean(0)
+        ctx.steps, ctx.strides, ctx.dtype = len(spikes), spikes.stride()[1:], spikes.dtype
+        dtype = torch.promote_types(spikes.dtype, torch.float32)
+        if spikes.is_cuda and spikes.dim() == 5:  # torch's reduction is fast in the order of memory alone
+            return spikes.permute(0, 1, 3, 4, 2).mean(0, dtype=dtype).permute(0, 3, 1, 2)
+        return spikes.mean(0, dtype=dtype)
 
     @staticmethod
     def backward(ctx: RateContext, gradient: Tensor) -> Tensor:
-        laid_out = gradient.new_empty_strided(gradient.shape, ctx.strides)
+        laid_out = gradient.new_empty_strided(gradient.shape, ctx.strides, dtype=ctx.dtype)
         return torch.div(gradient, ctx.steps, out=laid_out).expand(ctx.steps, *gradient.shape)
 
 
@@ -55,8 +58,9 @@ def activation_map(activation: Tensor) -> Tensor:
 
 def running_maps(spikes: Tensor) -> Tensor:
     """Q of the firing rate up to each step, (1/t) Σ_{t'<=t} o^{t'}: [T, B, C, H, W] to [T*B, H, W], step by step."""
-    steps = torch.arange(1, len(spikes) + 1, dtype=spikes.dtype, device=spikes.device)
-    return (spikes.cumsum(0) / steps.view(-1, 1, 1, 1, 1)).square().mean(2).flatten(0, 1)
+    dtype = torch.promote_types(spikes.dtype, torch.float32)
+    steps = torch.arange(1, len(spikes) + 1, dtype=dtype, device=spikes.device)
+    return (spikes.cumsum(0, dtype=dtype) / steps.view(-1, 1, 1, 1, 1)).square().mean(2).flatten(0, 1)
 
 
 STUDENT_MAPS = {"rate": activation_map, "per_step": running_maps}
@@ -151,11 +155,11 @@ def teacher_gradient_maps(teacher: Net, x: Tensor, labels: Tensor, of: str = "fe
 
 
 def resized(map_: Tensor, side: int) -> Tensor:
-    """[B, H, W] to [B, side, side]: adaptive average pooling where it divides, else bilinear."""
+    """[B, H, W] to [B, side, side]: average pooling where it divides, else bilinear."""
     if map_.shape[-1] == side:
         return map_
     if map_.shape[-1] % side == 0:
-        return F.adaptive_avg_pool2d(map_[:, None], side)[:, 0]
+        return F.avg_pool2d(map_[:, None], map_.shape[-1] // side)[:, 0]  # on a GPU deterministic, unlike adaptive
     return F.interpolate(map_[:, None], size=(side, side), mode="bilinear", align_corners=False)[:, 0]
 
 
@@ -238,7 +242,10 @@ VARIANTS = {
             teacher, x, labels, settings.teacher_grad, settings.teacher_grad_of
         ),
         lambda spikes, settings: SpikeActivationMap.apply(
-            spikes, settings.kappa, settings.sam_include_self, settings.sam_detach_trace
+            spikes.to(torch.promote_types(spikes.dtype, torch.float32)),
+            settings.kappa,
+            settings.sam_include_self,
+            settings.sam_detach_trace,
         ),
         lambda settings: settings.grad_norm == "l2",
     ),

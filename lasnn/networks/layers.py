@@ -1,7 +1,8 @@
 """Building blocks over [T, B, ...]: each folds time into the batch, computes once, and unfolds it."""
 
+import os
 from collections.abc import Callable
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -38,7 +39,13 @@ class Conv(nn.Conv2d):
             # Only these pixels count. torch's CPU kernel for the backward pass of a strided 1x1 convolution in
             # channels-last format was seen to crash (2.13: 4 to 8 channels; 2.15: 8 to 16, batch 3, two threads).
             return folded(self._pointwise, x[..., :: self.stride[0], :: self.stride[1]])
-        return folded(self._whole, x)
+        return folded(self._padded if x.is_cuda and self.in_channels % 8 else self._whole, x)
+
+    def _padded(self, x: Tensor) -> Tensor:
+        """With channels of zeros: tensor cores take eight at a time, and the three of an image make a detour."""
+        channels = (0, 0, 0, 0, 0, -self.in_channels % 8)
+        x = F.pad(x, channels).contiguous(memory_format=torch.channels_last)
+        return F.conv2d(x, F.pad(self.weight, channels), self.bias, self.stride, self.padding)
 
     def _pointwise(self, x: Tensor) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
@@ -178,6 +185,10 @@ class AveragePool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: PoolContext, x: Tensor) -> Tensor:
         ctx.shape, ctx.strides = x.shape, x.stride()
+        ctx.kernels = pool_kernels(x)
+        if ctx.kernels:
+            pooled: Tensor = ctx.kernels.pool(x)
+            return pooled
         if loops := loops_for(x):
             count, channels, height, width = x.shape
             out = x.new_empty(count, height // 2, width // 2, channels).permute(0, 3, 1, 2)
@@ -187,6 +198,9 @@ class AveragePool(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: PoolContext, gradient: Tensor) -> Tensor:
+        if ctx.kernels:
+            spread: Tensor = ctx.kernels.unpool(gradient, ctx.shape)
+            return spread
         height, width = gradient.shape[2:]
         result = gradient.new_empty_strided(ctx.shape, ctx.strides)
         dense = gradient.permute(0, 2, 3, 1).is_contiguous() and gradient.dtype == torch.float32
@@ -200,6 +214,15 @@ class AveragePool(torch.autograd.Function):
         quarter = (gradient * 0.25)[:, :, :, None, :, None]
         covered.unflatten(3, (width, 2)).unflatten(2, (height, 2)).copy_(quarter)  # [N, C, H/2, 2, W/2, 2]
         return result
+
+
+def pool_kernels(x: Tensor) -> ModuleType | None:
+    """The kernels of a GPU, where they can take these images; loaded only there, since a CPU can't use them."""
+    if not x.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
+        return None
+    from lasnn.networks import triton_pool
+
+    return triton_pool if triton_pool.available(x) else None
 
 
 class Pool(nn.Module):
@@ -259,7 +282,7 @@ class Dropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         mask = self.mask(x)
-        return x if mask is None else x * mask  # [T, B, ...]
+        return x if mask is None else x * mask.to(x.dtype)  # [T, B, ...]
 
     def mask(self, x: Tensor) -> Tensor | None:
         """0 or 1 / (1 - rate) for each entry of a step of x: [B, ...], in its memory order; None: nothing to do."""

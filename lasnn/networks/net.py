@@ -86,7 +86,7 @@ class Net(nn.Module):
                 stages[levels[name]], x = layer(x)
             else:
                 x = layer.onward(x)
-        return Output(x, stages, self.readout)
+        return Output(x.to(self.readout.weight.dtype), stages, self.readout)  # sums over time are never in bfloat16
 
 
 class Census(NamedTuple):

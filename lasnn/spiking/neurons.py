@@ -215,8 +215,8 @@ class LIF(Neuron):
         if torch.is_grad_enabled() and current.requires_grad:
             folded = mask if self.dynamics.foldable else None
             mask = None if self.dynamics.foldable else mask
-            if fused:  # the kernels read any layout and type, and θ where it is
-                scanned = current, self.threshold, self.dynamics, torch.float32, torch.bfloat16, folded
+            if fused:  # the kernels read any layout and type, and θ where it is; spikes have the type of the products
+                scanned = current, self.threshold, self.dynamics, current.dtype, torch.bfloat16, folded
                 spikes = fused.FusedScan.apply(*scanned)
             elif loops:
                 folded = None if folded is None else alike(folded[None], current[:1])[0]
@@ -242,7 +242,7 @@ class LIF(Neuron):
             counts = torch.zeros_like(current[0]) if self.tally and dynamics.order != "delayed" else None
             spikes, potential = compiled_scan.compiled_fire(current, start, threshold.item(), dynamics, counts, pool)
         elif fused:
-            spikes, potential = fused.fused_fire(current, start, threshold, dynamics, torch.float32)
+            spikes, potential = fused.fused_fire(current, start, threshold, dynamics)
         else:
             spikes, potential = fire(current, start, threshold.item(), dynamics)
         if self.carried is not None:

@@ -27,6 +27,7 @@ def set_up(device: torch.device, compute: Compute) -> None:
         # mypy doesn't see it: torch makes it a property of the module when that is loaded
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.use_deterministic_algorithms(compute.deterministic, warn_only=True)
+        torch.backends.cudnn.allow_tf32 = False  # torch's default for convolutions: not what `amp: off` says
     check_precision(compute.amp, device)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lasnn import seeding, stopping
+from lasnn.console import Progress
 from lasnn.datasets.batches import Batch, Images, sizes, training_batches
 from lasnn.errors import InputError
 from lasnn.networks.layers import Dropout
@@ -137,18 +138,21 @@ def fit(
             net.train()
             try:
                 with stopping.held():
+                    launched, waiting = at.batches, None
                     for batch in training_batches(images, recipe.batch, job.data, job.seed, epoch, at.batches, least):
-                        moment = Moment(job.seed, epoch, at.batches, epoch / recipe.epochs)
-                        terms = _step(net, losses, batch, moment, optim, job)
-                        for name, value in terms.items():
-                            weight = 1 if name == "gradient_norm" else len(batch)
-                            at.sums[name] = at.sums.get(name, 0.0) + value * weight
-                        at.batches, at.seconds = at.batches + 1, time.monotonic() - began
-                        progress.step(note=f"epoch {epoch + 1}/{recipe.epochs} loss {terms['loss']:.3f}")
-                        if stopping.told():
-                            break
-                        if resume.age() > saves.minutes:
+                        moment = Moment(job.seed, epoch, launched, epoch / recipe.epochs)
+                        now, launched = _step(net, losses, batch, moment, optim, job), launched + 1
+                        if waiting:
+                            take_in(waiting, at, began, progress, recipe.epochs)
+                        waiting = now
+                        if stopping.told() or resume.age() > saves.minutes:
+                            take_in(waiting, at, began, progress, recipe.epochs)
+                            waiting = None
+                            if stopping.told():
+                                break
                             resume.save(at)
+                    if waiting:
+                        take_in(waiting, at, began, progress, recipe.epochs)
                 seen = watch(epoch) if watch else {}
                 means = {name: value / len(images) for name, value in at.sums.items()}
                 means["gradient_norm"] = at.sums["gradient_norm"] / batches
@@ -172,13 +176,41 @@ def least_batch(net: nn.Module) -> int:
     return 2 if normed and min(getattr(net, "sides", {}).values(), default=1) == 1 else 1
 
 
+@dataclass(frozen=True)
+class Update:
+    """An update that is under way: its moment, its images, and what gives its loss terms and gradient norm.
+
+    On a GPU they are read when the next update has been launched, so that it never waits for the CPU.
+    """
+
+    moment: Moment
+    images: int
+    read: Callable[[], dict[str, float]]
+
+    def terms(self) -> dict[str, float]:
+        """Loss terms and gradient norm; an InputError if one is not finite."""
+        terms = self.read()
+        health.check_terms(terms, self.moment.epoch + 1, self.moment.batch + 1)
+        return terms
+
+
+def take_in(update: Update, at: Position, began: float, progress: Progress, epochs: int) -> None:
+    """Count a batch as done."""
+    terms = update.terms()
+    for name, value in terms.items():
+        weight = 1 if name == "gradient_norm" else update.images
+        at.sums[name] = at.sums.get(name, 0.0) + value * weight
+    at.batches, at.seconds = at.batches + 1, time.monotonic() - began
+    progress.step(note=f"epoch {update.moment.epoch + 1}/{epochs} loss {terms['loss']:.3f}")
+
+
 def _step(
     net: nn.Module, losses: Losses, batch: Batch, moment: Moment, optim: torch.optim.Optimizer, job: Job
-) -> dict[str, float]:
+) -> Update:
     """One update; gradients of micro-batches add up to the whole batch's, as every loss is a mean over images."""
     optim.zero_grad(set_to_none=True)
-    whole = len(batch)
-    total: dict[str, float] = {}
+    whole, seen = len(batch), []
+    names: list[tuple[str, float]] = []
     size = whole if job.micro_batch >= job.recipe.batch else job.micro_batch  # a joined batch stays in one piece
     for start in range(0, whole, size):
         part = Part(batch.part(start, min(start + size, whole)), start, whole)
@@ -188,17 +220,38 @@ def _step(
         loss = cast(Tensor, sum(terms.values())) * share  # of one term at least
         loss.backward()
         for name, value in {**terms, "loss": loss / share}.items():
-            total[name] = total.get(name, 0.0) + value.item() * share
+            names.append((name, share))
+            seen.append(value.detach().double())
     parameters = [parameter for group in optim.param_groups for parameter in group["params"]]
     if job.recipe.clip_norm:
-        total["gradient_norm"] = nn.utils.clip_grad_norm_(parameters, job.recipe.clip_norm).item()
+        norm = nn.utils.clip_grad_norm_(parameters, job.recipe.clip_norm)
     else:
-        total["gradient_norm"] = nn.utils.get_total_norm(
-            [parameter.grad for parameter in parameters if parameter.grad is not None]
-        ).item()
-    health.check_terms(total, moment.epoch + 1, moment.batch + 1)
+        norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+    values = arriving(torch.stack([*seen, norm.double()]))
     optim.step()
-    return total
+
+    def read() -> dict[str, float]:
+        *numbers, gradient_norm = values()
+        total: dict[str, float] = {}
+        for (name, share), value in zip(names, numbers, strict=True):
+            total[name] = total.get(name, 0.0) + value * share
+        return total | {"gradient_norm": gradient_norm}
+
+    return Update(moment, whole, read)
+
+
+def arriving(values: Tensor) -> Callable[[], list[float]]:
+    """The numbers of a tensor, which are on their way from the device; only the call waits for them."""
+    if not values.is_cuda:
+        return values.tolist
+    host, there = values.to("cpu", non_blocking=True), torch.cuda.Event()
+    there.record()
+
+    def read() -> list[float]:
+        there.synchronize()
+        return host.tolist()
+
+    return read
 
 
 def _draw_masks(net: nn.Module, moment: Moment, part: Part) -> None:

@@ -3,8 +3,17 @@
 import pytest
 import torch
 
+from lasnn.compiled import draws
 from lasnn.plan.vocabulary import ENCODERS as NAMES
-from lasnn.spiking.encoders import ENCODERS, batch_noise, direct, encode, image_noise, poisson, poisson_unsigned
+from lasnn.spiking.encoders import (
+    ENCODERS,
+    batch_noise,
+    direct,
+    encode,
+    image_noise,
+    poisson,
+    poisson_unsigned,
+)
 
 VALUES = (-1.0, -0.5, -0.1, 0.0, 0.3, 1.0)
 
@@ -91,6 +100,16 @@ def test_evaluation_noise_belongs_to_the_image():
 def test_evaluation_noise_goes_on_from_chunk_to_chunk(chunks):
     x = image(3, 3, 4, 4)
     assert torch.equal(keyed(x, range(3), chunks), keyed(x, range(3), [12]))
+
+
+def test_all_images_at_once_get_the_noise_of_each():
+    """As a GPU draws it: odd rows too."""
+    keys, rows = [0, 7, 2**63 - 1], torch.arange(2, 6)
+    for pixels in (12, 15):
+        together = draws.by_torch(torch.tensor(keys), pixels, rows)
+        for image, key in enumerate(keys):
+            assert torch.equal(together[:, image], draws.by_torch(key, pixels, rows))
+            assert torch.equal(together[:, image], draws.fill(torch.empty(4, pixels), key, 2))
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)

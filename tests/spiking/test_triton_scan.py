@@ -1,6 +1,7 @@
 """The scan in Triton against the torch scan: in Triton's interpreter on the CPU, and on a GPU where one is.
 
-The interpreter must be chosen before the kernels are read, so one test runs this file again in a process of its own.
+The interpreter must be chosen before the kernels are read, so one test runs this file, and that of the pooling kernels,
+again in a process of its own.
 """
 
 import os
@@ -18,6 +19,7 @@ from lasnn.spiking.neurons import LIF, Dynamics, Scan, fire
 from lasnn.spiking.surrogates import Bellec
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+POOL = Path(__file__).parents[1] / "networks" / "test_triton_pool.py"
 THETA = 0.75
 EXACT = 2e-6  # of float32, relative to the largest entry
 COMPACT = 2**-7  # of ψ in bfloat16, which the interpreter cuts off instead of rounding
@@ -61,7 +63,7 @@ def test_the_kernels_in_the_interpreter():
         pytest.skip("this is the process that runs them")
     pytest.importorskip("triton")
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-m", "not gpu", str(Path(__file__))],
+        [sys.executable, "-m", "pytest", "-m", "not gpu", str(Path(__file__)), str(POOL)],
         env={**os.environ, "TRITON_INTERPRET": "1"},
         capture_output=True,
         text=True,

@@ -50,14 +50,16 @@ def test_spike_kd_along_its_chain(spike_chain):
 def test_the_readout_is_balanced_as_one_more_layer(spike_chain):
     """The largest current of the readout, from its features, in the very images and steps that balance the others."""
     from lasnn.spiking.neurons import streaming
+    from lasnn.training.device import device_of
     from lasnn.training.reading import read as task_of
     from lasnn.training.stages.converted import calibration
 
-    converted = lasnn.load(spike_chain.folder(CONVERTED)).net
+    device = device_of("auto")  # that of the chain, whose draws are those of its device
+    converted = lasnn.load(spike_chain.folder(CONVERTED)).net.to(device)
     config = read(spike_chain.config)
     preset, run = config.locate(f"{spike_chain.results}/quick/{HEAD}")
     settings = preset.settings(run)
-    task, _ = task_of(preset, run, settings, torch.device("cpu"))
+    task, _ = task_of(preset, run, settings, device)
     with torch.no_grad(), streaming(converted):
         largest = max(converted(chunk).currents.max().item() for chunk in calibration(task.train, run, settings, 0)())
     scale = settings.spiking.scale

@@ -13,6 +13,7 @@ from lasnn.spiking.evaluation import evaluate
 from lasnn.training.health import weight_norms
 from lasnn.training.leaving import Result
 from lasnn.training.loop import Job, Moment, Part, fit
+from lasnn.training.precision import products_in, tf32
 from lasnn.training.resume import Saves
 from lasnn.training.task import Task
 
@@ -20,16 +21,21 @@ from lasnn.training.task import Task
 def train_ann(task: Task[AnnRun, AnnSettings], saves: Saves, console: Console) -> Result:
     """Make the network, train it, assess it."""
     net, recipe, rows = task.new_network(), given(task.settings.training), task.settings.compute.rows
+    amp = task.settings.compute.amp if task.device.type == "cuda" else "off"  # on a CPU it is about students
 
     def losses(part: Part, moment: Moment) -> dict[str, Tensor]:
-        return {"ce": F.cross_entropy(net(part.batch.x[None]).logits, part.batch.labels)}
+        with products_in(amp, task.device.type):
+            output = net(part.batch.x[None])
+        return {"ce": F.cross_entropy(output.logits, part.batch.labels)}
 
+    @tf32(False)
     def look(epoch: int) -> dict:
         accuracy = evaluate(net, task.test, "direct", 1, rows=rows).accuracy
         return {"test_accuracy": accuracy, "weight_norms": weight_norms(net)}
 
     job = Job(recipe, task.settings.data, task.run.seed, recipe.batch, saves)
-    log = fit(net, losses, task.train, job, look)
+    with tf32(amp != "off"):
+        log = fit(net, losses, task.train, job, look)
     result = evaluate(net, task.test, "direct", 1, rows=rows)
     metrics = {
         "accuracy": result.accuracy,

@@ -1,28 +1,30 @@
 """How a spiking network is trained by one of the methods, with what the training log says after each epoch."""
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
-from lasnn.compiled.products import precision
 from lasnn.distillation.objectives import OBJECTIVES, Step
 from lasnn.networks import TAPS, Net, census
+from lasnn.networks.recorded import Recorded
 from lasnn.plan.lookup import given
 from lasnn.plan.runs import SnnRun
 from lasnn.plan.settings import SnnSettings
+from lasnn.plan.vocabulary import METHODS
 from lasnn.spiking.conversion import settle_thresholds, train_thresholds
 from lasnn.spiking.encoders import batch_noise, encode
 from lasnn.spiking.evaluation import evaluate
 from lasnn.training.health import weight_norms
 from lasnn.training.loop import Job, Losses, Moment, Part, fit
+from lasnn.training.precision import products_in, tf32
 from lasnn.training.resume import Saves
 from lasnn.training.stages.shown import silent_maps
 from lasnn.training.task import Task
 from lasnn.training.training_log import TrainingLog
 
-MICRO_BATCH_BYTES = 1 << 30  # what `micro_batch: auto` lets the currents, spikes and gradients of a step take
+# What `micro_batch: auto` lets the currents, spikes and gradients of a step take. On a GPU small parts cost most: a
+# step of VGG5 in four parts took twice the time (docs/performance.md).
+MICRO_BATCH_BYTES, MICRO_BATCH_BYTES_GPU = 1 << 30, 6 << 30
 STEPS: dict[
     str, Callable[[int, float], int]
 ] = {  # T of a training by `spiking.steps_schedule`, at a share of the epochs
@@ -48,6 +50,7 @@ def train(
             evaluate(given(teacher), test, "direct", 1, rows=settings.compute.rows).logits.std(1).mean()
         )
 
+    @tf32(False)
     def look(epoch: int) -> dict:
         now = evaluate(net, test, run.encoder, run.steps, rows=settings.compute.rows, gain=settings.encoder.gain)
         by_layer = {name: layer.per_neuron / run.steps for name, layer in now.spikes.items()}
@@ -63,7 +66,7 @@ def train(
     job = Job(given(settings.training), settings.data, run.seed, micro_batch(settings, run, net), saves)
     if given(settings.spiking).train_thresholds:
         train_thresholds(net)
-    with tf32(settings.compute.amp == "tf32"):
+    with tf32(settings.compute.amp != "off" and task.device.type == "cuda"):
         log = fit(net, losses, task.train, job, look)
     settle_thresholds(net)
     return log
@@ -73,6 +76,7 @@ def student_losses(net: Net, teacher: Net | None, run: SnnRun, settings: SnnSett
     """Encode, simulate, and ask the method's objective."""
     objective, gain = OBJECTIVES[run.method], settings.encoder.gain
     steps_at = STEPS[given(settings.spiking).steps_schedule]
+    taught = teacher if teacher is None or METHODS[run.method].chained else Recorded(teacher)
 
     def losses(part: Part, moment: Moment) -> dict[str, Tensor]:
         steps, device = steps_at(run.steps, moment.progress), part.batch.x.device
@@ -82,34 +86,13 @@ def student_losses(net: Net, teacher: Net | None, run: SnnRun, settings: SnnSett
             encoded = encode(run.encoder, part.batch.x, steps, noise, gain)
             output = net(encoded)
         logits = output.logits.float() / (steps if logit_scale == "mean" else 1)
-        return objective(Step(part.batch, output, logits, teacher, moment.progress, encoded), settings)
+        return objective(Step(part.batch, output, logits, taught, moment.progress, encoded), settings)
 
     return losses
 
 
-def products_in(amp: str, device: str) -> contextlib.AbstractContextManager:
-    """Products of the forward pass, and of its gradients, in this precision while the block runs."""
-    if device == "cpu":
-        return precision(amp)
-    return torch.autocast(device, torch.bfloat16, enabled=amp == "bf16")
-
-
-@contextlib.contextmanager
-def tf32(wanted: bool) -> Iterator[None]:
-    """Products and convolutions in TF32 while the block runs, if wanted: forward and backward of a training."""
-    products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    if wanted:
-        torch.set_float32_matmul_precision("high")
-        torch.backends.cudnn.allow_tf32 = True
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(products)
-        torch.backends.cudnn.allow_tf32 = convolutions
-
-
 def micro_batch(settings: SnnSettings, run: SnnRun, net: Net) -> int:
-    """Images of a batch that are in memory at once. `auto` depends on settings only, never on free memory."""
+    """Images of a batch that are in memory at once. `auto` depends on settings and the kind of device only."""
     batch, asked = given(settings.training).batch, settings.compute.micro_batch
     if asked != "auto":
         return asked
@@ -117,5 +100,6 @@ def micro_batch(settings: SnnSettings, run: SnnRun, net: Net) -> int:
     per_image = 12 * longest * census(net).neurons  # current, spikes and their gradient in float32
     if settings.attention and settings.attention.student_act == "per_step":
         per_image *= 2  # the running rate of each step and its gradient as well
-    fits = max(1, MICRO_BATCH_BYTES // per_image)
+    room = MICRO_BATCH_BYTES_GPU if net.readout.weight.is_cuda else MICRO_BATCH_BYTES
+    fits = max(1, room // per_image)
     return max(size for size in range(1, batch + 1) if batch % size == 0 and size <= fits)
