@@ -1,4 +1,4 @@
-"""Which widths of images a network can take, known before anything is prepared or built.
+"""On which widths of images the maps of a network can be compared, known before anything is prepared or built.
 
 Layers to be tapped must lie at R, R/2 and R/4, R = min(side, 32) (docs/choices.md, taps): halving an odd side misses
 them. A test compares this with the networks that are built.
@@ -16,11 +16,11 @@ from lasnn.plan.scope import check_window
 from lasnn.plan.settings import SnnSettings
 from lasnn.plan.vocabulary import POOLS, Architecture
 
-USUAL = "every network takes multiples of 4 from 8 to 32, and 63 or more"
+USUAL = "every network has them at multiples of 4 from 8 to 32, and 63 or more"
 
 
 def takes(networks: Networks, name: str, side: int) -> bool:
-    """Whether a network can be built for images of this side: whether it has layers to tap."""
+    """Whether a network has layers to tap on images of this side."""
     arch = networks.known[name]
     if arch.family == "densenet":  # its stages lie at R, R/2, R/4 and R/8
         now, sides = -(-side // 2) if side > 32 else side, {}
@@ -50,15 +50,16 @@ def _sides(name: str, arch: Architecture, side: int) -> dict[str, int]:
 def check_runs(preset: Preset, runs: Iterable[Run]) -> None:
     """InputError, before any job, for runs that could only fail: odd images, a window above T, none to train on."""
     for run in runs:
-        own = preset.config.own_dataset(run.dataset)
-        if own and not takes(preset.config.networks, run.network_name, own.side):
-            raise InputError(
-                f"preset {preset.name!r} runs {run.network_name} on {run.dataset}, whose side {own.side} it can't "
-                f"take: {USUAL}; set datasets.{run.dataset}.side and resize the images"
-            )
         settings = preset.settings(run)
         if isinstance(run, SnnRun) and isinstance(settings, SnnSettings):
             check_window(run, settings)
+            own = preset.config.own_dataset(run.dataset) if settings.attention else None
+            for name in (run.student, run.teacher) if own else ():
+                if own and not takes(preset.config.networks, name, own.side):
+                    raise InputError(
+                        f"preset {preset.name!r} compares maps of {name} on {run.dataset}, whose side {own.side} has "
+                        f"no layers for that: {USUAL}; set datasets.{run.dataset}.side and resize the images"
+                    )
         images, data = settings.data.train_images, settings.data
         if data.assess == "held_out" and images and images <= data.held_out:
             raise InputError(
