@@ -30,7 +30,7 @@ def encoded(steps, seed=3, images=6):
 def converted(name, leak=1.0, order="sync"):
     ann = initialise(build(name, 10, 16, width=0.25, fc=32), name, "he", torch.Generator().manual_seed(1))
     net = spiking(ann, Dynamics(order=order)).eval()
-    balance(net, lambda: [encoded(20)])
+    balance(net, lambda: [encoded(60)])  # fewer steps leave a deep network silent
     return with_dynamics(scale_thresholds(net, 0.5), leak=leak)
 
 
