@@ -17,7 +17,8 @@ FLOORS = [
     ["training"],
     ["report"],
     ["pipeline"],
-    ["loading", "verbs"],
+    ["loading"],
+    ["verbs"],
     ["__init__", "__main__"],
 ]
 FLOOR = {room: height for height, floor in enumerate(FLOORS) for room in floor}
@@ -40,7 +41,7 @@ def imported(path: Path) -> list[tuple[int, str]]:
         elif isinstance(node, ast.ImportFrom):
             names = [node.module or ""]
             if node.module == "lasnn":
-                names = [f"lasnn.{alias.name}" for alias in node.names]
+                names = [f"lasnn.{alias.name}" for alias in node.names if not alias.name.startswith("__")]
             found += [(node.lineno, name) for name in names]
     return found
 

@@ -14,14 +14,8 @@ Share = typing.Annotated[float, Field(ge=0, le=1)]
 
 # A number as YAML 1.2 or JSON spells it. YAML 1.1, which Snakemake reads, takes some of these for words: 1e-05, 1e3.
 NUMBER = re.compile(r"[-+]?(0o[0-7]+|0x[0-9a-fA-F]+|(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?)")
-MAY_REPEAT = {
-    "milestones",
-    "betas",
-    "stdb",
-    "spike_chain",
-    "features",
-    "strides",
-}  # no lists of choices: the same value twice has a meaning
+# No lists of choices: the same value twice has a meaning.
+MAY_REPEAT = {"milestones", "betas", "stdb", "spike_chain", "features", "strides", "mean", "std"}
 
 
 def _folder(value: object) -> object:
