@@ -119,7 +119,7 @@ class Readout(Linear):
 
     def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
         """As always, after making room for a bias."""
-        if self.bias is None and prefix + "bias" in state:
+        if self._parameters["bias"] is None and prefix + "bias" in state:
             self.bias = nn.Parameter(self.weight.new_zeros(self.out_features), requires_grad=False)
         super()._load_from_state_dict(state, prefix, *rest)
 

@@ -68,7 +68,7 @@ def memory_mb(preset: Preset, run: Run, on_card: bool, attempt: int = 1) -> int:
     channels = max(16, NETWORKS[run.network_name].channels[0]) * settings.network.width
     rows = settings.compute.rows
     if isinstance(settings, AnnSettings):
-        rows = max(rows, settings.training.batch)
+        rows = max(rows, settings.training.batch if settings.training else 0)  # adopted weights are only measured
     elif isinstance(settings, ConvertedSettings):
         rows = max(rows, settings.balancing.images)
     maps = MAPS * 4 * side**2 * channels / 1e6  # of one image or time step

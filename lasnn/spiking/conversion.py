@@ -135,7 +135,7 @@ def scale_thresholds(net: Net, scale: float, residual: str = "balanced") -> Net:
         for block in blocks:
             assert isinstance(block.inner, LIF)
             block.conv2.weight.mul_(block.inner.threshold)
-    unit = 1.0
+    unit: float | Tensor = 1.0
     for layer in net.layers.values():
         unit = _divide_constants(layer, unit)
     readout = net.readout.activation.offset if isinstance(net.readout, SpikingReadout) else net.readout.bias
@@ -156,7 +156,7 @@ def without_constants(net: Net) -> Net:
     """`net` itself without the constant currents that an adopted network brought."""
     for neuron in neurons(net).values():
         neuron.offset = None
-    net.readout.bias = None
+    net.readout.register_parameter("bias", None)
     return net
 
 
@@ -242,7 +242,7 @@ def _largest_current(
         return max(statistic(_driven(layer, neuron, chunk)).item() for chunk in chunks())
 
 
-def _driven(layer: nn.Module, neuron: LIF, chunk: Tensor) -> Tensor:
+def _driven(layer: Tappable | SpikingReadout, neuron: LIF, chunk: Tensor) -> Tensor:
     """The current that reaches a neuron, its constant included."""
     current = layer.drive(chunk, neuron)
     return current if neuron.offset is None else current + along_channels(neuron.offset, current)

@@ -29,7 +29,8 @@ def read(path: Path | str) -> tuple[dict[str, Tensor], bool]:
             head = file.read(9)
             size = path.stat().st_size
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise InputError(f"{path}: {error.strerror.lower()}: name a file of weights") from None
+        raise InputError(f"{path}: {str(error.strerror).lower()}: name a file of weights") from None
+    content: object
     if head[:4] == ZIP:
         content, ordered = _of_torch(path), True
     elif len(head) == 9 and head[8:] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= size - 8:
@@ -39,13 +40,13 @@ def read(path: Path | str) -> tuple[dict[str, Tensor], bool]:
     return _checked(path, content), ordered
 
 
-def _of_torch(path: Path) -> dict:
+def _of_torch(path: Path) -> object:
     try:
         with zipfile.ZipFile(path) as archive:
             total = sum(entry.file_size for entry in archive.infolist())
         if total > LARGEST:
             raise InputError(f"{path} holds {total / 1e9:.1f} GB, {LARGEST / 1e9:.1f} are read at most: {ADVICE}")
-        content = torch.load(path, weights_only=True, map_location="cpu")
+        content: object = torch.load(path, weights_only=True, map_location="cpu")
     except pickle.UnpicklingError as error:
         line = " ".join(str(error).split())
         told = f"{path} holds more than tensors ({_told(line)}), and code in it is never run"
@@ -67,7 +68,7 @@ def _told(line: str) -> str:
     return line[:80]
 
 
-def _of_safetensors(path: Path, size: int) -> dict:
+def _of_safetensors(path: Path, size: int) -> dict[str, Tensor]:
     if size > LARGEST:
         raise InputError(f"{path} holds {size / 1e9:.1f} GB, {LARGEST / 1e9:.1f} are read at most: {ADVICE}")
     from safetensors import SafetensorError
