@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
-from lasnn.networks import Net, Output
+from lasnn.networks import Output
+from lasnn.networks.recorded import Frozen
 from lasnn.plan.settings import Attention
 
 EPSILON = 1e-12
@@ -24,6 +25,7 @@ class RateContext(FunctionCtx):
 
     steps: int
     strides: tuple[int, ...]
+    dtype: torch.dtype
 
 
 class FiringRate(torch.autograd.Function):
@@ -119,7 +121,7 @@ class SpikeActivationMap(torch.autograd.Function):
 
 
 @torch.no_grad()
-def teacher_activation_maps(teacher: Net, x: Tensor, labels: Tensor) -> Maps:
+def teacher_activation_maps(teacher: Frozen, x: Tensor, labels: Tensor) -> Maps:
     """Q of the teacher's three stages for images x [B, 3, H, W]."""
     return {level: activation_map(stage) for level, stage in teacher(x[None]).stages.items()}
 
@@ -132,7 +134,9 @@ GRADIENT_OF: dict[
 }
 
 
-def teacher_gradient_maps(teacher: Net, x: Tensor, labels: Tensor, of: str = "feature", quantity: str = "ce") -> Maps:
+def teacher_gradient_maps(
+    teacher: Frozen, x: Tensor, labels: Tensor, of: str = "feature", quantity: str = "ce"
+) -> Maps:
     """Σ_c |dL_ce/dA_c| of each stage (`feature`), or Σ_c |dL_ce/dx_c| for all levels (`input`), Eq. (10).
 
     With quantity `logit` it is the true class's logit that is differentiated. Losses are summed over the batch, so that
@@ -213,7 +217,7 @@ class Variant:
 
     def __init__(
         self,
-        of_teacher: Callable[[Net, Tensor, Tensor, Attention], Maps],
+        of_teacher: Callable[[Frozen, Tensor, Tensor, Attention], Maps],
         of_student: Callable[[Tensor, Attention], Tensor],
         normalised: Callable[[Attention], bool] = lambda settings: True,
     ):

@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from lasnn.datasets.batches import Batch
 from lasnn.distillation.attention import VARIANTS
-from lasnn.networks import Net, Output
+from lasnn.networks import Output
+from lasnn.networks.recorded import Frozen
 from lasnn.plan.lookup import given
 from lasnn.plan.settings import SnnSettings
 
@@ -23,7 +24,7 @@ class Step:
     batch: Batch
     output: Output  # of the student
     logits: Tensor  # [B, K], summed or averaged over T
-    teacher: Net | None
+    teacher: Frozen | None
     progress: float  # share of the epochs that is over, 0 <= progress < 1
     encoded: Tensor | None = None  # [T, B, 3, H, W], what the student saw
 

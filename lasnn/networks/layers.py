@@ -173,6 +173,7 @@ class PoolContext(FunctionCtx):
 
     shape: torch.Size
     strides: tuple[int, ...]
+    kernels: ModuleType | None
 
 
 class AveragePool(torch.autograd.Function):

@@ -14,19 +14,21 @@ class Recorded:
     """
 
     def __init__(self, net: Net):
-        self.net, self.recordings = net, {}
+        self.net = net
+        self.recordings: dict[tuple[object, ...], tuple[Tensor, torch.cuda.CUDAGraph, Output]] = {}
 
     def __call__(self, x: Tensor) -> Output:
         if not x.is_cuda or torch.is_grad_enabled():
-            return self.net(x)
+            output: Output = self.net(x)
+            return output
         products = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
         key = x.shape, x.stride(), x.dtype, products, torch.is_autocast_enabled("cuda")
         if key not in self.recordings:
             self.recordings[key] = self._record(x)
-        given, graph, output = self.recordings[key]
+        given, graph, recorded = self.recordings[key]
         given.copy_(x)
         graph.replay()
-        return output
+        return recorded
 
     def _record(self, x: Tensor) -> tuple[Tensor, torch.cuda.CUDAGraph, Output]:
         given, apart = x.clone(), torch.cuda.Stream(x.device)
@@ -39,3 +41,6 @@ class Recorded:
         with torch.cuda.graph(graph):
             output = self.net(given)
         return given, graph, output
+
+
+Frozen = Net | Recorded  # a network that is asked and never trained

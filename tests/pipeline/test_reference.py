@@ -106,12 +106,24 @@ def test_other_images_are_not_answered_for(kept):
     assert "data/digits.npz is missing: `snakemake --cores 1 data/digits.npz` makes it" in said
 
 
-def test_a_run_that_is_there_is_never_overwritten(kept):
+def test_a_run_that_fits_or_is_under_way_is_never_overwritten(kept):
+    reference.take_up(read())
+    times = {path: path.stat().st_mtime_ns for path in THERE.rglob("metrics.json")}
+    assert reference.take_up(read()).startswith("0 runs taken up")
+    assert {path: path.stat().st_mtime_ns for path in THERE.rglob("metrics.json")} == times
+    shutil.rmtree(THERE / STUDENT)
+    (THERE / STUDENT).mkdir()
+    (THERE / STUDENT / "resume.pt").write_text("a training under way")
+    assert reference.take_up(read()).startswith("0 runs taken up")
+    assert names(THERE / STUDENT) == {"resume.pt"}
+
+
+def test_a_damaged_run_is_replaced_by_the_kept_one(kept):
     reference.take_up(read())
     path = THERE / STUDENT / "metrics.json"
     path.write_text("{}")
-    assert reference.take_up(read()).startswith("0 runs taken up")
-    assert path.read_text() == "{}"
+    assert reference.take_up(read()).startswith("1 runs taken up")
+    assert path.read_bytes() == (KEPT / STUDENT / "metrics.json").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["model.pt", "predictions.npz"])

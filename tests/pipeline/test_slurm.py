@@ -142,7 +142,9 @@ def test_the_profile_without_slurm_or_its_plugin_is_one_line(tmp_path, monkeypat
 def test_both_profiles_agree_on_what_is_not_about_machines():
     """The common lines stand in both: only one of the two profiles is read."""
     texts = [(ROOT / "workflow" / "profiles" / name / "config.yaml").read_text() for name in ("default", "slurm")]
-    default, cluster = ([line for line in text.splitlines() if not line.strip().startswith(("#", "_"))] for text in texts)
+    default, cluster = (
+        [line for line in text.splitlines() if not line.strip().startswith(("#", "_"))] for text in texts
+    )
     machine = {"resources:", "  gpu: ?cards.total()", "  mem_mb: ?needs.machine_memory_mb()"}
     imports = {line for line in default if line.startswith("  - ")}
     assert set(default) - machine - imports - {""} <= set(cluster)

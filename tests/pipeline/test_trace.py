@@ -50,9 +50,10 @@ def test_one_changed_byte_of_a_checkpoint(copy):
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     found = faults()
-    assert len(found) == 2  # as a file, and as what the student started from
-    assert found[0].startswith(f"{CHAIN[0]} started from {CHAIN[1]}")
-    assert str(path) in found[1]
+    assert len(found) == 3  # as what the table shows, as a file, and as what the student started from
+    assert found[0].startswith("table2 is not what the files behind it say")
+    assert found[1].startswith(f"{CHAIN[0]} started from {CHAIN[1]}")
+    assert str(path) in found[2]
     assert main(["trace", TABLE, "--row", CELL[0], "--column", CELL[1], "--verify"]) == 1
 
 
@@ -60,7 +61,9 @@ def test_a_changed_setting(copy):
     content = yaml.safe_load(Path("config.yaml").read_text())
     content["presets"]["tiny"]["teacher"]["epochs"] = 3
     Path("config.yaml").write_text(yaml.safe_dump(content))
-    assert faults() == [f"{CHAIN[3]} was made with other settings than the plan has: training.epochs: 1 then, 3 now"]
+    table, run = faults()
+    assert f"{CHAIN[3]}, which is to be made again: made with other settings (training.epochs: 1 then, 3 now)" in table
+    assert run == f"{CHAIN[3]} was made with other settings than the plan has: training.epochs: 1 then, 3 now"
 
 
 def test_other_images(copy):
@@ -73,7 +76,8 @@ def test_other_images(copy):
     images[0, 0, 0, 0] ^= 1
     parts = before.classes, images, before.train_labels, before.test_images, before.test_labels
     arrays.write(Path("data/digits.npz"), "digits", "Digits", arrays.Contents(*parts), False, before.source)
-    found = faults()
+    table, *found = faults()
+    assert "which is to be made again: made from other images" in table
     assert len(found) == 4
     assert all(
         f"{run} was made from images {before.digest[:12]}" in fault for run, fault in zip(CHAIN, found, strict=True)
@@ -93,7 +97,10 @@ def test_a_changed_number(copy):
     cells = lines[row].split(",")
     value, cells[ours] = cells[ours], "99.9"
     path.write_text("\n".join([*lines[:row], ",".join(cells), *lines[row + 1 :]]) + "\n")
-    assert faults() == [f"table2 says 99.9, its runs' metrics {float(value)}"]
+    assert faults() == [
+        f"table2 is not what the files behind it say: {path} has changed since it was made",
+        f"table2 says 99.9, its runs' metrics {float(value)}",
+    ]
 
 
 def test_what_is_not_there_is_one_line(copy):
