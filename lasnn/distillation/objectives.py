@@ -28,6 +28,13 @@ class Step:
     progress: float  # share of the epochs that is over, 0 <= progress < 1
     encoded: Tensor | None = None  # [T, B, 3, H, W], what the student saw
 
+    @property
+    def asked(self) -> Frozen:
+        """The teacher, where the method has one."""
+        if self.teacher is None:
+            raise TypeError("this method has no teacher to ask")
+        return self.teacher
+
 
 Objective = Callable[[Step, SnnSettings], Terms]
 
@@ -39,7 +46,7 @@ def cross_entropy(step: Step, settings: SnnSettings) -> Terms:
 
 def label_distillation(step: Step, settings: SnnSettings) -> Terms:
     """(1-w) CE + w τ² KL(softmax(z_T/τ) || softmax(z/τ)); form `sum`: CE + τ² KL (Takuya et al. 2021)."""
-    kd, teacher = given(settings.label_kd), given(step.teacher)
+    kd, teacher = given(settings.label_kd), step.asked
     tau = kd.temperature
     with torch.no_grad():
         target = F.log_softmax(teacher(step.batch.x[None]).logits / tau, 1)
@@ -55,7 +62,7 @@ def layer_wise(method: str) -> Objective:
     def terms(step: Step, settings: SnnSettings) -> Terms:
         attention = given(settings.attention)
         alpha = attention.alpha * (1 - step.progress if attention.alpha_schedule == "linear_to_zero" else 1)
-        maps = variant.of_teacher(given(step.teacher), step.batch.x, step.batch.labels, attention)
+        maps = variant.of_teacher(step.asked, step.batch.x, step.batch.labels, attention)
         return cross_entropy(step, settings) | {"attention": alpha / 2 * variant.loss(maps, step.output, attention)}
 
     return terms
