@@ -84,8 +84,8 @@ def test_a_spiking_readout_takes_the_bias_as_its_constant():
 def test_calibration_shifts_beside_the_constant():
     ann = biased(PLAIN)
     thetas = {name: value.max().item() for name, value in activations(ann, X).items()}
-    net, stations = amplitude(ann, thetas, 10, Dynamics())
+    net, stations = amplitude(ann, thetas, 200, Dynamics())
     first = stations[0]
-    assert torch.allclose(first.neuron.offset, ann.layers["c1"].activation.offset + thetas["c1"] / 20)
+    assert torch.allclose(first.neuron.offset, ann.layers["c1"].activation.offset + thetas["c1"] / 400)
     logits = net(X[None].expand(200, *X.shape)).logits / 200
     assert (logits - ann(X[None]).logits).abs().max() < 0.2 * ann(X[None]).logits.abs().max()
