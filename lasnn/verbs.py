@@ -11,7 +11,7 @@ from lasnn.plan.config import read
 from lasnn.storage.locks import only_writer
 
 
-def add(verbs: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
+def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", common: argparse.ArgumentParser) -> None:
     """Add these verbs and their options to the command line."""
     adopt = verbs.add_parser("adopt", parents=[common], help="take up weights of elsewhere as the ANN of their name")
     adopt.add_argument("network", help="a network of the paper, or one of `architectures:` in the configuration")
@@ -74,7 +74,7 @@ def diagnose_verb(options: argparse.Namespace, console: Console) -> None:
 
     loaded = load(options.folder)
     sick = diagnose.patient(preset, run, loaded.net, loaded.meta["settings"], options.steps, options.images)
-    found = diagnosis.diagnose(sick.net, sick.images, run.encoder, sick.steps, gain=sick.gain)
+    found = diagnosis.diagnose(sick.net, sick.images, sick.run.encoder, sick.steps, gain=sick.gain)
     tried = diagnose.trials(sick, found, options.tries)
     if options.json:
         report = {"run": str(run), "preset": preset.name} | found.json() | {"words": diagnosis.words(found)}

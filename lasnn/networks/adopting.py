@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from lasnn.errors import InputError
-from lasnn.networks.layers import Conv, Linear, Norm, ReLU, Standardise
+from lasnn.networks.layers import Conv, Linear, Neuron, Norm, ReLU, Standardise
 from lasnn.networks.net import Net
 from lasnn.networks.plain import Layer
 from lasnn.networks.residual import Block
@@ -41,8 +41,7 @@ class Found:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        first = self.tensors.get("weight", self.tensors.get("running_mean"))
-        return tuple(first.shape)
+        return tuple(self.tensors["weight" if "weight" in self.tensors else "running_mean"].shape)
 
     def folded(self, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor | None]:
         """Weight and bias with the norm behind in them; None: no bias."""
@@ -163,15 +162,16 @@ def _kind(name: str, tensors: dict[str, Tensor]) -> str:
     return KINDS[dims]
 
 
-def _synapses(net: Net) -> list[tuple[str, nn.Module, nn.Module | None]]:
+def _synapses(net: Net) -> list[tuple[str, Conv | Linear, Neuron | None]]:
     """A student's layers of weights in order: short name, module, and the neuron that its current drives."""
-    found: list[tuple[str, nn.Module, nn.Module | None]] = []
+    found: list[tuple[str, Conv | Linear, Neuron | None]] = []
     for name, layer in net.layers.items():
         if isinstance(layer, Block):
             found += [(f"{name}.conv1", layer.conv1, layer.inner), (f"{name}.conv2", layer.conv2, layer.junction)]
             if isinstance(layer.shortcut, Conv):
                 found.append((f"{name}.shortcut", layer.shortcut, layer.junction))
         elif isinstance(layer, Layer):
+            assert isinstance(layer.synapses, Conv | Linear)  # a student has no others
             found.append((name, layer.synapses, layer.activation))
     return [*found, ("readout", net.readout, None)]
 
@@ -204,8 +204,8 @@ def _into_teacher(net: Net, found: list[Found]) -> Adoption:
         done.layers[name] = layer.name
         state = {leaf: value for leaf, value in layer.tensors.items() if leaf != "num_batches_tracked"}
         if isinstance(module, Norm):
-            state = {"weight": torch.ones_like(module.weight), "bias": torch.zeros_like(module.bias)} | state
-            state["num_batches_tracked"] = module.num_batches_tracked
+            ones = torch.ones_like(module.weight)
+            state = {"weight": ones, "bias": torch.zeros_like(ones), "num_batches_tracked": torch.tensor(0)} | state
         elif module.bias is not None:
             state = {"bias": torch.zeros_like(module.bias)} | state
         elif "bias" in state:

@@ -112,7 +112,7 @@ class Readout(Linear):
 
     def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
         """As always, after making room for a bias."""
-        if self.bias is None and prefix + "bias" in state:
+        if prefix + "bias" in state and getattr(self, "bias", None) is None:
             self.bias = nn.Parameter(self.weight.new_zeros(self.out_features), requires_grad=False)
         super()._load_from_state_dict(state, prefix, *rest)
 

@@ -1,6 +1,5 @@
 """Plain networks: convolutions and pools in a row, then linear layers (VGG and 3Conv2Linear; VGG16 with batch norm)."""
 
-from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -8,7 +7,7 @@ from torch import Tensor, nn
 
 from lasnn.networks.layers import Conv, Dropout, Flatten, GlobalAverage, Linear, Neuron, Norm, Pool, Readout, ReLU
 from lasnn.networks.net import Net, Tappable
-from lasnn.plan.vocabulary import MAX_POOL, POOL, POOLS, Architecture
+from lasnn.plan.vocabulary import MAX_POOL, POOLS, Architecture
 
 
 class Layer(Tappable):
@@ -45,9 +44,6 @@ class Layer(Tappable):
         """The current that reaches its neuron."""
         current: Tensor = self.synapses(x)
         return current
-
-
-POOL_OF = {POOL: Pool, MAX_POOL: partial(Pool, "max")}
 
 
 class Place(NamedTuple):
@@ -99,7 +95,9 @@ def plain_bn(arch: Architecture, classes: int, side: int, width: float, fc: int 
     places, layers = convolutions(arch, side, width), {}
     for place in places:
         synapses = nn.Sequential(Conv(place.channels_in, place.channels, arch.kernel, bias=True), Norm(place.channels))
-        layers[place.name] = layer = Layer(synapses, *([POOL_OF[place.before_pool]()] if place.pooled else []))
+        layers[place.name] = layer = Layer(synapses)
+        if place.pooled:
+            layer.between.append(Pool("max" if place.before_pool == MAX_POOL else "average"))
     layer.between.append(GlobalAverage())
     sides = {place.name: place.side for place in places}
     return Net(layers, Linear(place.channels, classes), sides, side)

@@ -135,7 +135,7 @@ def scale_thresholds(net: Net, scale: float, residual: str = "balanced") -> Net:
         for block in blocks:
             assert isinstance(block.inner, LIF)
             block.conv2.weight.mul_(block.inner.threshold)
-    unit = 1.0
+    unit = net.readout.weight.new_ones(())
     for layer in net.layers.values():
         unit = _divide_constants(layer, unit)
     readout = net.readout.activation.offset if isinstance(net.readout, SpikingReadout) else net.readout.bias
@@ -144,7 +144,7 @@ def scale_thresholds(net: Net, scale: float, residual: str = "balanced") -> Net:
     return net
 
 
-def _divide_constants(layer: nn.Module, unit: float | Tensor) -> float | Tensor:
+def _divide_constants(layer: nn.Module, unit: Tensor) -> Tensor:
     """Divide a layer's constant currents by what one input spike stands for, u; what one output spike does: u θ."""
     for neuron in neurons(layer).values():
         if neuron.offset is not None:
@@ -156,7 +156,7 @@ def without_constants(net: Net) -> Net:
     """`net` itself without the constant currents that an adopted network brought."""
     for neuron in neurons(net).values():
         neuron.offset = None
-    net.readout.bias = None
+    net.readout.register_parameter("bias", None)
     return net
 
 
@@ -242,7 +242,7 @@ def _largest_current(
         return max(statistic(_driven(layer, neuron, chunk)).item() for chunk in chunks())
 
 
-def _driven(layer: nn.Module, neuron: LIF, chunk: Tensor) -> Tensor:
+def _driven(layer: Tappable | SpikingReadout, neuron: LIF, chunk: Tensor) -> Tensor:
     """The current that reaches a neuron, its constant included."""
     current = layer.drive(chunk, neuron)
     return current if neuron.offset is None else current + along_channels(neuron.offset, current)

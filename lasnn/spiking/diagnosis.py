@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.hooks import RemovableHandle
 
 from lasnn.datasets.batches import Images, plain_batches
 from lasnn.networks.layers import along_channels
@@ -67,7 +68,7 @@ class Diagnosis:
         """The first layer that goes wrong."""
         return next((layer for layer in self.layers if layer.error > BOUND), None)
 
-    def json(self) -> dict:
+    def json(self) -> dict[str, object]:
         first = self.first
         return asdict(self) | {"first": first.name if first else None, "bound": BOUND, "cause": cause(self)}
 
@@ -100,7 +101,9 @@ class _Seen:
     """Sums over images and steps of one layer."""
 
     def __init__(self, neuron: LIF):
-        self.neuron, self.counts, self.limits = neuron, [], []
+        self.neuron = neuron
+        self.counts: list[Tensor] = []  # of each batch: spikes [B, ...] of all steps
+        self.limits: list[Tensor] = []
         self.above = self.positive = self.negative = self.entries = self.largest = 0.0
 
     def current(self, current: Tensor) -> None:
@@ -144,9 +147,9 @@ def diagnose(net: Net, images: Images, encoder: str, steps: int, *, gain: float 
     try:
         for batch in plain_batches(images, min(BATCH, rows)):
             noise = image_noise(0, range(done, done + len(batch)), device) if encoder != "direct" else None
-            potential, chunk = 0, max(1, rows // len(batch))
+            potential, chunk = torch.zeros((), device=device), max(1, rows // len(batch))
             for one in seen.values():
-                one.counts.append(0)
+                one.counts.append(torch.zeros((), device=device))
             with streaming(net):
                 for start in range(0, steps, chunk):
                     output = net(encode(encoder, batch.x, min(chunk, steps - start), noise, gain))
@@ -183,7 +186,7 @@ def _mean_input(encoder: str, x: Tensor, gain: float) -> Tensor:
     return gain * (x.clamp(min=0) if encoder == "poisson_unsigned" else x)
 
 
-def _watch(net: Net, seen: dict[str, _Seen]) -> list:
+def _watch(net: Net, seen: dict[str, _Seen]) -> list[RemovableHandle]:
     hooks = []
     for name, neuron in neurons(net).items():
         one = seen[name]
@@ -196,7 +199,7 @@ def _count(one: _Seen, spikes: Tensor) -> None:
     one.counts[-1] = one.counts[-1] + spikes.sum(0)
 
 
-def _watch_limit(limit: Net, seen: list[_Seen]) -> list:
+def _watch_limit(limit: Net, seen: list[_Seen]) -> list[RemovableHandle]:
     analogs = [module for module in limit.modules() if isinstance(module, Analog)]
     return [
         module.register_forward_hook(lambda _, __, rates, one=one: one.limits.append(rates[0]))
@@ -231,8 +234,8 @@ WORDS: dict[str, str] = {
 def words(found: Diagnosis) -> str:
     """The same as a sentence."""
     why, first = cause(found), found.first
-    if why == "none":
-        return WORDS[why]
+    if why == "none" or first is None:
+        return WORDS["none"]
     return (
         f"layer {first.name} is the first that goes wrong: it {WORDS[why].format(steps=found.steps, **asdict(first))}"
     )

@@ -14,11 +14,13 @@ from pathlib import Path
 import nir
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lasnn.errors import InputError
-from lasnn.networks.layers import Conv, Flatten, Pool
+from lasnn.networks.layers import Conv, Flatten, Linear, Pool
 from lasnn.networks.net import Net
+from lasnn.networks.plain import Layer
 from lasnn.networks.residual import Block
 from lasnn.spiking.conversion import SpikingReadout
 from lasnn.spiking.neurons import LIF
@@ -36,11 +38,15 @@ READING = {
 }
 
 
+Shape = tuple[int, ...]
+
+
 class _Builder:
     """Nodes and edges in the order of the network."""
 
     def __init__(self, side: int, dt: float, leak: float):
-        self.dt, self.leak, self.shape = dt, leak, (3, side, side)
+        self.dt, self.leak = dt, leak
+        self.shape: Shape = (3, side, side)
         self.nodes: dict[str, nir.NIRNode] = {"input": nir.Input(input_type=np.array(self.shape))}
         self.edges: list[tuple[str, str]] = []
 
@@ -49,12 +55,12 @@ class _Builder:
         self.edges += [(source, name) for source in sources]
         return name
 
-    def synapses(self, name: str, module: nn.Module, source: str, shape: tuple, bias: Tensor | None) -> tuple:
+    def synapses(self, name: str, module: Conv | Linear, source: str, shape: Shape, bias: Tensor | None) -> Shape:
         """Add a node of synapses that reads `source`, an output of this shape; the shape of its currents."""
         weight = module.weight.detach().cpu().contiguous().numpy()
         constant = None if bias is None else bias.detach().cpu().numpy()
         if isinstance(module, Conv):
-            stride, padding = module.stride, module.padding
+            stride, padding = module.stride, (module.kernel_size[0] // 2,) * 2  # as Conv has it
             given = np.zeros(len(weight), np.float32) if constant is None else constant
             self.add(name, nir.Conv2d(shape[1:], weight, stride, padding, (1, 1), 1, given), source)
             sides = [(side + 2 * padding[0] - weight.shape[2]) // stride[0] + 1 for side in shape[1:]]
@@ -63,8 +69,9 @@ class _Builder:
         self.add(name, node, source)
         return (len(weight),)
 
-    def neurons(self, name: str, neuron: LIF, shape: tuple, *sources: str) -> str:
+    def neurons(self, name: str, neuron: nn.Module, shape: Shape, *sources: str) -> str:
         """Add a node of neurons."""
+        assert isinstance(neuron, LIF)
         threshold = np.full(shape, neuron.threshold.item(), np.float32)
         zeros = np.zeros(shape, np.float32)
         extra = {"offset": np.array([neuron.offset is not None])}
@@ -78,7 +85,7 @@ class _Builder:
             node = nir.LIF(*full, zeros, threshold, zeros, metadata=extra)
         return self.add(name, node, *sources)
 
-    def between(self, name: str, modules: nn.Sequential, shape: tuple, source: str) -> tuple[str, tuple]:
+    def between(self, name: str, modules: nn.Sequential, shape: Shape, source: str) -> tuple[str, Shape]:
         """Add what stands between a layer and the next one's synapses."""
         for module in modules:
             if isinstance(module, Pool):
@@ -91,7 +98,7 @@ class _Builder:
         return source, shape
 
 
-def graph_of(net: Net, meta: dict) -> nir.NIRGraph:
+def graph_of(net: Net, meta: dict[str, object]) -> nir.NIRGraph:
     """The graph of a spiking network; `meta` is what its checkpoint says of it."""
     leak = next(module.dynamics for module in net.layers.modules() if isinstance(module, LIF)).leak
     built = _Builder(net.side, DT if leak == 1 else LEAKY_DT, leak)
@@ -106,18 +113,22 @@ def graph_of(net: Net, meta: dict) -> nir.NIRGraph:
                 built.synapses(meeting := f"{name}_shortcut", layer.shortcut, at, shape, None)
             at, shape = built.neurons(f"{name}_spikes", layer.junction, inner, f"{name}_conv2", meeting), inner
         else:
+            assert isinstance(layer, Layer)
+            assert isinstance(layer.synapses, Conv | Linear)
             shape = built.synapses(name, layer.synapses, at, shape, layer.activation.offset)
             at = built.neurons(f"{name}_spikes", layer.activation, shape, name)
         at, shape = built.between(name, layer.between, shape, at)
-    spiking = isinstance(net.readout, SpikingReadout)
-    bias = net.readout.activation.offset if spiking else net.readout.bias
-    shape = built.synapses("readout", net.readout, at, shape, bias)
-    at = built.neurons("readout_spikes", net.readout.activation, shape, "readout") if spiking else "readout"
+    readout = net.readout
+    if isinstance(readout, SpikingReadout):
+        shape = built.synapses("readout", readout, at, shape, readout.activation.offset)
+        at = built.neurons("readout_spikes", readout.activation, shape, "readout")
+    else:
+        shape, at = built.synapses("readout", readout, at, shape, readout.bias), "readout"
     built.add("output", nir.Output(np.array(shape)), at)
     return nir.NIRGraph(built.nodes, built.edges, metadata=_described(net, meta, built))
 
 
-def _described(net: Net, meta: dict, built: _Builder) -> dict[str, str]:
+def _described(net: Net, meta: dict[str, object], built: _Builder) -> dict[str, str]:
     dynamics = next(module.dynamics for module in net.layers.modules() if isinstance(module, LIF))
     rule = READING["hard" if dynamics.reset == "hard" else "soft"]
     words = [f"dt = {built.dt:g}", f"leak = {built.leak:g}", rule, READING[dynamics.order]]
@@ -134,7 +145,7 @@ def write(path: Path | str, graph: nir.NIRGraph) -> None:
     files.write_bytes(path, buffer.getvalue())
 
 
-def read(path: Path | str) -> tuple[dict[str, Tensor], dict]:
+def read(path: Path | str) -> tuple[dict[str, Tensor], dict[str, object]]:
     """Weights, named as in a checkpoint, and meta of a file that `write` wrote; InputError in one line for another."""
     try:
         graph = nir.read(str(path))
@@ -190,7 +201,7 @@ def _neuron(target: str, part: str = "") -> str:
     return "junction" if part else "activation"
 
 
-def node_scalar(path: Path | str, name: str, values: np.ndarray) -> float:
+def node_scalar(path: Path | str, name: str, values: NDArray[np.float32]) -> float:
     """The one value of a node's array; InputError if its neurons differ."""
     found = np.unique(values)
     if len(found) != 1:

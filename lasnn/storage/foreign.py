@@ -29,23 +29,23 @@ def read(path: Path | str) -> tuple[dict[str, Tensor], bool]:
             head = file.read(9)
             size = path.stat().st_size
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise InputError(f"{path}: {error.strerror.lower()}: name a file of weights") from None
+        raise InputError(f"{path}: {str(error.strerror).lower()}: name a file of weights") from None
     if head[:4] == ZIP:
-        content, ordered = _of_torch(path), True
+        content: object = _of_torch(path)
     elif len(head) == 9 and head[8:] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= size - 8:
-        content, ordered = _of_safetensors(path, size), False
+        content = _of_safetensors(path, size)
     else:
         raise InputError(f"{path} is neither a zip of torch nor safetensors ({size} bytes): {ADVICE}")
-    return _checked(path, content), ordered
+    return _checked(path, content), head[:4] == ZIP
 
 
-def _of_torch(path: Path) -> dict:
+def _of_torch(path: Path) -> object:
     try:
         with zipfile.ZipFile(path) as archive:
             total = sum(entry.file_size for entry in archive.infolist())
         if total > LARGEST:
             raise InputError(f"{path} holds {total / 1e9:.1f} GB, {LARGEST / 1e9:.1f} are read at most: {ADVICE}")
-        content = torch.load(path, weights_only=True, map_location="cpu")
+        content: object = torch.load(path, weights_only=True, map_location="cpu")
     except pickle.UnpicklingError as error:
         line = " ".join(str(error).split())
         told = f"{path} holds more than tensors ({_told(line)}), and code in it is never run"
@@ -54,8 +54,9 @@ def _of_torch(path: Path) -> dict:
         line = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
         raise InputError(f"{path} cannot be read as a zip of torch ({line}): {ADVICE}") from None
     for key in INSIDE:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            return content[key]
+        inner: object = content.get(key) if isinstance(content, dict) else None
+        if isinstance(inner, dict):
+            return inner
     return content
 
 
@@ -67,7 +68,7 @@ def _told(line: str) -> str:
     return line[:80]
 
 
-def _of_safetensors(path: Path, size: int) -> dict:
+def _of_safetensors(path: Path, size: int) -> dict[str, Tensor]:
     if size > LARGEST:
         raise InputError(f"{path} holds {size / 1e9:.1f} GB, {LARGEST / 1e9:.1f} are read at most: {ADVICE}")
     from safetensors import SafetensorError

@@ -1,10 +1,12 @@
 """The diagnosis of a finished run: its network on held-out training images, and quick trials of what may help."""
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from lasnn import seeding
 from lasnn.datasets import load as load_images
@@ -12,6 +14,7 @@ from lasnn.datasets.batches import Images, split, training_batches
 from lasnn.errors import InputError
 from lasnn.networks import Net
 from lasnn.plan.config import Preset
+from lasnn.plan.lookup import given
 from lasnn.plan.runs import ConvertedRun, Run, SnnRun
 from lasnn.plan.settings import Data
 from lasnn.spiking import diagnosis
@@ -44,7 +47,7 @@ class Trial:
 class Patient:
     """A run with what its trials need: its network ready to simulate, its scale, and the balanced network behind it."""
 
-    run: Run
+    run: ConvertedRun | SnnRun
     net: Net
     scale: float
     steps: int
@@ -104,8 +107,8 @@ def _trial(sick: Patient, found: Diagnosis, name: str, run_it: bool) -> Trial:
     if name in ("lower", "higher"):
         if not run_it:
             return Trial("spiking.scale", f"{name} than now", f"{sick.scale:g}", None)
-        factor, accuracy = diagnosis.best_factor(sick.net, name, sick.judge)
-        return Trial("spiking.scale", f"{sick.scale * factor:g}", f"{sick.scale:g}", accuracy, after)
+        factor, best = diagnosis.best_factor(sick.net, name, sick.judge)
+        return Trial("spiking.scale", f"{sick.scale * factor:g}", f"{sick.scale:g}", best, after)
     if name == "T":
         accuracy = sick.judge(sick.net, 4 * sick.steps) if run_it else None
         return Trial("T", f"{4 * sick.steps}", f"{sick.steps}", accuracy, after)
@@ -113,21 +116,21 @@ def _trial(sick: Patient, found: Diagnosis, name: str, run_it: bool) -> Trial:
         accuracy = sick.judge(with_dynamics(copy.deepcopy(sick.net), leak=1.0)) if run_it else None
         return Trial("spiking.leak", "1.0", f"{found.layers[0].leak:g}", accuracy, after)
     if name == "stat":
-        accuracy = sick.judge(_rebalanced(sick)) if run_it else None
+        accuracy = sick.judge(_rebalanced(sick, given(sick.balanced))) if run_it else None
         return Trial("balancing.stat", "p99.7", "max", accuracy)
     entropy = found.cross_entropy
     remark = f"cross-entropy {entropy['sum']:.2f} becomes {entropy['mean']:.2f} at the start of a training"
     return Trial("spiking.logit_scale", "mean", "sum", None, remark)
 
 
-def _rebalanced(sick: Patient) -> Net:
+def _rebalanced(sick: Patient, balanced: Net) -> Net:
     """The converted network with thresholds from a percentile, found in fewer steps."""
-    net = copy.deepcopy(sick.balanced).eval()
+    net = copy.deepcopy(balanced).eval()
     seed = seeding.key(sick.run.seed, "diagnosis")
     x = next(training_batches(sick.train, TRIAL_IMAGES, sick.data, seed, 0)).x
     steps = min(TRIAL_STEPS, sick.settings["balancing"]["steps"])
 
-    def encoded():
+    def encoded() -> Iterator[Tensor]:
         noise = batch_noise(seeding.generator(seed, "encoder"))
         for start in range(0, steps, 16):
             yield encode(sick.run.encoder, x, min(16, steps - start), noise, sick.gain)
