@@ -15,7 +15,6 @@ from lasnn.plan.known_datasets import KNOWN
 from lasnn.plan.lookup import given
 from lasnn.plan.runs import Run, SnnRun
 from lasnn.plan.settings import AnnSettings, ConvertedSettings, SnnSettings
-from lasnn.plan.vocabulary import NETWORKS
 from lasnn.storage import files
 
 MARGIN = 2.0  # between an estimate and what is asked for
@@ -65,7 +64,7 @@ def memory_mb(preset: Preset, run: Run, on_card: bool, attempt: int = 1) -> int:
     dataset = COPIES * images * 3 * side**2 / 1e6
     if on_card:
         return round((CUDA_MB + dataset) * 2.0 ** (attempt - 1))
-    channels = max(16, NETWORKS[run.network_name].channels[0]) * settings.network.width
+    channels = max(16, preset.config.networks.known[run.network_name].channels[0]) * settings.network.width
     rows = settings.compute.rows
     if isinstance(settings, AnnSettings):
         rows = max(rows, settings.training.batch if settings.training else 0)  # adopted weights are only measured

@@ -32,12 +32,12 @@ def read(path: Path | str) -> tuple[dict[str, Tensor], bool]:
         raise InputError(f"{path}: {str(error.strerror).lower()}: name a file of weights") from None
     content: object
     if head[:4] == ZIP:
-        content, ordered = _of_torch(path), True
+        content: object = _of_torch(path)
     elif len(head) == 9 and head[8:] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= size - 8:
-        content, ordered = _of_safetensors(path, size), False
+        content = _of_safetensors(path, size)
     else:
         raise InputError(f"{path} is neither a zip of torch nor safetensors ({size} bytes): {ADVICE}")
-    return _checked(path, content), ordered
+    return _checked(path, content), head[:4] == ZIP
 
 
 def _of_torch(path: Path) -> object:
@@ -55,8 +55,9 @@ def _of_torch(path: Path) -> object:
         line = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
         raise InputError(f"{path} cannot be read as a zip of torch ({line}): {ADVICE}") from None
     for key in INSIDE:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            return content[key]
+        inner: object = content.get(key) if isinstance(content, dict) else None
+        if isinstance(inner, dict):
+            return inner
     return content
 
 

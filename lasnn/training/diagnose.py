@@ -108,8 +108,8 @@ def _trial(sick: Patient, found: Diagnosis, name: str, run_it: bool) -> Trial:
     if name in ("lower", "higher"):
         if not run_it:
             return Trial("spiking.scale", f"{name} than now", f"{sick.scale:g}", None)
-        factor, accuracy = diagnosis.best_factor(sick.net, name, sick.judge)
-        return Trial("spiking.scale", f"{sick.scale * factor:g}", f"{sick.scale:g}", accuracy, after)
+        factor, best = diagnosis.best_factor(sick.net, name, sick.judge)
+        return Trial("spiking.scale", f"{sick.scale * factor:g}", f"{sick.scale:g}", best, after)
     if name == "T":
         accuracy = sick.judge(sick.net, 4 * sick.steps) if run_it else None
         return Trial("T", f"{4 * sick.steps}", f"{sick.steps}", accuracy, after)
@@ -117,14 +117,14 @@ def _trial(sick: Patient, found: Diagnosis, name: str, run_it: bool) -> Trial:
         accuracy = sick.judge(with_dynamics(copy.deepcopy(sick.net), leak=1.0)) if run_it else None
         return Trial("spiking.leak", "1.0", f"{found.layers[0].leak:g}", accuracy, after)
     if name == "stat":
-        accuracy = sick.judge(_rebalanced(sick)) if run_it else None
+        accuracy = sick.judge(_rebalanced(sick, given(sick.balanced))) if run_it else None
         return Trial("balancing.stat", "p99.7", "max", accuracy)
     entropy = found.cross_entropy
     remark = f"cross-entropy {entropy['sum']:.2f} becomes {entropy['mean']:.2f} at the start of a training"
     return Trial("spiking.logit_scale", "mean", "sum", None, remark)
 
 
-def _rebalanced(sick: Patient) -> Net:
+def _rebalanced(sick: Patient, balanced: Net) -> Net:
     """The converted network with thresholds from a percentile, found in fewer steps."""
     net = copy.deepcopy(given(sick.balanced)).eval()
     seed = seeding.key(sick.run.seed, "diagnosis")
