@@ -71,7 +71,7 @@ class AnnRun(_Run):
 
     PATTERN: ClassVar[str] = "ann/{dataset}/{network}/{variant}/s{seed}"
     REVISION: ClassVar[int] = 2
-    ACCEPTED: ClassVar[tuple[int, ...]] = (1,)  # sums in another order
+    ACCEPTED: ClassVar[tuple[int, ...]] = (1,)  # other initial weights and dropout masks, sums in another order
 
 
 @dataclass(frozen=True, order=True)

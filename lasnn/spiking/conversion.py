@@ -144,7 +144,7 @@ def scale_thresholds(net: Net, scale: float, residual: str = "balanced") -> Net:
     return net
 
 
-def _divide_constants(layer: nn.Module, unit: Tensor) -> Tensor:
+def _divide_constants(layer: nn.Module, unit: float | Tensor) -> float | Tensor:
     """Divide a layer's constant currents by what one input spike stands for, u; what one output spike does: u θ."""
     for neuron in neurons(layer).values():
         if neuron.offset is not None:

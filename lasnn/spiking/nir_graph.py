@@ -14,7 +14,6 @@ from pathlib import Path
 import nir
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lasnn.errors import InputError
@@ -38,9 +37,6 @@ READING = {
     "delayed": "a spike reaches the next layer one step later; v(t) = leak v(t-1) + I(t) - threshold o(t-1)",
     "instant_reset": "a spike reaches the next layer in its own step; v(t) = leak (v(t-1) - threshold o(t-1)) + I(t)",
 }
-
-
-Shape = tuple[int, ...]
 
 
 class _Builder:

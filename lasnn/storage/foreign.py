@@ -32,12 +32,12 @@ def read(path: Path | str) -> tuple[dict[str, Tensor], bool]:
         raise InputError(f"{path}: {str(error.strerror).lower()}: name a file of weights") from None
     content: object
     if head[:4] == ZIP:
-        content: object = _of_torch(path)
+        content, ordered = _of_torch(path), True
     elif len(head) == 9 and head[8:] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= size - 8:
-        content = _of_safetensors(path, size)
+        content, ordered = _of_safetensors(path, size), False
     else:
         raise InputError(f"{path} is neither a zip of torch nor safetensors ({size} bytes): {ADVICE}")
-    return _checked(path, content), head[:4] == ZIP
+    return _checked(path, content), ordered
 
 
 def _of_torch(path: Path) -> object:
@@ -55,9 +55,8 @@ def _of_torch(path: Path) -> object:
         line = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
         raise InputError(f"{path} cannot be read as a zip of torch ({line}): {ADVICE}") from None
     for key in INSIDE:
-        inner: object = content.get(key) if isinstance(content, dict) else None
-        if isinstance(inner, dict):
-            return inner
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            return content[key]
     return content
 
 
