@@ -85,9 +85,9 @@ def optimizer(net: nn.Module, recipe: Training) -> torch.optim.Optimizer:
 
 
 def in_memory_order(optim: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> None:
-    """Show `optim` the weights in the order of their memory, on a CPU, where its fused kernels copy all that they are
+    """Show `optim` the weights in the order of their memory, if they are on a CPU.
 
-    shown in another order, several times a step.
+    Its fused kernels copy whatever they are shown in another order, several times a step.
     """
     orders = {}
     for parameter in parameters:
