@@ -63,6 +63,7 @@ def finished(tmp_path_factory, git):
 
 
 @pytest.fixture(autouse=True, scope="session")
-def ctrl_c():
-    """A shell that starts the tests in the background has them ignore SIGINT; tests send it."""
+def signals():
+    """A shell that starts the tests in the background has them ignore SIGINT, nohup SIGHUP; tests send both."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -113,7 +113,9 @@ def written(folder, scope, accuracy):
     """A preset whose runs behind the claims have metrics: `accuracy(method, teacher, encoder, seed)`."""
     content = yaml.safe_load(Path("config.yaml").read_text())
     scope = {"students": ["vgg5"]} | scope
-    content = merged(content, {"folders": {"results": str(folder)}, "presets": {"quick": {"scope": scope}}})
+    content = merged(
+        content, {"folders": {"results": str(folder), "data": str(folder)}, "presets": {"quick": {"scope": scope}}}
+    )
     preset = Config(content).preset("quick")
     for run in EXHIBITS["claims"].runs(preset):
         method, teacher = getattr(run, "method", run.kind), getattr(run, "teacher", "none")

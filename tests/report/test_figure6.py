@@ -31,7 +31,10 @@ def test_first_reaching():
 @pytest.fixture
 def preset(tmp_path):
     content = yaml.safe_load(Path("config.yaml").read_text())
-    changes = {"folders": {"results": str(tmp_path)}, "presets": {"quick": {"scope": {"students": ["vgg5"]}}}}
+    changes = {
+        "folders": {"results": str(tmp_path), "data": str(tmp_path)},
+        "presets": {"quick": {"scope": {"students": ["vgg5"]}}},
+    }
     found = Config(merged(content, changes)).preset("quick")
     for run in EXHIBITS["figure6"].runs(found):
         epochs = EPOCHS[run.encoder, run.steps]

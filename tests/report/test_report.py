@@ -30,7 +30,8 @@ LASNN = SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn")
 @pytest.fixture
 def preset(tmp_path):
     """`quick` with two seeds in a folder of its own, where nothing has run."""
-    overlay = {"folders": {"results": str(tmp_path / "results")}, "presets": {"quick": {"scope": {"seeds": [0, 1]}}}}
+    folders = {"results": str(tmp_path / "results"), "data": str(tmp_path / "data")}  # not where images may lie already
+    overlay = {"folders": folders, "presets": {"quick": {"scope": {"seeds": [0, 1]}}}}
     return Config(merged(CONTENT, overlay)).preset("quick")
 
 

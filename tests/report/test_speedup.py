@@ -54,7 +54,7 @@ def test_table_s3_by_hand(tmp_path):
     """ANN 96; the curve reaches 94 for good at T = 50; LaSNN has 3 of 4 images right at T = 10."""
     content = yaml.safe_load(Path("config.yaml").read_text())
     scope = {"students": ["vgg5"], "seeds": [0]}
-    folders = {"results": str(tmp_path / "results")}
+    folders = {"results": str(tmp_path / "results"), "data": str(tmp_path / "data")}
     preset = Config(merged(content, {"folders": folders, "presets": {"quick": {"scope": scope}}})).preset("quick")
     (lasnn,) = (run for run in EXHIBITS["table_s3"].runs(preset) if run.kind == "snn")
     data = {"title": "Digits", "subset": False, "train_images": 8, "test_images": 6, "assessed": "test"}
