@@ -34,6 +34,7 @@ class Cell:
     unit: str = ""
     note: str = ""
     variant: str = BASE  # of our runs: an overlay of config.yaml; the paper knows none
+    every_seed: bool = False  # whatever scope.repeated says
 
     @property
     def quoted(self) -> bool:
@@ -49,7 +50,7 @@ class Cell:
 @cache
 def paper_cells(*exhibits: str) -> tuple[Cell, ...]:
     """The paper's cells of these exhibits (`Table I`, `Fig 5a`; all without a name), in the order of printing."""
-    names = {field.name for field in fields(Cell)} - {"variant"}
+    names = {field.name for field in fields(Cell)} - {"variant", "every_seed"}
     with open(Path(__file__).with_name(PAPER.name), newline="") as file:
         rows = [{key: value for key, value in row.items() if key in names} for row in csv.DictReader(file)]
     return tuple(Cell(**row) for row in rows if not exhibits or row["exhibit"].split(" / ")[0] in exhibits)
@@ -120,7 +121,7 @@ def runs_of(cell: Cell, preset: Preset) -> list[Run]:
     usual = teacher in (NO_TEACHER, scope.teacher_of.get(student))
     repeated = scope.repeated is None or (usual and name in scope.repeated)
     repeated &= scope.repeated_inputs is None or cell.encoding in scope.repeated_inputs
-    return [SnnRun(*words, seed) for seed in (scope.seeds if repeated else scope.seeds[:1])]
+    return [SnnRun(*words, seed) for seed in (scope.seeds if repeated or cell.every_seed else scope.seeds[:1])]
 
 
 def _chain_teacher(cell: Cell, student: str, preset: Preset) -> str | None:

@@ -13,9 +13,9 @@ import pandas as pd
 
 from lasnn.errors import InputError
 from lasnn.plan.config import PASSED_ON, Preset, read
+from lasnn.plan.exhibit_settings import Energy
 from lasnn.plan.lookup import given
 from lasnn.plan.runs import SnnRun
-from lasnn.plan.settings import Energy
 from lasnn.report import pages, runs_of_target
 from lasnn.report.answers import answering, same_images
 from lasnn.report.cells import paper_cells

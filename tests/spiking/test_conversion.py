@@ -20,7 +20,7 @@ from lasnn.spiking.conversion import (
     neurons,
     scale_thresholds,
     set_thresholds,
-    settle_thresholds,
+    settle,
     spiking,
     thresholds,
     train_thresholds,
@@ -246,7 +246,7 @@ def test_a_trained_gain_is_a_threshold(name):
     assert next(iter(neurons(net).values())).log_gain.exp().item() == 2
     with torch.no_grad():
         gained = net(x)
-        settle_thresholds(net)
+        settle(net)
         settled = net(x)
     assert list(thresholds(net).values()) == [value / 2 for value in before]
     assert gained.logits.any()

@@ -1,4 +1,4 @@
-"""Table S7 (ours): how few steps direct input needs: LaSNN and hybrid training at low T, with options that may help."""
+"""Table S7 (ours): how few steps direct input needs: each method at low T, with options that may help."""
 
 import pandas as pd
 
@@ -12,25 +12,35 @@ from lasnn.report.labels import METHOD_TITLES, dataset, ours, steps
 from lasnn.report.rows import number
 
 STEPS = ("4", "8", "10")
-BASES = ("conversion", "hybrid", "lasnn_act")  # beside LaSNN with an option
+BASES = ("conversion", "hybrid", "lasnn_act")  # beside methods with an option
 
 
 def cells(preset: Preset) -> list[Cell]:
-    """The student in focus at each low T that the preset names; options (`scope.low_t`) at the lowest."""
+    """The student in focus at each low T that the preset names; options (`scope.low_t`) at the lowest, every seed."""
+    asked = [knob(name) for name in preset.scope.low_t]
     bases = [(method, BASE) for method in BASES]
-    options = [*bases, *(("lasnn_act", variant) for variant in preset.scope.low_t)]
+    others = [(method, BASE) for method in dict.fromkeys(method for method, _ in asked) if method not in BASES]
+    options = sorted(dict.fromkeys([*bases, *others, *asked]), key=lambda pair: list(METHODS).index(pair[0]))
     return [
-        _cell(preset, method, variant, step)
+        direct_cell(preset, "Table S7", method, variant, step, every_seed=step == STEPS[0])
         for step in STEPS
         for method, variant in (options if step == STEPS[0] else bases)
     ]
 
 
-def _cell(preset: Preset, method: str, variant: str, step: str) -> Cell:
+def knob(name: str) -> tuple[str, str]:
+    """Method and variant of `<method>+<variant>`; a variant alone is LaSNN's."""
+    method, plus, variant = name.partition("+")
+    return (method, variant or BASE) if plus or method in METHODS else ("lasnn_act", name)
+
+
+def direct_cell(preset: Preset, exhibit: str, method: str, variant: str, step: str, every_seed: bool) -> Cell:
+    """A cell of ours: the student in focus with direct input."""
     title = preset.config.networks.title(preset.scope.focus)
-    teacher = "unspecified" if METHODS[method].teacher else ""
+    teacher = "unspecified" if method in METHODS and METHODS[method].teacher else ""
     words = ("CIFAR-10", title, teacher, method, "direct", step, "top1")
-    return Cell("Table S7", f"{title} {method} {variant} T={step}", *words, unit="%", variant=variant)
+    label = f"{title} {method} {variant} T={step}"
+    return Cell(exhibit, label, *words, unit="%", variant=variant, every_seed=every_seed)
 
 
 class LowSteps(TableWithContext):
