@@ -4,6 +4,7 @@ import csv
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE, AnnRun, Run, SnnRun
@@ -52,7 +53,7 @@ def paper_cells(*exhibits: str) -> tuple[Cell, ...]:
     """The paper's cells of these exhibits (`Table I`, `Fig 5a`; all without a name), in the order of printing."""
     names = {field.name for field in fields(Cell)} - {"variant", "every_seed"}
     with open(Path(__file__).with_name(PAPER.name), newline="") as file:
-        rows = [{key: value for key, value in row.items() if key in names} for row in csv.DictReader(file)]
+        rows: list[dict[str, Any]] = [{key: row[key] for key in names & row.keys()} for row in csv.DictReader(file)]
     return tuple(Cell(**row) for row in rows if not exhibits or row["exhibit"].split(" / ")[0] in exhibits)
 
 
