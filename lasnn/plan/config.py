@@ -24,7 +24,7 @@ from lasnn.plan.exhibit_settings import Claims, Energy, Scope
 from lasnn.plan.known_datasets import KNOWN as DATASETS
 from lasnn.plan.lookup import given, known, pick
 from lasnn.plan.names import check_names
-from lasnn.plan.options import check_options
+from lasnn.plan.options import check_levels, check_options
 from lasnn.plan.overlays import Overlay, entries, merged, without_for
 from lasnn.plan.picked import picked
 from lasnn.plan.runs import AND, BASE, AnnRun, ConvertedRun, Run, SnnRun, parse, split
@@ -245,6 +245,7 @@ class Preset:
         if isinstance(run, AnnRun):
             known(networks.known, run.network, "network")
             networks.check_at(run.network, side)
+            check_levels(run, self.settings(run))
             return
         known(networks.students, run.student, "student")
         known(ENCODERS, run.encoder, "encoder")

@@ -1,8 +1,8 @@
 """Whether the options of a spiking run mean anything for its method, encoder and T, known before anything runs."""
 
 from lasnn.errors import InputError
-from lasnn.plan.runs import SnnRun
-from lasnn.plan.settings import SnnSettings
+from lasnn.plan.runs import AnnRun, SnnRun
+from lasnn.plan.settings import AnnSettings, SnnSettings
 from lasnn.plan.vocabulary import METHODS
 
 OF_TRAINING = {  # keys of `spiking` that only a training reads: at these values they are off
@@ -10,6 +10,15 @@ OF_TRAINING = {  # keys of `spiking` that only a training reads: at these values
     "loss": "total",
     "firing_penalty": 0.0,
 }
+
+
+def check_levels(run: AnnRun, settings: AnnSettings) -> None:
+    """InputError if weights from elsewhere are to have levels, which they haven't learned."""
+    if settings.adopted and settings.network.levels:
+        raise InputError(
+            f"network.levels is {settings.network.levels}, but the weights of {run} were adopted and know no clips: "
+            f"leave network.levels at null and balancing.norm at tb for {run.network}"
+        )
 
 
 def check_options(run: SnnRun, settings: SnnSettings) -> None:
