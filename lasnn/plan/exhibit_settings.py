@@ -11,7 +11,8 @@ class Scope(Section):
     """Which of the paper's cells a preset runs, and on what; `note` is printed under every exhibit.
 
     `repeated` names methods (or <method>+<variant>) whose runs with the student's usual teacher take every seed,
-    `repeated_inputs` the encoders with which they do; all others then take the first one only. None: all.
+    `repeated_inputs` the encoders with which they do; all others then take the first one only. None: all. `corners`
+    are variants that set the student's size and its images, each with the variant that was chosen there for a method.
     """
 
     note: str | None
@@ -23,6 +24,8 @@ class Scope(Section):
     focus: str
     ablations: tuple[str, ...]
     low_t: tuple[str, ...]
+    recipes: tuple[str, ...]
+    corners: dict[str, dict[str, str]]
     spike_chain: Annotated[tuple[str, ...], Field(min_length=2)]
     steps: dict[str, Positive | None]
     seeds: Annotated[tuple[Count, ...], Field(min_length=1)]

@@ -7,7 +7,7 @@ from lasnn.plan.architectures import Networks
 from lasnn.plan.exhibit_settings import Scope
 from lasnn.plan.known_datasets import KNOWN as DATASETS
 from lasnn.plan.lookup import known, pick
-from lasnn.plan.runs import AND, SnnRun
+from lasnn.plan.runs import AND, BASE, SnnRun
 from lasnn.plan.vocabulary import CLAIMS, ENCODERS, METHODS, NO_TEACHER
 
 
@@ -77,6 +77,12 @@ def check_scope(
             )
     for name in scope.low_t:  # <method>+<variant>, or a variant of LaSNN
         _check_knob(name if "+" in name or name in METHODS else f"lasnn_act+{name}", f"{where}.low_t", variants)
+    for name in scope.recipes:
+        _check_knob(name, f"{where}.recipes", variants)
+    for corner, chosen in scope.corners.items():
+        _check_knob(f"hybrid+{corner}", f"{where}.corners", [BASE, *variants])
+        for method, variant in chosen.items():
+            _check_knob(f"{method}+{variant}", f"{where}.corners.{corner}", variants)
     for name in scope.spike_chain:
         known(students, name, f"student {where}.spike_chain")
     pairs = chain_pairs(scope.spike_chain)

@@ -27,6 +27,7 @@ from lasnn.spiking.conversion import (
     with_spiking_readout,
     without_constants,
 )
+from lasnn.spiking.evaluation import evaluate
 from lasnn.spiking.neurons import Dynamics
 from lasnn.spiking.surrogates import surrogate
 from lasnn.training.choices import Choices, choose
@@ -53,6 +54,9 @@ def run_snn(task: Task[SnnRun, SnnSettings], saves: Saves, console: Console) -> 
     net = student_from(start, chosen, dynamics, run, settings)
     trained = train(net, teacher, task, chosen.logit_scale, saves) if settings.training else {}
     metrics, predictions = assess(net, task.test, run, settings, console)
+    if settings.training:  # beside the accuracy on new images: how far it fits what it has seen
+        rows, gain = settings.compute.rows, settings.encoder.gain
+        trained |= {"train_accuracy": evaluate(net, shown, run.encoder, run.steps, rows=rows, gain=gain).accuracy}
     if settings.attention:
         predictions |= maps_at_the_end(net, given(teacher), task.test, run, settings)
     metrics |= {
