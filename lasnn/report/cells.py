@@ -80,6 +80,15 @@ def focus_cell(preset: Preset, exhibit: str, method: str, variant: str = BASE, l
     return Cell(exhibit, label or f"{title} {method} {variant}", *words, unit="%", variant=variant)
 
 
+def direct_cell(preset: Preset, exhibit: str, method: str, variant: str, step: str, every_seed: bool) -> Cell:
+    """A cell of ours: the student in focus with direct input."""
+    title = preset.config.networks.title(preset.scope.focus)
+    teacher = "unspecified" if method in METHODS and METHODS[method].teacher else ""
+    words = ("CIFAR-10", title, teacher, method, "direct", step, "top1")
+    label = f"{title} {method} {variant} T={step}"
+    return Cell(exhibit, label, *words, unit="%", variant=variant, every_seed=every_seed)
+
+
 def runs_of(cell: Cell, preset: Preset) -> list[Run]:
     """Our runs behind a cell, one for each seed that it is to take; none where the preset leaves the cell out."""
     scope = preset.scope

@@ -40,7 +40,7 @@ COLUMNS += ["difference", "sd", "effect", "test", "p", "p_holm", "n", "images", 
 def _asked(preset: Preset) -> list[tuple[str, Claim, Pair]]:
     """Every comparison for which the preset has runs or makes them."""
     shown = {name: claim for name, claim in CLAIMS.items() if name in preset.scope.claims or not claim.beyond_tables}
-    return [(name, claim, pair) for name, claim in shown.items() for pair in claim.pairs()]
+    return [(name, claim, pair) for name, claim in shown.items() for pair in claim.pairs(preset)]
 
 
 def cells(preset: Preset) -> list[Cell]:

@@ -5,7 +5,7 @@ import pandas as pd
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE
 from lasnn.plan.vocabulary import METHODS
-from lasnn.report.cells import Cell
+from lasnn.report.cells import Cell, direct_cell
 from lasnn.report.context import TableWithContext
 from lasnn.report.exhibits.table_s4 import compared
 from lasnn.report.labels import METHOD_TITLES, dataset, ours, steps
@@ -33,15 +33,6 @@ def knob(name: str) -> tuple[str, str]:
     """Method and variant of `<method>+<variant>`; a variant alone is LaSNN's."""
     method, plus, variant = name.partition("+")
     return (method, variant or BASE) if plus or method in METHODS else ("lasnn_act", name)
-
-
-def direct_cell(preset: Preset, exhibit: str, method: str, variant: str, step: str, every_seed: bool) -> Cell:
-    """A cell of ours: the student in focus with direct input."""
-    title = preset.config.networks.title(preset.scope.focus)
-    teacher = "unspecified" if method in METHODS and METHODS[method].teacher else ""
-    words = ("CIFAR-10", title, teacher, method, "direct", step, "top1")
-    label = f"{title} {method} {variant} T={step}"
-    return Cell(exhibit, label, *words, unit="%", variant=variant, every_seed=every_seed)
 
 
 class LowSteps(TableWithContext):

@@ -7,11 +7,11 @@ import pandas as pd
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run, as_snn
-from lasnn.report.cells import Cell, runs_of
+from lasnn.report.cells import Cell, direct_cell, runs_of
 from lasnn.report.context import TableWithContext
 from lasnn.report.curves import predicted, predictions
 from lasnn.report.exhibits.table_s4 import compared
-from lasnn.report.exhibits.table_s7 import direct_cell, knob
+from lasnn.report.exhibits.table_s7 import knob
 from lasnn.report.labels import METHOD_TITLES, dataset, ours
 from lasnn.report.rows import number
 from lasnn.report.statistics import holm, more_right, sign_flips
