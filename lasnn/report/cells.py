@@ -80,7 +80,7 @@ def focus_cell(preset: Preset, exhibit: str, method: str, variant: str = BASE, l
     return Cell(exhibit, label or f"{title} {method} {variant}", *words, unit="%", variant=variant)
 
 
-def direct_cell(preset: Preset, exhibit: str, method: str, variant: str, step: str, every_seed: bool) -> Cell:
+def direct_cell(preset: Preset, exhibit: str, method: str, variant: str, step: str, every_seed: bool = False) -> Cell:
     """A cell of ours: the student in focus with direct input."""
     title = preset.config.networks.title(preset.scope.focus)
     teacher = "unspecified" if method in METHODS and METHODS[method].teacher else ""

@@ -42,4 +42,4 @@ def cells(preset: Preset) -> list[Cell]:
     """Both sides of every comparison, each once."""
     pairs = [pair for corner in preset.scope.corners for pair in pairs_in(preset, corner).values()]
     found = list(dict.fromkeys(cell for pair in pairs for cell in pair))
-    return found or [direct_cell(preset, "regime", AGAINST, BASE, STEP, every_seed=False)]
+    return found or [direct_cell(preset, "regime", AGAINST, BASE, STEP)]

@@ -16,14 +16,14 @@ BASES = ("conversion", "hybrid", "lasnn_act")  # beside methods with an option
 
 
 def cells(preset: Preset) -> list[Cell]:
-    """The student in focus at each low T that the preset names; options (`scope.low_t`) at its lowest, every seed."""
+    """The student in focus at each low T that the preset names; options (`scope.low_t`) at its lowest."""
     asked = [knob(name) for name in preset.scope.low_t]
     bases = [(method, BASE) for method in BASES]
     others = [(method, BASE) for method in dict.fromkeys(method for method, _ in asked) if method not in BASES]
     options = sorted(dict.fromkeys([*bases, *others, *asked]), key=lambda pair: list(METHODS).index(pair[0]))
     lowest = next((step for step in STEPS if preset.scope.steps.get(f"direct-T{step}")), STEPS[0])
     return [
-        direct_cell(preset, "Table S7", method, variant, step, every_seed=step == lowest)
+        direct_cell(preset, "Table S7", method, variant, step)
         for step in STEPS
         for method, variant in (options if step == lowest else bases)
     ]
