@@ -67,7 +67,7 @@ def test_recipes_beside_calibration_and_their_ann(tmp_path):
 
 
 def test_the_regime_map_by_hand(tmp_path):
-    """Where hybrid training overfits (90 % against 60 %) LaSNN has two of 20 images more right, elsewhere three less."""
+    """Where hybrid training overfits (90 %, 60 %) LaSNN has two of 20 images more right, elsewhere three less."""
     corners = {"base": {}, "lr_1e4": {"hybrid": "leak_1", "lasnn_act": "alpha01"}}
 
     def right(run):
