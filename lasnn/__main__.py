@@ -14,7 +14,7 @@ from lasnn import verbs as models
 from lasnn.console import Console
 from lasnn.datasets.preparation import prepare
 from lasnn.errors import InputError
-from lasnn.pipeline import cards
+from lasnn.pipeline import cards, scores
 from lasnn.plan.config import CONFIG, Config, Preset, read, restore
 from lasnn.plan.known_datasets import KNOWN
 from lasnn.plan.runs import KINDS, Run
@@ -213,6 +213,7 @@ def stage_verb(options: argparse.Namespace, console: Console) -> None:
     with only_writer(Path(options.folder, ".lock"), f"the run {run}"):
         try:
             make(preset, run, settings, device, console)
+            scores.write(preset, [run])
         except stopping.Stopped as stopped:
             if stopped.kept is None and Path(options.folder, "resume.pt").exists():
                 kept = "the same command goes on after the last save"
@@ -227,6 +228,7 @@ def taken_up(preset: Preset, run: Run, folder: str, console: Console) -> bool:
     with only_writer(Path(folder, ".lock"), f"the run {run}"):
         kept.keep(preset, run)
         place = kept.take_up(preset, run) if kept.may_take_up(run, folder) else None
+        scores.write(preset, [run] if place else [])
     if place:
         console.say(f"done: taken from {place}, which is what the plan asks for")
     return place is not None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lasnn.errors import InputError
 from lasnn.pipeline import kept as replaced
+from lasnn.pipeline import scores
 from lasnn.pipeline.freshness import Judge
 from lasnn.pipeline.workflow import RUN_FILES
 from lasnn.plan.config import Config, Preset
@@ -84,6 +85,7 @@ def take_up(config: Config, name: str | None = None) -> str:
                 (target / file).unlink(missing_ok=True)
             for file in kept_files(preset, run):
                 _copied(kept / file, target / file)
+            scores.write(preset, [run])
             taken += 1
     return f"{taken} runs taken up from {source}, {there} were there already" + _left(others, "not taken")
 
