@@ -14,7 +14,7 @@ from lasnn import verbs as models
 from lasnn.console import Console
 from lasnn.datasets.preparation import prepare
 from lasnn.errors import InputError
-from lasnn.pipeline import cards, scores
+from lasnn.pipeline import cards
 from lasnn.plan.config import CONFIG, Config, Preset, read, restore
 from lasnn.plan.known_datasets import KNOWN
 from lasnn.plan.runs import KINDS, Run
@@ -204,6 +204,10 @@ def stage_verb(options: argparse.Namespace, console: Console) -> None:
     console.name = run.id
     if settings == preset.settings(run) and taken_up(preset, run, options.folder, console):
         return
+    from lasnn.pipeline import progress, scores
+
+    if line := progress.line():
+        console.say(line)
     if (options.device or config.file.device) != "cpu" and (card := cards.take()):
         console.say(f"takes card {card}")
     from lasnn.training.device import device_of  # torch is loaded here and not for the verbs that don't need it
@@ -223,7 +227,7 @@ def stage_verb(options: argparse.Namespace, console: Console) -> None:
 
 def taken_up(preset: Preset, run: Run, folder: str, console: Console) -> bool:
     """Whether a finished run that was replaced earlier is just what is asked for; what lies there now is kept."""
-    from lasnn.pipeline import kept
+    from lasnn.pipeline import kept, scores
 
     with only_writer(Path(folder, ".lock"), f"the run {run}"):
         kept.keep(preset, run)

@@ -2,8 +2,8 @@
 
 The files of a run or an exhibit have the same names below a folder of its own: DVC's templating puts that in (`vars` of
 a stage, `${at}` in what is shared), YAML's anchors and merge keys repeat the rest. DVC's `foreach` and `matrix` can't
-write these stages: they would call them `snn@...`, and no dvc.lock of before would be found again; they can't give each
-stage `deps` or `params` of its own number; and there are nearly as many lists of params as methods and variants together.
+write these stages: they would call them `snn@...`, and no dvc.lock of before would be found again; and they can't give
+each stage a number of `deps` or `params` of its own, while hardly two runs have the same.
 """
 
 import json

@@ -61,7 +61,7 @@ def keys_of(preset: Preset, run: Run) -> list[str]:
 
 
 def outs_of(preset: Preset, run: Run) -> list[str]:
-    """Every file that a finished run leaves and a restored one needs, the checkpoint first; none that can be derived."""
+    """Every file that a finished run leaves and a restored one needs, the checkpoint first; scores are derived."""
     log = ["log.jsonl"] if preset.has_training_log(run) else []
     return [f"{preset.folder(run)}/{name}" for name in (*RUN_FILES, *log)]
 

@@ -72,7 +72,7 @@ def test_a_finished_workflow_is_recorded_and_clean(finished, git, monkeypatch):
     with Repo() as repo:
         assert repo.status(targets=sorted(stages)) == {}
     outs = {entry["path"] for entry in stages["ann-digits-conv3fc2-s0"]["outs"]}
-    names = ("model.pt", "metrics.json", "predictions.npz", "provenance.json", "log.jsonl")
+    names = ("model.pt", "metrics.json", "predictions.npz", "provenance.json", "log.jsonl", "scores.json")
     assert outs == {f"{TRAINED}/{name}" for name in names}
     assert git(finished, "status", "--porcelain", "--untracked-files=no") == ""  # but dvc.lock, which is the user's
 
@@ -176,6 +176,27 @@ def test_checkpoints_pull_restores_in_the_same_command(clone, finished):
     assert not any(f"\n{rule} " in said for rule in ("data", "ann", "converted", "snn"))
     for folder in (TRAINED, STUDENT):
         assert files.sha256(clone / folder / "model.pt") == files.sha256(finished / folder / "model.pt")
+
+
+def test_a_lock_file_without_scores_restores_as_well(clone):
+    """As versions wrote it that had none."""
+    lock = recorded(clone)
+    for stage in lock.values():
+        stage["outs"] = [entry for entry in stage.get("outs", []) if not entry["path"].endswith("/scores.json")]
+    Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": lock}))
+    dvc_restore.restore()
+    assert json.loads(Path(STUDENT, "scores.json").read_text())["accuracy"] >= 0
+    assert {path.parent for path in Path("results").rglob("scores.json")} == {
+        path.parent for path in Path("results").rglob("metrics.json")
+    }
+    assert jobs(clone, "tables") == {"table"}
+
+
+def test_dvc_prints_few_numbers_of_a_run(copy):
+    said = dvc(copy, "metrics", "show", "--json", f"{STUDENT}/scores.json")
+    (found,) = json.loads(said.stdout)[""]["data"].values()
+    assert found["data"] == json.loads(Path(STUDENT, "scores.json").read_text())
+    assert "choices" not in dvc(copy, "metrics", "show").stdout
 
 
 def spoilt(clone, what):
