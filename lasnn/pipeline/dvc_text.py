@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-Stage = dict[str, Any]  # type: ignore[explicit-any] # an entry of dvc.yaml
+Stage = dict[str, Any]  # an entry of dvc.yaml
 Value = TypeVar("Value")
 WIDTH = 120
 AT = "${at}"  # of a stage: where its files lie; of an exhibit, their path without the ending

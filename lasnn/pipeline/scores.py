@@ -10,8 +10,8 @@ from pathlib import Path
 
 from lasnn.errors import InputError
 from lasnn.plan.config import Preset
+from lasnn.plan.exhibit_settings import Energy
 from lasnn.plan.runs import Run
-from lasnn.plan.settings import Energy
 from lasnn.report.energy import averages, snn_joules
 from lasnn.storage import files
 from lasnn.storage.files import Json
