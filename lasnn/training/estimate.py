@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 import torch
 
-from lasnn.networks import Census, Net, build, census
+from lasnn import seeding
+from lasnn.networks import Census, Net, build, census, initialise
 from lasnn.plan.config import Preset
 from lasnn.plan.known_datasets import KNOWN
 from lasnn.plan.lookup import given
@@ -101,7 +102,8 @@ class Estimate:
             fc=network.fc,
             dropout_scale=network.dropout_scale,
         )
-        return net.to(self.device)
+        draws = seeding.generator(run.seed, "initial weights", run.network_name)
+        return initialise(net, self._architecture(run), network.init, draws).to(self.device)
 
     def _architecture(self, run: Run) -> Architecture:
         return self.preset.config.networks.known[run.network_name]
@@ -146,7 +148,7 @@ class Estimate:
         steps = min(getattr(run, "steps", LONG_PROBE), LONG_PROBE)
 
         def measure() -> float:
-            net = probe.spiking_net(self._net(run), encoder, self._scale())
+            net = probe.spiking_net(self._net(run), self._scale())
             first = probe.look_seconds(net, encoder, PROBE_STEPS, rows, FIRST)
             if first * FIRST * PROBE_STEPS > probe.SECONDS:
                 return first
@@ -162,10 +164,10 @@ class Estimate:
 
         def measure_at(steps: int) -> float:
             short, spiked = replace(run, steps=steps), settings.spike_kd is not None
-            net = probe.spiking_net(self._net(run), run.encoder, self._scale(), spiked)
+            net = probe.spiking_net(self._net(run), self._scale(), spiked)
             asked = None
             if isinstance(teacher, SnnRun):
-                asked = probe.spiking_net(self._net(teacher), run.encoder, self._scale(), True)
+                asked = probe.spiking_net(self._net(teacher), self._scale(), True)
             elif teacher:
                 asked = self._net(teacher)
             losses = probe.distilling(net, asked, short, settings)

@@ -1,10 +1,11 @@
 """What one update and one look of a run cost: the run's own code on made-up images, timed for a moment.
 
-The networks are untrained but balanced, so that they spike about as converted ones do.
+The networks are untrained, with thresholds from their activations, so that they spike about as converted ones do.
 """
 
+import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -16,16 +17,16 @@ from lasnn.datasets.batches import Images, plain_batches, training_batches
 from lasnn.networks import TAPS, Net
 from lasnn.plan.runs import SnnRun
 from lasnn.plan.settings import Data, SnnSettings, Training
-from lasnn.spiking.conversion import balance, balance_readout, scale_thresholds, spiking, with_spiking_readout
-from lasnn.spiking.encoders import batch_noise, encode
+from lasnn.spiking.conversion import neurons, scale_thresholds, spiking, with_spiking_readout
 from lasnn.spiking.evaluation import evaluate
 from lasnn.spiking.neurons import Dynamics
+from lasnn.spiking.normalisation import normalise
 from lasnn.training.loop import Job, Losses, Moment, Part, _step, optimizer
 from lasnn.training.resume import Saves
 from lasnn.training.stages.student import student_losses
 
 SCALE = 0.7  # s of a student whose own is searched for
-BALANCED = 8, 4  # images and steps that thresholds are found with
+NORMALISED = 16  # images that thresholds are found with
 SECONDS = 0.5  # how long each measurement goes on at most, beyond its first calls
 
 
@@ -36,20 +37,17 @@ def made_up(count: int, side: int, classes: int, device: torch.device) -> Images
     return Images(pixels, labels, torch.arange(count))
 
 
-def spiking_net(ann: Net, encoder: str, scale: float, readout: bool = False) -> Net:
-    """A spiking network of a fresh ANN's weights, with balanced thresholds times `scale`."""
-    device, dynamics = ann.readout.weight.device, Dynamics()
-    net = spiking(ann, dynamics).eval()
-    x = next(plain_batches(made_up(BALANCED[0], net.side, 10, device), BALANCED[0])).x
-
-    def encoded() -> Iterator[Tensor]:
-        yield encode(encoder, x, BALANCED[1], batch_noise(torch.Generator(device).manual_seed(0)), 1.0)
-
-    balance(net, encoded)
+def spiking_net(ann: Net, scale: float, readout: bool = False) -> Net:
+    """A spiking network of a fresh ANN's weights, with thresholds from its activations, times `scale`."""
+    net = spiking(ann, Dynamics()).eval()
+    x = next(plain_batches(made_up(NORMALISED, net.side, 10, ann.readout.weight.device), NORMALISED)).x
+    normalise(net, ann.eval(), x, "robust", NORMALISED)
+    ready = scale_thresholds(net, scale)
     if readout:
-        with_spiking_readout(net, dynamics)
-        balance_readout(net, encoded)
-    return scale_thresholds(net, scale)
+        with_spiking_readout(ready, Dynamics())
+        with torch.no_grad():
+            neurons(ready)["readout"].threshold.fill_(scale * ann(x[None]).logits.amax())
+    return ready
 
 
 def ann_losses(net: Net) -> Losses:
@@ -94,7 +92,10 @@ def look_seconds(net: Net, encoder: str, steps: int, rows: int, count: int) -> f
 
 
 def timed(call: Callable[[], object], device: torch.device) -> float:
-    """The fastest of a few calls, in seconds; on one CPU thread seconds of work, whatever else the machine does."""
+    """The median of a few calls, in seconds; on one CPU thread seconds of work, beside whatever else is at work.
+
+    Not the fastest: a run meets the same neighbours.
+    """
     alone = device.type == "cpu" and torch.get_num_threads() == 1
     clock = time.process_time if alone else time.perf_counter
 
@@ -108,7 +109,7 @@ def timed(call: Callable[[], object], device: torch.device) -> float:
     first = once()
     if first > SECONDS:  # long enough for its warm-up not to matter
         return first
-    began, best = clock(), once()
+    began, calls = clock(), [once()]
     while clock() - began < SECONDS:
-        best = min(best, once())
-    return best
+        calls.append(once())
+    return statistics.median(calls)
