@@ -284,6 +284,8 @@ def trace_verb(options: argparse.Namespace, console: Console) -> int:
     for fault in found.faults:
         print(f"MISMATCH: {fault}")
     runs = f"{len(found.seen)} runs, their settings, parents and images"
+    if found.absent:
+        runs += f"; {len(found.absent)} checkpoints are not here and count as they are stated"
     print(f"{len(found.faults)} mismatches in {runs}" if found.faults else f"verified: {runs}")
     return 1 if found.faults else 0
 

@@ -192,11 +192,28 @@ def test_a_lock_file_without_scores_restores_as_well(clone):
     assert jobs(clone, "tables") == {"table"}
 
 
-def test_dvc_prints_few_numbers_of_a_run(copy):
-    said = dvc(copy, "metrics", "show", "--json", f"{STUDENT}/scores.json")
-    (found,) = json.loads(said.stdout)[""]["data"].values()
-    assert found["data"] == json.loads(Path(STUDENT, "scores.json").read_text())
-    assert "choices" not in dvc(copy, "metrics", "show").stdout
+def test_what_dvc_prints(copy, git):
+    """As docs/lineage.md shows it: few numbers of each run, and of those and the settings what has changed."""
+    git(copy, "add", "dvc.lock")
+    git(copy, "commit", "-qm", "recorded")
+    path = Path(STUDENT, "scores.json")
+    before = json.loads(path.read_text())
+    head, *rows = dvc(copy, "metrics", "show").stdout.splitlines()
+    assert set(head.split()) == {"Path", *before, "teacher_accuracy"}
+    assert len(rows) == len(list(Path("results").rglob("metrics.json")))
+    path.write_text(json.dumps(before | {"accuracy": 200.0}))
+    head, row = dvc(copy, "metrics", "diff").stdout.splitlines()
+    assert row.split()[:2] == [str(path), "accuracy"]
+    assert row.split()[3] == "200.0"
+    content = yaml.safe_load(Path("config.yaml").read_text())
+    content["presets"]["tiny"]["student"]["epochs"] = 3
+    Path("config.yaml").write_text(yaml.safe_dump(content))
+    head, row = dvc(copy, "params", "diff").stdout.splitlines()
+    assert row.split() == ["config.yaml", "presets.tiny.student.epochs", "1", "3"]
+    shown = dvc(copy, "exp", "show", "--only-changed", "--csv").stdout.splitlines()
+    assert "presets.tiny.student.epochs" in shown[0]
+    assert dvc(copy, "plots", "show").returncode == 0
+    assert "Table S1" in Path("dvc_plots/index.html").read_text()
 
 
 def spoilt(clone, what):
