@@ -1,6 +1,6 @@
 """Table S7 (ours): how few steps direct input needs: each method at low T, with options that may help."""
 
-import pandas as pd
+from __future__ import annotations
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE
@@ -9,6 +9,7 @@ from lasnn.report.cells import Cell, direct_cell
 from lasnn.report.context import TableWithContext
 from lasnn.report.exhibits.table_s4 import compared
 from lasnn.report.labels import METHOD_TITLES, dataset, ours, steps
+from lasnn.report.late import pd
 from lasnn.report.rows import number
 
 STEPS = ("4", "8", "10")
