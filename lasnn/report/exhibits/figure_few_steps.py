@@ -1,8 +1,8 @@
 """Accuracy and spikes at T = 2, 4 and 8 (ours): the numbers of Table S8."""
 
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE
@@ -11,6 +11,7 @@ from lasnn.report.context import with_context
 from lasnn.report.exhibit import Figure
 from lasnn.report.exhibits.table_s8 import STEPS, UNTRAINED, cells
 from lasnn.report.labels import METHOD_TITLES
+from lasnn.report.late import pd
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +34,7 @@ class FewStepsFigure(Figure):
         return [*super().notes(tidy, preset), "Dotted: the intermediate ANN. Spikes: for each neuron and image."]
 
 
-def draw(tidy: pd.DataFrame) -> "Drawing":
+def draw(tidy: pd.DataFrame) -> Drawing:
     """Accuracy on the left, spikes on the right, T as places of equal distance."""
     spiking = tidy[(tidy["n"] > 0) & (tidy["timesteps"] != "")]
     if spiking.empty:
@@ -57,7 +58,7 @@ def draw(tidy: pd.DataFrame) -> "Drawing":
     return drawing
 
 
-def _series(axes: "Axes", lines: pd.DataFrame, column: str, words: dict[str, Any]) -> None:
+def _series(axes: Axes, lines: pd.DataFrame, column: str, words: dict[str, Any]) -> None:
     places = [STEPS.index(step) for step in lines["timesteps"]]
     spread = lines["sd"].astype(float).fillna(0) if column == "ours" else None
     axes.errorbar(places, lines[column].astype(float), yerr=spread, capsize=2, elinewidth=0.8, **words)

@@ -3,11 +3,12 @@
 Each corner is a size of the student and a number of training images (`scope.corners`), direct input at T = 8.
 """
 
+from __future__ import annotations
+
 import statistics
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import AnnRun, Run, as_snn
@@ -16,6 +17,7 @@ from lasnn.report.cells import Cell, runs_of
 from lasnn.report.curves import predicted, predictions
 from lasnn.report.exhibit import Figure
 from lasnn.report.labels import METHOD_TITLES
+from lasnn.report.late import pd
 from lasnn.report.regime import CHOSEN, STEP, cells, pairs_in
 from lasnn.report.statistics import holm, more_right, sign_flips
 from lasnn.report.style import Look
@@ -122,7 +124,7 @@ TITLES = {name: METHOD_TITLES.get(name, name) for name in LOOKS} | {
 }
 
 
-def draw(tidy: pd.DataFrame) -> "Drawing":
+def draw(tidy: pd.DataFrame) -> Drawing:
     """One panel: a mark for each corner and rival."""
     ran = tidy[tidy["difference"].notna()]
     if ran.empty:

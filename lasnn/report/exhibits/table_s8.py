@@ -1,9 +1,10 @@
 """Table S8 (ours): direct input at T = 2, 4 and 8: conversion, calibration, and recipes of training, over all seeds."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run, as_snn
@@ -13,6 +14,7 @@ from lasnn.report.curves import predicted, predictions
 from lasnn.report.exhibits.table_s4 import compared
 from lasnn.report.exhibits.table_s7 import knob
 from lasnn.report.labels import METHOD_TITLES, dataset, ours
+from lasnn.report.late import pd
 from lasnn.report.rows import number
 from lasnn.report.statistics import holm, more_right, sign_flips
 
