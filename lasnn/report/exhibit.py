@@ -78,8 +78,8 @@ class Exhibit:
         """Write its files."""
         raise NotImplementedError
 
-    def leave_sources(self, stem: Path, preset: Preset) -> None:
-        """Write which runs stand behind each cell, and the digests of all files that were read, and were written."""
+    def leave_sources(self, stem: Path, preset: Preset, notes: list[str]) -> None:
+        """Write which runs stand behind each cell, the caption, and the digests of all files read and written."""
         cells = [
             {key: value for key, value in asdict(cell).items() if key in (*KEYS, "variant")}
             | {"runs": [str(run) for run in runs_of(cell, preset)]}
@@ -88,7 +88,7 @@ class Exhibit:
         digests = {path: files.sha256(self.place_of(path)) for path in self.made_from(preset)}
         written = [stem.with_suffix(f".{ending}") for ending in self.endings if ending != "json"]
         content = {"exhibit": stem.name, "title": self.title, "preset": preset.name, "cells": cells}
-        content["plan"] = self.plan(preset)
+        content |= {"plan": self.plan(preset), "notes": notes}
         made = {path.name: files.sha256(path) for path in written}
         files.write_json(stem.with_suffix(".json"), content | {"files": digests, "made": made}, seal=True)
 
@@ -112,7 +112,7 @@ class Table(Exhibit):
         files.write_text(stem.with_suffix(".md"), "\n".join(markdown) + "\n")
         files.write_text(stem.with_suffix(".tex"), latex)
         files.write_text(stem.with_suffix(".html"), pages.document(self.title, pages.table("\n".join(markdown))))
-        self.leave_sources(stem, preset)
+        self.leave_sources(stem, preset, notes)
         return [stem.with_suffix(f".{ending}") for ending in self.endings]
 
 
@@ -132,14 +132,15 @@ class Figure(Exhibit):
         style.theme()
         tidy = self.tidy(preset)
         drawing = self.picture(tidy, preset)
-        style.remarks_below(drawing, self.notes(tidy, preset))
+        notes = self.notes(tidy, preset)
+        style.remarks_below(drawing, notes)
         endings: dict[str, dict[str, Any]] = {"svg": {"metadata": {"Date": None}}, "png": {"dpi": 200}}
         for ending, options in endings.items():
             buffer = io.BytesIO()
             drawing.savefig(buffer, format=ending, bbox_inches="tight", **options)
             files.write_bytes(stem.with_suffix(f".{ending}"), buffer.getvalue())
         files.write_text(stem.with_suffix(".csv"), tidy.to_csv(index=False))
-        self.leave_sources(stem, preset)
+        self.leave_sources(stem, preset, notes)
         return [stem.with_suffix(f".{ending}") for ending in self.endings]
 
 
