@@ -53,7 +53,6 @@ def add(verbs: "argparse._SubParsersAction[Parser]", common: Parser) -> None:
     runs.add_argument("--json", action="store_true", help="JSON in place of lines")
     runs.set_defaults(act=runs_verb)
 
-
     site = verbs.add_parser("site", parents=[common], help="build a static site from what is finished; makes no result")
     site.add_argument("--preset", help="default: `preset` of the configuration")
     site.set_defaults(act=site_verb)

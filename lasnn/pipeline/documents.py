@@ -28,29 +28,28 @@ def names() -> list[str]:
 
 def write(preset: Preset, pages: Path, found: list[Shown]) -> None:
     """Write them below `pages` under their own paths."""
-    there = {path.as_posix() for path in paths()}
-    exhibits = {shown.name: f"exhibits/{shown.name}.md" for shown in found}
     kept = f"{preset.config.file.folders.results}/reference/{preset.name}/exhibits"
+    places = {path.as_posix(): path.as_posix() for path in paths()} | {kept: "index.md"}
+    places |= {f"{kept}/{file.name}": f"exhibits/{shown.name}.md" for shown in found for file in shown.files}
+    for path in paths():
+        files.write_text(pages / path, _linked(path, places, pages))
 
-    def placed(path: Path, match: re.Match[str]) -> str:
+
+def _linked(path: Path, places: dict[str, str], pages: Path) -> str:
+    """A document with its links led to `places`: path in the checkout -> page."""
+
+    def placed(match: re.Match[str]) -> str:
         words, (target, _, anchor) = match["words"], match["target"].partition("#")
         if re.match(r"\w+:", match["target"]) or not target:
             return match[0]
         goal = os.path.normpath(path.parent / target)
         if match["image"]:
             return _image(path, goal, words, pages)
-        if Path(goal).parent.as_posix() == kept and Path(goal).stem in exhibits:
-            goal = exhibits[Path(goal).stem]
-        elif goal == kept:
-            goal = "index.md"
-        elif goal not in there:
+        if goal not in places:
             return words if "`" in words or words == goal else f"{words} (`{goal}`)"
-        back = os.path.relpath(goal, path.parent or ".")
-        return f"[{words}]({back}{'#' + anchor if anchor else ''})"
+        return f"[{words}]({os.path.relpath(places[goal], path.parent)}{'#' + anchor if anchor else ''})"
 
-    for path in paths():
-        text = LINK.sub(lambda match, path=path: placed(path, match), (CHECKOUT / path).read_text())
-        files.write_text(pages / path, text)
+    return LINK.sub(placed, (CHECKOUT / path).read_text())
 
 
 def _image(path: Path, goal: str, words: str, pages: Path) -> str:

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from lasnn.console import Console
 from lasnn.errors import InputError
 from lasnn.plan.config import Preset, read
 from lasnn.plan.lookup import known
@@ -75,7 +76,7 @@ def _run(name: str, root: str, executed: Path) -> None:
         raise
 
 
-def on_kept(name: str, kept: Path, executed: Path, earlier: Path) -> Path:
+def on_kept(name: str, kept: Path, executed: Path, earlier: Path, console: Console) -> Path:
     """Execute a notebook on results kept in git; `earlier`, if it was made from just these, is taken in its place."""
     paths = [FOLDER / f"{name}.ipynb", *sorted(kept.glob("*/**/metrics.json")), *sorted(kept.glob("exhibits/*"))]
     seal = _digest(json.dumps([files.sha256(path) for path in paths]))
@@ -83,6 +84,7 @@ def on_kept(name: str, kept: Path, executed: Path, earlier: Path) -> Path:
     if earlier.exists() and json.loads(earlier.read_text())["metadata"].get("lasnn_made_from") == seal:
         files.write_bytes(executed, earlier.read_bytes())
         return executed
+    console.say(f"executing the notebook {name} on the results kept in {kept}")
     _run(name, kept.as_posix(), executed)
     content = json.loads(executed.read_text())
     content["metadata"]["lasnn_made_from"] = seal
@@ -105,7 +107,7 @@ def _output(data: dict[str, list[str] | str]) -> str:
     """What a page shows of an output: HTML, a picture or text, in this order."""
     found = {kind: "".join(content) for kind, content in data.items()}
     if "text/html" in found:
-        return f"```{{raw}} html\n<div class=\"output\">{found['text/html']}</div>\n```"
+        return f'```{{raw}} html\n<div class="output">{found["text/html"]}</div>\n```'
     if "image/svg+xml" in found:
         picture = base64.b64encode(found["image/svg+xml"].encode()).decode()
         image = f'<img alt="" src="data:image/svg+xml;base64,{picture}">'

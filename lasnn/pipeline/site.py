@@ -18,7 +18,7 @@ from lasnn.pipeline.freshness import Judge
 from lasnn.pipeline.trace import described
 from lasnn.plan.config import Config, Preset
 from lasnn.report.site import Lineage, Shown, exhibit_page, front, look
-from lasnn.report.site.html import code, raw
+from lasnn.report.site.html import box, code, raw
 from lasnn.storage import files
 from lasnn.storage.digests import Digests
 from lasnn.storage.locks import only_writer
@@ -97,13 +97,12 @@ def _notebook(preset: Preset, name: str, kept: Path, pages: Path, before: Path, 
             files.write_bytes(target, own.read_bytes())
             return notebooks.markdown(own)
         if any(kept.glob("*/**/metrics.json")) and not any(Path(preset.root).glob("*/**/metrics.json")):
-            console.say(f"notebook {name}: on the results kept in {kept}")
-            return notebooks.markdown(notebooks.on_kept(name, kept, target, before / "files" / target.name))
+            return notebooks.markdown(notebooks.on_kept(name, kept, target, before / "files" / target.name, console))
     except InputError as error:
         return f"# {name.replace('_', ' ')}\n\n{raw(f'<p>{error}</p>')}"
     again = f"snakemake --cores 1 {preset.root}/notebooks/{name}.html"
-    said = f'<div class="admonition note"><p>Not made yet in the preset {code(preset.name)}:</p><pre>{again}</pre></div>'
-    return f"# {name.replace('_', ' ')}\n\n{raw(said)}"
+    said = f"<p>Not made yet in the preset {code(preset.name)}:</p><pre>{again}</pre>"
+    return f"# {name.replace('_', ' ')}\n\n{raw(box(said))}"
 
 
 def _sphinx(pages: Path, site: Path, read: Path, preset: Preset) -> list[str]:

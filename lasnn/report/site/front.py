@@ -10,7 +10,7 @@ from lasnn.report.site.shown import Shown
 from lasnn.report.site.write import Behind, missing, picture, shown_table
 
 FRONT = ("claims", "table2", "figure_steps")  # what a visitor sees first; everything else is a link away
-CLAIM_COLUMNS = ("claim", "network", "paper", "ours", "difference", "p after Holm", "n", "verdict")
+CLAIM_COLUMNS = ("claim", "verdict", "network", "difference", "unit", "p after Holm", "n", "ours", "paper")
 
 
 def front(found: list[Shown], preset: Preset, lineage: Lineage, kept: Path) -> str:
@@ -24,7 +24,8 @@ def front(found: list[Shown], preset: Preset, lineage: Lineage, kept: Path) -> s
     ]
     note = f" {html.escape(preset.scope.note)}" if preset.scope.note else ""
     top = [
-        f"<p>Tables and figures of the preset {code(preset.name)}, ours beside the paper's.{note}</p>",
+        f"<p>Tables and figures of the preset {code(preset.name)}, ours beside the paper's.{note} Each number "
+        "of ours leads to the runs behind it, each run to its settings, data, code and what it started from.</p>",
         f"<p>Of {len(found)} exhibits: {html.escape(', '.join(filter(None, states)))}.</p>",
     ]
     parts = [f"# LaSNN: results of `{preset.name}`\n\n{raw(*top)}"]
@@ -32,15 +33,13 @@ def front(found: list[Shown], preset: Preset, lineage: Lineage, kept: Path) -> s
     for name in FRONT:
         if shown := by_name.get(name):
             parts.append(f"\n## {shown.title}\n\n{raw(_part(shown, preset, lineage))}")
-    rows = [[link(f"exhibits/{one.name}.html", one.title), code(one.name), _state(one)] for one in found]
-    parts.append("\n## All exhibits\n\n" + raw(table(["exhibit", "name", "state"], rows)))
+    rows = [[link(f"exhibits/{one.name}.html", one.title), _state(one), code(one.name)] for one in found]
+    parts.append("\n## All exhibits\n\n" + raw(table(["exhibit", "state", "name"], rows)))
     return "".join(parts)
 
 
 def _state(shown: Shown) -> str:
-    if shown.folder is None:
-        return "not made yet"
-    state = "kept in git" if shown.kept else "made here"
+    state = "not made yet" if shown.folder is None else "kept in git" if shown.kept else "made here"
     return f"{state}; {html.escape(shown.fault)}" if shown.fault else state
 
 
@@ -57,6 +56,8 @@ def _part(shown: Shown, preset: Preset, lineage: Lineage) -> str:
     places = [head.index(column) for column in CLAIM_COLUMNS]
     judged = [line for line in lines if "not judged" not in line[head.index("verdict")]]
     body = [[_verdict(line[place]) for place in places] for line in judged]
+    for line, before in reversed(list(zip(body[1:], body, strict=False))):
+        line[0] = "" if line[0] == before[0] else line[0]  # a claim is said once, above the networks it is judged on
     return table(CLAIM_COLUMNS, body) + more
 
 

@@ -1,6 +1,7 @@
 """Pieces of HTML for pages of the site. Words are escaped by whoever hands them in, unless said otherwise."""
 
 import html
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -13,6 +14,16 @@ def raw(*pieces: str) -> str:
 def code(text: str | Path) -> str:
     """A name or digest, escaped here."""
     return f"<code>{html.escape(str(text))}</code>"
+
+
+def box(content: str, kind: str = "note") -> str:
+    """A `note` or a `warning` that stands out."""
+    return f'<div class="admonition {kind}">{content}</div>'
+
+
+def prose(text: str) -> str:
+    """A sentence of a caption, escaped here; what stands between backquotes is code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def link(target: str, words: str) -> str:

@@ -1,7 +1,7 @@
 """Which line of an exhibit's numbers a cell of the shown table comes from.
 
 `Table.arrange` turns lines into what a reader sees. It is asked again with each column of numbers replaced by marks,
-one for each line: a cell that then shows exactly one mark shows a number of that line.
+one for each line: a cell that then shows exactly one mark shows a number of that line. (The paper's rest on no run.)
 """
 
 import re
@@ -17,11 +17,11 @@ Grid = list[list[str]]
 
 
 def lines_behind(table: Table, tidy: pd.DataFrame, shown: Grid) -> list[list[int | None]]:
-    """For each cell of `shown` the number of its line of `tidy`; None for words, and for all if it shows other lines."""
+    """For each cell of `shown` the number of its line of `tidy`; None for words, and throughout if it shows others."""
     found: list[list[int | None]] = [[None] * len(line) for line in shown]
     if tidy.empty or _arranged(table, tidy) != shown:
         return found
-    for column in tidy.select_dtypes("number").columns:
+    for column in tidy.select_dtypes("number").columns.difference(["paper", "less_paper", "more_paper"]):
         marked = _arranged(table, tidy.assign(**{column: [float(FIRST + number) for number in range(len(tidy))]}))
         if marked is None or [len(line) for line in marked] != [len(line) for line in shown]:
             continue

@@ -20,7 +20,7 @@ Judged = Callable[[str], str | None]  # why a preset's own exhibit must be made 
 
 @dataclass(frozen=True)
 class Shown:
-    """`folder`: where its files lie, None if it was never made; `said`: its JSON; `fault`: why it is not to be trusted."""
+    """`folder`: where its files lie, None if it was never made; `said`: its JSON; `fault`: why not to trust it."""
 
     name: str
     exhibit: Exhibit

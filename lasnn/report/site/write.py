@@ -9,7 +9,7 @@ from lasnn.report.cells import KEYS
 from lasnn.report.exhibit import Table
 from lasnn.report.labels import METHOD_TITLES
 from lasnn.report.rows import number
-from lasnn.report.site.html import code, link, raw, table
+from lasnn.report.site.html import box, code, link, prose, raw, table
 from lasnn.report.site.lineage import Lineage
 from lasnn.report.site.links import lines_behind
 from lasnn.report.site.shown import Shown
@@ -24,10 +24,10 @@ def exhibit_page(shown: Shown, preset: Preset, lineage: Lineage) -> str:
     if shown.folder is None:
         said = f"<p>{html.escape(shown.fault)}.</p>" if shown.fault else ""
         return head + raw(said, missing(shown, preset))
-    warning = f'<div class="admonition warning"><p>{html.escape(shown.fault)}.</p></div>' if shown.fault else ""
+    warning = box(f"<p>{html.escape(shown.fault)}.</p>", "warning") if shown.fault else ""
     behind = Behind(shown, lineage)
     body = picture(shown, preset) if shown.is_figure else shown_table(shown, behind)
-    caption = "".join(f"<li>{html.escape(note)}</li>" for note in shown.notes)
+    caption = "".join(f"<li>{prose(note)}</li>" for note in shown.notes)
     return (
         head
         + raw(warning, body, f'<ul class="caption">{caption}</ul>')
@@ -40,9 +40,9 @@ def exhibit_page(shown: Shown, preset: Preset, lineage: Lineage) -> str:
 
 def missing(shown: Shown, preset: Preset) -> str:
     """What stands in the place of an exhibit that is not there."""
-    return (
-        f'<div class="admonition note"><p>Not made yet in the preset {code(preset.name)}. This makes it, with the runs '
-        f"that it needs:</p><pre>{html.escape(command(shown, preset))}</pre></div>"
+    return box(
+        f"<p>Not made yet in the preset {code(preset.name)}. This makes it, with the runs that it needs:</p>"
+        f"<pre>{html.escape(command(shown, preset))}</pre>"
     )
 
 
@@ -55,9 +55,9 @@ def command(shown: Shown, preset: Preset) -> str:
 def picture(shown: Shown, preset: Preset, root: str = "../") -> str:
     """The drawing, which opens alone in full size."""
     if shown.file("svg") is None:
-        return (
-            '<div class="admonition note"><p>The picture is not kept in git, as it shows images of a dataset whose '
-            f"licence may not allow it. This draws it:</p><pre>{html.escape(command(shown, preset))}</pre></div>"
+        return box(
+            "<p>The picture is not kept in git, as it shows images of a dataset whose licence may not allow it. This "
+            f"draws it:</p><pre>{html.escape(command(shown, preset))}</pre>"
         )
     source = f"{root}files/{shown.name}.svg"
     image = f'<img src="{source}" alt="{html.escape(shown.title)}">'
@@ -76,7 +76,8 @@ def shown_table(shown: Shown, behind: "Behind", root: str = "") -> str:
 
 
 def _linked(text: str, place: int | None, root: str) -> str:
-    return html.escape(text) if place is None else link(f"{root}#cell-{place}", text)
+    counted = any(letter.isdigit() for letter in text)
+    return html.escape(text) if place is None or not counted else link(f"{root}#cell-{place}", text)
 
 
 class Behind:
@@ -103,11 +104,13 @@ class Behind:
         if not self.cells:
             return "<p>Nothing was run for it in this preset.</p>"
         shown_keys = [key for key in (*KEYS, "variant") if key != "exhibit" and self._tells(key)]
-        lines = [
-            [*(html.escape(_word(cell, key)) for key in shown_keys), *self._values(keys), self._runs(cell["runs"])]
-            for cell, keys in zip(self.cells, self.keys, strict=True)
-        ]
-        head = [NAMED.get(key, key) for key in shown_keys] + ["ours", "paper", "runs"]
+        values = [self._values(keys) for keys in self.keys]
+        valued = any(word for pair in values for word in pair)
+        lines = []
+        for cell, pair in zip(self.cells, values, strict=True):
+            words = [html.escape(_word(cell, key)) for key in shown_keys]
+            lines.append([*words, *(pair if valued else ()), self._runs(cell["runs"])])
+        head = [*(NAMED.get(key, key) for key in shown_keys), *(("ours", "paper") if valued else ()), "runs"]
         return table(head, lines, [f"cell-{place}" for place in range(len(lines))])
 
     def _tells(self, key: str) -> bool:
