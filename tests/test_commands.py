@@ -22,7 +22,7 @@ RUN = {
         ".ci/run",
         "uv run --locked snakemake --cores 2 --use-conda tables",
     ),
-    r"uv run --locked (pytest -n 0 .+|ruff check|ruff format --check|mypy|snakemake --lint|snakefmt .+)|uv sync --locked": (
+    r"uv run --locked (pytest -n 0 .+|ruff .+|mypy|snakemake --lint|snakefmt .+)|uv sync --locked": (
         ".ci/run",
         "uv run --locked ruff check",
     ),
