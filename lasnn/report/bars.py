@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 GAP = 0.7  # between groups, in widths of a bar
+INSIDE: dict[str, Any] = {"va": "top", "fontsize": 6, "style": "italic"}  # words within a panel
 WHISKERS = {"elinewidth": 0.8, "capsize": 2}
 COVERED = 1.2  # a cross up to so many times a bar's height covers the number above the bar
 
@@ -55,8 +56,7 @@ def grouped(
     other = of_another_size(lines)
     axes.margins(y=(0.3 if upright else 0.14) + (0.18 if other else 0))
     if other:  # in the room that the margin leaves
-        words: dict[str, Any] = {"transform": axes.transAxes, "va": "top", "fontsize": 6, "style": "italic"}
-        axes.text(0.02, 0.975, OTHER_SIZE, **words)
+        axes.text(0.02, 0.975, OTHER_SIZE, transform=axes.transAxes, **INSIDE)
     if log:
         axes.set_yscale("log")
     else:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lasnn.plan.lookup import given
+
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
@@ -128,8 +130,8 @@ def panels(
 
 def percent(axes: "Axes", least: float) -> None:
     """Make the y axis an accuracy, from the tens below `least`; where that is not 0 it says so."""
-    low = lowest(least)
-    high = axes.dataLim.y1 + axes.margins()[1] * (axes.dataLim.y1 - low)
+    low, (_, margin) = lowest(least), given(axes.margins())
+    high = axes.dataLim.y1 + margin * (axes.dataLim.y1 - low)
     axes.set_ylim(low, high)
     axes.set_yticks(range(low, min(101, int(high) + 1), 10 if high - low <= 60 else 20))
     axes.set_ylabel(accuracy_label(low))

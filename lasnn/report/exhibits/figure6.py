@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import SnnRun, as_snn
@@ -144,8 +144,8 @@ def _printed(axes: Axes, lines: pd.DataFrame) -> None:
     """The printed spikes in words: they are another quantity than ours, so no mark among our bars stands for them."""
     found = lines.dropna(subset=["paper"]).drop_duplicates("group")
     values = ", ".join(f"{group} {value:g}" for group, value in zip(found["group"], found["paper"], strict=True))
-    words: dict[str, Any] = {"transform": axes.transAxes, "va": "top", "fontsize": 6, "style": "italic"}
-    axes.text(0.02, 0.975, f"the paper, of another definition:\n{values} (Poisson)", **words)
+    said = f"the paper, of another definition:\n{values} (Poisson)"
+    axes.text(0.02, 0.975, said, transform=axes.transAxes, **bars.INSIDE)
 
 
 EXHIBIT = Encodings("Figure 6: Poisson and direct input", cells, draw, sections=("scope", "claims"))

@@ -4,11 +4,12 @@
 one for each line: a cell that then shows exactly one mark shows a number of that line. (The paper's rest on no run.)
 """
 
+from __future__ import annotations
+
 import re
 
-import pandas as pd
-
 from lasnn.report.exhibit import Table
+from lasnn.report.late import pd
 
 FIRST = 700_000  # marks: six digits that no number of ours has, so that `{:g}` leaves them whole
 MARKED = re.compile(r"(?<!\d)7\d{5}(?!\d)")

@@ -1,11 +1,11 @@
 """An exhibit as the site finds it: the preset's own files, else those that are kept in git, else none."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from lasnn.errors import InputError
 from lasnn.plan.config import Preset
@@ -13,6 +13,7 @@ from lasnn.report import pages
 from lasnn.report.catalogue import EXHIBITS
 from lasnn.report.cells import KEYS
 from lasnn.report.exhibit import Exhibit, Figure
+from lasnn.report.late import pd
 from lasnn.storage import files
 
 Judged = Callable[[str], str | None]  # why a preset's own exhibit must be made again

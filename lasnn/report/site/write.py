@@ -1,13 +1,14 @@
 """The page of one exhibit: picture or table, caption, the command that makes it, and the runs behind every number."""
 
-import html
+from __future__ import annotations
 
-import pandas as pd
+import html
 
 from lasnn.plan.config import Preset
 from lasnn.report.cells import KEYS
 from lasnn.report.exhibit import Table
 from lasnn.report.labels import METHOD_TITLES
+from lasnn.report.late import pd
 from lasnn.report.rows import number
 from lasnn.report.site.html import box, code, link, prose, raw, table
 from lasnn.report.site.lineage import Lineage
@@ -64,7 +65,7 @@ def picture(shown: Shown, preset: Preset, root: str = "../") -> str:
     return f'<div class="drawing" tabindex="0"><a href="{source}">{image}</a></div>'
 
 
-def shown_table(shown: Shown, behind: "Behind", root: str = "") -> str:
+def shown_table(shown: Shown, behind: Behind, root: str = "") -> str:
     """The table as the exhibit shows it, each number linked to what is behind it. `root`: the page of the exhibit."""
     head, lines = shown.table()
     places = behind.places(lines)
