@@ -50,7 +50,7 @@ RUN = {
     r"dvc (pull --allow-missing|remote add .+)": (DVC, 'dvc(origin, "push")'),
     r"dvc repro": (DVC, '"repro"'),
     r"uv run --locked --group bench python -m benchmarks .+": ("tests/test_benchmarks.py", "main([*words.split()"),
-    r"dvc dag .+": ("tests/pipeline/test_dvc_yaml.py", '"dvc", "dag"'),
+    r"dvc dag( .+)?": ("tests/pipeline/test_dvc_yaml.py", '"dvc", "dag"'),
 }
 
 
@@ -73,7 +73,10 @@ OF_EXAMPLES = set(commands(Path("docs/extending.md")))  # of networks and exhibi
 def test_commands_are_found():
     assert len(ALL) > 60
     assert "pip install uv && uv run --locked snakemake --cores 1 --use-conda tables" in commands(Path("README.md"))
-    assert "dvc params diff" in commands(Path("docs/lineage.md"))  # in a block, behind a prompt
+    in_a_block = "dvc dag --md snn-digits-vgg5-lasnn_act-poisson-T10-vgg16bn-s0"  # behind a prompt
+    assert in_a_block in commands(Path("docs/trace.md"))
+        Path("docs/trace.md")
+    )  # in a block, behind a prompt
 
 
 def words_of(command: str, tool: str) -> list[str] | None:
