@@ -4,7 +4,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks.case import DEVIATIONS
 from benchmarks.implementations import MODULES
 from benchmarks.measure import CLOCKS, write
 from benchmarks.plot import PLOTS
@@ -38,7 +37,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
         help="of ours' products; tf32: CUDA",
     )
     parser.add_argument(
-        "--deviations", type=float, default=DEVIATIONS, help="thresholds, in deviations of the current: 4 is as trained"
+        "--rate", type=float, default=None, help="share of a layer's neurons that spike in a step; default: as it comes"
     )
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: CPU time, for a busy machine; one thread")

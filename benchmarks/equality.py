@@ -11,7 +11,7 @@ from lasnn.errors import InputError
 # sums of products in another order: relative distances.
 SPIKES, LOGITS, GRADIENTS = 0.0, 1e-4, 1e-3
 GRADIENTS_GPU = 1e-2  # there ours are those of pseudo-derivatives in bfloat16, off by at most 2^-8 each
-STEPS, IMAGES = 8, 4
+STEPS, IMAGES = 16, 4
 
 
 @dataclass
