@@ -13,8 +13,9 @@ MODULES = {
     "ours": ("benchmarks.ours", "Ours", None),
     "spikingjelly": ("benchmarks.spikingjelly_peer", "Spikingjelly", "spikingjelly"),
     "snntorch": ("benchmarks.snntorch_peer", "Snntorch", "snntorch"),
+    "spyx": ("benchmarks.spyx_peer", "Spyx", "spyx"),
 }
-PEERS = ("spikingjelly", "snntorch")
+PEERS = ("spikingjelly", "snntorch", "spyx")
 FLOORS = ("floor", "floor bf16")
 TRIAL = 16  # steps of the trial in which a peer's variants compete
 

@@ -62,9 +62,9 @@ class Ours:
         """Evaluate all images, streamed in chunks."""
         evaluate(self.net, self.subject.images, "poisson", self.case.steps, rows=self.case.rows)
 
-    def see(self, spikes: Tensor, labels: Tensor, order: str = "sync") -> Seen:
-        """Spikes, logits and gradients for this input, with dropout off and the neurons' order of update as given."""
-        net, seen = self.subject.copy_of_net(order=order).eval(), []
+    def see(self, spikes: Tensor, labels: Tensor, **dynamics: object) -> Seen:
+        """Spikes, logits and gradients for this input, with dropout off and these fields of the neurons' dynamics."""
+        net, seen = self.subject.copy_of_net(**dynamics).eval(), []
         for neuron in neurons(net).values():
             neuron.register_forward_hook(lambda module, inputs, output: seen.append(output.detach().clone()))
         logits = net(spikes.clone()).logits / len(spikes)
