@@ -9,8 +9,10 @@ import torch
 from benchmarks.case import Case, prepare
 from benchmarks.distillation import distillation_row
 from benchmarks.equality import check
+from benchmarks.exactness import exactness_rows
 from benchmarks.implementations import FLOORS, PEERS, installed, kind, quickest
 from benchmarks.measure import apart, by_turns, columns, origin, summary
+from benchmarks.parts import parts_rows
 from benchmarks.teacher import teacher_rows
 from lasnn.training.allocator import keep_freed_memory
 from lasnn.training.precision import tf32
@@ -175,6 +177,26 @@ def ann(request: Request) -> Iterator[dict]:
         say(f"  {row['implementation']}: {row['images_per_s']:.1f} images/s")
 
 
+def exactness(request: Request) -> Iterator[dict]:
+    """The compiled loops beside the torch scan."""
+    for case in request.cases():
+        started = origin(request.device)
+        for row in exactness_rows(case):
+            yield {"what": "exactness"} | columns(case) | row | started
+            found = ", ".join(f"{name} {row[f'differs_{name}']:.1e}" for name in ("spikes", "logits", "gradients"))
+            pair = f"{row['implementation']} against {row['against']}"
+            say(f"  {case.network} T={case.steps} {row['weights']}, {pair}: {found}")
+
+
+def parts(request: Request) -> Iterator[dict]:
+    """A training step by kind of work."""
+    for case in request.cases():
+        started = origin(request.device)
+        for row in parts_rows(case, request.rounds):
+            yield {"what": "parts", "clock": "cpu"} | columns(case) | row | started
+            say(f"  {case.network} T={case.steps} width {case.width:g} {row['kind']}: {row['ms']:.2f} ms")
+
+
 RUNS = {
     "training": lambda request: timed(request, "train"),
     "inference": lambda request: timed(request, "infer"),
@@ -182,6 +204,8 @@ RUNS = {
     "distillation": distillation,
     "ann": ann,
     "scaling": scaling,
+    "exactness": exactness,
+    "parts": parts,
 }
 
 
