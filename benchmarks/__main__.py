@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks.implementations import MODULES
+from benchmarks.implementations import MODULES, USUAL
 from benchmarks.measure import CLOCKS, write
 from benchmarks.plot import PLOTS
 from benchmarks.runs import RUNS, Request, say, set_up
@@ -41,7 +41,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: CPU time, for a busy machine; one thread")
-    parser.add_argument("--implementations", nargs="+", choices=MODULES, default=list(MODULES))
+    parser.add_argument("--implementations", nargs="+", choices=MODULES, default=list(USUAL))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     return parser.parse_args(words)
 

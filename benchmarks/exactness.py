@@ -1,7 +1,5 @@
 """How far the compiled engine is from the torch scan, in float32 and in float64, on the same input and weights."""
 
-import contextlib
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -11,27 +9,12 @@ from torch.nn import functional as F
 
 from benchmarks.case import GRID, Case, Subject, prepare
 from benchmarks.equality import Seen, distance
-from lasnn.compiled.machine_code import library
+from benchmarks.ours import without_loops
 from lasnn.spiking.conversion import neurons
 
 # With weights on the grid and without a leak potentials are exact in float32: no spike may differ. Weights off the
 # grid, with a leak, are as in a run: a spike near a tie may.
 KINDS = {"on the grid": 1.0, "off the grid": 0.99}
-
-
-@contextlib.contextmanager
-def without_loops() -> Iterator[None]:
-    """Inside: all work is torch's."""
-    before = os.environ.get("LASNN_KERNELS")
-    os.environ["LASNN_KERNELS"] = "off"
-    library.cache_clear()
-    try:
-        yield
-    finally:
-        os.environ.pop("LASNN_KERNELS")
-        if before is not None:
-            os.environ["LASNN_KERNELS"] = before
-        library.cache_clear()
 
 
 def seen(subject: Subject, x: Tensor, labels: Tensor, dtype: torch.dtype) -> Seen:

@@ -11,11 +11,13 @@ MODULES = {
     "floor": ("benchmarks.floor", "Floor", None),
     "floor bf16": ("benchmarks.floor", "Bfloat16Floor", None),
     "ours": ("benchmarks.ours", "Ours", None),
+    "ours by torch": ("benchmarks.ours", "ByTorch", None),
     "spikingjelly": ("benchmarks.spikingjelly_peer", "Spikingjelly", "spikingjelly"),
     "snntorch": ("benchmarks.snntorch_peer", "Snntorch", "snntorch"),
     "spyx": ("benchmarks.spyx_peer", "Spyx", "spyx"),
 }
 PEERS = ("spikingjelly", "snntorch", "spyx")
+USUAL = tuple(name for name in MODULES if name != "ours by torch")
 FLOORS = ("floor", "floor bf16")
 TRIAL = 16  # steps of the trial in which a peer's variants compete
 

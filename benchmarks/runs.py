@@ -59,7 +59,7 @@ def say(line: str) -> None:
 
 
 def timed(request: Request, action: str) -> Iterator[dict]:
-    """`train` or `infer`: all implementations by turns in every precision, after a peer was found equal to ours."""
+    """`train`, `infer` or `balance`: all by turns in every precision, after a peer was found equal to ours."""
     for network in request.networks:
         for steps in request.steps:
             found = [case for case in request.cases() if (case.network, case.steps) == (network, steps)]
@@ -70,7 +70,7 @@ def timed(request: Request, action: str) -> Iterator[dict]:
 def side_by_side(request: Request, action: str, cases: list[Case]) -> Iterator[dict]:
     """Rows of cases that differ in the precision alone. The floors, and peers in float32, are there once."""
     started = origin(request.device)
-    subject = prepare(cases[0], request.images if action == "infer" else None)
+    subject = prepare(cases[0], request.images if action != "train" else None)
     ours = kind("ours")(replace(subject, case=replace(cases[0], amp="off")))
     density = " ".join(f"{share:.3f}" for share in ours.densities())
     things, distances = {}, {}  # by name and precision
@@ -96,7 +96,7 @@ def side_by_side(request: Request, action: str, cases: list[Case]) -> Iterator[d
         case = next(case for case in cases if case.amp == amp)
         row = {"what": action, "implementation": name, "variant": getattr(things[name, amp], "variant", "")}
         row |= {"clock": request.clock} | columns(case)
-        row |= {"images": len(subject.images)} if action == "infer" else {}
+        row |= {"images": len(subject.images)} if action != "train" else {}
         row |= summary(seconds, dense, times.get(("ours", amp)))
         row |= {f"differs_{k}": v for k, v in asdict(distances[name, amp]).items()} if (name, amp) in distances else {}
         yield row | {"share_nonzero": density} | started | ended
@@ -111,6 +111,12 @@ def in_precision(call: Callable[[], None], amp: str) -> Callable[[], None]:
             call()
 
     return run
+
+
+def balancing(request: Request) -> Iterator[dict]:
+    """Threshold balancing, which no peer has."""
+    alone = tuple(name for name in request.implementations if name not in PEERS)
+    return timed(replace(request, implementations=alone), "balance")
 
 
 def memory(request: Request) -> Iterator[dict]:
@@ -200,6 +206,7 @@ def parts(request: Request) -> Iterator[dict]:
 RUNS = {
     "training": lambda request: timed(request, "train"),
     "inference": lambda request: timed(request, "infer"),
+    "balancing": balancing,
     "memory": memory,
     "distillation": distillation,
     "ann": ann,
