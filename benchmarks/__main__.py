@@ -42,6 +42,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: CPU time, for a busy machine; one thread")
     parser.add_argument("--implementations", nargs="+", choices=MODULES, default=list(USUAL))
+    parser.add_argument("--variant", default="", help="memory: only the variants of peers that have this in their name")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     return parser.parse_args(words)
 

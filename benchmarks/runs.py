@@ -39,6 +39,7 @@ class Request:
     fc: int | None = None
     amp: tuple[str, ...] = ("off",)
     rate: float | None = None
+    variant: str = ""
 
     def cases(self) -> Iterator[Case]:
         """Networks x steps x precisions."""
@@ -130,13 +131,14 @@ def memory(request: Request) -> Iterator[dict]:
                     parts = min(request.micro_batch, case.batch)
                     jobs.append((f"ours, micro-batches of {parts}", replace(case, micro_batch=parts), ""))
             elif name in PEERS:
-                jobs += [(name, case, variant) for variant in kind(name).variants]
+                jobs += [(name, case, variant) for variant in kind(name).variants if request.variant in variant]
         for label, single, variant in jobs:
             started = origin(request.device)
             job = {"implementation": label.split(",")[0], "case": asdict(single), "action": "train"}
-            found = apart(job | {"variant": variant, "threads": request.threads})
+            found = apart(job | {"variant": variant, "threads": request.threads, "clock": request.clock})
             found["times_s"] = " ".join(f"{value:.4f}" for value in found["times_s"])
-            yield {"what": "memory", "implementation": label} | columns(single) | found | started
+            row = {"what": "memory", "implementation": label, "clock": request.clock}
+            yield row | columns(single) | found | started
             say(f"  {case.network} T={case.steps} {label} {variant}: {found['above_imports_mb']:.0f} MB above imports")
 
 
