@@ -112,7 +112,7 @@ def test_precisions_stand_side_by_side(tmp_path):
 
 
 def test_balancing_has_no_peers(tmp_path):
-    words = f"--what balancing --networks conv3fc2 --steps 4 --batch 2 --images 2 --rounds 1 --threads 1 --width {WIDTH}"
+    words = f"--what balancing --networks conv3fc2 --steps 4 --batch 2 --images 2 --threads 1 --width {WIDTH}"
     names = ["floor", "ours", "ours by torch", "spikingjelly"]
     assert main([*words.split(), "--implementations", *names, "--out", str(tmp_path)]) == 0
     rows = csv.DictReader((tmp_path / "balancing.csv").open())
