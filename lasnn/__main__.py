@@ -204,6 +204,10 @@ def stage_verb(options: argparse.Namespace, console: Console) -> None:
     console.name = run.id
     if settings == preset.settings(run) and taken_up(preset, run, options.folder, console):
         return
+    from lasnn.pipeline import progress, scores
+
+    if line := progress.line():
+        console.say(line)
     if (options.device or config.file.device) != "cpu" and (card := cards.take()):
         console.say(f"takes card {card}")
     from lasnn.training.device import device_of  # torch is loaded here and not for the verbs that don't need it
@@ -213,6 +217,7 @@ def stage_verb(options: argparse.Namespace, console: Console) -> None:
     with only_writer(Path(options.folder, ".lock"), f"the run {run}"):
         try:
             make(preset, run, settings, device, console)
+            scores.write(preset, [run])
         except stopping.Stopped as stopped:
             if stopped.kept is None and Path(options.folder, "resume.pt").exists():
                 kept = "the same command goes on after the last save"
@@ -222,11 +227,12 @@ def stage_verb(options: argparse.Namespace, console: Console) -> None:
 
 def taken_up(preset: Preset, run: Run, folder: str, console: Console) -> bool:
     """Whether a finished run that was replaced earlier is just what is asked for; what lies there now is kept."""
-    from lasnn.pipeline import kept
+    from lasnn.pipeline import kept, scores
 
     with only_writer(Path(folder, ".lock"), f"the run {run}"):
         kept.keep(preset, run)
         place = kept.take_up(preset, run) if kept.may_take_up(run, folder) else None
+        scores.write(preset, [run] if place else [])
     if place:
         console.say(f"done: taken from {place}, which is what the plan asks for")
     return place is not None
@@ -278,6 +284,8 @@ def trace_verb(options: argparse.Namespace, console: Console) -> int:
     for fault in found.faults:
         print(f"MISMATCH: {fault}")
     runs = f"{len(found.seen)} runs, their settings, parents and images"
+    if found.absent:
+        runs += f"; {len(found.absent)} checkpoints are not here and count as they are stated"
     print(f"{len(found.faults)} mismatches in {runs}" if found.faults else f"verified: {runs}")
     return 1 if found.faults else 0
 

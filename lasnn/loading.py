@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lasnn.errors import InputError
 from lasnn.networks import Output, build
+from lasnn.networks.quantised import quantise
 from lasnn.plan.architectures import architecture
 from lasnn.plan.runs import parse
 from lasnn.seeding import generator
@@ -44,6 +45,8 @@ class Loaded(nn.Module):
             dropout_scale=network["dropout_scale"],
             standardised="standardise.mean" in weights,
         )
+        if self.run.kind == "ann" and network.get("levels"):
+            quantise(net, network["levels"])
         if self.run.kind != "ann":
             neuron = meta["settings"]["neuron"]
             dynamics = Dynamics(order=neuron["order"], reset=neuron["reset"])

@@ -55,16 +55,19 @@ class Spike(torch.autograd.Function):
 class Neuron:
     """One layer of neurons between two steps: `neuron(current [B, ...])` is what the next layer sees in this step."""
 
-    def __init__(self, threshold: float, dynamics: Dynamics, psi: str):
+    def __init__(self, threshold: float, dynamics: Dynamics, psi: str, offsets: tuple = (), initial: object = 0):
         self.theta, self.dynamics, self.psi = threshold, dynamics, PSI[psi]
+        self.offsets, self.initial, self.total = offsets, initial, 0  # currents of every step, each [C] or [F]; v^0
         self.v = self.o = None  # v^{t-1}, o^{t-1}; for the instant reset v is what is left after it
         self.currents, self.potentials, self.spikes = [], [], []
 
     def __call__(self, current: Tensor) -> Tensor:
         leak, theta, d = self.dynamics.leak, self.theta, self.dynamics
         if self.v is None:
-            self.v, self.o = torch.zeros_like(current), torch.zeros_like(current)
+            self.v, self.o = torch.zeros_like(current) + self.initial, torch.zeros_like(current)
             self.since = torch.full_like(current, 1000.0)
+        for offset in self.offsets:
+            current = current + offset.view(-1, *(1,) * (current.dim() - 2))
         seen_before = self.o
         reset = self.o if d.reset_grad else self.o.detach()
         if d.reset == "hard":
@@ -77,6 +80,7 @@ class Neuron:
         self.currents.append(current.detach())
         self.potentials.append(v.detach())
         self.spikes.append(spikes.detach())
+        self.total = self.total + spikes.sum()  # with its gradient
         self.since = torch.where(spikes.detach() > 0, 1.0, self.since + 1)
         self.o = spikes
         if d.order == "instant_reset" and d.reset == "soft":
@@ -93,11 +97,21 @@ class Trace:
         self.currents = {name: torch.stack(neuron.currents) for name, neuron in inner.items()}
         self.potentials = {name: torch.stack(neuron.potentials) for name, neuron in inner.items()}
         self.spikes = {name: torch.stack(neuron.spikes) for name, neuron in inner.items()}
+        self.totals = {name: neuron.total for name, neuron in inner.items()}
 
 
 def simulate(net: Net, x: Tensor, psi: str = "bellec", masks: dict[nn.Module, Tensor] | None = None) -> Trace:
     """Step by step through encoded input x [T, B, 3, H, W]; `masks` are dropout masks [B, ...] by module."""
-    inner = {name: Neuron(lif.threshold.item(), lif.dynamics, psi) for name, lif in neurons(net).items()}
+    inner = {
+        name: Neuron(
+            lif.threshold.item(),
+            lif.dynamics,
+            psi,
+            [part for part in (lif.offset, lif.offset_change) if part is not None],
+            0 if lif.initial is None else lif.initial,
+        )
+        for name, lif in neurons(net).items()
+    }
     by_module = {lif: inner[name] for name, lif in neurons(net).items()}
     potential, outputs, stages = 0, [], {level: [] for level in net.taps}
     for now in x:

@@ -199,7 +199,7 @@ DISTANCES: dict[str, Callable[[Tensor], Tensor]] = {  # difference [B, n] -> [B]
 
 
 def spatial_distance(teacher: Tensor, student: Tensor, distance: str, normalised: bool = True) -> Tensor:
-    """Mean over the batch of the distance between unit-normalised maps at the smaller resolution (Eq. 7, 12)."""
+    """Mean over the batch of the distance of maps at the smaller resolution, as they are or unit vectors (Eq. 7)."""
     ours, theirs = as_compared(student, teacher, normalised)
     return DISTANCES[distance]((theirs - ours).flatten(1)).mean()
 
@@ -219,7 +219,7 @@ class Variant:
         self,
         of_teacher: Callable[[Frozen, Tensor, Tensor, Attention], Maps],
         of_student: Callable[[Tensor, Attention], Tensor],
-        normalised: Callable[[Attention], bool] = lambda settings: True,
+        normalised: Callable[[Attention], bool],
     ):
         self.of_teacher, self.of_student, self.normalised = of_teacher, of_student, normalised
 
@@ -240,6 +240,7 @@ VARIANTS = {
     "lasnn_act": Variant(
         lambda teacher, x, labels, settings: teacher_activation_maps(teacher, x, labels),
         lambda spikes, settings: STUDENT_MAPS[settings.student_act](spikes),
+        lambda settings: settings.norm == "unit",
     ),
     "lasnn_grad": Variant(
         lambda teacher, x, labels, settings: teacher_gradient_maps(

@@ -27,6 +27,7 @@ class Step:
     teacher: Frozen | None
     progress: float  # share of the epochs that is over, 0 <= progress < 1
     encoded: Tensor | None = None  # [T, B, 3, H, W], what the student saw
+    by_step: Tensor | None = None  # [T, B, K], logits of each step, whose mean is `logits`: where they are judged
 
     @property
     def asked(self) -> Frozen:
@@ -35,35 +36,48 @@ class Step:
             raise TypeError("this method has no teacher to ask")
         return self.teacher
 
+    @property
+    def judged(self) -> tuple[Tensor, Tensor]:
+        """The logits that losses look at, with their labels: [B, K] and [B], or [T*B, K] and [T*B] step by step."""
+        if self.by_step is None:
+            return self.logits, self.batch.labels
+        return self.by_step.flatten(0, 1), self.batch.labels.repeat(len(self.by_step))
+
 
 Objective = Callable[[Step, SnnSettings], Terms]
 
 
 def cross_entropy(step: Step, settings: SnnSettings) -> Terms:
     """Hybrid training: cross-entropy alone (Rathi et al. 2020)."""
-    return {"ce": F.cross_entropy(step.logits, step.batch.labels)}
+    return {"ce": F.cross_entropy(*step.judged)}
 
 
 def label_distillation(step: Step, settings: SnnSettings) -> Terms:
     """(1-w) CE + w τ² KL(softmax(z_T/τ) || softmax(z/τ)); form `sum`: CE + τ² KL (Takuya et al. 2021)."""
-    kd, teacher = given(settings.label_kd), step.asked
-    tau = kd.temperature
+    kd, teacher, (logits, labels) = given(settings.label_kd), step.asked, step.judged
     with torch.no_grad():
-        target = F.log_softmax(teacher(step.batch.x[None]).logits / tau, 1)
-    divergence = tau**2 * F.kl_div(F.log_softmax(step.logits / tau, 1), target, reduction="batchmean", log_target=True)
+        target = teacher(step.batch.x[None]).logits
+    divergence = divergence_from(target.repeat(len(logits) // len(target), 1), logits, kd.temperature)
     ce, kl = (1 - kd.weight, kd.weight) if kd.form == "mix" else (1.0, 1.0)
-    return {"ce": ce * F.cross_entropy(step.logits, step.batch.labels), "kd": kl * divergence}
+    return {"ce": ce * F.cross_entropy(logits, labels), "kd": kl * divergence}
+
+
+def divergence_from(target: Tensor, logits: Tensor, temperature: float) -> Tensor:
+    """τ² KL(softmax(target/τ) || softmax(logits/τ)), the mean over rows of two [N, K]."""
+    wanted, found = F.log_softmax(target / temperature, 1), F.log_softmax(logits / temperature, 1)
+    return temperature**2 * F.kl_div(found, wanted, reduction="batchmean", log_target=True)
 
 
 def layer_wise(method: str) -> Objective:
-    """LaSNN: L_ce + (α/2) L_at (Eq. 8, 13)."""
+    """LaSNN: L_ce + (α/2) L_at (Eq. 8, 13); with `attention.labels`, label distillation in place of L_ce."""
     variant = VARIANTS[method]
 
     def terms(step: Step, settings: SnnSettings) -> Terms:
         attention = given(settings.attention)
         alpha = attention.alpha * (1 - step.progress if attention.alpha_schedule == "linear_to_zero" else 1)
         maps = variant.of_teacher(step.asked, step.batch.x, step.batch.labels, attention)
-        return cross_entropy(step, settings) | {"attention": alpha / 2 * variant.loss(maps, step.output, attention)}
+        about_labels = label_distillation if attention.labels else cross_entropy
+        return about_labels(step, settings) | {"attention": alpha / 2 * variant.loss(maps, step.output, attention)}
 
     return terms
 

@@ -26,6 +26,15 @@ def folded(operation: Operation, x: Tensor) -> Tensor:
     return unfolded  # [T, B, ...]
 
 
+def written_out(x: Tensor) -> Tensor:
+    """A tensor that is the same in each step, written out for all of them, images channels last."""
+    if x.dim() < 5:
+        return x.clone(memory_format=torch.contiguous_format)
+    steps, batch, channels, height, width = x.shape
+    dense = x.new_empty(steps, batch, height, width, channels).permute(0, 1, 4, 2, 3)
+    return dense.copy_(x)
+
+
 class Conv(nn.Conv2d):
     """Convolution with padding that keeps the side at stride 1: [T, B, C, H, W]."""
 

@@ -125,5 +125,5 @@ def census(net: Net) -> Census:
 
 
 def is_neuron(module: nn.Module) -> bool:
-    """Whether the module is a nonlinearity: ReLU or LIF."""
-    return type(module).__name__ in ("ReLU", "LIF")
+    """Whether the module is a nonlinearity: ReLU (torch's own too), clipped or not, or LIF."""
+    return type(module).__name__ in ("ReLU", "ClipFloor", "LIF")

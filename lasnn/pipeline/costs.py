@@ -11,9 +11,25 @@ from lasnn.pipeline.needs import memory_mb, plan_file
 from lasnn.pipeline.schedule import critical_path, jobs_of, wall_seconds
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run, SnnRun
+from lasnn.report import EXHIBITS, Figure, files_of, runs_of_target
 from lasnn.report import exhibits_of as exhibits
-from lasnn.report import files_of, runs_of_target
 from lasnn.storage import files
+
+COUNTED = "counted: trainings, looks at test images, the exhibits, and the start of each process"
+TABLE = """
+import lasnn.__main__, pandas
+from lasnn.report import pages
+frame = pandas.DataFrame({"a": ["b"]})
+pages.document("", pages.table(frame.to_markdown())), frame.to_latex()
+"""
+FIGURE = """
+import io, lasnn.__main__
+from lasnn.report import style
+style.theme()
+from matplotlib import pyplot
+drawing = pyplot.subplots(1, 3)[0]
+drawing.savefig(io.BytesIO(), format="svg"), drawing.savefig(io.BytesIO(), format="png", dpi=200)
+"""
 
 
 def print_plan(
@@ -47,7 +63,7 @@ def print_plan(
     on_card = where.type == "cuda"
     name = torch.cuda.get_device_name(where) if on_card else "this CPU"
     print(f"calibrating on {name} ...", flush=True)
-    start = start_up_seconds()
+    start, made = start_up_seconds(), exhibit_seconds(preset, target)
     estimates = {run: Estimate(preset, run, where) for run in (runs if save else missing)}
     seconds = {run: estimate.seconds() + start for run, estimate in estimates.items()}
     costs = dict.fromkeys(kinds, 0.0)
@@ -55,12 +71,14 @@ def print_plan(
         costs[_kind(run)] += seconds[run]
     for kind, cost in sorted(costs.items()):
         print(f"  {kind:24} {_duration(cost)}")
-    size = sum(estimates[run].bytes() for run in missing)
-    print(f"  {'all, one after another':24} {_duration(sum(costs.values()))} on {name}; disk {size / 1e9:.2f} GB")
+    print(f"  {'exhibits':24} {_duration(sum(made.values()))}")
+    size, whole = sum(estimates[run].bytes() for run in missing), sum(costs.values()) + sum(made.values())
+    print(f"  {'all, one after another':24} {_duration(whole)} on {name}; disk {size / 1e9:.2f} GB")
+    print(f"  {'':24} {COUNTED}: {start:.1f} s for each of {len(missing)} runs")
     memory = max((memory_mb(preset, run, on_card) for run in missing), default=0)
     print(f"  {'memory of a job':24} {memory / 1000:9.1f} GB at most")
     if at_once:
-        _print_schedule(preset, target, {run: seconds[run] for run in missing}, start, at_once, on_card)
+        _print_schedule(preset, target, {run: seconds[run] for run in missing}, made, at_once, on_card)
     if save:
         words = {"device": name, "seconds": {str(run): round(value, 1) for run, value in seconds.items()}}
         files.write_json(plan_file(preset), words)
@@ -68,17 +86,29 @@ def print_plan(
 
 
 def start_up_seconds() -> float:
-    """Seconds that a job takes to load torch and what else a training imports, measured in a process of its own."""
+    """Seconds of work that a training's process takes before and after its own, measured in a process of its own."""
+    return _work("import lasnn.__main__, lasnn.pipeline.kept, lasnn.training.stages as s; s.library(); s.leave")
+
+
+def exhibit_seconds(preset: Preset, target: str) -> dict[str, float]:
+    """Seconds of work of each exhibit that is not there: of a process that makes a small one of its kind."""
+    kinds = {name: type(EXHIBITS[name]) for name in exhibits(target)}
+    lacking = {name for name in kinds if any(not Path(path).exists() for path in files_of(preset, name))}
+    table, figure = (_work(code) if lacking else 0.0 for code in (TABLE, FIGURE))
+    return {name: figure if issubclass(kinds[name], Figure) else table for name in kinds if name in lacking}
+
+
+def _work(code: str) -> float:
+    """CPU seconds of a process that runs this."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-c", "import lasnn.__main__, lasnn.training.stages"], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def _print_schedule(
-    preset: Preset, target: str, seconds: dict[Run, float], start: float, at_once: int, on_card: bool
+    preset: Preset, target: str, seconds: dict[Run, float], made: dict[str, float], at_once: int, on_card: bool
 ) -> None:
-    made = {name: start for name in exhibits(target) if any(not Path(path).exists() for path in files_of(preset, name))}
     jobs = jobs_of(preset, seconds, made)
     longest, chain = critical_path(jobs)
     wall, work = wall_seconds(jobs, at_once), sum(seconds.values())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lasnn.errors import InputError
-from lasnn.pipeline import dvc_yaml, kept, lock_states
+from lasnn.pipeline import dvc_yaml, kept, lock_states, scores
 from lasnn.pipeline.dvc_record import dvcfile, from_disk, in_checkout, why_locked
 from lasnn.plan.config import Config, Preset
 from lasnn.plan.runs import Run
@@ -30,9 +30,15 @@ def restore(name: str | None = None) -> str:
     start = time.monotonic()
     config: Config = from_disk()
     preset = config.preset(name)
-    lock = dvcfile(config, preset).with_name("dvc.lock")
     wanted = absent(preset)
-    count = len(wanted)
+    brought = _brought(config, preset, wanted)
+    scores.write(preset, [run for run in wanted.values() if run])  # a lock file of an earlier version has none
+    return f"{brought} of {len(wanted)} missing runs and datasets restored ({time.monotonic() - start:.1f} s)"
+
+
+def _brought(config: Config, preset: Preset, wanted: dict[str, Run | None]) -> int:
+    """How many of these stages are there now."""
+    lock = dvcfile(config, preset).with_name("dvc.lock")
     kept_runs = [stage for stage, run in wanted.items() if run and kept.take_up(preset, run)]
     wanted = {stage: run for stage, run in wanted.items() if stage not in kept_runs}
     brought: list[str] = []
@@ -40,7 +46,7 @@ def restore(name: str | None = None) -> str:
         brought += lock_states.bring(preset, wanted) if lock_states.states(preset) else []
         wanted = {stage: run for stage, run in wanted.items() if stage not in brought}
     if (kept_runs or brought) and not (wanted and in_checkout() and lock.exists()):
-        return _told(len(kept_runs) + len(brought), count, start)
+        return len(kept_runs) + len(brought)
     if not in_checkout():
         raise InputError(f"checkpoints: pull needs a checkout of git and DVC: clone the project, {TRAIN}")
     if not lock.exists():
@@ -49,11 +55,7 @@ def restore(name: str | None = None) -> str:
     for stage in named:
         if (run := wanted[stage]) is not None:
             _check(preset, run, lock)
-    return _told(len(kept_runs) + len(brought) + len(named), count, start)
-
-
-def _told(brought: int, of: int, start: float) -> str:
-    return f"{brought} of {of} missing runs and datasets restored ({time.monotonic() - start:.1f} s)"
+    return len(kept_runs) + len(brought) + len(named)
 
 
 def absent(preset: Preset) -> dict[str, Run | None]:
@@ -80,7 +82,7 @@ def _bring(place: Path, wanted: dict[str, Run | None]) -> list[str]:
     try:
         with Repo() as repo, lock_repo(repo):
             stages = [stage for stage in repo.stage.load_all(str(place)) if stage.name in wanted]
-            known = [stage for stage in stages if all(out.hash_info for out in stage.outs)]
+            known = [stage for stage in stages if all(out.hash_info for out in stage.outs if not _derived(out))]
             lacking = [stage for stage in known if _uncached(stage)]
             if lacking and not repo.config["core"].get("remote"):
                 lacked = f"{len(lacking)} recorded stages are not in the cache and no remote is set"
@@ -89,8 +91,8 @@ def _bring(place: Path, wanted: dict[str, Run | None]) -> list[str]:
                 repo.fetch(targets=[stage.addressing for stage in lacking])
             if missing := [path for stage in lacking for path in _uncached(stage)]:
                 raise InputError(_unavailable(missing))
-            for stage in known:
-                stage.checkout(force=True)
+            for out in (out for stage in known for out in stage.outs if out.hash_info):
+                out.checkout(force=True, allow_missing=_derived(out))
             return [stage.name for stage in known]
     except LockError:
         raise InputError(f"checkpoints: pull: {why_locked()}: mend that, {TRAIN}") from None
@@ -109,7 +111,12 @@ def _unavailable(missing: list[str]) -> str:
 
 
 def _uncached(stage: Any) -> list[str]:
-    return [str(out) for out in stage.outs if out.changed_cache()]
+    return [str(out) for out in stage.outs if not _derived(out) and out.changed_cache()]
+
+
+def _derived(out: Any) -> bool:
+    """Whether a file is written anew from the others, so that a lock file may lack it."""
+    return Path(str(out)).name == scores.NAME
 
 
 def _check(preset: Preset, run: Run, lock: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lasnn.errors import InputError
-from lasnn.pipeline import kept, notebooks
+from lasnn.pipeline import kept, notebooks, progress
 from lasnn.pipeline.freshness import Judge
 from lasnn.pipeline.sources import data_params
 from lasnn.plan.config import Config, Preset
@@ -54,15 +54,18 @@ class Orders:
             self.judges[preset.name] = Judge(preset, self.digests)
         return self.judges[preset.name]
 
-    def run(self, preset: Preset, run: Run) -> list[str]:
-        """The prepared images that a run is made from, or none if it needs none; ordered again if it doesn't fit."""
+    def run(self, preset: Preset, run: Run, inputs: list[str]) -> list[str]:
+        """Of the inputs of a run those that it needs; it is ordered again if it doesn't fit.
+
+        A run that is whole needs none that is missing: neither images nor checkpoints are made for it.
+        """
         judge = self.judge(preset)
-        outs, data = judge.outs(run), preset.config.data_file(run.dataset)
+        outs = judge.outs(run)
         self.owners |= dict.fromkeys(outs, (preset, run))
         reason = judge.run(run)
         self._order(outs, reason, str(run))
         whole = reason is None and all(os.path.exists(path) for path in outs[1:])
-        return [] if whole and not os.path.exists(data) else [data]
+        return [path for path in inputs if os.path.exists(path)] if whole else inputs
 
     def still(self, outs: Iterable[str]) -> bool:
         """Whether the inputs of a job with these outputs are not to be compared by time."""
@@ -96,6 +99,8 @@ class Orders:
         """
         jobs = [[str(path) for path in outs] for outs in outputs]
         kept.check_writable([path for outs in jobs for path in outs])
+        about = [self.owners[outs[0]] for outs in jobs if outs and outs[0] in self.owners]
+        progress.begin([preset.folder(run) for preset, run in about], [path for outs in jobs for path in outs])
         for outs in jobs:
             if outs and outs[0] in self.owners:
                 preset, run = self.owners[outs[0]]

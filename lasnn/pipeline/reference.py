@@ -1,18 +1,25 @@
 """Finished runs that are kept in git, and how another machine takes them up in place of training. No torch.
 
 Below `results/reference/<preset>/` lie the runs' files under their usual paths, and the exhibits. The workflow never
-reads or writes there: only `python -m lasnn export` and `import` do. Checkpoints are kept where runs start from them.
+reads or writes there: only `python -m lasnn export` and `import` do.
+
+Of checkpoints those are kept that other runs start from and that a training made: teachers and students' ANNs. A
+spiking network from which nothing starts is left out. So is what follows from the kept files without a training
+(`lasnn.training.composing`), if it follows to the byte when it is exported: `import` composes it again, and takes the
+run without its checkpoint where the digest is another.
 """
 
+import hashlib
 import shutil
 from pathlib import Path
 
 from lasnn.errors import InputError
 from lasnn.pipeline import kept as replaced
+from lasnn.pipeline import scores
 from lasnn.pipeline.freshness import Judge
 from lasnn.pipeline.workflow import RUN_FILES
 from lasnn.plan.config import Config, Preset
-from lasnn.plan.runs import Run, SnnRun
+from lasnn.plan.runs import AnnRun, ConvertedRun, Run, SnnRun
 from lasnn.report import EXHIBITS, files_of, runs_of_target
 from lasnn.storage import files
 
@@ -24,12 +31,30 @@ def folder_of(preset: Preset) -> Path:
     return Path(preset.config.file.folders.results, "reference", preset.name)
 
 
-def kept_files(preset: Preset, run: Run) -> list[str]:
-    """Names of a run's files that are kept: all but the checkpoint of a spiking network from which no run starts."""
-    log = ["log.jsonl"] if preset.has_training_log(run) else []
+def described(preset: Preset, run: Run) -> list[str]:
+    """Names of a run's files that are always kept: all but the checkpoint."""
+    return [name for name in RUN_FILES if name != "model.pt"] + (["log.jsonl"] if preset.has_training_log(run) else [])
+
+
+def is_leaf(preset: Preset, run: Run) -> bool:
+    """Whether a run is a spiking network from which no other of the plan starts."""
     started_from = {parent for other in runs_of_target(preset, "all") for parent in preset.parents(other)}
-    leaf = isinstance(run, SnnRun) and run not in started_from
-    return [name for name in RUN_FILES if not (leaf and name == "model.pt")] + log
+    return isinstance(run, SnnRun) and run not in started_from
+
+
+def follows(preset: Preset, run: Run) -> bool:
+    """Whether a run's checkpoint follows from other files without any training."""
+    untrained = isinstance(run, AnnRun) and not preset.adopted(run) and not preset.has_training_log(run)
+    return untrained or isinstance(run, ConvertedRun)
+
+
+def compose(preset: Preset, run: Run, folder: Path) -> bytes | None:
+    """The checkpoint that follows from the metrics in `folder`; None if it isn't the one that its provenance states."""
+    from lasnn.training.composing import composed  # torch is loaded only here
+
+    content = composed(preset, run, files.read_json(folder / "metrics.json"))
+    stated = files.read_json(folder / "provenance.json")["files"].get("model.pt")
+    return content if hashlib.sha256(content).hexdigest() == stated else None
 
 
 def export(config: Config, name: str | None = None, with_runs: bool = True) -> str:
@@ -37,7 +62,7 @@ def export(config: Config, name: str | None = None, with_runs: bool = True) -> s
 
     Pictures that show images of a dataset stay behind. Without `with_runs` only exhibits are kept.
     """
-    preset, count, others = config.preset(name), 0, {}
+    preset, count, others, spared = config.preset(name), 0, {}, 0
     judge = Judge(preset)
     for run in runs_of_target(preset, "all") if with_runs else ():
         if not Path(preset.folder(run), "metrics.json").exists():
@@ -45,14 +70,21 @@ def export(config: Config, name: str | None = None, with_runs: bool = True) -> s
         if reason := judge.run(run):
             others[str(run)] = reason
             continue
-        for file in kept_files(preset, run):
-            count += _copied(Path(preset.folder(run), file), folder_of(preset) / str(run) / file)
+        source, target = Path(preset.folder(run)), folder_of(preset) / str(run)
+        for file in described(preset, run):
+            count += _copied(source / file, target / file)
+        if is_leaf(preset, run) or (follows(preset, run) and compose(preset, run, source)):
+            (target / "model.pt").unlink(missing_ok=True)
+            spared += 1
+        elif (source / "model.pt").exists():
+            count += _copied(source / "model.pt", target / "model.pt")
     for exhibit in EXHIBITS:
         paths = [Path(path) for path in files_of(preset, exhibit)]
         if all(path.exists() for path in paths) and judge.exhibit(exhibit) is None:
             shown = [path for path in paths if not (EXHIBITS[exhibit].shows_images and path.suffix in PICTURES)]
             count += sum(_copied(path, folder_of(preset) / "exhibits" / path.name) for path in shown)
-    return f"{count} files new or changed in {folder_of(preset)}" + _left(others, "left out")
+    line = f"{count} files new or changed in {folder_of(preset)}, {spared} runs without their checkpoints"
+    return line + _left(others, "left out")
 
 
 def take_up(config: Config, name: str | None = None) -> str:
@@ -67,7 +99,7 @@ def take_up(config: Config, name: str | None = None) -> str:
     if not source.is_dir():
         known = sorted(path.name for path in source.parent.glob("*") if path.is_dir())
         raise InputError(f"no kept results {source}: there are some for {', '.join(known) or 'no preset'}")
-    taken, there, others, judge = 0, 0, {}, Judge(preset)
+    taken, there, others, lacking, judge = 0, 0, {}, [], Judge(preset)
     for run in runs_of_target(preset, "all"):
         kept, target = source / str(run), Path(preset.folder(run))
         if not (kept / "metrics.json").exists():
@@ -78,14 +110,33 @@ def take_up(config: Config, name: str | None = None) -> str:
         elif reason := _unfit(judge, run, kept):
             others[str(run)] = reason
         else:
-            _check(kept, kept_files(preset, run))
+            spared = is_leaf(preset, run) or (follows(preset, run) and not (kept / "model.pt").exists())
+            names = described(preset, run) + ([] if spared else ["model.pt"])
+            _check(kept, names)
             replaced.keep(preset, run)
             for file in RUN_FILES:  # of a run that does not fit: nothing of it may stay beside the new files
                 (target / file).unlink(missing_ok=True)
-            for file in kept_files(preset, run):
+            for file in names:
                 _copied(kept / file, target / file)
+            if spared and not is_leaf(preset, run):
+                if content := _may_be_composed(preset, run, kept):
+                    files.write_bytes(target / "model.pt", content)
+                else:
+                    lacking.append(f"{target}/model.pt")
+            scores.write(preset, [run])
             taken += 1
-    return f"{taken} runs taken up from {source}, {there} were there already" + _left(others, "not taken")
+    line = f"{taken} runs taken up from {source}, {there} were there already" + _left(others, "not taken")
+    if lacking:
+        hint = f"`snakemake --cores 1 {lacking[0]}` makes it"
+        line += f"; {len(lacking)} without the checkpoint, which can't be composed here: {hint}"
+    return line
+
+
+def _may_be_composed(preset: Preset, run: Run, kept: Path) -> bytes | None:
+    try:
+        return compose(preset, run, kept)
+    except InputError:  # a parent is not there either
+        return None
 
 
 def _unfit(judge: Judge, run: Run, kept: Path) -> str | None:
@@ -93,10 +144,10 @@ def _unfit(judge: Judge, run: Run, kept: Path) -> str | None:
     if reason := judge.answers_otherwise(run, said := judge.metrics(kept)):
         return reason
     for parent, digest in said["parents"].items():
-        path = Path(judge.preset.root, parent, "model.pt")
-        if not path.exists():
+        there = judge.checkpoint(Path(judge.preset.root, parent))  # or as its provenance states it
+        if there is None:
             return f"its parent {parent} is not there"
-        if files.sha256(path) != digest:
+        if there != digest:
             return f"made from another {parent} than the one that is there"
     data = Path(judge.preset.config.data_file(run.dataset))
     if not data.exists():

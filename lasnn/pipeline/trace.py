@@ -27,6 +27,7 @@ class Trace:
     lines: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     seen: set[Run] = field(default_factory=set)
+    absent: list[Run] = field(default_factory=list)  # runs without their checkpoint, as kept results have them
     digests: dict[str, str] = field(default_factory=dict)
 
     def say(self, depth: int, line: str) -> None:
@@ -116,6 +117,9 @@ def _run(found: Trace, run: Run, depth: int) -> None:
     clean = {True: "clean", False: "CHANGED since", None: ""}[code["clean"]]
     settings = sha256(json.dumps(metrics["settings"], sort_keys=True).encode()).hexdigest()
     found.say(depth, f"{run}: {accuracy}, model.pt {model[:12]}")
+    if not (folder / "model.pt").exists():
+        found.absent.append(run)
+        found.say(depth + 1, f"its checkpoint is not here: `snakemake --cores 1 {folder}/model.pt` makes it again")
     found.say(depth + 1, f"settings {settings[:12]}, revision {metrics['revision']}, seed {run.seed}")
     version = f"commit {code['commit'][:12]} {clean}" if code["commit"] else "outside of git"
     packages = f"torch {made['packages']['torch']}, Python {made['python']}"
@@ -138,7 +142,7 @@ def _run_faults(found: Trace, run: Run, metrics: files.Json, stated: dict[str, s
     for name, digest in stated.items():
         path = folder / name
         if not path.exists():
-            faults.append(f"{path} is missing")
+            faults += [f"{path} is missing"] if name != "model.pt" else []  # of a checkpoint a line says so
         elif (is_now := found.sha256(path)) != digest:
             faults.append(f"{path} is {is_now[:12]} now, {digest[:12]} when it was made")
     changed = changes(preset, run, metrics["settings"])
@@ -147,10 +151,11 @@ def _run_faults(found: Trace, run: Run, metrics: files.Json, stated: dict[str, s
         faults.append(f"{run} was made from {', '.join(metrics['parents'])}, which the plan has otherwise")
     for parent, digest in metrics["parents"].items():
         path = Path(preset.root, parent, "model.pt")
-        if not path.exists():
+        there = found.sha256(path) if path.exists() else files.stated_digest(path)
+        if there is None:
             faults.append(f"{path} is missing")
-        elif (is_now := found.sha256(path)) != digest:
-            faults.append(f"{run} started from {parent} {digest[:12]}, which is {is_now[:12]} now")
+        elif there != digest:
+            faults.append(f"{run} started from {parent} {digest[:12]}, which is {there[:12]} now")
     data = preset.config.data_file(run.dataset)
     is_now = found.images(data)
     if len(is_now) != 64:

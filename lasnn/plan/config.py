@@ -20,21 +20,20 @@ from lasnn.plan.adoptions import with_adoptions
 from lasnn.plan.architectures import Networks
 from lasnn.plan.checked import checked, first
 from lasnn.plan.config_file import Adopted, ConfigFile, OwnDataset
+from lasnn.plan.exhibit_settings import Claims, Energy, Scope
 from lasnn.plan.known_datasets import KNOWN as DATASETS
-from lasnn.plan.lookup import known, pick
+from lasnn.plan.lookup import given, known, pick
 from lasnn.plan.names import check_names
+from lasnn.plan.options import check_levels, check_options
 from lasnn.plan.overlays import Overlay, entries, merged, without_for
 from lasnn.plan.picked import picked
 from lasnn.plan.runs import AND, BASE, AnnRun, ConvertedRun, Run, SnnRun, parse, split
-from lasnn.plan.scope import check_method, check_scope, check_window, pair_above
+from lasnn.plan.scope import check_method, check_scope, pair_above
 from lasnn.plan.settings import (
     SETTINGS,
     AnnSettings,
-    Claims,
     ConvertedSettings,
-    Energy,
     Protocol,
-    Scope,
     Settings,
     SnnSettings,
 )
@@ -193,24 +192,28 @@ class Preset:
     def parents(self, run: Run) -> tuple[Run, ...]:
         """The runs whose checkpoints `run` starts from.
 
-        A parent carries the run's variant only if the variant changes the parent's settings or one of its parents';
-        otherwise it is the parent of the base run, which all variants share.
+        A parent carries of the run's variant those parts alone that change its settings or one of its parents': all
+        variants that agree in these share it.
         """
         if isinstance(run, AnnRun):
             return ()
         if isinstance(run, ConvertedRun):
             return (self._shared(AnnRun(run.dataset, run.student, run.variant, run.seed)),)
-        start: Run = ConvertedRun(run.dataset, run.student, run.encoder, run.variant, run.seed)
+        starts: list[Run] = [ConvertedRun(run.dataset, run.student, run.encoder, run.variant, run.seed)]
         if METHODS[run.method].start == "ann":
-            start = AnnRun(run.dataset, run.student, run.variant, run.seed)
+            starts = [AnnRun(run.dataset, run.student, run.variant, run.seed)]
+        elif given(self.settings(run).spiking).init == "calibrated":
+            calibrated = replace(run, method="calibration", teacher=NO_TEACHER)
+            starts = [calibrated, AnnRun(run.dataset, run.student, run.variant, run.seed)]
+        shared = tuple(self._shared(start) for start in starts)
         if run.teacher == NO_TEACHER:
-            return (self._shared(start),)
+            return shared
         if METHODS[run.method].chained:
             student, above = pair_above(run, self.scope)
             teacher: Run = replace(run, student=student, teacher=above)
         else:
             teacher = AnnRun(run.dataset, run.teacher, run.variant, run.seed)
-        return (self._shared(start), self._shared(teacher))
+        return (*shared, self._shared(teacher))
 
     def ancestors(self, runs: list[Run]) -> list[Run]:
         """`runs` and all that they rest on, each once, parents before children."""
@@ -242,13 +245,14 @@ class Preset:
         if isinstance(run, AnnRun):
             known(networks.known, run.network, "network")
             networks.check_at(run.network, side)
+            check_levels(run, self.settings(run))
             return
         known(networks.students, run.student, "student")
         known(ENCODERS, run.encoder, "encoder")
         if isinstance(run, SnnRun):
             check_method(run, self.scope, networks)
             settings = self.settings(run)
-            check_window(run, settings)
+            check_options(run, settings)
             attention = settings.attention
             for name in (run.student, run.teacher):
                 networks.check_at(name, side, attention.taps if attention else None)
@@ -261,11 +265,13 @@ class Preset:
                 self.config.networks.check_at(name, self.config.side(dataset))
 
     def _shared(self, parent: Run) -> Run:
-        base = replace(parent, variant=BASE)
-        if parent.variant == BASE:
-            return base
-        changed = self.settings(parent) != self.settings(base) or self.parents(parent) != self.parents(base)
-        return parent if changed else base
+        parts = [] if parent.variant == BASE else parent.variant.split(AND)
+        for part in list(parts):
+            fewer = [other for other in parts if other != part]
+            without = replace(parent, variant=AND.join(fewer) or BASE)
+            if self.settings(without) == self.settings(parent) and self.parents(without) == self.parents(parent):
+                parts = fewer
+        return replace(parent, variant=AND.join(parts) or BASE)
 
     def _stack(self, names: frozenset[str], variant: str) -> Protocol:
         file = self.config.file

@@ -4,7 +4,7 @@ from lasnn.plan.architectures import OwnArchitecture
 from lasnn.plan.config_file import Adopted
 from lasnn.plan.runs import AnnRun, Run, SnnRun
 from lasnn.plan.settings import SETTINGS, AdoptedWeights, Protocol, Settings
-from lasnn.plan.vocabulary import METHODS
+from lasnn.plan.vocabulary import METHODS, Method
 
 
 def picked(
@@ -14,18 +14,27 @@ def picked(
     sections = {name: getattr(protocol, name) for name in Protocol.model_fields}
     if isinstance(run, AnnRun):
         sections["training"] = protocol.teacher if teacher else protocol.ann
+        if teacher:  # levels are for what is converted
+            sections["network"] = protocol.network.model_copy(update={"levels": None})
         if adopted:
             sections["training"] = None
             sections["adopted"] = AdoptedWeights(**adopted.model_dump(exclude={"file"}))
     if isinstance(run, SnnRun):
         method = METHODS[run.method]
         sections["training"] = protocol.student if method.trained else None
-        others = {name for other in METHODS.values() for name in other.sections} - set(method.sections)
+        read = {*method.sections, *(("label_kd",) if _teaches_labels(method, protocol) else ())}
+        others = {name for other in METHODS.values() for name in other.sections} - read
         for section in (*others, *method.unread):
             sections[section] = None
     if own:
         sections["architecture"] = own.model_copy(update={"title": None})  # what exhibits call it changes no run
-        sections["network"] = protocol.network.model_copy(update={"width": 1.0, "fc": None})  # it is built as written
+        network = sections["network"].model_copy(update={"width": 1.0, "fc": None})  # it is built as written
+        sections["network"] = network
     kind = SETTINGS[run.kind]
     taken = {name: sections[name] for name in kind.model_fields if name != "revision" and name in sections}
     return kind(revision=run.REVISION, **taken)
+
+
+def _teaches_labels(method: Method, protocol: Protocol) -> bool:
+    """Whether a layer-wise method is to learn from the teacher's logits as well."""
+    return "attention" in method.sections and protocol.attention.labels

@@ -4,10 +4,10 @@ from collections.abc import Collection, Sequence
 
 from lasnn.errors import InputError
 from lasnn.plan.architectures import Networks
+from lasnn.plan.exhibit_settings import Scope
 from lasnn.plan.known_datasets import KNOWN as DATASETS
 from lasnn.plan.lookup import known, pick
-from lasnn.plan.runs import AND, SnnRun
-from lasnn.plan.settings import Scope, SnnSettings
+from lasnn.plan.runs import AND, BASE, SnnRun
 from lasnn.plan.vocabulary import CLAIMS, ENCODERS, METHODS, NO_TEACHER
 
 
@@ -45,15 +45,6 @@ def check_method(run: SnnRun, scope: Scope, networks: Networks) -> None:
         raise InputError(f"{str(run)!r} asks for {run.steps} time steps: at least 1 is needed")
 
 
-def check_window(run: SnnRun, settings: SnnSettings) -> None:
-    """InputError if spike KD sums over more steps than there are."""
-    if settings.spike_kd and settings.spike_kd.window > run.steps:
-        raise InputError(
-            f"spike_kd.window is {settings.spike_kd.window}, but {run} has {run.steps} time steps: set a window of at "
-            f"most {run.steps}"
-        )
-
-
 def check_scope(
     scope: Scope, preset: str, datasets: Collection[str], variants: Collection[str], networks: Networks
 ) -> None:
@@ -84,9 +75,14 @@ def check_scope(
                 f"config: scope.ablations names {name!r}: expected <method>+<variant>, as lasnn_act+alpha01 or "
                 "lasnn_act+alpha01__leak_1"
             )
-    for name in scope.low_t:
-        for part in name.split(AND):
-            known(variants, part, f"variant {where}.low_t")
+    for name in scope.low_t:  # <method>+<variant>, or a variant of LaSNN
+        _check_knob(name if "+" in name or name in METHODS else f"lasnn_act+{name}", f"{where}.low_t", variants)
+    for name in scope.recipes:
+        _check_knob(name, f"{where}.recipes", variants)
+    for corner, chosen in scope.corners.items():
+        _check_knob(f"hybrid+{corner}", f"{where}.corners", [BASE, *variants])
+        for method, variant in chosen.items():
+            _check_knob(f"{method}+{variant}", f"{where}.corners.{corner}", variants)
     for name in scope.spike_chain:
         known(students, name, f"student {where}.spike_chain")
     pairs = chain_pairs(scope.spike_chain)

@@ -5,7 +5,15 @@ import posixpath
 import re
 import typing
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 Positive = typing.Annotated[int, Field(gt=0)]
 Count = typing.Annotated[int, Field(ge=0)]
@@ -31,7 +39,13 @@ Folder = typing.Annotated[str, BeforeValidator(_folder)]
 
 
 class Section(BaseModel):
-    """A frozen section of the configuration: an unknown key, a wrong type or an impossible value is an error."""
+    """A frozen section of the configuration: an unknown key, a wrong type or an impossible value is an error.
+
+    Keys in `LATER` came when there were results already: at their default they leave no trace in what describes a run,
+    so that those results are of the same settings as before.
+    """
+
+    LATER: typing.ClassVar[tuple[str, ...]] = ()
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -44,6 +58,15 @@ class Section(BaseModel):
                 twice = next(one for one in value if value.count(one) > 1)
                 raise ValueError(f"{name} holds {twice!r} twice: remove one, as each would be counted")
         return self
+
+    @model_serializer(mode="wrap")
+    def without_later(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Its keys without those of `LATER` that are at their default."""
+        fields: dict[str, object] = dump(self)
+        for name in self.LATER:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                fields.pop(name, None)
+        return fields
 
 
 def spelled(model: type[BaseModel], content: object) -> object:

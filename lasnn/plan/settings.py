@@ -1,10 +1,11 @@
 """The settings of each kind of run, typed and checked. Numbers and their sources stand in `config.yaml`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from lasnn.plan.architectures import OwnArchitecture
+from lasnn.plan.exhibit_settings import Claims, Energy, Scope
 from lasnn.plan.section import Count, Positive, Rate, Section, Share
 
 
@@ -23,11 +24,14 @@ class Data(Section):
 
 
 class Network(Section):
+    LATER: ClassVar[tuple[str, ...]] = ("levels",)
+
     width: Rate
     fc: Positive | None
     init: Literal["base", "he"]
     dropout_scale: Annotated[float, Field(ge=0, lt=2)]
     teacher_norm: Literal["unit", "dataset_stats"]
+    levels: Positive | None = None
 
 
 class Training(Section):
@@ -47,7 +51,7 @@ class Training(Section):
 
 
 class Balancing(Section):
-    norm: Literal["tb", "max", "robust"]
+    norm: Literal["tb", "max", "robust", "clip"]
     norm_images: Positive
     steps: Positive
     images: Positive
@@ -74,6 +78,15 @@ class Neuron(Section):
 
 
 class Spiking(Section):
+    LATER: ClassVar[tuple[str, ...]] = (
+        "potential",
+        "train_offsets",
+        "loss",
+        "consistency",
+        "consistency_temperature",
+        "firing_penalty",
+    )
+
     scale: Rate | Literal["search"]
     leak: Annotated[float, Field(gt=0, le=1)]
     leak_guard: Annotated[float, Field(ge=0)]
@@ -82,9 +95,15 @@ class Spiking(Section):
     gamma: Rate
     stdb: tuple[Rate, Rate]
     reset_grad: bool
-    init: Literal["converted", "converted_weights", "scratch"]
+    init: Literal["converted", "converted_weights", "scratch", "calibrated"]
     train_thresholds: bool
     steps_schedule: Literal["const", "double_first"]
+    potential: Share = 0.0
+    train_offsets: bool = False
+    loss: Literal["total", "every_step"] = "total"
+    consistency: Annotated[float, Field(ge=0)] = 0.0
+    consistency_temperature: Rate = 3.0
+    firing_penalty: Annotated[float, Field(ge=0)] = 0.0
 
 
 class Choices(Section):
@@ -93,6 +112,8 @@ class Choices(Section):
 
 
 class Attention(Section):
+    LATER: ClassVar[tuple[str, ...]] = ("norm", "labels")
+
     alpha: Annotated[float, Field(ge=0)]
     alpha_schedule: Literal["const", "linear_to_zero"]
     map: Literal["spatial", "scalar"]
@@ -106,6 +127,8 @@ class Attention(Section):
     teacher_grad: Literal["feature", "input"]
     teacher_grad_of: Literal["ce", "logit"]
     grad_norm: Literal["l2", "none"]
+    norm: Literal["unit", "none"] = "unit"
+    labels: bool = False
 
 
 class LabelKd(Section):
@@ -152,15 +175,9 @@ class Compute(Section):
 class _OfRun(Section):
     """What all kinds of runs may depend on: the definition of an own network; absent for the paper's."""
 
+    LATER: ClassVar[tuple[str, ...]] = ("architecture",)
+
     architecture: OwnArchitecture | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Runs of the paper's networks are described as if nobody had own ones."""
-        return {key: value for key, value in dump(self).items() if key not in ABSENT or value is not None}
-
-
-ABSENT = ("architecture", "adopted")
 
 
 class AdoptedWeights(Section):
@@ -173,6 +190,8 @@ class AdoptedWeights(Section):
 
 class AnnSettings(_OfRun):
     """What an `AnnRun` depends on; adopted weights take the place of a training."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("architecture", "adopted")
 
     revision: Positive
     data: Data
@@ -219,49 +238,6 @@ Settings = AnnSettings | ConvertedSettings | SnnSettings
 SETTINGS: dict[str, type[Settings]] = {"ann": AnnSettings, "converted": ConvertedSettings, "snn": SnnSettings}
 
 
-class Scope(Section):
-    """Which of the paper's cells a preset runs, and on what; `note` is printed under every exhibit.
-
-    `repeated` names methods (or <method>+<variant>) whose runs with the student's usual teacher take every seed,
-    `repeated_inputs` the encoders with which they do; all others then take the first one only. None: all.
-    """
-
-    note: str | None
-    datasets: dict[str, str | None]
-    students: Annotated[tuple[str, ...], Field(min_length=1)]
-    teachers: Annotated[tuple[str, ...], Field(min_length=1)]
-    teacher_of: dict[str, str]
-    methods: Annotated[tuple[str, ...], Field(min_length=1)]
-    focus: str
-    ablations: tuple[str, ...]
-    low_t: tuple[str, ...]
-    spike_chain: Annotated[tuple[str, ...], Field(min_length=2)]
-    steps: dict[str, Positive | None]
-    seeds: Annotated[tuple[Count, ...], Field(min_length=1)]
-    repeated: tuple[str, ...] | None
-    repeated_inputs: tuple[str, ...] | None
-    claims: tuple[str, ...]
-
-
-class Energy(Section):
-    """What counts cost, and the batch size by which a sum over a batch overstates spikes; read by exhibits alone."""
-
-    mac_pj: Rate
-    ac_pj: Rate
-    batch: Positive
-
-
-class Claims(Section):
-    """What verdicts on the paper's claims hang on: level, margins in points, speed-up; read by exhibits alone."""
-
-    alpha: Annotated[float, Field(gt=0, lt=1)]
-    near_ann: Rate
-    teachers: Rate
-    direct: Rate
-    speed_up: Rate
-    similar: Rate
-
-
 class Protocol(Section):
     """All sections of one overlay stack, before a run picks those that it depends on."""
 
@@ -293,6 +269,13 @@ class Protocol(Section):
             raise ValueError("spiking.reset_grad: true goes with neuron.reset: soft only")
         if self.balancing.norm != "tb" and self.balancing.residual == "base":
             raise ValueError(f"balancing.norm: {self.balancing.norm} goes with balancing.residual: balanced only")
+        if (self.network.levels is None) == (self.balancing.norm == "clip"):
+            raise ValueError(
+                f"network.levels: {self.network.levels} and balancing.norm: {self.balancing.norm}: a network that is "
+                "trained with levels has learned its thresholds, which norm: clip takes; set both or neither"
+            )
+        if self.spiking.consistency and self.spiking.loss != "every_step":
+            raise ValueError("spiking.consistency compares single steps: it goes with spiking.loss: every_step only")
         for name in ("teacher", "ann", "student"):
             training: Training = getattr(self, name)
             if name == "teacher" and training.batch == 1:

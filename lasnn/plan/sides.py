@@ -11,8 +11,8 @@ from lasnn.errors import InputError
 from lasnn.plan.architectures import Networks
 from lasnn.plan.config import Preset
 from lasnn.plan.layers import sides_of, taps_by_resolution
+from lasnn.plan.options import check_options
 from lasnn.plan.runs import Run, SnnRun
-from lasnn.plan.scope import check_window
 from lasnn.plan.settings import SnnSettings
 from lasnn.plan.vocabulary import POOLS, Architecture
 
@@ -52,7 +52,7 @@ def check_runs(preset: Preset, runs: Iterable[Run]) -> None:
     for run in runs:
         settings = preset.settings(run)
         if isinstance(run, SnnRun) and isinstance(settings, SnnSettings):
-            check_window(run, settings)
+            check_options(run, settings)
             own = preset.config.own_dataset(run.dataset) if settings.attention else None
             for name in (run.student, run.teacher) if own else ():
                 if own and not takes(preset.config.networks, name, own.side):

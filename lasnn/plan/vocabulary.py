@@ -141,6 +141,7 @@ CLAIMS = {
     "teachers_alike": "teachers hardly matter",
     "fewer_spikes_than_conversion": "LaSNN spikes less than the converted network",
     "fewer_spikes_than_kd": "LaSNN spikes less than label KD",
+    "lasnn_where_overfitting": "LaSNN is above hybrid training where the student overfits",
     "faster": "conversion needs 20 times the steps of LaSNN for its accuracy",
 }
 

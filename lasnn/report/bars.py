@@ -1,10 +1,11 @@
 """Grouped bars: ours with their spread and value, and a cross where the paper prints a number."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
+from lasnn.report.late import pd
 from lasnn.report.style import PRINTED, PRINTED_LABEL, Look
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ COVERED = 1.2  # a cross up to so many times a bar's height covers the number ab
 
 
 def grouped(
-    axes: "Axes",
+    axes: Axes,
     lines: pd.DataFrame,
     looks: Mapping[str, Look],
     value: str = "{:.1f}",
@@ -76,7 +77,7 @@ def _present(value: float | None) -> float | None:
     return None if pd.isna(value) else value
 
 
-def _value(axes: "Axes", place: float, line: dict, value: str, upright: bool) -> None:
+def _value(axes: Axes, place: float, line: dict, value: str, upright: bool) -> None:
     """The number above a bar, its whisker, and a cross that would cover it."""
     top, cross = line["ours"] + (_present(line["sd"]) or 0), _present(line.get("paper")) or 0
     hidden = top < cross < COVERED * top

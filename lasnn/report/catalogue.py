@@ -19,7 +19,9 @@ from lasnn.report.exhibits import (
     figure7,
     figure_ablations,
     figure_energy,
+    figure_few_steps,
     figure_firing,
+    figure_regime,
     figure_steps,
     table1,
     table2,
@@ -32,6 +34,7 @@ from lasnn.report.exhibits import (
     table_s5,
     table_s6,
     table_s7,
+    table_s8,
 )
 
 EXHIBITS: dict[str, Exhibit] = {
@@ -46,6 +49,7 @@ EXHIBITS: dict[str, Exhibit] = {
     "table_s5": table_s5.EXHIBIT,
     "table_s6": table_s6.EXHIBIT,
     "table_s7": table_s7.EXHIBIT,
+    "table_s8": table_s8.EXHIBIT,
     "claims": claims.EXHIBIT,
     "figure1": figure1.EXHIBIT,
     "figure2": figure2.EXHIBIT,
@@ -58,6 +62,8 @@ EXHIBITS: dict[str, Exhibit] = {
     "figure_ablations": figure_ablations.EXHIBIT,
     "figure_energy": figure_energy.EXHIBIT,
     "figure_firing": figure_firing.EXHIBIT,
+    "figure_few_steps": figure_few_steps.EXHIBIT,
+    "figure_regime": figure_regime.EXHIBIT,
 }
 
 TARGETS = {

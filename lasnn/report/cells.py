@@ -4,6 +4,7 @@ import csv
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE, AnnRun, Run, SnnRun
@@ -34,6 +35,7 @@ class Cell:
     unit: str = ""
     note: str = ""
     variant: str = BASE  # of our runs: an overlay of config.yaml; the paper knows none
+    every_seed: bool = False  # whatever scope.repeated says
 
     @property
     def quoted(self) -> bool:
@@ -49,9 +51,9 @@ class Cell:
 @cache
 def paper_cells(*exhibits: str) -> tuple[Cell, ...]:
     """The paper's cells of these exhibits (`Table I`, `Fig 5a`; all without a name), in the order of printing."""
-    names = {field.name for field in fields(Cell)} - {"variant"}
+    names = {field.name for field in fields(Cell)} - {"variant", "every_seed"}
     with open(Path(__file__).with_name(PAPER.name), newline="") as file:
-        rows = [{key: value for key, value in row.items() if key in names} for row in csv.DictReader(file)]
+        rows: list[dict[str, Any]] = [{key: row[key] for key in names & row.keys()} for row in csv.DictReader(file)]
     return tuple(Cell(**row) for row in rows if not exhibits or row["exhibit"].split(" / ")[0] in exhibits)
 
 
@@ -76,6 +78,15 @@ def focus_cell(preset: Preset, exhibit: str, method: str, variant: str = BASE, l
     teacher = "unspecified" if METHODS[method].teacher else ""
     words = ("CIFAR-10", title, teacher, method, "poisson", "100", "top1")
     return Cell(exhibit, label or f"{title} {method} {variant}", *words, unit="%", variant=variant)
+
+
+def direct_cell(preset: Preset, exhibit: str, method: str, variant: str, step: str, every_seed: bool = False) -> Cell:
+    """A cell of ours: the student in focus with direct input."""
+    title = preset.config.networks.title(preset.scope.focus)
+    teacher = "unspecified" if method in METHODS and METHODS[method].teacher else ""
+    words = ("CIFAR-10", title, teacher, method, "direct", step, "top1")
+    label = f"{title} {method} {variant} T={step}"
+    return Cell(exhibit, label, *words, unit="%", variant=variant, every_seed=every_seed)
 
 
 def runs_of(cell: Cell, preset: Preset) -> list[Run]:
@@ -120,7 +131,7 @@ def runs_of(cell: Cell, preset: Preset) -> list[Run]:
     usual = teacher in (NO_TEACHER, scope.teacher_of.get(student))
     repeated = scope.repeated is None or (usual and name in scope.repeated)
     repeated &= scope.repeated_inputs is None or cell.encoding in scope.repeated_inputs
-    return [SnnRun(*words, seed) for seed in (scope.seeds if repeated else scope.seeds[:1])]
+    return [SnnRun(*words, seed) for seed in (scope.seeds if repeated or cell.every_seed else scope.seeds[:1])]
 
 
 def _chain_teacher(cell: Cell, student: str, preset: Preset) -> str | None:

@@ -1,14 +1,15 @@
 """What a number has to be seen with: start, ANN, teacher and spikes of the runs behind each cell, mean over seeds."""
 
-import statistics
+from __future__ import annotations
 
-import pandas as pd
+import statistics
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import parse
 from lasnn.report import rows
 from lasnn.report.energy import averages
 from lasnn.report.exhibit import Table
+from lasnn.report.late import pd
 
 COLUMNS = ("start", "ann", "teacher_accuracy", "spikes")  # spikes: for each neuron of the network and image
 

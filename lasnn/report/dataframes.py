@@ -1,5 +1,7 @@
 """Finished runs as tables for notebooks: they read metrics and exhibits, and never train. No torch."""
 
+from __future__ import annotations
+
 import base64
 import html
 import json
@@ -9,18 +11,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from lasnn.errors import InputError
 from lasnn.plan.config import PASSED_ON, Preset, read
+from lasnn.plan.exhibit_settings import Energy
 from lasnn.plan.lookup import given
 from lasnn.plan.runs import SnnRun
-from lasnn.plan.settings import Energy
 from lasnn.report import pages, runs_of_target
 from lasnn.report.answers import answering, same_images
 from lasnn.report.cells import paper_cells
 from lasnn.report.energy import ann_joules, averages, snn_joules
 from lasnn.report.labels import METHOD_TITLES
+from lasnn.report.late import pd
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -58,7 +59,7 @@ def planned(preset: Preset, variant: str | None = "base") -> list[SnnRun]:
     return sorted(runs)
 
 
-def shown(frame: pd.DataFrame, precision: int = 2, whole: Sequence[str] = ()) -> "Styler":
+def shown(frame: pd.DataFrame, precision: int = 2, whole: Sequence[str] = ()) -> Styler:
     """A table for a page: words to the left, numbers to the right, those in columns `whole` without decimals."""
     words = frame.select_dtypes(exclude="number").columns
     left = {"selector": "", "props": "text-align: left"}
@@ -67,7 +68,7 @@ def shown(frame: pd.DataFrame, precision: int = 2, whole: Sequence[str] = ()) ->
     return styled.hide(axis="index").set_table_styles(heads, overwrite=False)
 
 
-def legend(axes: Iterable["Axes"], columns: int = 4) -> None:
+def legend(axes: Iterable[Axes], columns: int = 4) -> None:
     """One legend above the panels of a figure, each label of any panel once."""
     found: dict[str, Artist] = {}
     for one in axes:

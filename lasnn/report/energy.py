@@ -7,7 +7,7 @@ out, as is customary; every exhibit says so.
 
 from dataclasses import dataclass
 
-from lasnn.plan.settings import Energy
+from lasnn.plan.exhibit_settings import Energy
 
 LEFT_OUT = "Energy counts operations alone: memory traffic and membrane updates are left out."
 

@@ -3,18 +3,19 @@
 Each also leaves a JSON file with the runs behind every cell and the digest of each file that it was made from.
 """
 
+from __future__ import annotations
+
 import io
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import pandas as pd
-
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE, Run
 from lasnn.report import pages, rows, style
 from lasnn.report.cells import KEYS, PAPER, Cell, runs_of
+from lasnn.report.late import pd
 from lasnn.report.rows import MARK
 from lasnn.storage import files
 
@@ -119,10 +120,10 @@ class Table(Exhibit):
 class Figure(Exhibit):
     """A figure: `draw` turns the tidy lines into a drawing."""
 
-    draw: Callable[[pd.DataFrame], "Drawing"]
+    draw: Callable[[pd.DataFrame], Drawing]
     endings: ClassVar[tuple[str, ...]] = ("svg", "png", "csv", "json")
 
-    def picture(self, tidy: pd.DataFrame, preset: Preset) -> "Drawing":
+    def picture(self, tidy: pd.DataFrame, preset: Preset) -> Drawing:
         """The drawing without its remarks."""
         return self.draw(tidy)
 

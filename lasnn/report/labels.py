@@ -1,8 +1,9 @@
 """Columns of tables, as words: what the paper ran, and what stood for it in our runs."""
 
-import pandas as pd
+from __future__ import annotations
 
 from lasnn.plan.vocabulary import METHODS
+from lasnn.report.late import pd
 from lasnn.report.rows import number
 
 METHOD_TITLES = {name: method.title for name, method in METHODS.items()} | {

@@ -1,11 +1,11 @@
 """Metrics files of runs to one tidy table: a line for each cell, the paper's value beside ours."""
 
+from __future__ import annotations
+
 import json
 import statistics
 from functools import cache
 from pathlib import Path
-
-import pandas as pd
 
 from lasnn.errors import InputError, again
 from lasnn.plan.config import Preset
@@ -13,6 +13,7 @@ from lasnn.plan.runs import Run
 from lasnn.report.answers import answering, same_images
 from lasnn.report.cells import KEYS, Cell, runs_of
 from lasnn.report.energy import averages
+from lasnn.report.late import pd
 from lasnn.storage import files
 from lasnn.storage.marks import marks_of
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from lasnn.errors import InputError
 from lasnn.networks.layers import Linear, ReLU, along_channels
 from lasnn.networks.net import Net, Tappable
+from lasnn.networks.plain import Layer
 from lasnn.networks.residual import Block
 from lasnn.spiking.neurons import LIF, Dynamics, streaming
 from lasnn.spiking.packed_spikes import SpikeStore
@@ -107,13 +108,42 @@ def train_thresholds(net: Net) -> None:
         neuron.log_gain = nn.Parameter(torch.zeros_like(neuron.threshold))
 
 
+def train_offsets(net: Net) -> None:
+    """Give each layer's neurons a change of their constant current, one a channel or unit [C], to be trained."""
+    for layer in net.layers.values():
+        for neuron in neurons(layer).values():
+            width = len(synapses_of(layer, neuron).weight)
+            neuron.offset_change = nn.Parameter(neuron.threshold.new_zeros(width))
+
+
+def synapses_of(layer: nn.Module, neuron: LIF) -> nn.Conv2d | nn.Linear:
+    """What drives a neuron of a layer, its shortcut apart."""
+    if isinstance(layer, Block):
+        return layer.conv1 if neuron is layer.inner else layer.conv2
+    assert isinstance(layer, Layer)
+    assert isinstance(layer.synapses, nn.Conv2d | nn.Linear)  # a student has no others
+    return layer.synapses
+
+
 @torch.no_grad()
-def settle_thresholds(net: Net) -> None:
-    """Divide the thresholds by the gains that were trained, if any, which then are gone: the same spikes."""
+def settle(net: Net) -> None:
+    """Put what was trained of thresholds and offsets, if anything, into them: the same spikes."""
     for neuron in neurons(net).values():
+        if neuron.offset_change is not None:
+            change = neuron.offset_change.detach()
+            neuron.offset = change if neuron.offset is None else neuron.offset + change
+            neuron.offset_change = None
         if neuron.log_gain is not None:
             neuron.threshold.div_(neuron.log_gain.exp())
             neuron.log_gain = None
+
+
+@torch.no_grad()
+def start_at(net: Net, potential: float) -> Net:
+    """`net` itself with v⁰ = `potential` θ in every layer; at 1/2 a few steps round and don't round down (QCFS)."""
+    for neuron in neurons(net).values():
+        neuron.initial = potential * neuron.threshold if potential else None
+    return net
 
 
 @torch.no_grad()

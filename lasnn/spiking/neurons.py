@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
-from lasnn.networks.layers import Neuron, Pool
+from lasnn.networks.layers import Neuron, Pool, along_channels, written_out
 from lasnn.spiking.kernels import compiled_scan
 from lasnn.spiking.surrogates import Bellec, Surrogate
 
@@ -174,18 +174,20 @@ class Scan(torch.autograd.Function):
 class LIF(Neuron):
     """A layer of leaky integrate-and-fire neurons with one threshold: current [T, B, ...] to spikes of the same shape.
 
-    The current is overwritten. Outside of `streaming` every call starts at rest, or at the potential `initial`
-    [C, H, W] or [F] where a layer has that; `offset` [C] or [F] is a current of every step. Both are in the state dict
-    of those layers only that have them. A trained threshold is θ e^-`log_gain`: the current is multiplied by
-    e^`log_gain`, which gives the same spikes. With a dropout `mask` [B, ...] each step's spikes are multiplied by it on
-    their way out: what is reset and carried over knows nothing of it. With a `pool` they are pooled by it, which the
-    compiled scan does without writing them down. A `tally` is told the spikes of calls without a gradient.
+    The current is overwritten. Outside of `streaming` every call starts at rest, or at the potential `initial` [C, H,
+    W] or [F] where a layer has that; `offset` [C] or [F] is a current of every step. Both are in the state dict of
+    those layers only that have them. A trained threshold is θ e^-`log_gain`: the current is multiplied by e^`log_gain`,
+    which gives the same spikes; a trained offset is `offset` + `offset_change`. With a dropout `mask` [B, ...] each
+    step's spikes are multiplied by it on their way out: what is reset and carried over knows nothing of it. With a
+    `pool` they are pooled by it, which the compiled scan does without writing them down. A `tally` is told the spikes
+    of calls without a gradient.
     """
 
     threshold: Tensor
     offset: Tensor | None
     initial: Tensor | None
     log_gain: nn.Parameter | None
+    offset_change: nn.Parameter | None
 
     def __init__(self, threshold: float = 1.0, dynamics: Dynamics | None = None):
         super().__init__()
@@ -193,6 +195,7 @@ class LIF(Neuron):
         self.register_buffer("offset", None)
         self.register_buffer("initial", None)
         self.register_parameter("log_gain", None)
+        self.register_parameter("offset_change", None)
         self.dynamics = dynamics or Dynamics()
         self.carried: dict[str, Tensor] | None = None
         self.tally: Callable[[Tensor], None] | None = None
@@ -200,14 +203,12 @@ class LIF(Neuron):
     def forward(self, current: Tensor, mask: Tensor | None = None, pool: Pool | None = None) -> Tensor:
         start = self.carried.get("potential") if self.carried else None
         current = self._with_constants(current, first=start is None)
-        if self.log_gain is not None:
-            same = current.stride(0) == 0
-            scaled = (current[:1] if same else current) * self.log_gain.exp()
-            current = scaled.expand_as(current) if same else scaled
+        if self.log_gain is not None or self.offset_change is not None:
+            current = self._with_trained(current)
         fused = kernels(current, self.dynamics)
         if not fused:
             if current.stride(0) == 0 and current.shape[0] > 1:  # the same current in each step: direct encoding
-                current = _written_out(current)
+                current = written_out(current)
             if current.dtype == torch.bfloat16:  # products may be in bfloat16, potentials never
                 current = current.float()
         loops = not fused and compiled_scan.available(current, self.dynamics)
@@ -252,7 +253,7 @@ class LIF(Neuron):
         return spikes
 
     def _with_constants(self, current: Tensor, first: bool) -> Tensor:
-        """The current with the offset; the initial potential is part of the first step's, which comes to the same.
+        """The current with the offset; the initial potential, leaked, is part of the first step's: the same v¹.
 
         Both are constants, so autograd, which would copy what it is told of, need not know.
         """
@@ -261,9 +262,19 @@ class LIF(Neuron):
             (current.data[:1] if current.stride(0) == 0 else current.data).add_(offset)
         if self.initial is not None and first:
             if current.stride(0) == 0:
-                current = _written_out(current)
-            current.data[0].add_(self.initial)
+                current = written_out(current)
+            current.data[0].add_(self.initial, alpha=self.dynamics.leak)
         return current
+
+    def _with_trained(self, current: Tensor) -> Tensor:
+        """The current with the constants that are being trained; written once where all steps are the same."""
+        same = current.stride(0) == 0
+        changed = current[:1] if same else current
+        if self.offset_change is not None:
+            changed = changed + along_channels(self.offset_change, changed)
+        if self.log_gain is not None:
+            changed = changed * self.log_gain.exp()
+        return changed.expand_as(current) if same else changed
 
     def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: object) -> None:
         """As always, after making room for the constants that the saved layer had."""
@@ -290,15 +301,6 @@ def kernels(current: Tensor, dynamics: Dynamics) -> ModuleType | None:
     from lasnn.spiking.kernels import triton_scan
 
     return triton_scan if triton_scan.available(current, dynamics) else None
-
-
-def _written_out(current: Tensor) -> Tensor:
-    """A current that is constant in time, written out for each step, images channels last."""
-    if current.dim() < 5:
-        return current.clone(memory_format=torch.contiguous_format)
-    steps, batch, channels, height, width = current.shape
-    dense = current.new_empty(steps, batch, height, width, channels).permute(0, 1, 4, 2, 3)
-    return dense.copy_(current)
 
 
 @contextlib.contextmanager

@@ -77,7 +77,7 @@ class _Builder:
         zeros = np.zeros(shape, np.float32)
         extra = {"offset": np.array([neuron.offset is not None])}
         if neuron.initial is not None:
-            extra["initial_potential"] = neuron.initial.detach().cpu().contiguous().numpy()
+            extra["initial_potential"] = np.broadcast_to(neuron.initial.detach().cpu().numpy(), shape).copy()
         if neuron.dynamics.leak == 1:
             node = nir.IF(np.full(shape, 1 / self.dt, np.float32), threshold, zeros, metadata=extra)
         else:

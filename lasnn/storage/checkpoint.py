@@ -40,9 +40,14 @@ def content_digest(weights: dict[str, Tensor], meta: str) -> str:
 
 def save(path: Path | str, weights: dict[str, Tensor], meta: Mapping[str, object]) -> None:
     """Write weights (a state dict) and `meta` (JSON: nothing that changes between identical runs)."""
+    files.write_bytes(path, packed(weights, meta))
+
+
+def packed(weights: dict[str, Tensor], meta: Mapping[str, object]) -> bytes:
+    """The bytes of that file."""
     weights = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
     text = json.dumps({**meta, "format": FORMAT}, sort_keys=True)
-    write(path, {"weights": weights, "meta": text, "sha256": content_digest(weights, text)})
+    return _bytes({"weights": weights, "meta": text, "sha256": content_digest(weights, text)})
 
 
 def load(path: Path | str, sha256: str | None = None) -> tuple[dict[str, Tensor], Json]:
@@ -66,9 +71,13 @@ def load(path: Path | str, sha256: str | None = None) -> tuple[dict[str, Tensor]
 
 def write(path: Path | str, content: Mapping[str, object]) -> None:
     """`torch.save` in memory, then in one piece to disk: atomic, and without a file name inside."""
+    files.write_bytes(path, _bytes(content))
+
+
+def _bytes(content: Mapping[str, object]) -> bytes:
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    files.write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def write_sealed(path: Path | str, content: Mapping[str, object]) -> None:

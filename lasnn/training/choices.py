@@ -4,6 +4,7 @@ All methods that share a converted network, encoder and T make the same choices,
 method.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from lasnn.console import Console
@@ -11,7 +12,7 @@ from lasnn.datasets.batches import Images
 from lasnn.networks import Net
 from lasnn.plan.lookup import given
 from lasnn.plan.settings import SnnSettings
-from lasnn.spiking.conversion import scale_thresholds, with_dynamics
+from lasnn.spiking.conversion import with_dynamics
 from lasnn.spiking.evaluation import Evaluation, evaluate
 
 
@@ -40,10 +41,16 @@ class Choices:
 
 
 def choose(
-    ann: Net, balanced: Net, images: Images, encoder: str, steps: int, settings: SnnSettings, console: Console
+    ann: Net,
+    ready: Callable[[float], Net],
+    images: Images,
+    encoder: str,
+    steps: int,
+    settings: SnnSettings,
+    console: Console,
 ) -> Choices:
-    """Decide scale, leak and logit scale for a balanced network, and say what was found."""
-    spiking, residual, rows = given(settings.spiking), given(settings.balancing).residual, settings.compute.rows
+    """Decide scale, leak and logit scale for the network that `ready` gives at a scale, and say what was found."""
+    spiking, rows = given(settings.spiking), settings.compute.rows
 
     def look(net: Net) -> Evaluation:
         return evaluate(net, images, encoder, steps, rows=rows, gain=settings.encoder.gain)
@@ -51,12 +58,12 @@ def choose(
     by_scale, plain = None, None
     if spiking.scale == "search":
         grid = given(settings.choices).scale_grid
-        tried = {s: look(scale_thresholds(balanced, s, residual)) for s in grid}
+        tried = {s: look(ready(s)) for s in grid}
         scale = max(tried, key=lambda s: (tried[s].accuracy, s))  # ties: the larger
         by_scale, plain = {str(s): found.accuracy for s, found in tried.items()}, tried[scale]
     else:
         scale = spiking.scale
-    net = scale_thresholds(balanced, scale, residual)
+    net = ready(scale)
     plain = plain or look(net)
     leak, found = 1.0, plain
     if spiking.leak < 1 and settings.training is not None:

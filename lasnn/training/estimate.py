@@ -1,30 +1,34 @@
 """What a run will cost on this device, by a short calibration: seconds and bytes.
 
-Each network is timed for a moment on its own input, an ANN as a whole step, a student for a few images and time steps;
-the rest is proportion. It is an estimate, good for choosing between a laptop and a night on a cluster.
+Each kind of update and of look is timed for a moment with the run's own code (`lasnn.training.probe`), of a large
+network with fewer images and time steps; the rest is proportion. It is an estimate, good for choosing between a laptop
+and a night on a cluster.
 """
 
 import json
-import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
 
-from lasnn.datasets.batches import Batch
-from lasnn.networks import Census, Net, build, census
+from lasnn import seeding
+from lasnn.networks import Census, Net, build, census, initialise
 from lasnn.plan.config import Preset
 from lasnn.plan.known_datasets import KNOWN
 from lasnn.plan.lookup import given
 from lasnn.plan.runs import Run, SnnRun, as_snn
-from lasnn.plan.settings import AnnSettings, Calibration, ConvertedSettings, Settings
+from lasnn.plan.settings import AnnSettings, Calibration, ConvertedSettings, Settings, SnnSettings, Training
 from lasnn.plan.vocabulary import NO_TEACHER, Architecture
-from lasnn.spiking.conversion import neurons, scale_thresholds, spiking
+from lasnn.spiking.conversion import neurons, spiking
 from lasnn.spiking.neurons import Dynamics
+from lasnn.training import probe
+from lasnn.training.stages.student import micro_batch
 
-PROBE_STEPS = 4  # time steps of a calibration
-LONG_PROBE = 16  # of one of a small network's training, at most
-PROBE_SECONDS = 0.5  # how long each measurement goes on at most, beyond its first calls
+PROBE_STEPS = 4  # time steps of a large network's calibration, and of the first look at any
+LONG_PROBE = 16  # of a small one's, at most
+IMAGES = 64  # of a look, at most
+FIRST = 16  # images of the first look at a network: a large one is busy with that
 
 
 class Estimate:
@@ -45,35 +49,32 @@ class Estimate:
         """Of training and evaluation; loading and imports are left out."""
         settings = self.settings
         if isinstance(settings, AnnSettings):
+            look = self.test * self._ann_look(self.run)
             if settings.training is None:  # adopted
-                return self.test * self._ann_step(self.run, train=False)
-            step = self._ann_step(self.run, train=True)
-            return settings.training.epochs * (self.train * step + self.test * step / 3)
+                return look
+            return settings.training.epochs * (self.train * self._ann_update(self.run) + look) + look
         if isinstance(settings, ConvertedSettings):
-            curve, balancing = settings.curve, settings.balancing
-            infer = self._spiking_step(train=False)
+            infer, curve, balancing = self._spiking_look(), settings.curve, settings.balancing
             shown = min(curve.images or self.test, self.test)
             # Every layer is simulated twice: for its threshold and for its output.
             balanced = 2 * balancing.images * balancing.batches * balancing.steps * infer
             return balanced + len(curve.scales) * shown * curve.steps * infer
-        run, infer = as_snn(self.run), self._spiking_step(train=False)
+        return self._student_seconds(as_snn(self.run), settings)
+
+    def _student_seconds(self, run: SnnRun, settings: SnnSettings) -> float:
+        infer = self._spiking_look()
         if settings.calibration:
             return self._calibration_seconds(run, settings.calibration, infer)
-        looks = settings.training.epochs if settings.training else 0
-        seconds = (looks + len(settings.evaluation.seeds)) * self.test * run.steps * infer
-        seconds += 2 * min(given(settings.choices).images, settings.data.held_out) * run.steps * infer
-        if settings.training:
-            each = run.steps * self._spiking_step(train=True)
-            if run.teacher != NO_TEACHER:
-                teacher = self.preset.parents(run)[-1]
-                if isinstance(teacher, SnnRun):
-                    each += run.steps * Estimate(self.preset, teacher, self.device)._spiking_step(train=False)
-                else:
-                    each += self._ann_step(teacher, train=run.method == "lasnn_grad")
-            if settings.spike_kd:  # the readout's threshold
-                balancing = given(settings.balancing)
-                seconds += balancing.images * balancing.batches * balancing.steps * infer
-            seconds += settings.training.epochs * self.train * each
+        recipe, seeds = settings.training, 1 if run.encoder == "direct" else len(settings.evaluation.seeds)
+        seconds = ((recipe.epochs if recipe else 0) + seeds) * self.test * run.steps * infer
+        searched = len(given(settings.choices).scale_grid) if given(settings.spiking).scale == "search" else 1
+        looked_at = min(given(settings.choices).images, settings.data.held_out)
+        seconds += (searched + (recipe is not None)) * looked_at * run.steps * infer  # and once more with the leak
+        if settings.spike_kd:  # the readout's threshold
+            balancing = given(settings.balancing)
+            seconds += balancing.images * balancing.batches * balancing.steps * infer
+        if recipe:
+            seconds += recipe.epochs * self.train * self._student_update(run, settings, recipe)
         return seconds
 
     def _calibration_seconds(self, run: SnnRun, settings: Calibration, infer: float) -> float:
@@ -84,7 +85,7 @@ class Estimate:
         if settings.form == "advanced_weights":
             recipe, (ann,) = settings.weights, self.preset.parents(run)
             images = recipe.images * steps * infer * layers / 2
-            seconds += images + recipe.steps * recipe.batch * self._ann_step(ann, train=True)
+            seconds += images + recipe.steps * recipe.batch * self._ann_update(ann)
         return seconds
 
     def bytes(self) -> int:
@@ -101,7 +102,8 @@ class Estimate:
             fc=network.fc,
             dropout_scale=network.dropout_scale,
         )
-        return net.to(self.device)
+        draws = seeding.generator(run.seed, "initial weights", run.network_name)
+        return initialise(net, self._architecture(run), network.init, draws).to(self.device)
 
     def _architecture(self, run: Run) -> Architecture:
         return self.preset.config.networks.known[run.network_name]
@@ -113,41 +115,82 @@ class Estimate:
     def _census(self, run: Run) -> Census:
         return _remembered(("census", *self._key(run)), lambda: census(self._net(run)))
 
-    def _ann_step(self, run: Run, train: bool) -> float:
-        """Seconds for each image of an ANN."""
+    def _ann_look(self, run: Run) -> float:
+        """Seconds for each image of an ANN's evaluation."""
+        rows = self.settings.compute.rows
+
+        def measure() -> float:
+            net = self._net(run)
+            first = probe.look_seconds(net, "direct", 1, rows, FIRST)
+            return first if first * FIRST > probe.SECONDS else probe.look_seconds(net, "direct", 1, rows, IMAGES)
+
+        return _remembered(("ann look", rows, *self._key(run)), measure)
+
+    def _ann_update(self, run: Run) -> float:
+        """Seconds for each image of an ANN's training; of one that was adopted about as much."""
         settings = self.preset.settings(run)
         assert isinstance(settings, AnnSettings)
-        batch = settings.training.batch if settings.training else 64
+        if settings.training is None:
+            return 3 * self._ann_look(run)
+        recipe, batch = settings.training, settings.training.batch
         if self.device.type == "cpu":
             batch = min(batch, 32)  # a CPU is busy with that
 
         def measure() -> float:
-            x = torch.randn(1, batch, 3, self.side, self.side)
-            return _timed(self._net(run), x, self.device, train, PROBE_SECONDS) / batch
+            net = self._net(run)
+            return probe.update_seconds(net, probe.ann_losses(net), recipe, settings.data, batch, batch)
 
-        return _remembered(("ann", train, batch, *self._key(run)), measure)
+        return _remembered(("ann", batch, recipe.optimizer, *self._key(run)), measure)
 
-    def _spiking_step(self, train: bool) -> float:
-        """Seconds for each image and time step of the student."""
-        training = getattr(self.settings, "training", None)
-        batch = training.batch if train and training else 16
-
-        steps = min(as_snn(self.run).steps, LONG_PROBE) if train else PROBE_STEPS
-        size = batch if train else max(batch, self.settings.compute.rows // PROBE_STEPS)  # as evaluation takes them
+    def _spiking_look(self) -> float:
+        """Seconds for each image and time step of the student's evaluation."""
+        run, rows, encoder = self.run, self.settings.compute.rows, str(getattr(self.run, "encoder", "direct"))
+        steps = min(getattr(run, "steps", LONG_PROBE), LONG_PROBE)
 
         def measure() -> float:
-            net = scale_thresholds(spiking(self._net(self.run), Dynamics()), 1.0)
+            net = probe.spiking_net(self._net(run), self._scale())
+            first = probe.look_seconds(net, encoder, PROBE_STEPS, rows, FIRST)
+            if first * FIRST * PROBE_STEPS > probe.SECONDS:
+                return first
+            return probe.look_seconds(net, encoder, steps, rows, IMAGES)
 
-            def timed(steps: int, size: int, patience: float) -> float:
-                x = torch.randint(-1, 2, (steps, size, 3, self.side, self.side)).float()
-                return _timed(net, x, self.device, train, patience)
+        return _remembered(("look", encoder, steps, rows, self._scale(), *self._key(run)), measure)
 
-            first = timed(PROBE_STEPS, batch, 0)
-            if first > PROBE_SECONDS:  # a large network is busy with that
-                return first / (batch * PROBE_STEPS)
-            return timed(steps, size, PROBE_SECONDS) / (size * steps)
+    def _student_update(self, run: SnnRun, settings: SnnSettings, recipe: Training) -> float:
+        """Seconds for each image of the student's training, its teacher's included."""
+        teacher = self.preset.parents(run)[-1] if run.teacher != NO_TEACHER else None
+        least = settings.spike_kd.window if settings.spike_kd else 1
+        large = self._spiking_look() * recipe.batch * PROBE_STEPS > probe.SECONDS
 
-        return _remembered(("spiking", train, batch, steps, size, *self._key(self.run)), measure)
+        def measure_at(steps: int) -> float:
+            short, spiked = replace(run, steps=steps), settings.spike_kd is not None
+            net = probe.spiking_net(self._net(run), self._scale(), spiked)
+            asked = None
+            if isinstance(teacher, SnnRun):
+                asked = probe.spiking_net(self._net(teacher), self._scale(), True)
+            elif teacher:
+                asked = self._net(teacher)
+            losses = probe.distilling(net, asked, short, settings)
+            parts = micro_batch(settings, run, net)
+            return probe.update_seconds(net, losses, recipe, settings.data, recipe.batch, parts)
+
+        def measure() -> float:
+            long = max(PROBE_STEPS if large else LONG_PROBE, 2 * least)
+            if run.steps <= long:
+                return measure_at(run.steps)
+            at_half, at_whole = measure_at(long // 2), measure_at(long)  # what does not grow with T is the teacher's
+            return at_whole + (run.steps - long) * max(at_whole - at_half, 0.0) / (long - long // 2)
+
+        sections = [section.model_dump_json() for section in (settings.attention, settings.spiking) if section]
+        key = run.method, run.encoder, run.steps, recipe.batch, recipe.optimizer, large, sections
+        return _remembered(("student", *key, *self._key(run), *(self._key(teacher) if teacher else ())), measure)
+
+    def _scale(self) -> float:
+        """s of a student; of one that searches for it a usual one."""
+        spiked = getattr(self.settings, "spiking", None)
+        if spiked is None:
+            return 1.0
+        return probe.SCALE if spiked.scale == "search" else float(spiked.scale)
 
 
 Found = TypeVar("Found")
@@ -160,30 +203,3 @@ def _remembered(key: tuple[object, ...], measure: Callable[[], Found]) -> Found:
     if name not in _MEASURED:
         _MEASURED[name] = measure()
     return _MEASURED[name]
-
-
-def _timed(net: Net, x: torch.Tensor, device: torch.device, train: bool, patience: float) -> float:
-    """The fastest of a few calls, in seconds; on one CPU thread seconds of work, whatever else the machine does."""
-    alone = device.type == "cpu" and torch.get_num_threads() == 1
-    clock = time.process_time if alone else time.perf_counter
-    x = x.to(device)
-    batch = Batch(x[0], torch.zeros(x.shape[1], dtype=torch.long, device=device))
-    net.train(train)
-
-    def call() -> float:
-        began = clock()
-        with torch.set_grad_enabled(train):
-            logits = net(x).logits
-            if train:
-                torch.nn.functional.cross_entropy(logits, batch.labels).backward()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        return clock() - began
-
-    first = call()
-    if first > PROBE_SECONDS:  # long enough for its warm-up not to matter
-        return first
-    began, best = clock(), call()
-    while clock() - began < patience:
-        best = min(best, call())
-    return best

@@ -9,8 +9,9 @@ from torch import Tensor
 from lasnn import seeding
 from lasnn.datasets.batches import Images, scaled
 from lasnn.networks import Net, build, initialise
+from lasnn.networks.quantised import quantise
 from lasnn.plan.architectures import architecture_of
-from lasnn.plan.runs import Run
+from lasnn.plan.runs import AnnRun, Run
 from lasnn.plan.settings import Network, Settings
 from lasnn.plan.vocabulary import Architecture
 
@@ -55,6 +56,10 @@ class Task(Generic[Kind, Its]):
         """The parent of this kind."""
         return next(parent for parent in self.parents if isinstance(parent.run, kind))
 
+    def teacher(self) -> Parent:
+        """The analog teacher, which comes after what the student starts from."""
+        return [parent for parent in self.parents if isinstance(parent.run, AnnRun)][-1]
+
     def network_of(self, parent: Parent, weights: dict[str, Tensor] | None = None) -> Net:
         """A parent's ReLU network with the weights of its checkpoint, or with `weights` in their place."""
         net = self._built(parent.architecture, parent.network)
@@ -73,7 +78,7 @@ class Task(Generic[Kind, Its]):
 
     def _built(self, arch: Architecture, network: Network) -> Net:
         standardised = network.teacher_norm == "dataset_stats" and arch.teacher
-        return build(
+        net = build(
             arch,
             self.classes,
             self.side,
@@ -82,3 +87,4 @@ class Task(Generic[Kind, Its]):
             dropout_scale=network.dropout_scale,
             standardised=standardised,
         )
+        return net if network.levels is None else quantise(net, network.levels)

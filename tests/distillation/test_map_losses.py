@@ -62,3 +62,15 @@ def test_maps_that_are_not_normalised_by_hand():
     output, maps = Output(None, stages_of(0), None), {"mid": random(3, 4, 4)}
     expected = (maps["mid"] - double_sum(output.stages["mid"], KAPPA)).flatten(1).norm(dim=1).mean()
     assert VARIANTS["lasnn_grad"].loss(maps, output, settings).item() == pytest.approx(expected.item(), rel=1e-9)
+
+
+def test_raw_activation_maps_by_hand():
+    """Eq. (5), (7) to the letter: the L2 norm of the difference of two maps, neither of which is normalised."""
+    settings = settings_of("lasnn_act", attention={"norm": "none", "levels": ("mid",)}).attention
+    output, maps = Output(None, stages_of(0), None), {"mid": random(3, 4, 4)}
+    rates = output.stages["mid"].mean(0)
+    expected = (maps["mid"] - rates.square().mean(1)).flatten(1).norm(dim=1).mean()
+    found = VARIANTS["lasnn_act"].loss(maps, output, settings).item()
+    assert found == pytest.approx(expected.item(), rel=1e-9)
+    unit = settings_of("lasnn_act", attention={"levels": ("mid",)}).attention
+    assert found != pytest.approx(VARIANTS["lasnn_act"].loss(maps, output, unit).item(), rel=1e-3)

@@ -72,7 +72,7 @@ def test_a_finished_workflow_is_recorded_and_clean(finished, git, monkeypatch):
     with Repo() as repo:
         assert repo.status(targets=sorted(stages)) == {}
     outs = {entry["path"] for entry in stages["ann-digits-conv3fc2-s0"]["outs"]}
-    names = ("model.pt", "metrics.json", "predictions.npz", "provenance.json", "log.jsonl")
+    names = ("model.pt", "metrics.json", "predictions.npz", "provenance.json", "log.jsonl", "scores.json")
     assert outs == {f"{TRAINED}/{name}" for name in names}
     assert git(finished, "status", "--porcelain", "--untracked-files=no") == ""  # but dvc.lock, which is the user's
 
@@ -176,6 +176,44 @@ def test_checkpoints_pull_restores_in_the_same_command(clone, finished):
     assert not any(f"\n{rule} " in said for rule in ("data", "ann", "converted", "snn"))
     for folder in (TRAINED, STUDENT):
         assert files.sha256(clone / folder / "model.pt") == files.sha256(finished / folder / "model.pt")
+
+
+def test_a_lock_file_without_scores_restores_as_well(clone):
+    """As versions wrote it that had none."""
+    lock = recorded(clone)
+    for stage in lock.values():
+        stage["outs"] = [entry for entry in stage.get("outs", []) if not entry["path"].endswith("/scores.json")]
+    Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": lock}))
+    dvc_restore.restore()
+    assert json.loads(Path(STUDENT, "scores.json").read_text())["accuracy"] >= 0
+    assert {path.parent for path in Path("results").rglob("scores.json")} == {
+        path.parent for path in Path("results").rglob("metrics.json")
+    }
+    assert jobs(clone, "tables") == {"table"}
+
+
+def test_what_dvc_prints(copy, git):
+    """As docs/lineage.md shows it: few numbers of each run, and of those and the settings what has changed."""
+    git(copy, "add", "dvc.lock")
+    git(copy, "commit", "-qm", "recorded")
+    path = Path(STUDENT, "scores.json")
+    before = json.loads(path.read_text())
+    head, *rows = dvc(copy, "metrics", "show").stdout.splitlines()
+    assert set(head.split()) == {"Path", *before, "teacher_accuracy"}
+    assert len(rows) == len(list(Path("results").rglob("metrics.json")))
+    path.write_text(json.dumps(before | {"accuracy": 200.0}))
+    head, row = dvc(copy, "metrics", "diff").stdout.splitlines()
+    assert row.split()[:2] == [str(path), "accuracy"]
+    assert row.split()[3] == "200.0"
+    content = yaml.safe_load(Path("config.yaml").read_text())
+    content["presets"]["tiny"]["student"]["epochs"] = 3
+    Path("config.yaml").write_text(yaml.safe_dump(content))
+    head, row = dvc(copy, "params", "diff").stdout.splitlines()
+    assert row.split() == ["config.yaml", "presets.tiny.student.epochs", "1", "3"]
+    shown = dvc(copy, "exp", "show", "--only-changed", "--csv").stdout.splitlines()
+    assert "presets.tiny.student.epochs" in shown[0]
+    assert dvc(copy, "plots", "show").returncode == 0
+    assert "Table S1" in Path("dvc_plots/index.html").read_text()
 
 
 def spoilt(clone, what):

@@ -73,19 +73,31 @@ def snakemake_graph(folder, preset):
     return {out: set(inputs) for out, inputs in json.loads(shown).items()}
 
 
-def dvc_graph(folder):
-    """What DVC itself reads from dvc.yaml: for each output the files that its stage reads."""
+def as_dvc_reads(folder):
+    """Every stage as DVC itself reads it from dvc.yaml, with its templates filled in, in the generator's words."""
     from dvc.repo import Repo
 
+    found = {}
     with Repo(str(folder)) as repo:
-        stages = list(repo.index.stages)
-        return {
-            os.path.relpath(out.fs_path, folder): {
-                os.path.relpath(dep.fs_path, folder) for dep in stage.deps if not isinstance(dep, ParamsDependency)
+        for stage in repo.index.stages:
+            params = [dep for dep in stage.deps if isinstance(dep, ParamsDependency)]
+            outs = {os.path.relpath(out.fs_path, folder): out for out in stage.outs}
+            assert all(out.persist for out in outs.values())
+            found[stage.name] = {
+                "cmd": stage.cmd,
+                "deps": {os.path.relpath(dep.fs_path, folder) for dep in stage.deps if dep not in params},
+                "outs": {path for path, out in outs.items() if not out.metric},
+                "metrics": {path for path, out in outs.items() if out.metric},
+                "params": {os.path.relpath(dep.fs_path, folder): set(dep.params) for dep in params},
             }
-            for stage in stages
-            for out in stage.outs
-        }
+    return found
+
+
+def as_generated(stage):
+    """A stage in the same words."""
+    named = {part: {path for entry in stage.get(part, []) for path in entry} for part in ("outs", "metrics")}
+    params = {file: set(keys) for group in stage.get("params", []) for file, keys in group.items()}
+    return {"cmd": stage["cmd"], "deps": set(stage.get("deps", [])), "params": params} | named
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -95,8 +107,11 @@ def test_snakemake_and_dvc_agree_edge_by_edge(name, copy_of_project, git, monkey
     monkeypatch.chdir(folder)
     (folder / "dvc.yaml").write_text(text(read().preset(name)))
     git(folder, "init", "-q")
-    ours, theirs = snakemake_graph(folder, name), dvc_graph(folder)
-    journals = {path for path in theirs if path.endswith("/log.jsonl")}
+    read_back = as_dvc_reads(folder)
+    assert read_back == {stage: as_generated(content) for stage, content in stages(read().preset(name)).items()}
+    theirs = {out: stage["deps"] for stage in read_back.values() for out in stage["outs"] | stage["metrics"]}
+    ours = snakemake_graph(folder, name)
+    journals = {path for path in theirs if path.endswith(("/log.jsonl", "/scores.json"))}
     notebooks = {path for path in ours if "/notebooks/" in path}
     assert set(ours) - notebooks == set(theirs) - journals
     assert {path: ours[path] for path in ours if path not in notebooks} == {

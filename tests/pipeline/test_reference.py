@@ -9,13 +9,16 @@ import pytest
 import yaml
 from tiny import done
 
+from lasnn.__main__ import main
 from lasnn.errors import InputError
 from lasnn.pipeline import reference
+from lasnn.pipeline.trace import trace
 from lasnn.plan.config import read
 from lasnn.report import EXHIBITS
 from lasnn.storage import files
 
 TEACHER, STUDENT = "ann/digits/vgg16bn/base/s0", "snn/digits/conv3fc2/hybrid/poisson-T2/none/base/s0"
+CONVERTED, UNTRAINED = "converted/digits/conv3fc2/poisson/base/s0", "ann/digits/vgg16bn/random_teacher/s0"
 LASNN = "snn/digits/conv3fc2/lasnn_act/poisson-T2/vgg16bn/base/s0"
 HEAD = "snn/digits/conv3fc2/kd_spike/poisson-T2/none/base/s0"
 KEPT, THERE = Path("results/reference/tiny"), Path("results/tiny")
@@ -38,10 +41,11 @@ def names(folder):
 
 
 def test_what_is_kept(kept):
-    """A checkpoint only where another run starts from it."""
+    """A checkpoint only where another run starts from it and it doesn't follow from what else is kept."""
     described = {"metrics.json", "predictions.npz", "provenance.json", "log.jsonl"}
     assert names(KEPT / TEACHER) == described | {"model.pt"}
     assert names(KEPT / STUDENT) == described
+    assert names(KEPT / CONVERTED) == described - {"log.jsonl"}
     assert {"table1.csv", "table2.md", "claims.json"} <= names(KEPT / "exhibits")
 
 
@@ -49,6 +53,59 @@ def test_a_second_export_copies_nothing(kept):
     said = reference.take_up(read())
     assert re.fullmatch(r"\d+ runs taken up from results/reference/tiny, 0 were there already", said)
     assert reference.export(read()).startswith("0 files new or changed")
+
+
+def test_a_converted_checkpoint_is_composed_to_the_byte(kept, finished):
+    """Its ANN's weights, and thresholds that metrics.json spells."""
+    reference.take_up(read())
+    assert (THERE / CONVERTED / "model.pt").read_bytes() == (finished / THERE / CONVERTED / "model.pt").read_bytes()
+    assert {path.parent for path in KEPT.rglob("model.pt")} == {KEPT / TEACHER, KEPT / "ann/digits/conv3fc2/base/s0"}
+
+
+def test_an_untrained_checkpoint_is_composed_to_the_byte(kept):
+    """Weights that are draws of a seed."""
+    reference.take_up(read())
+    content = yaml.safe_load(Path("config.yaml").read_text())
+    content["presets"]["tiny"]["scope"]["ablations"] = ["lasnn_act+random_teacher"]
+    Path("config.yaml").write_text(yaml.safe_dump(content))
+    assert main(["ann", str(THERE / UNTRAINED)]) == 0
+    made = (THERE / UNTRAINED / "model.pt").read_bytes()
+    preset, run = read().locate(str(THERE / UNTRAINED))
+    assert reference.follows(preset, run)
+    assert reference.compose(preset, run, THERE / UNTRAINED) == made
+
+
+def other_torch(monkeypatch):
+    """As if another version of torch packed the same weights in other bytes."""
+    from lasnn.storage import checkpoint
+
+    packed = checkpoint.packed
+    monkeypatch.setattr(checkpoint, "packed", lambda *content: packed(*content) + b" ")
+
+
+def test_export_keeps_what_it_could_not_compose(kept, monkeypatch):
+    reference.take_up(read())
+    other_torch(monkeypatch)
+    reference.export(read())
+    assert files.sha256(KEPT / CONVERTED / "model.pt") == files.sha256(THERE / CONVERTED / "model.pt")
+
+
+def test_where_it_cannot_be_composed_one_line_says_so_and_nothing_is_trained(kept, monkeypatch):
+    other_torch(monkeypatch)
+    said = reference.take_up(read())
+    path = THERE / CONVERTED / "model.pt"
+    hint = f"1 without the checkpoint, which can't be composed here: `snakemake --cores 1 {path}`"
+    assert said.endswith(f"; {hint} makes it")
+    assert not path.exists()
+    planned = done(kept, "--cores", 1, "--dry-run", "tables")
+    assert not re.search(r"^(data|ann|converted|snn) ", planned.stdout + planned.stderr, re.MULTILINE)
+    again = done(kept, "--cores", 1, "--dry-run", path)
+    assert {rule for rule in ("ann", "converted", "snn") if f"\n{rule} " in again.stdout + again.stderr} == {
+        "converted"
+    }
+    found = trace(read(), str(THERE / STUDENT), [], verify=True)
+    assert found.faults == []
+    assert sum("its checkpoint is not here" in line for line in found.lines) == 2  # a leaf's, and this one
 
 
 def test_exhibits_may_be_kept_alone(kept):

@@ -10,6 +10,7 @@ from lasnn.__main__ import main
 from lasnn.errors import InputError
 from lasnn.pipeline.trace import trace
 from lasnn.plan.config import read
+from lasnn.storage import files
 
 TABLE = "results/tiny/exhibits/table2.csv"
 CELL = ["3Conv2Linear", "lasnn_act"]
@@ -55,6 +56,23 @@ def test_one_changed_byte_of_a_checkpoint(copy):
     assert found[1].startswith(f"{CHAIN[0]} started from {CHAIN[1]}")
     assert str(path) in found[2]
     assert main(["trace", TABLE, "--row", CELL[0], "--column", CELL[1], "--verify"]) == 1
+
+
+def test_a_missing_checkpoint_counts_as_stated(copy, capsys):
+    """Of a student, and of a parent whose digest the student states."""
+    for run in CHAIN[:2]:
+        Path("results/tiny", run, "model.pt").unlink()
+    words = ["trace", TABLE, "--row", CELL[0], "--column", CELL[1], "--verify"]
+    assert main(words) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1].endswith("images; 2 checkpoints are not here and count as they are stated")
+    hint = f"its checkpoint is not here: `snakemake --cores 1 results/tiny/{CHAIN[1]}/model.pt` makes it again"
+    assert sum(hint in line for line in said) == 1
+    made = Path("results/tiny", CHAIN[1], "provenance.json")
+    content = files.read_json(made)
+    content["files"]["model.pt"] = "0" * 64
+    files.write_json(made, content, seal=True)
+    assert any(fault.startswith(f"{CHAIN[0]} started from {CHAIN[1]}") for fault in faults())
 
 
 def test_a_changed_setting(copy):

@@ -16,6 +16,7 @@ from lasnn.plan.config import Config, identity, merged
 from lasnn.plan.vocabulary import CLAIMS as SENTENCES
 from lasnn.report import EXHIBITS, runs_of_target
 from lasnn.report.claims import CLAIMS
+from lasnn.report.regime import pairs_in
 from lasnn.report.statistics import holm, more_right, paired_t, sign_flips, verdict
 from lasnn.storage.files import write_json
 
@@ -78,13 +79,38 @@ def test_verdict(effect, p, word):
 
 def test_every_claim_has_a_sentence_and_a_comparison():
     assert list(CLAIMS) == list(SENTENCES)
-    assert all(claim.pairs() for claim in CLAIMS.values())
-    assert len(CLAIMS["hybrid_below_kd"].pairs()) == 7  # the lines of Table II
-    assert len(CLAIMS["teachers_alike"].pairs()) == 9  # three pairs of teachers, three students
+    paper, regime = (
+        Config(yaml.safe_load(Path("config.yaml").read_text())).preset(name) for name in ("paper", "regime")
+    )
+    assert [name for name, claim in CLAIMS.items() if not claim.pairs(paper)] == ["lasnn_where_overfitting"]  # ours
+    assert len(CLAIMS["hybrid_below_kd"].pairs(paper)) == 7  # the lines of Table II
+    assert len(CLAIMS["teachers_alike"].pairs(paper)) == 9  # three pairs of teachers, three students
+    assert len(CLAIMS["lasnn_where_overfitting"].pairs(regime)) == len(regime.scope.corners) == 6
+
+
+def test_corners_compare_what_was_chosen_there():
+    """LaSNN at its printed weight beside hybrid training alike; what was chosen beside what was chosen for that."""
+    corners = {"half__n2500": {"hybrid": "lr_1e4", "lasnn_act": "raw_map"}, "base": {}}
+    content = merged(
+        yaml.safe_load(Path("config.yaml").read_text()), {"presets": {"regime": {"scope": {"corners": corners}}}}
+    )
+    preset = Config(content).preset("regime")
+    found = {
+        name: tuple((cell.method, cell.variant) for cell in pair)
+        for name, pair in pairs_in(preset, "half__n2500").items()
+    }
+    best = ("hybrid", "half__n2500__lr_1e4")
+    assert found == {
+        "kd_label": (best, ("kd_label", "half__n2500")),
+        "lasnn_act": (("hybrid", "half__n2500"), ("lasnn_act", "half__n2500")),
+        "chosen": (best, ("lasnn_act", "half__n2500__raw_map")),
+    }
+    assert set(pairs_in(preset, "base")) == {"kd_label", "lasnn_act"}
 
 
 def test_the_printed_numbers_stand_beside_each_other():
-    pairs = CLAIMS["conversion_below_hybrid"].pairs()
+    paper = Config(yaml.safe_load(Path("config.yaml").read_text())).preset("paper")
+    pairs = CLAIMS["conversion_below_hybrid"].pairs(paper)
     found = {
         pair.more.student: tuple(map(CLAIMS["conversion_below_hybrid"].measure.paper, (pair.less, pair.more)))
         for pair in pairs

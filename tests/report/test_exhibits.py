@@ -26,7 +26,9 @@ TINY = {
                     "lasnn_act+scalar_map",
                 ],
                 "low_t": ["train_thresholds"],
-                "steps": {"direct-T4": 4},
+                "recipes": ["hybrid+calibrated_start"],
+                "corners": {"base": {"lasnn_act": "alpha01"}, "fewer": {}},
+                "steps": {"direct-T2": 2, "direct-T4": 4, "direct-T8": 8},
             },
             "data": {"train_images": 32, "test_images": 20, "held_out": 16},
             "network": {"fc": 16},
@@ -39,6 +41,7 @@ TINY = {
             "evaluation": {"seeds": [0]},
         }
     },
+    "variants": {"fewer": {"data": {"train_images": 24}}},
 }
 
 

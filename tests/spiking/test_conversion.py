@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from oracle import bright_input, dyadic_input, simulate, small, small_snn
+from oracle import bright_input, close, dyadic_input, simulate, small, small_snn
 from torch import nn
 
 from lasnn.errors import InputError
@@ -20,9 +20,11 @@ from lasnn.spiking.conversion import (
     neurons,
     scale_thresholds,
     set_thresholds,
-    settle_thresholds,
+    settle,
     spiking,
+    start_at,
     thresholds,
+    train_offsets,
     train_thresholds,
     with_dynamics,
 )
@@ -246,7 +248,7 @@ def test_a_trained_gain_is_a_threshold(name):
     assert next(iter(neurons(net).values())).log_gain.exp().item() == 2
     with torch.no_grad():
         gained = net(x)
-        settle_thresholds(net)
+        settle(net)
         settled = net(x)
     assert list(thresholds(net).values()) == [value / 2 for value in before]
     assert gained.logits.any()
@@ -264,6 +266,39 @@ def test_the_gradient_of_a_gain_is_that_of_all_weights_of_its_layer():
             expected = (layer.synapses.weight * layer.synapses.weight.grad).sum()
             assert layer.activation.log_gain.grad.item() == pytest.approx(expected.item(), rel=1e-3, abs=1e-6)
             assert expected != 0
+
+
+@pytest.mark.parametrize("name", ["vgg5", "resnet12"])
+@pytest.mark.parametrize("leak", [1.0, 0.5])
+def test_potentials_at_the_start(name, leak):
+    """v⁰ = θ/2, leaked in the first step: the simulation's spikes, which differ from those of a start at rest."""
+    net, x = small_snn(name, Dynamics(leak)), bright_input(6, 2)
+    with torch.no_grad():
+        rested = net(x).logits
+        started = start_at(net, 0.5)(x).logits
+        assert torch.equal(started, simulate(net, x).logits)
+        assert not torch.equal(started, rested)
+        assert torch.equal(start_at(net, 0.0)(x).logits, rested)
+
+
+@pytest.mark.parametrize("name", ["vgg5", "resnet12"])
+def test_trained_offsets(name):
+    """Their gradient is the simulation's; settled in the offsets they give the same spikes."""
+    net, x = small_snn(name, Dynamics(0.5)).double(), bright_input(6, 2).double()
+    train_offsets(net)
+    changes = {key: neuron.offset_change for key, neuron in neurons(net).items()}
+    for index, change in enumerate(changes.values()):
+        change.data.copy_((torch.arange(len(change)) % 3 - 1) * (1 + index) / 64)
+    output = net(x)
+    found = torch.autograd.grad(output.logits[:, 0].sum(), list(changes.values()))
+    expected = torch.autograd.grad(simulate(net, x).logits[:, 0].sum(), list(changes.values()))
+    assert all(close(a, b, 1e-9) for a, b in zip(found, expected, strict=True))
+    with torch.no_grad():
+        before = net(x).logits
+        settle(net)
+        assert torch.equal(net(x).logits, before)
+    assert "offset_change" not in " ".join(net.state_dict())
+    assert {key: len(neuron.offset) for key, neuron in neurons(net).items()} == {k: len(c) for k, c in changes.items()}
 
 
 def test_thresholds_travel_in_the_state_dict():

@@ -28,6 +28,8 @@ TINY = {
         "auto": {"spiking": {"scale": "search", "logit_scale": "auto"}},
         "sam_knobs": {"attention": {"sam_include_self": True, "sam_detach_trace": True}},
         "alpha_0": {"attention": {"alpha": 0.0}},
+        "untrained": {"student": {"epochs": 0}},
+        "alpha_twice": {"attention": {"alpha": 1.8}},
         "half_gain": {"encoder": {"gain": 0.5}},
     },
 }

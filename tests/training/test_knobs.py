@@ -35,6 +35,13 @@ def test_the_training_log_tells_what_a_training_suffers_from(chain):
         ("half_gain", "hybrid"),
         ("train_thresholds", "hybrid"),
         ("double_first", "hybrid"),
+        ("raw_map", "lasnn_act"),
+        ("high_and_labels", "lasnn_act"),
+        ("every_step", "hybrid"),
+        ("consistent", "hybrid"),
+        ("train_offsets", "hybrid"),
+        ("firing_penalty", "hybrid"),
+        ("potential_half", "hybrid"),
     ],
 )
 def test_knobs_reach_the_training(chain, variant, method):
@@ -48,6 +55,72 @@ def test_knobs_reach_the_training(chain, variant, method):
             chain.run(path)
         weights[name] = checkpoint.load(chain.folder(path) / "model.pt")[0]
     assert any(not torch.equal(value, weights["base"][name]) for name, value in weights[variant].items())
+
+
+@pytest.fixture(scope="module")
+def direct(chain):
+    """The chain with direct input at T = 4: converted, and calibrated."""
+    chain.run("converted/digits/vgg5/direct/base/s0", "snn/digits/vgg5/calibration/direct-T4/none/base/s0")
+    return chain
+
+
+def test_a_training_may_start_from_the_calibrated_network(direct):
+    """Without epochs it is that network: thresholds, offsets, accuracy; a training leaves the offsets."""
+    calibrated = "snn/digits/vgg5/calibration/direct-T4/none/base/s0"
+    untrained, trained = (
+        f"snn/digits/vgg5/hybrid/direct-T4/none/{variant}/s0"
+        for variant in ("calibrated_start__untrained__leak_1", "calibrated_start")
+    )
+    direct.run(untrained, trained)
+    metrics = files.read_json(direct.folder(untrained) / "metrics.json")
+    assert set(metrics["parents"]) == {ANN, calibrated}
+    expected = files.read_json(direct.folder(calibrated) / "metrics.json")
+    for key in ("accuracy", "accuracy_by_step", "spikes", "thresholds", "ann_accuracy"):
+        assert metrics[key] == expected[key]
+    start, _ = checkpoint.load(direct.folder(calibrated) / "model.pt")
+    before, _ = checkpoint.load(direct.folder(untrained) / "model.pt")
+    after, meta = checkpoint.load(direct.folder(trained) / "model.pt")
+    assert start.keys() == before.keys() == after.keys()
+    assert all(torch.equal(start[name], before[name]) for name in start)
+    offsets = {name for name in start if name.endswith(".offset")}
+    assert len(offsets) == 5
+    assert all(torch.equal(start[name], after[name]) for name in offsets)
+    assert not any(torch.equal(start[name], after[name]) for name in start if name.endswith(".weight"))
+    assert meta["settings"]["spiking"]["init"] == "calibrated"
+
+
+def test_a_quantised_ann_brings_its_thresholds_with_it(direct):
+    """They are its learned clips, and the network of it starts at half of them; its ANN loads with its levels."""
+    ann, converted = "ann/digits/vgg5/quantised/s0", "converted/digits/vgg5/direct/quantised/s0"
+    snn = "snn/digits/vgg5/hybrid/direct-T4/none/quantised__every_step__untrained/s0"
+    direct.run(ann, converted, snn)
+    learned, _ = checkpoint.load(direct.folder(ann) / "model.pt")
+    clips = [value.item() for name, value in learned.items() if name.endswith(".clip")]
+    assert len(clips) == 5
+    assert all(clip != 2.0 for clip in clips)  # where they began
+    assert list(files.read_json(direct.folder(converted) / "metrics.json")["thresholds"].values()) == clips
+    weights, _ = checkpoint.load(direct.folder(snn) / "model.pt")
+    assert [weights[name].item() for name in weights if name.endswith(".initial")] == [clip / 2 for clip in clips]
+    loaded = lasnn.load(direct.folder(ann))
+    x = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    quarters = loaded.observe(x).stages["low"] / clips[0] * 4
+    assert quarters.any()
+    assert torch.allclose(quarters, quarters.round(), atol=1e-5)
+    metrics = files.read_json(direct.folder(snn) / "metrics.json")
+    assert set(metrics["parents"]) == {converted}
+
+
+def test_the_log_says_how_much_attention_pulls(chain):
+    """At the start and after each epoch; twice the weight pulls twice as hard."""
+    twice = LASNN.replace("base", "alpha_twice", 1)
+    chain.run(twice)
+    for path in (LASNN, twice):
+        for line in training_log(chain, path):
+            assert set(line["attention_share"]) == {"low", "mid", "high"}
+            assert all(value > 0 for value in line["attention_share"].values())
+            assert all(len(pair) == 2 and min(pair) >= 0 for pair in line["map_norms"].values())
+    one, two = (files.read_json(chain.folder(path) / "metrics.json")["attention_share"] for path in (LASNN, twice))
+    assert two == {level: pytest.approx(2 * share, rel=1e-4) for level, share in one.items()}
 
 
 def test_trained_thresholds_are_those_of_the_checkpoint(chain):

@@ -110,14 +110,17 @@ def still(paths, outs):
     return [ancient(path) for path in paths] if ORDERS and ORDERS.still(outs) else paths
 
 
+def needed(preset, run, inputs):
+    """Of the inputs of a run those that it needs, as it lies there."""
+    return still(ORDERS.run(preset, run, inputs), [f"{preset.folder(run)}/model.pt"]) if ORDERS else inputs
+
+
 def data_of(kind):
     """The prepared images that a run is made from."""
 
     def data(wildcards):
         preset, run = CONFIG.preset(wildcards.preset), run_of(kind, wildcards)
-        if ORDERS is None:
-            return [preset.config.data_file(run.dataset)]
-        return still(ORDERS.run(preset, run), [f"{preset.folder(run)}/model.pt"])
+        return needed(preset, run, [preset.config.data_file(run.dataset)])
 
     return data
 
@@ -127,10 +130,7 @@ def models_of(kind):
 
     def models(wildcards):
         preset, run = CONFIG.preset(wildcards.preset), run_of(kind, wildcards)
-        if ORDERS:
-            ORDERS.run(preset, run)
-        found = [f"{preset.folder(parent)}/model.pt" for parent in preset.parents(run)]
-        return still(found, [f"{preset.folder(run)}/model.pt"])
+        return needed(preset, run, [f"{preset.folder(parent)}/model.pt" for parent in preset.parents(run)])
 
     return models
 

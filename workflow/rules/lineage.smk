@@ -1,7 +1,14 @@
-# Recording in DVC, outside of every rule and after all of them.
+# Recording in DVC, outside of every rule and after all of them; and, behind Snakemake's own last words, Table II.
+import atexit
+
+from lasnn.pipeline.progress import last_words
 
 
 onsuccess:
     for preset in PRESETS:
         drop_resume_states(CONFIG.preset(preset))
     record_lineage(PRESETS)
+    for preset in PRESETS:
+        atexit.register(
+            last_words, CONFIG.preset(preset), [path for job in workflow.dag.jobs for path in job.output], say
+        )

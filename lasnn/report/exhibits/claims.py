@@ -1,12 +1,13 @@
 """Claims (ours): each ordering that the paper claims, with the test that was fixed for it and what came out."""
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Sequence
 from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run, as_snn
@@ -16,6 +17,7 @@ from lasnn.report.cells import Cell, runs_of
 from lasnn.report.claims import ACCURACY, CLAIMS, Claim, Pair
 from lasnn.report.curves import converted_behind, predicted, predictions
 from lasnn.report.exhibit import Table, remarks
+from lasnn.report.late import pd
 from lasnn.report.rows import number
 from lasnn.report.statistics import SEEDS, holm, more_right, paired_t, sign_flips, verdict
 
@@ -40,7 +42,7 @@ COLUMNS += ["difference", "sd", "effect", "test", "p", "p_holm", "n", "images", 
 def _asked(preset: Preset) -> list[tuple[str, Claim, Pair]]:
     """Every comparison for which the preset has runs or makes them."""
     shown = {name: claim for name, claim in CLAIMS.items() if name in preset.scope.claims or not claim.beyond_tables}
-    return [(name, claim, pair) for name, claim in shown.items() for pair in claim.pairs()]
+    return [(name, claim, pair) for name, claim in shown.items() for pair in claim.pairs(preset)]
 
 
 def cells(preset: Preset) -> list[Cell]:

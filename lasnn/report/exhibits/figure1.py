@@ -1,10 +1,10 @@
 """Figure 1: the pipeline, drawn from the plan itself: kinds of runs with their numbers, edges from their parents."""
 
+from __future__ import annotations
+
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import pandas as pd
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import AnnRun, ConvertedRun, Run
@@ -12,6 +12,7 @@ from lasnn.report import style
 from lasnn.report.cells import paper_cells
 from lasnn.report.exhibit import Figure
 from lasnn.report.labels import METHOD_TITLES
+from lasnn.report.late import pd
 from lasnn.report.style import METHOD_STYLE, Look
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Pipeline(Figure):
             "on them alone.",
         ]
 
-    def picture(self, tidy: pd.DataFrame, preset: Preset) -> "Drawing":
+    def picture(self, tidy: pd.DataFrame, preset: Preset) -> Drawing:
         from lasnn.report import runs_of_target
 
         nodes = {node.name: node for node in (node_of(run, preset) for run in runs_of_target(preset, "all"))}
@@ -99,7 +100,7 @@ class Pipeline(Figure):
         return pipeline(nodes, counts)
 
 
-def pipeline(nodes: dict[str, Node], counts: dict[tuple[str, str], int]) -> "Drawing":
+def pipeline(nodes: dict[str, Node], counts: dict[tuple[str, str], int]) -> Drawing:
     """Boxes in columns by stage, arrows by parenthood; `counts` of a box has an empty second name."""
     rows = max(6, *Counter(node.column for node in nodes.values()).values())
     places = placed(nodes, rows)
@@ -133,7 +134,7 @@ def placed(nodes: dict[str, Node], rows: int) -> dict[str, tuple[float, float]]:
     return places
 
 
-def _box(axes: "Axes", place: tuple[float, float], node: Node, count: int) -> None:
+def _box(axes: Axes, place: tuple[float, float], node: Node, count: int) -> None:
     from matplotlib.patches import FancyBboxPatch
 
     x, y = place
@@ -155,7 +156,7 @@ def _box(axes: "Axes", place: tuple[float, float], node: Node, count: int) -> No
 
 
 def _arrow(
-    axes: "Axes", tail: tuple[float, float], head: tuple[float, float], label: str, color: str, within: bool
+    axes: Axes, tail: tuple[float, float], head: tuple[float, float], label: str, color: str, within: bool
 ) -> None:
     from matplotlib.patches import FancyArrowPatch
 

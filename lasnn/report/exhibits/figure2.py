@@ -1,9 +1,10 @@
 """Figure 2: attention maps of the teacher and of the student that it taught, at three levels, on 8 test images."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from lasnn.datasets.arrays import load
 from lasnn.errors import InputError
@@ -13,6 +14,7 @@ from lasnn.plan.vocabulary import LEVELS
 from lasnn.report import rows, style
 from lasnn.report.cells import Cell, focus_cell, runs_of
 from lasnn.report.exhibit import Figure
+from lasnn.report.late import pd
 from lasnn.storage import files
 
 if TYPE_CHECKING:
@@ -57,14 +59,14 @@ class Maps(Figure):
             "two (0: equal, 1.41: nothing in common).",
         ]
 
-    def picture(self, tidy: pd.DataFrame, preset: Preset) -> "Drawing":
+    def picture(self, tidy: pd.DataFrame, preset: Preset) -> Drawing:
         runs = _first(preset)
         if not runs:
             return style.nothing()
         return draw(_images(preset, runs[0]), _maps(preset, runs[0]))
 
 
-def draw(images: np.ndarray, maps: dict[str, tuple[np.ndarray, np.ndarray]]) -> "Drawing":
+def draw(images: np.ndarray, maps: dict[str, tuple[np.ndarray, np.ndarray]]) -> Drawing:
     """Images [n, side, side, 3] in the first row, then for each level the teacher's and the student's maps."""
     count = len(images)
     drawing, panels = style.sheet(1 + 2 * len(maps), count, height=0.9 + 0.8 * (1 + 2 * len(maps)))

@@ -1,14 +1,15 @@
 """Figure 3: LaSNN beside SNN calibration (Li et al. 2021), which corrects a converted network without training it."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from typing import TYPE_CHECKING
-
-import pandas as pd
 
 from lasnn.plan.config import Preset
 from lasnn.report import bars, style
 from lasnn.report.cells import Cell, elsewhere, paper_cells
 from lasnn.report.exhibit import Figure
+from lasnn.report.late import pd
 from lasnn.report.style import METHOD_STYLE, Look
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Beside(Figure):
         ]
 
 
-def draw(tidy: pd.DataFrame) -> "Drawing":
+def draw(tidy: pd.DataFrame) -> Drawing:
     """A group of bars for each student."""
     series, looks = bars.with_steps(tidy, SERIES)
     lines, _ = bars.only_run(tidy.assign(group=tidy["student"], series=series))

@@ -1,14 +1,15 @@
 """Figure 4: what each stage is good for: without distillation, without its layers, LaSNN; and three controls."""
 
-from typing import TYPE_CHECKING
+from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from lasnn.plan.config import Preset
 from lasnn.report import bars, style
 from lasnn.report.cells import Cell, elsewhere, focus_cell, paper_cells
 from lasnn.report.exhibit import Figure
 from lasnn.report.labels import METHOD_TITLES, dataset
+from lasnn.report.late import pd
 from lasnn.report.style import METHOD_STYLE, Look
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Ablation(Figure):
         return notes
 
 
-def draw(tidy: pd.DataFrame) -> "Drawing":
+def draw(tidy: pd.DataFrame) -> Drawing:
     """A group of bars for each network."""
     looks = {NAMES.get(name, METHOD_TITLES[name]): METHOD_STYLE[name] for name in ("conversion", "hybrid", "lasnn_act")}
     looks |= dict(CONTROLS.values())

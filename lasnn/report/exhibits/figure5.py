@@ -1,13 +1,14 @@
 """Figure 5: activation-based against gradient-based distillation: accuracy (5a), epoch time and peak memory (5b)."""
 
-from typing import TYPE_CHECKING
+from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from lasnn.plan.config import Preset
 from lasnn.report import bars, style
 from lasnn.report.cells import elsewhere, paper_cells
 from lasnn.report.exhibit import Figure, with_training_logs
+from lasnn.report.late import pd
 from lasnn.report.style import METHOD_STYLE, Look
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Costs(Figure):
         ]
 
 
-def draw(tidy: pd.DataFrame) -> "Drawing":
+def draw(tidy: pd.DataFrame) -> Drawing:
     """A panel for each metric, a group of bars for each student."""
     series, looks = bars.with_steps(tidy, SERIES)
     lines, _ = bars.only_run(tidy.assign(group=tidy["student"], series=series))

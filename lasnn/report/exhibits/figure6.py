@@ -1,16 +1,17 @@
 """Figure 6: Poisson against direct input: accuracy, and spikes both at equal training and at similar accuracy."""
 
+from __future__ import annotations
+
 import statistics
 from dataclasses import replace
 from typing import TYPE_CHECKING
-
-import pandas as pd
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import SnnRun, as_snn
 from lasnn.report import bars, rows, style
 from lasnn.report.cells import Cell, paper_cells, runs_of
 from lasnn.report.exhibit import Figure, with_training_logs
+from lasnn.report.late import pd
 from lasnn.report.style import ENCODER_STYLE, PRINTED, PRINTED_LABEL, Look
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _epochs(tidy: pd.DataFrame) -> str:
     return f", here epochs {'; '.join(parts)}"
 
 
-def draw(tidy: pd.DataFrame) -> "Drawing":
+def draw(tidy: pd.DataFrame) -> Drawing:
     """A panel for accuracy and two for spikes, a group of bars for each network."""
     names, looks = {}, {}
     for (encoder, steps), look in LOOKS.items():
@@ -139,7 +140,7 @@ def draw(tidy: pd.DataFrame) -> "Drawing":
     return drawing
 
 
-def _printed_beside(axes: "Axes", lines: pd.DataFrame) -> None:
+def _printed_beside(axes: Axes, lines: pd.DataFrame) -> None:
     """The printed spikes on an axis of their own: they are another quantity than ours. Groups as `bars` sets them."""
     beside, groups = axes.twinx(), list(dict.fromkeys(lines["group"]))
     ordered = lines.sort_values("group", key=lambda names: names.map(groups.index), kind="stable")

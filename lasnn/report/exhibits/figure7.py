@@ -1,10 +1,10 @@
 """Figure 7: spikes of every convolution at the same T and the same thresholds, by method."""
 
+from __future__ import annotations
+
 import statistics
 from dataclasses import replace
 from typing import TYPE_CHECKING
-
-import pandas as pd
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import as_snn
@@ -12,6 +12,7 @@ from lasnn.report import bars, rows, spikes_and_energy, style
 from lasnn.report.cells import Cell, focus_cell, paper_cells, runs_of
 from lasnn.report.exhibit import Figure, remarks
 from lasnn.report.labels import METHOD_TITLES
+from lasnn.report.late import pd
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -61,7 +62,7 @@ class Spikes(Figure):
         return notes
 
 
-def draw(tidy: pd.DataFrame) -> "Drawing":
+def draw(tidy: pd.DataFrame) -> Drawing:
     """A group of bars for each convolution."""
     ran = tidy[tidy["layer"] != ""]
     if ran.empty:

@@ -1,8 +1,8 @@
 """Controls and knobs as a figure (ours): the numbers of Table S4."""
 
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE
@@ -10,6 +10,7 @@ from lasnn.report import style
 from lasnn.report.exhibit import Figure
 from lasnn.report.exhibits.table_s4 import cells, compared
 from lasnn.report.labels import METHOD_TITLES
+from lasnn.report.late import pd
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -29,7 +30,7 @@ class Knobs(Figure):
         return [*super().notes(tidy, preset), "Broken line: the base run of the method.", f"Variants: {words}."]
 
 
-def draw(tidy: pd.DataFrame) -> "Drawing":
+def draw(tidy: pd.DataFrame) -> Drawing:
     """A horizontal bar for each run, methods one below the other, each with its base run first."""
     ran = tidy[tidy["n"] > 0]
     ran = tidy if ran.empty else ran

@@ -1,10 +1,10 @@
 """Energy and accuracy (ours): what each network gives for its joules, and its ANN beside it."""
 
+from __future__ import annotations
+
 import math
 import statistics
 from typing import TYPE_CHECKING, Any
-
-import pandas as pd
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run, as_snn
@@ -15,6 +15,7 @@ from lasnn.report.energy import LEFT_OUT, snn_joules
 from lasnn.report.exhibit import Figure, remarks
 from lasnn.report.exhibits.table_s2 import cells
 from lasnn.report.labels import METHOD_TITLES
+from lasnn.report.late import pd
 from lasnn.report.style import Look
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _ends(runs: list[Run], preset: Preset) -> list[dict]:
     ]
 
 
-def draw(tidy: pd.DataFrame) -> "Drawing":
+def draw(tidy: pd.DataFrame) -> Drawing:
     """A panel for each network."""
     panels = [name for name in dict.fromkeys(tidy["panel"]) if name]
     if not panels:
@@ -96,7 +97,7 @@ def draw(tidy: pd.DataFrame) -> "Drawing":
     return drawing
 
 
-def _panel(axes: "Axes", lines: pd.DataFrame, looks: dict[str, Look]) -> None:
+def _panel(axes: Axes, lines: pd.DataFrame, looks: dict[str, Look]) -> None:
     for series in [name for name in looks if name in set(lines["series"])]:
         points, look = lines[lines["series"] == series], looks[series]
         words: dict[str, Any] = {

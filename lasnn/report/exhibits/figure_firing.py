@@ -1,9 +1,9 @@
 """Firing and accuracy (ours): each training of Table S4 by how often a neuron spikes and how well the network does."""
 
+from __future__ import annotations
+
 import math
 from typing import TYPE_CHECKING, Any
-
-import pandas as pd
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE
@@ -13,6 +13,7 @@ from lasnn.report.context import with_context
 from lasnn.report.exhibit import Figure
 from lasnn.report.exhibits.table_s4 import cells
 from lasnn.report.labels import METHOD_TITLES
+from lasnn.report.late import pd
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -34,7 +35,7 @@ class Firing(Figure):
         ]
 
 
-def draw(tidy: pd.DataFrame) -> "Drawing":
+def draw(tidy: pd.DataFrame) -> Drawing:
     """One panel, spikes on a logarithmic axis."""
     trained = [METHODS[method].trained for method in tidy["method"]]
     ran = tidy[trained].dropna(subset=["ours", "spikes"])

@@ -1,10 +1,10 @@
 """Accuracy over T (ours): converted networks to the end of their curves, trained ones up to the T they trained for."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
-
-import pandas as pd
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run, SnnRun, as_snn
@@ -15,6 +15,7 @@ from lasnn.report.curves import converted_behind, converted_of, curves
 from lasnn.report.exhibit import Figure, remarks
 from lasnn.report.exhibits import table_s1
 from lasnn.report.labels import METHOD_TITLES
+from lasnn.report.late import pd
 from lasnn.report.style import Look
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _points(run: SnnRun, preset: Preset) -> list[tuple[str, int, float]]:
     return points
 
 
-def draw(tidy: pd.DataFrame) -> "Drawing":
+def draw(tidy: pd.DataFrame) -> Drawing:
     """A panel for each network, T on a logarithmic axis."""
     panels = list(dict.fromkeys(tidy.loc[tidy["steps"] > 0, "panel"]))
     if not panels:
@@ -122,7 +123,7 @@ def draw(tidy: pd.DataFrame) -> "Drawing":
     return drawing
 
 
-def _panel(axes: "Axes", lines: pd.DataFrame, looks: dict[str, Look]) -> None:
+def _panel(axes: Axes, lines: pd.DataFrame, looks: dict[str, Look]) -> None:
     for series in [name for name in looks if name in set(lines["series"])]:
         points, words = lines[lines["series"] == series].sort_values("steps"), looks[series].line
         if series == "ANN":

@@ -1,10 +1,11 @@
 """Table I: LaSNN beside converted networks of the literature, on CIFAR-10."""
 
-import pandas as pd
+from __future__ import annotations
 
 from lasnn.report.cells import paper_cells
 from lasnn.report.exhibit import Table
 from lasnn.report.labels import dataset, method, ours, steps
+from lasnn.report.late import pd
 from lasnn.report.rows import number
 
 

@@ -1,10 +1,11 @@
 """Table II: intermediate ANN, hybrid training, label KD and LaSNN on three datasets."""
 
-import pandas as pd
+from __future__ import annotations
 
 from lasnn.report.cells import paper_cells
 from lasnn.report.exhibit import Table
 from lasnn.report.labels import dataset, method, side_by_side
+from lasnn.report.late import pd
 
 INDEX = ["data", "network"]
 

@@ -1,6 +1,6 @@
 """Table III: LaSNN beside spike-based distillation, and our reconstruction of that, from both starts."""
 
-import pandas as pd
+from __future__ import annotations
 
 from lasnn.plan.architectures import Networks
 from lasnn.plan.config import Preset
@@ -10,6 +10,7 @@ from lasnn.plan.vocabulary import NO_TEACHER
 from lasnn.report.cells import Cell, paper_cells
 from lasnn.report.exhibit import Table
 from lasnn.report.exhibits import table1
+from lasnn.report.late import pd
 
 STARTS = {BASE: "converted", "scratch": "random start"}
 

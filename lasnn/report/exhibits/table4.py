@@ -1,10 +1,11 @@
 """Table IV: pairs of teacher and student, beside the student's ANN and the merely converted network."""
 
-import pandas as pd
+from __future__ import annotations
 
 from lasnn.report.cells import paper_cells
 from lasnn.report.exhibit import Table
 from lasnn.report.labels import dataset, method, side_by_side
+from lasnn.report.late import pd
 
 INDEX = ["data", "network"]
 

@@ -1,12 +1,13 @@
 """Table S1 (ours): every method from the same converted networks, with the settings that each number hangs on."""
 
-import pandas as pd
+from __future__ import annotations
 
 from lasnn.plan.config import Preset
 from lasnn.plan.vocabulary import METHODS
 from lasnn.report.cells import DATASETS, Cell, paper_cells
 from lasnn.report.context import TableWithContext
 from lasnn.report.labels import dataset, method, ours, steps
+from lasnn.report.late import pd
 from lasnn.report.rows import number
 
 

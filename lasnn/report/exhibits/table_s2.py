@@ -1,6 +1,6 @@
 """Table S2 (ours): what each network spends on an image: spikes, in the four readings of "average", and energy."""
 
-import pandas as pd
+from __future__ import annotations
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import as_snn
@@ -10,6 +10,7 @@ from lasnn.report.energy import LEFT_OUT
 from lasnn.report.exhibit import Table, remarks
 from lasnn.report.exhibits import figure_steps, table_s1
 from lasnn.report.labels import dataset, method, ours, steps
+from lasnn.report.late import pd
 from lasnn.report.rows import number
 
 

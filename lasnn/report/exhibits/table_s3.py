@@ -1,6 +1,6 @@
 """Table S3 (ours): the steps that conversion needs, T*, and what that makes of the paper's "20 times faster"."""
 
-import pandas as pd
+from __future__ import annotations
 
 from lasnn.plan.config import Preset
 from lasnn.plan.lookup import given
@@ -10,6 +10,7 @@ from lasnn.report.cells import Cell, paper_cells, runs_of
 from lasnn.report.curves import accuracy_on_first, converted_behind, converted_of, curves
 from lasnn.report.exhibit import Table, remarks
 from lasnn.report.labels import dataset
+from lasnn.report.late import pd
 from lasnn.report.rows import number
 from lasnn.report.speedup import relative_spread, speed_up, steps_needed
 

@@ -1,8 +1,8 @@
 """Table S4 (ours): controls and single knobs turned, each beside the run that it changes."""
 
-from statistics import mean
+from __future__ import annotations
 
-import pandas as pd
+from statistics import mean
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE, parse
@@ -10,6 +10,7 @@ from lasnn.report import rows
 from lasnn.report.cells import Cell, focus_cell
 from lasnn.report.context import TableWithContext
 from lasnn.report.labels import METHOD_TITLES, dataset, ours, steps
+from lasnn.report.late import pd
 from lasnn.report.rows import number
 
 

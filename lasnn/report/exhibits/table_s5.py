@@ -1,6 +1,6 @@
 """Table S5 (ours): every form of calibration at every T of its authors, beside plain conversion with direct input."""
 
-import pandas as pd
+from __future__ import annotations
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE
@@ -8,6 +8,7 @@ from lasnn.report.cells import Cell
 from lasnn.report.context import with_context
 from lasnn.report.exhibit import Table
 from lasnn.report.labels import dataset, ours
+from lasnn.report.late import pd
 from lasnn.report.rows import number
 
 STEPS = ("16", "32", "64", "100")

@@ -1,9 +1,9 @@
 """Table S6 (ours): whether each training has levelled off: its change over the last fifth of the epochs."""
 
+from __future__ import annotations
+
 import math
 import statistics
-
-import pandas as pd
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE, parse
@@ -13,6 +13,7 @@ from lasnn.report.cells import Cell
 from lasnn.report.exhibit import Table, with_training_logs
 from lasnn.report.exhibits import table_s1, table_s4
 from lasnn.report.labels import dataset, method, steps
+from lasnn.report.late import pd
 from lasnn.report.rows import number
 
 LAST = 0.2  # share of the epochs

@@ -1,36 +1,39 @@
-"""Table S7 (ours): how few steps direct input needs: LaSNN and hybrid training at low T, with options that may help."""
+"""Table S7 (ours): how few steps direct input needs: each method at low T, with options that may help."""
 
-import pandas as pd
+from __future__ import annotations
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE
 from lasnn.plan.vocabulary import METHODS
-from lasnn.report.cells import Cell
+from lasnn.report.cells import Cell, direct_cell
 from lasnn.report.context import TableWithContext
 from lasnn.report.exhibits.table_s4 import compared
 from lasnn.report.labels import METHOD_TITLES, dataset, ours, steps
+from lasnn.report.late import pd
 from lasnn.report.rows import number
 
 STEPS = ("4", "8", "10")
-BASES = ("conversion", "hybrid", "lasnn_act")  # beside LaSNN with an option
+BASES = ("conversion", "hybrid", "lasnn_act")  # beside methods with an option
 
 
 def cells(preset: Preset) -> list[Cell]:
-    """The student in focus at each low T that the preset names; options (`scope.low_t`) at the lowest."""
+    """The student in focus at each low T that the preset names; options (`scope.low_t`) at its lowest."""
+    asked = [knob(name) for name in preset.scope.low_t]
     bases = [(method, BASE) for method in BASES]
-    options = [*bases, *(("lasnn_act", variant) for variant in preset.scope.low_t)]
+    others = [(method, BASE) for method in dict.fromkeys(method for method, _ in asked) if method not in BASES]
+    options = sorted(dict.fromkeys([*bases, *others, *asked]), key=lambda pair: list(METHODS).index(pair[0]))
+    lowest = next((step for step in STEPS if preset.scope.steps.get(f"direct-T{step}")), STEPS[0])
     return [
-        _cell(preset, method, variant, step)
+        direct_cell(preset, "Table S7", method, variant, step)
         for step in STEPS
-        for method, variant in (options if step == STEPS[0] else bases)
+        for method, variant in (options if step == lowest else bases)
     ]
 
 
-def _cell(preset: Preset, method: str, variant: str, step: str) -> Cell:
-    title = preset.config.networks.title(preset.scope.focus)
-    teacher = "unspecified" if METHODS[method].teacher else ""
-    words = ("CIFAR-10", title, teacher, method, "direct", step, "top1")
-    return Cell("Table S7", f"{title} {method} {variant} T={step}", *words, unit="%", variant=variant)
+def knob(name: str) -> tuple[str, str]:
+    """Method and variant of `<method>+<variant>`; a variant alone is LaSNN's."""
+    method, plus, variant = name.partition("+")
+    return (method, variant or BASE) if plus or method in METHODS else ("lasnn_act", name)
 
 
 class LowSteps(TableWithContext):

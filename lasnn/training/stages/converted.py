@@ -12,6 +12,7 @@ from lasnn.console import Console
 from lasnn.datasets.batches import Images, training_batches
 from lasnn.errors import InputError
 from lasnn.networks import Net
+from lasnn.networks.quantised import clips
 from lasnn.plan.lookup import given
 from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun
 from lasnn.plan.settings import ConvertedSettings, SnnSettings
@@ -79,6 +80,10 @@ def balanced_anew(
     balancing = settings.balancing
     if balancing.norm == "tb":
         return balance_batches(net, train, run, settings, console), thresholds(net)
+    if balancing.norm == "clip":
+        console.say("thresholds: where the ANN's activations were learned to be clipped")
+        set_thresholds(net, learned := clips(ann))
+        return [learned], thresholds(net)
     x = calibration_images(train, run, settings, balancing.norm_images)
     console.say(f"data-based normalisation ({balancing.norm}) on {len(x)} training images")
     return [list(normalise(net, ann, x, balancing.norm, settings.compute.rows).values())], thresholds(net)

@@ -1,10 +1,13 @@
 """What the attention loss compares, on the first test images: kept at the end, watched after each epoch."""
 
+import math
+
 import numpy as np
 import torch
 
 from lasnn.datasets.batches import Batch, Images, plain_batches
 from lasnn.distillation.attention import VARIANTS, as_compared
+from lasnn.distillation.objectives import OBJECTIVES, Step
 from lasnn.networks import Net, Output
 from lasnn.plan.lookup import given
 from lasnn.plan.runs import SnnRun
@@ -28,12 +31,39 @@ def maps_at_the_end(net: Net, teacher: Net, test: Images, run: SnnRun, settings:
 
 
 @torch.no_grad()
-def silent_maps(net: Net, test: Images, run: SnnRun, settings: SnnSettings) -> dict[str, float]:
-    """The share of these images whose map at a level is zero throughout: there the loss pulls at nothing."""
+def watched_maps(net: Net, teacher: Net, test: Images, run: SnnRun, settings: SnnSettings) -> dict[str, dict]:
+    """By level: the share of these images whose map is zero throughout, where the loss pulls at nothing, and the mean
+    L2 norms of the teacher's and the student's maps, which are in units of their own.
+    """
     output, batch = shown_to(net, test, run, settings)
-    of_student, attention = VARIANTS[run.method].of_student, given(settings.attention)
-    maps = {level: of_student(spikes, attention)[-len(batch) :] for level, spikes in output.stages.items()}
-    return {level: float((map_.flatten(1) == 0).all(1).double().mean()) for level, map_ in maps.items()}
+    variant, attention = VARIANTS[run.method], given(settings.attention)
+    of_teacher, silent, norms = variant.of_teacher(teacher, batch.x, batch.labels, attention), {}, {}
+    for level, spikes in output.stages.items():
+        map_ = variant.of_student(spikes, attention)[-len(batch) :].flatten(1)
+        silent[level] = float((map_ == 0).all(1).double().mean())
+        norms[level] = [float(each.double().norm(dim=1).mean()) for each in (of_teacher[level].flatten(1), map_)]
+    return {"silent_maps": silent, "map_norms": norms}
+
+
+def gradient_share(
+    net: Net, teacher: Net, test: Images, run: SnnRun, settings: SnnSettings, logit_scale: str
+) -> dict[str, float]:
+    """||dL_at/do|| / ||dL_ce/do|| by level, of the spikes o [T, B, C, H, W] that are tapped there, on these images.
+
+    Both losses as the training begins with them, without dropout; each through its own pass, as one pass serves one
+    gradient.
+    """
+    norms = []
+    for part in ("attention", "ce"):
+        with torch.enable_grad():
+            output, batch = shown_to(net, test, run, settings)
+            step = Step(batch, output, output.logits / (run.steps if logit_scale == "mean" else 1), teacher, 0.0)
+            loss = OBJECTIVES[run.method](step, settings)[part]
+            pulls = torch.autograd.grad(loss, list(output.stages.values()), allow_unused=True)
+        norms.append([0.0 if pull is None else float(pull.double().norm()) for pull in pulls])
+    return {
+        level: attention / ce if ce else math.inf for level, attention, ce in zip(output.stages, *norms, strict=True)
+    }
 
 
 def shown_to(net: Net, test: Images, run: SnnRun, settings: SnnSettings) -> tuple[Output, Batch]:

@@ -1,5 +1,9 @@
 """Stage 3: a spiking network at T steps, merely converted or trained by one of the methods."""
 
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from torch import Tensor
 
 from lasnn import seeding
@@ -17,11 +21,13 @@ from lasnn.spiking.conversion import (
     scale_thresholds,
     set_thresholds,
     spiking,
+    start_at,
     thresholds,
     with_dynamics,
     with_spiking_readout,
     without_constants,
 )
+from lasnn.spiking.evaluation import evaluate
 from lasnn.spiking.neurons import Dynamics
 from lasnn.spiking.surrogates import surrogate
 from lasnn.training.choices import Choices, choose
@@ -31,22 +37,26 @@ from lasnn.training.stages.assessment import assess
 from lasnn.training.stages.converted import calibration
 from lasnn.training.stages.shown import maps_at_the_end
 from lasnn.training.stages.student import train
-from lasnn.training.task import Task
+from lasnn.training.task import Parent, Task
 
 
 def run_snn(task: Task[SnnRun, SnnSettings], saves: Saves, console: Console) -> Result:
     """Read what it starts from; choose scale, leak and logit scale; make the student; train it; assess it."""
     run, settings = task.run, task.settings
-    dynamics, ann_accuracy = dynamics_of(settings), task.parent(ConvertedRun).meta["ann_accuracy"]
-    ann, balanced = starting_networks(task, dynamics, console)
+    dynamics = dynamics_of(settings)
+    start = starting_networks(task, dynamics, console)
+    ann_accuracy = start.ann_accuracy
     teacher, teacher_accuracy = teacher_of(task, dynamics)
     weaker = compare(run, ann_accuracy, teacher_accuracy, console)
 
     shown = task.held_out.first(given(settings.choices).images)
-    chosen = choose(ann, balanced, shown, run.encoder, run.steps, settings, console)
-    net = student_from(ann, balanced, chosen, dynamics, run, settings)
-    log = train(net, teacher, task, chosen.logit_scale, saves) if settings.training else None
+    chosen = choose(start.ann, start.ready, shown, run.encoder, run.steps, settings, console)
+    net = student_from(start, chosen, dynamics, run, settings)
+    trained = train(net, teacher, task, chosen.logit_scale, saves) if settings.training else {}
     metrics, predictions = assess(net, task.test, run, settings, console)
+    if settings.training:  # beside the accuracy on new images: how far it fits what it has seen
+        rows, gain = settings.compute.rows, settings.encoder.gain
+        trained |= {"train_accuracy": evaluate(net, shown, run.encoder, run.steps, rows=rows, gain=gain).accuracy}
     if settings.attention:
         predictions |= maps_at_the_end(net, given(teacher), task.test, run, settings)
     metrics |= {
@@ -55,7 +65,7 @@ def run_snn(task: Task[SnnRun, SnnSettings], saves: Saves, console: Console) -> 
         "teacher_weaker": weaker,
         "choices": chosen.json(),
         "thresholds": thresholds(net),
-        **(log.best() if log else {}),
+        **trained,
     }
     return Result(net, metrics, predictions, {"leak": chosen.leak, "logit_scale": chosen.logit_scale})
 
@@ -71,21 +81,49 @@ def dynamics_of(settings: SnnSettings) -> Dynamics:
     )
 
 
-def starting_networks(task: Task[SnnRun, SnnSettings], dynamics: Dynamics, console: Console) -> tuple[Net, Net]:
-    """The intermediate ANN, and the spiking network of its weights with balanced thresholds."""
+@dataclass(frozen=True)
+class Start:
+    """What a student comes from: the intermediate ANN, and the spiking network of its weights at a threshold scale."""
+
+    ann: Net
+    ann_accuracy: float
+    ready: Callable[[float], Net]
+
+
+def starting_networks(task: Task[SnnRun, SnnSettings], dynamics: Dynamics, console: Console) -> Start:
+    """From the balanced network, or from the calibrated one, which is taken as it is."""
+    spiked = given(task.settings.spiking)
+    if spiked.init == "calibrated":
+        return calibrated_start(task, dynamics)
     parent = task.parent(ConvertedRun)
-    ann = task.network_of(parent, without_thresholds(parent.weights))
+    ann = task.network_of(parent, of_the_ann(parent))
     balanced = spiking(ann, dynamics)
     balanced.load_state_dict(parent.weights)
     if task.settings.spike_kd:
         balance_readout_of(balanced, task.train, task.run, task.settings, dynamics)
         console.say(f"threshold of the spiking readout: {thresholds(balanced)['readout']:.3f}")
-    return ann, balanced
+    residual = given(task.settings.balancing).residual
+    return Start(
+        ann,
+        parent.meta["ann_accuracy"],
+        lambda scale: start_at(scale_thresholds(balanced, scale, residual), spiked.potential),
+    )
 
 
-def without_thresholds(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights that a spiking network shares with its ANN."""
-    return {name: value for name, value in weights.items() if not name.endswith(".threshold")}
+def calibrated_start(task: Task[SnnRun, SnnSettings], dynamics: Dynamics) -> Start:
+    """The network that calibration found, with its offsets and initial potentials, for the dynamics of a training."""
+    student, calibrated = task.parent(AnnRun), task.parent(SnnRun)
+    ann = task.network_of(student)
+    net = spiking(ann, dynamics)
+    net.load_state_dict(calibrated.weights)
+    return Start(ann, student.meta["accuracy"], lambda scale: copy.deepcopy(net))
+
+
+def of_the_ann(parent: Parent) -> dict[str, Tensor]:
+    """A spiking parent's weights as its ANN has them: the thresholds are the ANN's learned clips, or it has none."""
+    if parent.network.levels is not None:
+        return {name.replace(".threshold", ".clip"): value for name, value in parent.weights.items()}
+    return {name: value for name, value in parent.weights.items() if not name.endswith(".threshold")}
 
 
 def balance_readout_of(net: Net, train: Images, run: SnnRun, settings: SnnSettings, dynamics: Dynamics) -> None:
@@ -103,12 +141,12 @@ def teacher_of(task: Task[SnnRun, SnnSettings], dynamics: Dynamics) -> tuple[Net
         return None, None
     if METHODS[task.run.method].chained:
         parent = task.parent(SnnRun)
-        ann = task.network_of(parent, without_thresholds(parent.weights))
+        ann = task.network_of(parent, of_the_ann(parent))
         teacher = with_spiking_readout(spiking(ann, dynamics), dynamics)
         teacher.load_state_dict(parent.weights)
         with_dynamics(teacher, leak=parent.meta["leak"])
     else:
-        parent = task.parent(AnnRun)
+        parent = task.teacher()
         teacher = task.network_of(parent)
     teacher.eval().requires_grad_(False)
     return teacher, parent.meta["accuracy"]
@@ -126,14 +164,12 @@ def compare(run: SnnRun, ann_accuracy: float, teacher_accuracy: float | None, co
     return teacher_accuracy < ann_accuracy
 
 
-def student_from(
-    ann: Net, balanced: Net, chosen: Choices, dynamics: Dynamics, run: SnnRun, settings: SnnSettings
-) -> Net:
-    """The student before training: converted, or one of the controls (thresholds 1; random weights as well)."""
-    if given(settings.spiking).init == "converted":
-        net = scale_thresholds(balanced, chosen.scale, given(settings.balancing).residual)
+def student_from(start: Start, chosen: Choices, dynamics: Dynamics, run: SnnRun, settings: SnnSettings) -> Net:
+    """The student before training: converted or calibrated, or a control (thresholds 1; random weights as well)."""
+    if given(settings.spiking).init in ("converted", "calibrated"):
+        net = start.ready(chosen.scale)
     else:
-        net = spiking(ann, dynamics)
+        net = spiking(start.ann, dynamics)
         if settings.spike_kd:
             with_spiking_readout(net, dynamics)
         set_thresholds(net, [1.0] * len(neurons(net)))
@@ -142,4 +178,6 @@ def student_from(
         draws = seeding.generator(run.seed, "scratch weights", run.student)
         arch = architecture_of(run.student, settings.architecture)
         net = initialise(without_constants(net).cpu(), arch, settings.network.init, draws).to(device)
+    if given(settings.spiking).init in ("converted_weights", "scratch"):
+        start_at(net, given(settings.spiking).potential)
     return with_dynamics(net, leak=chosen.leak)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from lasnn.distillation.few_steps import added_terms, mean_rate
 from lasnn.distillation.objectives import OBJECTIVES, Step
 from lasnn.networks import TAPS, Net, census
 from lasnn.networks.recorded import Recorded
@@ -11,16 +12,16 @@ from lasnn.plan.lookup import given
 from lasnn.plan.runs import SnnRun
 from lasnn.plan.settings import SnnSettings
 from lasnn.plan.vocabulary import METHODS
-from lasnn.spiking.conversion import settle_thresholds, train_thresholds
+from lasnn.spiking.conversion import settle, train_offsets, train_thresholds
 from lasnn.spiking.encoders import batch_noise, encode
 from lasnn.spiking.evaluation import evaluate
+from lasnn.storage import files
 from lasnn.training.health import weight_norms
 from lasnn.training.loop import Job, Losses, Moment, Part, fit
 from lasnn.training.precision import products_in, tf32
 from lasnn.training.resume import Saves
-from lasnn.training.stages.shown import silent_maps
+from lasnn.training.stages.shown import gradient_share, watched_maps
 from lasnn.training.task import Task
-from lasnn.training.training_log import TrainingLog
 
 # What `micro_batch: auto` lets the currents, spikes and gradients of a step take. On a GPU small parts cost most: a
 # step of VGG5 in four parts took twice the time (docs/performance.md).
@@ -33,10 +34,11 @@ STEPS: dict[
 }
 
 
-def train(
-    net: Net, teacher: Net | None, task: Task[SnnRun, SnnSettings], logit_scale: str, saves: Saves
-) -> TrainingLog:
-    """Train by the method's objective, with a look at the test images after each epoch (for the training log only)."""
+def train(net: Net, teacher: Net | None, task: Task[SnnRun, SnnSettings], logit_scale: str, saves: Saves) -> files.Json:
+    """Train by the method's objective, with a look at the test images after each epoch (for the training log only).
+
+    Returns what metrics.json is to say of it.
+    """
     run, settings, test = task.run, task.settings, task.test
     net.taps = {}  # what is not tapped need not be kept for the backward pass
     if settings.attention:
@@ -44,6 +46,11 @@ def train(
         for network in (net, given(teacher)):
             network.taps = taps(network.sides, network.side)
 
+    share = None
+    if settings.attention:
+        share = gradient_share(net, given(teacher), test, run, settings, logit_scale)
+        shares = ", ".join(f"{level} {value:.3g}" for level, value in share.items())
+        saves.console.say(f"gradient of the attention loss, in terms of cross-entropy's: {shares}")
     teacher_std = None
     if settings.label_kd:
         teacher_std = float(
@@ -56,37 +63,43 @@ def train(
         by_layer = {name: layer.per_neuron / run.steps for name, layer in now.spikes.items()}
         seen = {"test_accuracy": now.accuracy, "rates": by_layer, "weight_norms": weight_norms(net)}
         if settings.label_kd:
-            share = run.steps if logit_scale == "mean" else 1
-            seen |= {"logit_std": float(now.logits.std(1).mean()) / share, "logit_std_teacher": teacher_std}
+            divisor = run.steps if logit_scale == "mean" else 1
+            seen |= {"logit_std": float(now.logits.std(1).mean()) / divisor, "logit_std_teacher": teacher_std}
         if settings.attention:
-            seen["silent_maps"] = silent_maps(net, test, run, settings)
+            seen |= watched_maps(net, given(teacher), test, run, settings)
+            seen["attention_share"] = gradient_share(net, given(teacher), test, run, settings, logit_scale)
         return seen
 
     losses = student_losses(net, teacher, run, settings, logit_scale)
     job = Job(given(settings.training), settings.data, run.seed, micro_batch(settings, run, net), saves)
     if given(settings.spiking).train_thresholds:
         train_thresholds(net)
+    if given(settings.spiking).train_offsets:
+        train_offsets(net)
     with tf32(settings.compute.amp != "off" and task.device.type == "cuda"):
         log = fit(net, losses, task.train, job, look)
-    settle_thresholds(net)
-    return log
+    settle(net)
+    return log.best() | ({} if share is None else {"attention_share": share})
 
 
 def student_losses(net: Net, teacher: Net | None, run: SnnRun, settings: SnnSettings, logit_scale: str) -> Losses:
     """Encode, simulate, and ask the method's objective."""
-    objective, gain = OBJECTIVES[run.method], settings.encoder.gain
-    steps_at = STEPS[given(settings.spiking).steps_schedule]
+    objective, gain, spiking = OBJECTIVES[run.method], settings.encoder.gain, given(settings.spiking)
+    steps_at = STEPS[spiking.steps_schedule]
     taught = teacher if teacher is None or METHODS[run.method].chained else Recorded(teacher)
 
     def losses(part: Part, moment: Moment) -> dict[str, Tensor]:
         steps, device = steps_at(run.steps, moment.progress), part.batch.x.device
         noise = batch_noise(moment.draws("encoder", device), part.start, part.whole)
         # Spikes are exact in bfloat16; potentials stay float32 (the neuron sees to that).
-        with products_in(settings.compute.amp, device.type):
+        with products_in(settings.compute.amp, device.type), mean_rate(net, spiking.firing_penalty > 0) as rate:
             encoded = encode(run.encoder, part.batch.x, steps, noise, gain)
             output = net(encoded)
-        logits = output.logits.float() / (steps if logit_scale == "mean" else 1)
-        return objective(Step(part.batch, output, logits, taught, moment.progress, encoded), settings)
+        logits, by_step = output.logits.float() / (steps if logit_scale == "mean" else 1), None
+        if spiking.loss == "every_step":  # the prediction is the mean of z^t, or T times it where logits are sums
+            by_step = output.currents.float() * (1 if logit_scale == "mean" else steps)
+        step = Step(part.batch, output, logits, taught, moment.progress, encoded, by_step)
+        return objective(step, settings) | added_terms(step, rate(), spiking)
 
     return losses
 

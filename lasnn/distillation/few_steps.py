@@ -1,0 +1,52 @@
+"""Terms that any method may add for the sake of few time steps; all are off in the paper."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from lasnn.distillation.objectives import Step, Terms, divergence_from
+from lasnn.networks.net import is_neuron
+
+if TYPE_CHECKING:
+    from lasnn.plan.settings import Spiking
+
+
+def consistency(step: Step, settings: "Spiking") -> Tensor:
+    """b τ² mean_t KL(softmax(z/τ) || softmax(z^t/τ)): each step's logits against their mean, held constant (TWSNN)."""
+    if step.by_step is None:
+        raise TypeError("consistency compares the logits of single steps")
+    target = step.logits.detach().repeat(len(step.by_step), 1)
+    return settings.consistency * divergence_from(target, step.by_step.flatten(0, 1), settings.consistency_temperature)
+
+
+def firing_penalty(rate: Tensor, settings: "Spiking") -> Tensor:
+    """ρ times the mean firing rate, spikes per neuron and step (HTA-KL 2025): maps push rates up, this pays for it."""
+    return settings.firing_penalty * rate
+
+
+def added_terms(step: Step, rate: Tensor | None, settings: "Spiking") -> Terms:
+    """The terms that are switched on; `rate` is the batch's mean firing rate where it was watched."""
+    terms = {"consistency": consistency(step, settings)} if settings.consistency else {}
+    return terms | ({} if rate is None else {"firing": firing_penalty(rate, settings)})
+
+
+@contextmanager
+def mean_rate(net: nn.Module, watched: bool) -> Iterator[Callable[[], Tensor | None]]:
+    """Inside: the mean firing rate of all neurons, steps and images of a call of `net`, with its gradient.
+
+    Under dropout it is that of the masked spikes [T, B, ...], whose expectation is the same. Not `watched`: None.
+    """
+    seen: list[Tensor] = []
+
+    def see(module: nn.Module, inputs: tuple[Tensor, ...], spikes: Tensor) -> None:
+        seen.append(spikes)
+
+    handles = [module.register_forward_hook(see) for module in net.modules() if watched and is_neuron(module)]
+    try:
+        yield lambda: torch.stack([s.sum() for s in seen]).sum() / sum(s.numel() for s in seen) if seen else None
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,46 @@
+"""The activation of an ANN that is trained to be converted at few steps: clipped at a learned height, in L levels."""
+
+import torch
+from torch import Tensor, nn
+
+from lasnn.networks.layers import Neuron, Pool, ReLU
+from lasnn.networks.net import Net
+
+FIRST_CLIP = 2.0  # of weights drawn by `he`, most activations lie below
+
+
+class ClipFloor(ReLU):
+    """λ clip(floor(z L/λ + 1/2) / L, 0, 1) (QCFS, Bu et al. 2022), of a current z [T, B, ...] in the ANN's units.
+
+    That is the mean output of a neuron with threshold λ which starts at λ/2, sees z in each of L steps and is reset by
+    subtraction. λ is learned, one a layer; the floor's gradient is taken as 1, so that with respect to λ it is 1 above
+    the clip, 0 below zero, and (output - z)/λ between.
+    """
+
+    def __init__(self, levels: int):
+        super().__init__()
+        self.levels = levels
+        self.clip = nn.Parameter(torch.tensor(FIRST_CLIP))
+
+    def forward(self, x: Tensor, mask: Tensor | None = None, pool: Pool | None = None) -> Tensor:
+        if self.offset is not None:
+            raise TypeError("a quantised activation takes no constant current")
+        share = (x / self.clip).clamp(0, 1)
+        rounded = (share.detach() * self.levels + 0.5).floor() / self.levels
+        x = (share + (rounded - share.detach())) * self.clip
+        x = x if mask is None else x * mask
+        return x if pool is None else pool(x)
+
+
+def quantise(net: Net, levels: int) -> Net:
+    """`net` itself with that activation in place of every ReLU; a clip of its own for each layer."""
+    for module in list(net.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, Neuron):
+                setattr(module, name, ClipFloor(levels))
+    return net
+
+
+def clips(net: Net) -> list[float]:
+    """The learned λ of each layer in forward order."""
+    return [module.clip.item() for module in net.modules() if isinstance(module, ClipFloor)]

@@ -1,0 +1,62 @@
+"""The few numbers of a run that people and DVC compare, in a file of their own beside metrics.json. No torch.
+
+`scores.json` is a reading of metrics.json, with the picojoules of `energy` in the configuration: it can be lost or
+deleted, nothing rests on it and nothing is judged by it. Whatever ends a run, takes one up, or records one writes it.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from lasnn.errors import InputError
+from lasnn.plan.config import Preset
+from lasnn.plan.exhibit_settings import Energy
+from lasnn.plan.runs import Run
+from lasnn.report.energy import averages, snn_joules
+from lasnn.storage import files
+from lasnn.storage.files import Json
+
+NAME = "scores.json"
+
+
+def scores(metrics: Json, energy: Energy) -> dict[str, float]:
+    """At most seven numbers from a run's metrics; what a run does not have is left out.
+
+    Accuracies in %; `start_accuracy` is the spiking network's before training, on the images of its choices. For one
+    test image in T steps: `spikes`, of each neuron on average; `synaptic_operations`; `joules`. A converted run's are
+    those at s = 1 after all steps of its curve.
+    """
+    curve = next(iter(metrics.get("curves", ())), metrics)
+    found = {
+        "accuracy": metrics.get("accuracy"),
+        "start_accuracy": metrics.get("choices", {}).get("start_accuracy"),
+        "ann_accuracy": metrics.get("ann_accuracy"),
+        "teacher_accuracy": metrics.get("teacher_accuracy"),
+    }
+    if "spikes" in curve:
+        found["spikes"] = averages(curve["spikes"], batch=1).network
+    if "operations" in curve:
+        found["synaptic_operations"] = curve["operations"]["synops"]
+        direct = metrics["run"].get("encoder") == "direct"
+        found["joules"] = snn_joules(curve["operations"], direct, energy)
+    return {name: float(value) for name, value in found.items() if value is not None}
+
+
+def write(preset: Preset, runs: Iterable[Run]) -> int:
+    """Write the scores of these runs where they are missing or others; how many were written.
+
+    Runs that are not there, or whose metrics can't be read, are passed over: the judge of the workflow names them.
+    """
+    count = 0
+    for run in runs:
+        folder = Path(preset.folder(run))
+        try:
+            found = scores(files.read_json(folder / "metrics.json"), preset.energy)
+        except (InputError, OSError, KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError):
+            continue
+        text = json.dumps(found, indent=1) + "\n"
+        path = folder / NAME
+        if not path.exists() or path.read_text() != text:
+            files.write_text(path, text)
+            count += 1
+    return count

@@ -1,0 +1,53 @@
+"""Settings on which no run depends: what a preset runs, and how exhibits count and judge."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from lasnn.plan.section import Count, Positive, Rate, Section
+
+
+class Scope(Section):
+    """Which of the paper's cells a preset runs, and on what; `note` is printed under every exhibit.
+
+    `repeated` names methods (or <method>+<variant>) whose runs with the student's usual teacher take every seed,
+    `repeated_inputs` the encoders with which they do; all others then take the first one only. None: all. `corners`
+    are variants that set the student's size and its images, each with the variant that was chosen there for a method.
+    """
+
+    note: str | None
+    datasets: dict[str, str | None]
+    students: Annotated[tuple[str, ...], Field(min_length=1)]
+    teachers: Annotated[tuple[str, ...], Field(min_length=1)]
+    teacher_of: dict[str, str]
+    methods: Annotated[tuple[str, ...], Field(min_length=1)]
+    focus: str
+    ablations: tuple[str, ...]
+    low_t: tuple[str, ...]
+    recipes: tuple[str, ...]
+    corners: dict[str, dict[str, str]]
+    spike_chain: Annotated[tuple[str, ...], Field(min_length=2)]
+    steps: dict[str, Positive | None]
+    seeds: Annotated[tuple[Count, ...], Field(min_length=1)]
+    repeated: tuple[str, ...] | None
+    repeated_inputs: tuple[str, ...] | None
+    claims: tuple[str, ...]
+
+
+class Energy(Section):
+    """What counts cost, and the batch size by which a sum over a batch overstates spikes; read by exhibits alone."""
+
+    mac_pj: Rate
+    ac_pj: Rate
+    batch: Positive
+
+
+class Claims(Section):
+    """What verdicts on the paper's claims hang on: level, margins in points, speed-up; read by exhibits alone."""
+
+    alpha: Annotated[float, Field(gt=0, lt=1)]
+    near_ann: Rate
+    teachers: Rate
+    direct: Rate
+    speed_up: Rate
+    similar: Rate

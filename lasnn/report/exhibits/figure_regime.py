@@ -1,0 +1,165 @@
+"""The regime map (ours): LaSNN and label KD less hybrid training, over how far hybrid training overfits.
+
+Each corner is a size of the student and a number of training images (`scope.corners`), direct input at T = 8.
+"""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import AnnRun, Run, as_snn
+from lasnn.report import rows, style
+from lasnn.report.cells import Cell, runs_of
+from lasnn.report.curves import predicted, predictions
+from lasnn.report.exhibit import Figure
+from lasnn.report.labels import METHOD_TITLES
+from lasnn.report.late import pd
+from lasnn.report.regime import CHOSEN, STEP, cells, pairs_in
+from lasnn.report.statistics import holm, more_right, sign_flips
+from lasnn.report.style import Look
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+
+class Regime(Figure):
+    """A line for each corner and rival of hybrid training."""
+
+    def files(self, preset: Preset) -> list[str]:
+        return [*super().files(preset), *(f"{preset.folder(run)}/predictions.npz" for run in self.runs(preset))]
+
+    def tidy(self, preset: Preset) -> pd.DataFrame:
+        lines = [
+            _line(corner, name, rival, runs, preset)
+            for corner in preset.scope.corners
+            for name, (hybrid, rival) in pairs_in(preset, corner).items()
+            if (runs := _paired(hybrid, rival, preset))
+        ]
+        table = rows.table(self.cells(preset), preset)
+        if not lines:
+            return table.assign(rival="", gap=np.nan, difference=np.nan)
+        tidy = pd.DataFrame(lines)
+        tidy["p_holm"] = pd.to_numeric(holm(list(tidy["p"])))
+        context = ["n", "ran_dataset", "train_images", "test_images", "assessed", "subset", "warnings"]
+        context += ["teacher_weaker", "quoted", "revision", "runs", "variant", "student"]
+        return tidy.merge(table[["method", *context]], on=["method", "variant"], how="left")
+
+    def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
+        return [
+            *super().notes(tidy, preset),
+            f"VGG5, direct input, T = {STEP}. Gap: hybrid training's accuracy on training images less that on test "
+            "images. Whiskers: standard error over seeds. Filled: p below 0.05 after Holm's correction over all points "
+            "(signs flipped image by image). Chosen: LaSNN's weight and reading that held-out images chose there.",
+        ]
+
+
+def _paired(hybrid: Cell, rival: Cell, preset: Preset) -> list[tuple[Run, Run]]:
+    """The runs of both that have the same seeds."""
+    against = {run.seed: run for run in runs_of(hybrid, preset)}
+    return [(against[run.seed], run) for run in runs_of(rival, preset) if run.seed in against]
+
+
+def _line(corner: str, name: str, cell: Cell, pairs: list[tuple[Run, Run]], preset: Preset) -> dict[str, object]:
+    hybrid = [rows.metrics_of(run, preset) for run, _ in pairs]
+    other = [rows.metrics_of(run, preset) for _, run in pairs]
+    differences = [b["accuracy"] - a["accuracy"] for a, b in zip(hybrid, other, strict=True)]
+    gaps = [one["train_accuracy"] - one["accuracy"] for one in hybrid]
+    images = []
+    for one, rival in pairs:
+        right, labels = predictions(as_snn(rival), preset)
+        images.append(more_right(predicted(one, preset)[0], right[0], labels))
+    return {
+        "corner": corner,
+        "rival": name,
+        "method": cell.method,
+        "variant": cell.variant,
+        "weights": _weights(pairs[0][0], preset),
+        "images": hybrid[0]["data"]["train_images"],
+        "gap": statistics.mean(gaps),
+        "gap_se": _error(gaps),
+        "difference": statistics.mean(differences),
+        "se": _error(differences),
+        "p": sign_flips(np.sum(images, axis=0)),
+        "hybrid": statistics.mean(one["accuracy"] for one in hybrid),
+        "ours": statistics.mean(one["accuracy"] for one in other),
+        "ann": statistics.mean(one["ann_accuracy"] for one in hybrid),
+        "teacher": _mean([one.get("teacher_accuracy") for one in other]),
+        "share": _share(other),
+    }
+
+
+def _weights(run: Run, preset: Preset) -> int:
+    ann = next(parent for parent in preset.ancestors([run]) if isinstance(parent, AnnRun))
+    return int(rows.metrics_of(ann, preset)["sizes"]["weights"])
+
+
+def _share(found: list[dict]) -> float | None:
+    """The attention loss's share of the gradient at the start, largest level, mean over seeds."""
+    shares = [max(one["attention_share"].values()) for one in found if "attention_share" in one]
+    return statistics.mean(shares) if shares else None
+
+
+def _mean(values: list[float | None]) -> float | None:
+    found = [value for value in values if value is not None]
+    return statistics.mean(found) if found else None
+
+
+def _error(values: list[float]) -> float | None:
+    """The standard error of a mean over seeds."""
+    return statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else None
+
+
+LOOKS = {
+    "kd_label": style.look_of("kd_label"),
+    "lasnn_act": style.look_of("lasnn_act"),
+    CHOSEN: Look("#029e73", "D"),
+}
+TITLES = {name: METHOD_TITLES.get(name, name) for name in LOOKS} | {
+    "lasnn_act": "LaSNN, printed weight",
+    CHOSEN: "LaSNN, chosen weight",
+}
+
+
+def draw(tidy: pd.DataFrame) -> Drawing:
+    """One panel: a mark for each corner and rival."""
+    ran = tidy[tidy["difference"].notna()]
+    if ran.empty:
+        return style.nothing()
+    drawing, ((axes,),) = style.sheet(height=3.4)
+    for name, look in LOOKS.items():
+        lines = ran[ran["rival"] == name].sort_values("gap")
+        if lines.empty:
+            continue
+        spread: dict[str, Any] = {"xerr": lines["gap_se"].astype(float), "yerr": lines["se"].astype(float)}
+        plain: dict[str, Any] = {"color": look.color, "linestyle": "", "elinewidth": 0.8, "capsize": 2}
+        axes.errorbar(lines["gap"], lines["difference"], **spread, **plain)
+        sure = lines["p_holm"] < 0.05
+        marks: dict[str, Any] = {"color": look.color, "marker": look.marker, "linestyle": "", "markersize": 6}
+        axes.plot(lines["gap"][sure], lines["difference"][sure], label=TITLES[name], **marks)
+        hollow = marks | {"markerfacecolor": "white"}
+        if not sure.any():
+            hollow |= {"label": TITLES[name]}
+        axes.plot(lines["gap"][~sure], lines["difference"][~sure], **hollow)
+    axes.axhline(0, color="black", linewidth=0.8)
+    top = ran.groupby("corner", sort=False).agg(
+        {"gap": "first", "difference": "max", "images": "first", "weights": "first"}
+    )
+    for _, corner in top.iterrows():
+        text = f"{corner['images'] / 1000:g}k images\n{corner['weights'] / 1e6:.2g} M weights"
+        where: dict[str, Any] = {
+            "xy": (corner["gap"], corner["difference"]),
+            "xytext": (0, 9),
+            "textcoords": "offset points",
+        }
+        axes.annotate(text, **where, ha="center", fontsize=6)
+    axes.margins(x=0.12, y=0.25)
+    axes.set(xlabel="hybrid training: training less test accuracy, points", ylabel="to hybrid training, points")
+    style.legend(drawing, columns=3)
+    return drawing
+
+
+EXHIBIT = Regime("When layer-wise distillation helps: differences to hybrid training over overfitting", cells, draw)

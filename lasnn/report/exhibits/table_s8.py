@@ -1,0 +1,101 @@
+"""Table S8 (ours): direct input at T = 2, 4 and 8: conversion, calibration, and recipes of training, over all seeds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import Run, as_snn
+from lasnn.report.cells import Cell, direct_cell, runs_of
+from lasnn.report.context import TableWithContext
+from lasnn.report.curves import predicted, predictions
+from lasnn.report.exhibits.table_s4 import compared
+from lasnn.report.exhibits.table_s7 import knob
+from lasnn.report.labels import METHOD_TITLES, dataset, ours
+from lasnn.report.late import pd
+from lasnn.report.rows import number
+from lasnn.report.statistics import holm, more_right, sign_flips
+
+STEPS = ("2", "4", "8")
+UNTRAINED = ("conversion", "calibration")
+RIVAL = "calibration"  # what a training has to beat: it trains nothing
+
+
+def cells(preset: Preset) -> list[Cell]:
+    """The ANN, then for each T what trains nothing and the preset's recipes (`scope.recipes`)."""
+    recipes = [knob(name) for name in preset.scope.recipes]
+    methods = [*((method, "base") for method in UNTRAINED), *recipes] if recipes else []
+    return [
+        replace(direct_cell(preset, "Table S8", "ann", "base", "", every_seed=True), encoding=""),
+        *(
+            direct_cell(preset, "Table S8", method, variant, step, every_seed=True)
+            for step in STEPS
+            for method, variant in methods
+        ),
+    ]
+
+
+class FewSteps(TableWithContext):
+    """Also compares each line with its ANN and, image by image, with calibration at the same T."""
+
+    def files(self, preset: Preset) -> list[str]:
+        return [*super().files(preset), *(f"{preset.folder(run)}/predictions.npz" for run in _spiking(self, preset))]
+
+    def tidy(self, preset: Preset) -> pd.DataFrame:
+        tidy = compared(super().tidy(preset), preset).drop(columns="difference")
+        cells = self.cells(preset)
+        rivals = {cell.timesteps: runs_of(cell, preset) for cell in cells if cell.method == RIVAL}
+        tidy["p"] = [_p(rivals.get(cell.timesteps, []), runs_of(cell, preset), preset) for cell in cells]
+        tidy["p"] = pd.to_numeric(tidy["p"])
+        tidy["p_holm"] = pd.to_numeric(holm([None if pd.isna(p) else p for p in tidy["p"]]))
+        tidy["to_ann"] = tidy["ours"] - tidy["ann"]
+        return tidy
+
+    def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
+        made = int(tidy["p"].notna().sum())
+        return [
+            *super().notes(tidy, preset),
+            "To ANN: less the accuracy of the intermediate ANN that it starts from. p: against calibration at the same "
+            f"T, on the same test images and seeds (signs flipped image by image), after Holm's correction over {made} "
+            "tests.",
+        ]
+
+
+def _spiking(exhibit: TableWithContext, preset: Preset) -> list[Run]:
+    return [run for run in exhibit.runs(preset) if run.kind == "snn"]
+
+
+def _p(rivals: list[Run], runs: list[Run], preset: Preset) -> float | None:
+    """Of the sign-flip test that runs and their rivals of the same seeds are alike; None without either."""
+    against = {run.seed: run for run in rivals}
+    pairs = [(against[run.seed], run) for run in runs if run.seed in against and against[run.seed] != run]
+    if not pairs:
+        return None
+    differences = []
+    for rival, run in pairs:
+        right, labels = predictions(as_snn(run), preset)
+        differences.append(more_right(predicted(rival, preset)[0], right[0], labels))
+    return sign_flips(np.sum(differences, axis=0))
+
+
+def arrange(tidy: pd.DataFrame) -> pd.DataFrame:
+    """One line for each T and recipe."""
+    spiking = tidy["timesteps"] != ""
+    return pd.DataFrame(
+        {
+            "data": dataset(tidy),
+            "network": tidy["student"],
+            "T": tidy["timesteps"].where(spiking, "-"),
+            "method": tidy["method"].map(METHOD_TITLES),
+            "changes": tidy["changes"],
+            "accuracy, %": ours(tidy),
+            "to ANN, points": ["-" if pd.isna(value) else f"{value:+.2f}" for value in tidy["to_ann"]],
+            "p, calibration": ["-" if pd.isna(p) else f"{p:.2g}" for p in tidy["p_holm"]],
+            "spikes per neuron": tidy["spikes"].map(lambda value: number(value, digits=3)),
+        }
+    )
+
+
+EXHIBIT = FewSteps("Table S8: accuracy and spikes at T = 2, 4 and 8, direct input", cells, arrange, main=False)

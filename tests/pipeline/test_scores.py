@@ -1,0 +1,85 @@
+"""The few numbers of a run that DVC compares: what they are, and that they follow metrics.json."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lasnn.pipeline import scores
+from lasnn.plan.config import read
+from lasnn.plan.exhibit_settings import Energy
+from lasnn.plan.runs import parse
+
+COUNTS = {"encoder_spikes": 10.0, "macs": 500, "macs_first": 100, "neurons": 30, "synops": 2000.0}
+SPIKES = {  # 60 + 30 spikes in 2 images, of 20 + 10 neurons
+    "c1": {"total": 60, "neurons": 20, "images": 2},
+    "f1": {"total": 30, "neurons": 10, "images": 2},
+}
+ENERGY = Energy(mac_pj=4.0, ac_pj=1.0, batch=16)
+ANN, CONVERTED = "ann/digits/conv3fc2/base/s0", "converted/digits/conv3fc2/poisson/base/s0"
+STUDENT = "snn/digits/conv3fc2/lasnn_act/poisson-T2/vgg16bn/base/s0"
+
+
+def student(encoder):
+    return {
+        "run": {"encoder": encoder},
+        "accuracy": 90.0,
+        "ann_accuracy": 95,
+        "teacher_accuracy": None,
+        "choices": {"start_accuracy": 80.0, "scale": 0.7},
+        "spikes": SPIKES,
+        "operations": COUNTS,
+    }
+
+
+def test_of_a_student_by_hand():
+    found = scores.scores(student("poisson"), ENERGY)
+    assert found == {
+        "accuracy": 90.0,
+        "start_accuracy": 80.0,
+        "ann_accuracy": 95.0,
+        "spikes": 1.5,  # 45 of each image on 30 neurons
+        "synaptic_operations": 2000.0,
+        "joules": pytest.approx(2000e-12),
+    }
+
+
+def test_an_analog_first_layer_costs_its_multiplications():
+    assert scores.scores(student("direct"), ENERGY)["joules"] == pytest.approx(2400e-12)
+
+
+def test_of_a_converted_run_by_hand():
+    """The first curve is that at s = 1."""
+    curve = {"scale": 1.0, "final": 70.0, "spikes": SPIKES, "operations": COUNTS}
+    metrics = {"run": {"encoder": "poisson"}, "accuracy": 70.0, "ann_accuracy": 75.0, "curves": [curve, {"scale": 0.5}]}
+    found = scores.scores(metrics, ENERGY)
+    assert (found["accuracy"], found["spikes"], found["synaptic_operations"]) == (70.0, 1.5, 2000.0)
+
+
+def test_every_run_has_at_most_eight(finished):
+    found = {path.parent: json.loads(path.read_text()) for path in finished.glob("results/tiny/**/scores.json")}
+    assert set(found) == {path.parent for path in finished.glob("results/tiny/**/metrics.json")}
+    assert max(map(len, found.values())) == 7
+    assert list(found[finished / "results/tiny" / ANN]) == ["accuracy"]
+    for folder, numbers in found.items():
+        assert numbers["accuracy"] == json.loads((folder / "metrics.json").read_text())["accuracy"]
+
+
+def test_they_are_written_where_they_are_missing_or_others_and_nowhere_else(finished, tmp_path, monkeypatch):
+    folder = tmp_path / "copy"
+    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns(".git", ".dvc", ".snakemake", "data"))
+    monkeypatch.chdir(folder)
+    preset, runs = read().preset(), [parse(path) for path in (ANN, CONVERTED, STUDENT)]
+    assert scores.write(preset, runs) == 0
+    paths = [Path(preset.folder(run), "scores.json") for run in runs]
+    before = [path.read_bytes() for path in paths]
+    paths[0].unlink()
+    paths[1].write_text("{}")
+    assert scores.write(preset, runs) == 2
+    assert [path.read_bytes() for path in paths] == before
+    paths[2].with_name("metrics.json").write_text("damaged")  # the judge says so
+    shutil.rmtree(paths[0].parent)
+    assert scores.write(preset, runs) == 0
+    assert not paths[0].parent.exists()
+    assert paths[2].read_bytes() == before[2]

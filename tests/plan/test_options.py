@@ -1,0 +1,96 @@
+"""Options that mean nothing for a run are refused in one line, before anything is made; parents follow the options."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lasnn.errors import InputError
+from lasnn.plan.config import Config, merged
+from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun
+from lasnn.plan.sides import check_runs
+
+CONTENT = yaml.safe_load(Path("config.yaml").read_text())
+
+
+def quick(**overlay):
+    return Config(merged(CONTENT, overlay)).preset("quick")
+
+
+def run(method="hybrid", encoder="direct", variant="base", teacher="none", steps=4):
+    return SnnRun("digits", "vgg5", method, encoder, steps, teacher, variant)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (
+            run("conversion", variant="every_step"),
+            r"spiking.loss is every_step, but .* trains nothing: leave it at total",
+        ),
+        (run("conversion", variant="train_offsets"), r"spiking.train_offsets is True, but .* trains nothing"),
+        (run("conversion", variant="firing_penalty"), r"spiking.firing_penalty is 0.1, but .* trains nothing"),
+        (run("conversion", variant="calibrated_start"), r"calibrated starts a training with direct input"),
+        (run(encoder="poisson", variant="calibrated_start"), r"but .* has poisson input and method hybrid"),
+        (
+            run(variant="calibrated_start__scale_04"),
+            r"asks for spiking.scale: 0.4 and spiking.potential: 0: set scale 1",
+        ),
+        (run(variant="calibrated_start__scale_search"), r"asks for spiking.scale: search"),
+        (run("kd_spike", variant="every_step", steps=10), r"follows a chain of spiking readouts"),
+    ],
+)
+def test_options_without_a_meaning_are_refused(asked, said):
+    for check in (lambda preset: preset.check_names(asked), lambda preset: check_runs(preset, [asked])):
+        with pytest.raises(InputError, match=said) as raised:
+            check(quick())
+        assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("overlay", "said"),
+    [
+        ({"network": {"levels": 4}}, r"network.levels: 4 and balancing.norm: tb: .* set both or neither"),
+        ({"balancing": {"norm": "clip"}}, r"network.levels: None and balancing.norm: clip"),
+        ({"spiking": {"consistency": 0.5}}, r"consistency .* goes with spiking.loss: every_step only"),
+    ],
+)
+def test_sections_that_do_not_agree(overlay, said):
+    with pytest.raises(InputError, match=said):
+        quick(protocol=overlay)
+
+
+def test_adopted_weights_have_no_levels():
+    adopted = {"quick/ann/digits/vgg5/base/s0": {"sha256": "0" * 64, "file": "adopted/weights.pt"}}
+    preset = quick(adopted=adopted)
+    preset.check_names(AnnRun("digits", "vgg5"))
+    with pytest.raises(InputError, match=r"were adopted and know no clips: leave network.levels at null"):
+        preset.check_names(AnnRun("digits", "vgg5", "quantised"))
+
+
+def test_options_at_their_default_leave_no_trace():
+    """So results from before them are of the same settings."""
+    settings = quick().settings(run("lasnn_act", teacher="vgg16bn")).model_dump()
+    assert not {"potential", "loss", "consistency", "firing_penalty", "train_offsets"} & set(settings["spiking"])
+    assert not {"norm", "labels"} & set(settings["attention"])
+    assert "levels" not in settings["network"]
+    turned = quick().settings(run("lasnn_act", teacher="vgg16bn", variant="raw_map__every_step")).model_dump()
+    assert (turned["attention"]["norm"], turned["spiking"]["loss"]) == ("none", "every_step")
+
+
+def test_parents_of_a_calibrated_start():
+    """The calibration at the same T and the ANN that it began with; the teacher comes last."""
+    preset = quick()
+    asked = run("lasnn_act", variant="calibrated_start__alpha01", teacher="vgg16bn")
+    assert preset.parents(asked) == (run("calibration"), AnnRun("digits", "vgg5"), AnnRun("digits", "vgg16bn"))
+
+
+def test_a_parent_carries_only_what_reaches_it():
+    """Of three joined variants one is of the ANN, so trainings with other losses share it and its conversion."""
+    preset = quick()
+    converted = ConvertedRun("digits", "vgg5", "direct", "quantised")
+    for variant in ("quantised__every_step", "lr_1e3__quantised", "lr_1e3__quantised__every_step"):
+        assert preset.parents(run(variant=variant)) == (converted,)
+    assert preset.parents(converted) == (AnnRun("digits", "vgg5", "quantised"),)
+    teacher = AnnRun("digits", "vgg16bn")
+    assert preset.parents(run("kd_label", variant="quantised", teacher="vgg16bn")) == (converted, teacher)
