@@ -4,8 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks.case import DEVIATIONS
-from benchmarks.implementations import MODULES
+from benchmarks.implementations import MODULES, USUAL
 from benchmarks.measure import CLOCKS, write
 from benchmarks.plot import PLOTS
 from benchmarks.runs import RUNS, Request, say, set_up
@@ -38,11 +37,12 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
         help="of ours' products; tf32: CUDA",
     )
     parser.add_argument(
-        "--deviations", type=float, default=DEVIATIONS, help="thresholds, in deviations of the current: 4 is as trained"
+        "--rate", type=float, default=None, help="share of a layer's neurons that spike in a step; default: as it comes"
     )
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: CPU time, for a busy machine; one thread")
-    parser.add_argument("--implementations", nargs="+", choices=MODULES, default=list(MODULES))
+    parser.add_argument("--implementations", nargs="+", choices=MODULES, default=list(USUAL))
+    parser.add_argument("--variant", default="", help="memory: only the variants of peers that have this in their name")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     return parser.parse_args(words)
 

@@ -14,7 +14,7 @@ from lasnn.networks import Net, build, initialise
 from lasnn.plan.settings import Training
 from lasnn.spiking.conversion import neurons, spiking
 from lasnn.spiking.encoders import ENCODERS, batch_noise
-from lasnn.spiking.neurons import Dynamics
+from lasnn.spiking.neurons import Dynamics, fire
 from lasnn.spiking.surrogates import Bellec
 
 SIDE, CLASSES = 32, 10
@@ -24,6 +24,7 @@ SURROGATE = Bellec(gamma=1.0)
 # are exact in float32, whatever the order of a sum, and the same neurons must spike in every implementation.
 GRID = 2.0**-10
 SEEN_IMAGES, SEEN_STEPS, DEVIATIONS = 8, 16, 2.0  # what thresholds are chosen by
+HALVINGS = 16  # of the range in which the threshold of a wanted rate is looked for
 
 RECIPE = Training(
     optimizer="adam",
@@ -56,7 +57,7 @@ class Case:
     rows: int = 512
     fc: int | None = None  # units of the hidden linear layers; None: the architecture's own
     amp: str = "off"  # of ours' products, but for bf16_grad the peers' too: off | bf16 | bf16_grad (CPU) | tf32 (CUDA)
-    deviations: float = DEVIATIONS  # thresholds in standard deviations of the layer's current
+    rate: float | None = None  # share of its neurons that spike in a step, in each layer; None: two deviations
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "rows"):
@@ -67,6 +68,8 @@ class Case:
         known = [*PRECISIONS] if self.device == "cpu" else ["off", "tf32", "bf16"]
         if self.amp not in known:
             raise ValueError(f"amp {self.amp} on {self.device}: expected one of {', '.join(known)}")
+        if self.rate is not None and not 0 < self.rate < 1:
+            raise ValueError(f"rate {self.rate}: expected 0 < rate < 1")
         if not 0 < self.leak <= 1:
             raise ValueError(f"leak {self.leak}: expected 0 < leak <= 1")
 
@@ -119,21 +122,24 @@ def prepare(case: Case, images: int | None = None) -> Subject:
         for weight in net.parameters():
             weight.div_(GRID).round_().mul_(GRID)
     net = spiking(net, Dynamics(leak=case.leak, surrogate=SURROGATE)).train()
-    choose_thresholds(net, scaled(pictures.pixels[:SEEN_IMAGES]), case.deviations)
+    choose_thresholds(net, scaled(pictures.pixels[:SEEN_IMAGES]), case.rate)
     net.taps = {}  # plain cross-entropy looks at no inner layer
     return Subject(case, net, pictures)
 
 
 @torch.no_grad()
-def choose_thresholds(net: Net, x: Tensor, deviations: float = DEVIATIONS) -> None:
-    """Each layer's threshold becomes a multiple of the standard deviation of its current, in one pass over x.
+def choose_thresholds(net: Net, x: Tensor, rate: float | None = None) -> None:
+    """Each layer's threshold as it is wanted, in one pass over x: `rate` of its neurons spike in a step, or without a
+    rate two standard deviations of its current.
 
     Random weights under thresholds balanced in few steps leave deep layers silent; here every layer fires.
     """
 
     def choose(neuron: nn.Module, inputs: tuple[Tensor]) -> None:
         step = GRID / 4  # currents after a pool are multiples of it
-        neuron.threshold.fill_((round(deviations * inputs[0].std().item() / step) + 1 / 16) * step)
+        current = inputs[0]
+        wanted = threshold_for(rate, current, neuron.dynamics) if rate else DEVIATIONS * current.std().item()
+        neuron.threshold.fill_((round(wanted / step) + 1 / 16) * step)
 
     handles = [neuron.register_forward_pre_hook(choose) for neuron in neurons(net).values()]
     noise = batch_noise(seeding.generator("benchmark", "thresholds", device=x.device))
@@ -142,3 +148,13 @@ def choose_thresholds(net: Net, x: Tensor, deviations: float = DEVIATIONS) -> No
     net.train(mode)
     for handle in handles:
         handle.remove()
+
+
+def threshold_for(rate: float, current: Tensor, dynamics: Dynamics) -> float:
+    """The threshold at which this share of all neurons and steps spikes under the current [T, B, ...]."""
+    low, high = 0.0, len(current) * current.abs().max().item()
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        spikes, _ = fire(current.clone(), None, middle, dynamics)
+        low, high = (middle, high) if spikes.mean().item() > rate else (low, middle)
+    return high

@@ -11,7 +11,7 @@ from lasnn.errors import InputError
 # sums of products in another order: relative distances.
 SPIKES, LOGITS, GRADIENTS = 0.0, 1e-4, 1e-3
 GRADIENTS_GPU = 1e-2  # there ours are those of pseudo-derivatives in bfloat16, off by at most 2^-8 each
-STEPS, IMAGES = 8, 4
+STEPS, IMAGES = 16, 4  # twice the steps where each layer is one step behind the one before
 
 
 @dataclass
@@ -60,12 +60,12 @@ def distance(found: Seen, expected: Seen) -> Distance:
 
 
 def check(peer, ours) -> Distance:
-    """The distance of `peer` from ours in the peer's own order of update; an InputError if it is too large."""
+    """The distance of `peer` from ours in the peer's own dynamics; an InputError if it is too large."""
     subject = ours.subject
     batch = subject.batch.part(0, min(IMAGES, subject.case.batch))
-    spikes = subject.encoded(batch.x, STEPS)
+    spikes = subject.encoded(batch.x, STEPS * (2 if peer.dynamics["order"] == "delayed" else 1))
     with torch.enable_grad():
-        found = distance(peer.see(spikes, batch.labels), ours.see(spikes, batch.labels, peer.order))
+        found = distance(peer.see(spikes, batch.labels), ours.see(spikes, batch.labels, **peer.dynamics))
     limit = GRADIENTS_GPU if subject.case.device == "cuda" else GRADIENTS
     if not found.within(limit):
         raise InputError(

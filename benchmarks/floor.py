@@ -103,6 +103,14 @@ class Floor:
             for kernel in self.kernels:
                 kernel.forward(self._input(kernel, min(self.case.rows, total - start)))
 
+    @torch.no_grad()
+    def balance(self) -> None:
+        """All kernels but the readout forward, twice: for a layer's threshold, then for its spikes."""
+        total = self.case.steps * len(self.subject.images)
+        for kernel in self.kernels[:-1]:
+            for start in 2 * [*range(0, total, self.case.rows)]:
+                kernel.forward(self._input(kernel, min(self.case.rows, total - start)))
+
     def _input(self, kernel: Kernel, rows: int) -> Tensor:
         if self.x is None or self.x.numel() < rows * math.prod(kernel.inputs):
             largest = rows * max(math.prod(k.inputs) for k in self.kernels)

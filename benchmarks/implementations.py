@@ -1,6 +1,7 @@
 """The implementations by name, and whether they can be had here."""
 
 import importlib.util
+from dataclasses import replace
 
 from benchmarks.case import Subject
 from benchmarks.measure import clock
@@ -10,10 +11,15 @@ MODULES = {
     "floor": ("benchmarks.floor", "Floor", None),
     "floor bf16": ("benchmarks.floor", "Bfloat16Floor", None),
     "ours": ("benchmarks.ours", "Ours", None),
+    "ours by torch": ("benchmarks.ours", "ByTorch", None),
     "spikingjelly": ("benchmarks.spikingjelly_peer", "Spikingjelly", "spikingjelly"),
     "snntorch": ("benchmarks.snntorch_peer", "Snntorch", "snntorch"),
+    "spyx": ("benchmarks.spyx_peer", "Spyx", "spyx"),
 }
-PEERS = ("spikingjelly", "snntorch")
+PEERS = ("spikingjelly", "snntorch", "spyx")
+USUAL = tuple(name for name in MODULES if name != "ours by torch")
+FLOORS = ("floor", "floor bf16")
+TRIAL = 16  # steps of the trial in which a peer's variants compete
 
 
 def installed(name: str) -> bool:
@@ -31,9 +37,10 @@ def kind(name: str) -> type:
 def quickest(name: str, subject: Subject, action: str, clock_kind: str = "wall"):
     """The implementation, in whichever of its variants does `action` (train, infer) fastest in a short trial."""
     made = kind(name)
+    short = replace(subject, case=replace(subject.case, steps=min(subject.case.steps, TRIAL)))
     best = None
     for variant in made.variants:
-        candidate = made(subject, variant)
+        candidate = made(short, variant)
         call = getattr(candidate, action)
         call()
         seconds = min(clock(call, subject.case.device, clock_kind) for _ in range(2))

@@ -20,7 +20,7 @@ from benchmarks.case import Case
 from lasnn.storage import files
 from lasnn.storage.provenance import describe
 
-PACKAGES = ("torch", "torchvision", "numpy", "spikingjelly", "snntorch")
+PACKAGES = ("torch", "torchvision", "numpy", "spikingjelly", "snntorch", "spyx", "jax")
 ROOT = Path(__file__).parents[1]
 
 

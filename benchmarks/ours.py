@@ -1,5 +1,8 @@
 """This project: its training step and its evaluation, called as the stages call them."""
 
+import contextlib
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -8,9 +11,12 @@ from torch.nn import functional as F
 
 from benchmarks.case import RECIPE, Subject
 from benchmarks.equality import Seen
+from lasnn import seeding
+from lasnn.compiled.machine_code import library
 from lasnn.console import Console
+from lasnn.datasets.batches import scaled
 from lasnn.plan.settings import Data
-from lasnn.spiking.conversion import neurons
+from lasnn.spiking.conversion import balance, neurons
 from lasnn.spiking.encoders import ENCODERS, batch_noise
 from lasnn.spiking.evaluation import evaluate
 from lasnn.training.loop import Job, Moment, Part, _step, optimizer
@@ -62,11 +68,56 @@ class Ours:
         """Evaluate all images, streamed in chunks."""
         evaluate(self.net, self.subject.images, "poisson", self.case.steps, rows=self.case.rows)
 
-    def see(self, spikes: Tensor, labels: Tensor, order: str = "sync") -> Seen:
-        """Spikes, logits and gradients for this input, with dropout off and the neurons' order of update as given."""
-        net, seen = self.subject.copy_of_net(order=order).eval(), []
+    @torch.no_grad()
+    def balance(self) -> None:
+        """Thresholds of all layers from all images, in chunks of as many rows as in an evaluation."""
+        x, steps = scaled(self.subject.images.pixels), self.case.steps
+        chunk = max(1, self.case.rows // len(x))
+
+        def encoded() -> Iterator[Tensor]:
+            noise = batch_noise(seeding.generator("benchmark", "balancing", device=self.case.device))
+            for start in range(0, steps, chunk):
+                yield ENCODERS["poisson"](x, min(chunk, steps - start), noise)
+
+        balance(self.subject.copy_of_net().eval(), encoded)
+
+    def see(self, spikes: Tensor, labels: Tensor, **dynamics: object) -> Seen:
+        """Spikes, logits and gradients for this input, with dropout off and these fields of the neurons' dynamics."""
+        net, seen = self.subject.copy_of_net(**dynamics).eval(), []
         for neuron in neurons(net).values():
             neuron.register_forward_hook(lambda module, inputs, output: seen.append(output.detach().clone()))
         logits = net(spikes.clone()).logits / len(spikes)
         weights = [net.get_parameter(name) for name, _ in net.named_parameters()]
         return Seen(seen, logits.detach(), list(torch.autograd.grad(F.cross_entropy(logits, labels), weights)))
+
+
+class ByTorch(Ours):
+    """The same without the compiled loops."""
+
+    name = "ours by torch"
+
+    def train(self) -> None:
+        with without_loops():
+            super().train()
+
+    def infer(self) -> None:
+        with without_loops():
+            super().infer()
+
+    def balance(self) -> None:
+        with without_loops():
+            super().balance()
+
+
+@contextlib.contextmanager
+def without_loops() -> Iterator[None]:
+    """Inside: no module finds the compiled loops, so that all work is torch's."""
+    named = [module for name, module in sys.modules.items() if name.startswith("lasnn.")]
+    places = [module for module in named if vars(module).get("library") is library]
+    for module in places:
+        module.library = lambda: None
+    try:
+        yield
+    finally:
+        for module in places:
+            module.library = library

@@ -1,5 +1,7 @@
 """What the other libraries share: our network rebuilt from their parts, and one training loop around it."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -53,7 +55,7 @@ class Peer:
     """A network of another library in the same training step; a subclass says how to reset it and how to run it."""
 
     name: str
-    order: str  # of `lasnn.spiking.neurons`: how its neurons move if they leak
+    dynamics: ClassVar[dict]  # how its neurons move, in the words of `lasnn.spiking.neurons`
     neuron: type[nn.Module]
 
     def __init__(self, subject: Subject, features: nn.Sequential, readout: nn.Linear):

@@ -28,12 +28,14 @@ def caption(figure: plt.Figure, table: pd.DataFrame) -> None:
 
 
 def ratios(path: Path) -> Path:
-    """Time of each implementation over the floor's, by network and T, with the spread over rounds."""
-    table = latest(pd.read_csv(path), ["network", "steps", "batch", "width", "device", "implementation"])
-    if "clock" in table:  # CPU time of one thread is another measure
-        table = table[table.clock != "cpu"]
+    """Time of each implementation over the float32 floor's, by network, width and T."""
+    keys = ["network", "steps", "batch", "width", "fc", "rate", "device", "clock", "amp", "implementation"]
+    table = latest(pd.read_csv(path), keys)
     table = table[(table.implementation != "floor") & table.ratio_to_floor.notna()]
-    table = table.assign(setting=table.network + ", T=" + table.steps.astype(str))
+    share = table.rate.map(lambda rate: "" if pd.isna(rate) else f"\n{rate:.0%} spike")
+    setting = table.network + ", " + table.width.map("{:g}".format) + "\nT=" + table.steps.astype(str) + share
+    name = table.implementation + table.amp.map(lambda amp: "" if amp == "off" else f", {amp}")
+    table = table.assign(setting=setting, implementation=name).sort_values("implementation")
     sns.set_theme(style="whitegrid", context="paper")
     figure, axes = plt.subplots(figsize=(2 + 1.2 * max(2, table.setting.nunique()), 3))
     if len(table):
@@ -41,7 +43,7 @@ def ratios(path: Path) -> Path:
         axes.legend(title=None, fontsize=7)
         caption(figure, table)
     axes.axhline(1, color="0.2", linewidth=1)
-    axes.set(xlabel=None, ylabel="time / kernel floor", title=f"{path.stem}, medians of alternating runs")
+    axes.set(xlabel=None, ylabel="time / kernel floor", title=f"{path.stem}, medians by turns")
     return saved(figure, path.with_suffix(".png"))
 
 

@@ -1,16 +1,18 @@
 """What `python -m benchmarks` can measure: each entry of RUNS makes the rows of one CSV file."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 
 import torch
 
-from benchmarks.case import DEVIATIONS, Case, prepare
+from benchmarks.case import Case, prepare
 from benchmarks.distillation import distillation_row
 from benchmarks.equality import check
-from benchmarks.implementations import PEERS, installed, kind, quickest
+from benchmarks.exactness import exactness_rows
+from benchmarks.implementations import FLOORS, PEERS, installed, kind, quickest
 from benchmarks.measure import apart, by_turns, columns, origin, summary
+from benchmarks.parts import parts_rows
 from benchmarks.teacher import teacher_rows
 from lasnn.training.allocator import keep_freed_memory
 from lasnn.training.precision import tf32
@@ -36,11 +38,12 @@ class Request:
     clock: str = "wall"
     fc: int | None = None
     amp: tuple[str, ...] = ("off",)
-    deviations: float = DEVIATIONS
+    rate: float | None = None
+    variant: str = ""
 
     def cases(self) -> Iterator[Case]:
         """Networks x steps x precisions."""
-        words = {"device": self.device, "fc": self.fc, "deviations": self.deviations}
+        words = {"device": self.device, "fc": self.fc, "rate": self.rate}
         for network in self.networks:
             for steps in self.steps:
                 for amp in self.amp:
@@ -57,43 +60,64 @@ def say(line: str) -> None:
 
 
 def timed(request: Request, action: str) -> Iterator[dict]:
-    """`train` or `infer`: all implementations by turns, after every peer was found equal to ours."""
-    for case in request.cases():
-        started, subject = origin(request.device), prepare(case, request.images if action == "infer" else None)
-        ours = kind("ours")(subject)
-        density = " ".join(f"{share:.3f}" for share in ours.densities())
-        things, distances = {}, {}
+    """`train`, `infer` or `balance`: all by turns in every precision, after a peer was found equal to ours."""
+    for network in request.networks:
+        for steps in request.steps:
+            found = [case for case in request.cases() if (case.network, case.steps) == (network, steps)]
+            yield from side_by_side(request, action, found)
+            gc.collect()
+
+
+def side_by_side(request: Request, action: str, cases: list[Case]) -> Iterator[dict]:
+    """Rows of cases that differ in the precision alone. The floors, and peers in float32, are there once."""
+    started = origin(request.device)
+    subject = prepare(cases[0], request.images if action != "train" else None)
+    ours = kind("ours")(replace(subject, case=replace(cases[0], amp="off")))
+    density = " ".join(f"{share:.3f}" for share in ours.densities())
+    things, distances = {}, {}  # by name and precision
+    for case in cases:
+        own = replace(subject, case=case)
         for name in request.usable:
-            if name in PEERS:
-                thing = quickest(name, subject, action, request.clock)
-                distances[name] = found = check(thing, ours)
-                say(f"  {name} ({thing.variant}) equals ours: {found}")
-            else:
-                thing = ours if name == "ours" else kind(name)(subject)
-            things[name] = thing
-        if action == "train" and request.micro_batch and "ours" in things:
-            parts = replace(subject, case=replace(case, micro_batch=min(request.micro_batch, case.batch)))
-            thing = kind("ours")(parts)
-            things[thing.name] = thing
-        with tf32(case.amp == "tf32"):
-            times = by_turns(
-                {n: getattr(t, action) for n, t in things.items()}, request.rounds, request.device, request.clock
-            )
-        for name, seconds in times.items():
-            row = {"what": action, "implementation": name, "variant": getattr(things[name], "variant", "")}
-            row |= (
-                {"clock": request.clock}
-                | columns(case)
-                | ({"images": len(subject.images)} if action == "infer" else {})
-            )
-            row |= summary(seconds, times.get("floor"), times.get("ours"))
-            row |= {f"differs_{k}": v for k, v in asdict(distances[name]).items()} if name in distances else {}
-            row |= {"share_nonzero": density}
-            yield row | started | {"load_1min_end": origin(request.device)["load_1min"]}
-            ratio = row["ratio_to_floor"] or float("nan")
-            say(f"  {case.network} T={case.steps} {action} {name}: {row['median_s']:.3f} s, {ratio:.2f} x floor")
-        del things, thing, ours, subject
-        gc.collect()
+            if name not in PEERS:
+                once = name in FLOORS and any(known == name for known, _ in things)
+                things |= {} if once else {(name, case.amp): kind(name)(own)}
+            elif case.amp != "bf16_grad":
+                thing = things[name, case.amp] = quickest(name, own, action, request.clock)
+                distances[name, case.amp] = check(thing, ours)
+                say(f"  {name} ({thing.variant}) equals ours: {distances[name, case.amp]}")
+        if action == "train" and request.micro_batch and "ours" in request.usable:
+            part = min(request.micro_batch, case.batch)
+            thing = kind("ours")(replace(own, case=replace(case, micro_batch=part)))
+            things[thing.name, case.amp] = thing
+    calls = {key: in_precision(getattr(thing, action), key[1]) for key, thing in things.items()}
+    times = by_turns(calls, request.rounds, request.device, request.clock)
+    dense = next((seconds for (name, _), seconds in times.items() if name == "floor"), None)
+    ended = {"load_1min_end": origin(request.device)["load_1min"]}
+    for (name, amp), seconds in times.items():
+        case = next(case for case in cases if case.amp == amp)
+        row = {"what": action, "implementation": name, "variant": getattr(things[name, amp], "variant", "")}
+        row |= {"clock": request.clock} | columns(case)
+        row |= {"images": len(subject.images)} if action != "train" else {}
+        row |= summary(seconds, dense, times.get(("ours", amp)))
+        row |= {f"differs_{k}": v for k, v in asdict(distances[name, amp]).items()} if (name, amp) in distances else {}
+        yield row | {"share_nonzero": density} | started | ended
+        ratio = row["ratio_to_floor"] or float("nan")
+        where = f"{case.network} T={case.steps} {action} {name} {amp}"
+        say(f"  {where}: {row['median_s']:.4f} s, {ratio:.2f} x floor")
+
+
+def in_precision(call: Callable[[], None], amp: str) -> Callable[[], None]:
+    def run() -> None:
+        with tf32(amp == "tf32"):
+            call()
+
+    return run
+
+
+def balancing(request: Request) -> Iterator[dict]:
+    """Threshold balancing, which no peer has."""
+    alone = tuple(name for name in request.implementations if name not in PEERS)
+    return timed(replace(request, implementations=alone), "balance")
 
 
 def memory(request: Request) -> Iterator[dict]:
@@ -107,13 +131,14 @@ def memory(request: Request) -> Iterator[dict]:
                     parts = min(request.micro_batch, case.batch)
                     jobs.append((f"ours, micro-batches of {parts}", replace(case, micro_batch=parts), ""))
             elif name in PEERS:
-                jobs += [(name, case, variant) for variant in kind(name).variants]
+                jobs += [(name, case, variant) for variant in kind(name).variants if request.variant in variant]
         for label, single, variant in jobs:
             started = origin(request.device)
             job = {"implementation": label.split(",")[0], "case": asdict(single), "action": "train"}
-            found = apart(job | {"variant": variant, "threads": request.threads})
+            found = apart(job | {"variant": variant, "threads": request.threads, "clock": request.clock})
             found["times_s"] = " ".join(f"{value:.4f}" for value in found["times_s"])
-            yield {"what": "memory", "implementation": label} | columns(single) | found | started
+            row = {"what": "memory", "implementation": label, "clock": request.clock}
+            yield row | columns(single) | found | started
             say(f"  {case.network} T={case.steps} {label} {variant}: {found['above_imports_mb']:.0f} MB above imports")
 
 
@@ -160,13 +185,36 @@ def ann(request: Request) -> Iterator[dict]:
         say(f"  {row['implementation']}: {row['images_per_s']:.1f} images/s")
 
 
+def exactness(request: Request) -> Iterator[dict]:
+    """The compiled loops beside the torch scan."""
+    for case in request.cases():
+        started = origin(request.device)
+        for row in exactness_rows(case):
+            yield {"what": "exactness"} | columns(case) | row | started
+            found = ", ".join(f"{name} {row[f'differs_{name}']:.1e}" for name in ("spikes", "logits", "gradients"))
+            pair = f"{row['implementation']} against {row['against']}"
+            say(f"  {case.network} T={case.steps} {row['weights']}, {pair}: {found}")
+
+
+def parts(request: Request) -> Iterator[dict]:
+    """A training step by kind of work."""
+    for case in request.cases():
+        started = origin(request.device)
+        for row in parts_rows(case, request.rounds):
+            yield {"what": "parts", "clock": "cpu"} | columns(case) | row | started
+            say(f"  {case.network} T={case.steps} width {case.width:g} {row['kind']}: {row['ms']:.2f} ms")
+
+
 RUNS = {
     "training": lambda request: timed(request, "train"),
     "inference": lambda request: timed(request, "infer"),
+    "balancing": balancing,
     "memory": memory,
     "distillation": distillation,
     "ann": ann,
     "scaling": scaling,
+    "exactness": exactness,
+    "parts": parts,
 }
 
 

@@ -4,6 +4,8 @@
 gets one as any function may be given.
 """
 
+from typing import ClassVar
+
 import snntorch
 import torch
 from torch import Tensor, nn
@@ -49,7 +51,7 @@ class Snntorch(Peer):
     """`variant`: memory format of weights and input; the faster is chosen by a trial before timing."""
 
     name = "snntorch"
-    order = "sync"
+    dynamics: ClassVar = {"order": "sync"}
     neuron = snntorch.Leaky
     variants = ("contiguous", "channels_last")
 

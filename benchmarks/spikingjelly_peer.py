@@ -4,6 +4,8 @@ Its reset follows the spike at once and is leaked (`instant_reset`), which witho
 surrogate with α = 1/θ is ours with γ = 1. It fires at v >= θ, we at v > θ.
 """
 
+from typing import ClassVar
+
 import torch
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import Tensor, nn
@@ -22,7 +24,7 @@ class Spikingjelly(Peer):
     """`variant`: memory format and neuron path; the fastest is chosen by a trial before timing."""
 
     name = "spikingjelly"
-    order = "instant_reset"
+    dynamics: ClassVar = {"order": "instant_reset"}
     neuron = neuron.BaseNode
     variants = ("contiguous operator", "channels_last operator", "contiguous autograd", "channels_last autograd")
 

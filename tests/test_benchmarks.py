@@ -14,9 +14,13 @@ from benchmarks.floor import Floor, kernels
 from benchmarks.implementations import PEERS, kind
 from benchmarks.measure import by_turns, summary
 from benchmarks.ours import Ours
+from benchmarks.parts import parts_rows
+from lasnn.compiled import library, products
+from lasnn.compiled.products import bfloat16
 from lasnn.errors import InputError
 from lasnn.networks import build, census
 from lasnn.plan.vocabulary import STUDENTS
+from lasnn.spiking.kernels.compiled_scan import CompiledScan
 
 torch.set_num_threads(1)  # the tests' tensors are tiny: threads would only wait for each other
 
@@ -96,6 +100,52 @@ def test_the_command_runs(what, tmp_path):
     for row in rows:
         times = [float(value) for value in row["times_s"].split()]
         assert float(row["median_s"]) == pytest.approx(statistics.median(times), abs=1e-4)
+
+
+def test_precisions_stand_side_by_side(tmp_path):
+    if not bfloat16():
+        pytest.skip("this processor has no products in bfloat16")
+    words = f"--networks conv3fc2 --steps 2 --batch 2 --rounds 1 --threads 1 --width {WIDTH} --amp off bf16_grad"
+    assert main([*words.split(), "--implementations", "floor", "ours", "--out", str(tmp_path)]) == 0
+    rows = [(row["implementation"], row["amp"]) for row in csv.DictReader((tmp_path / "training.csv").open())]
+    assert rows == [("floor", "off"), ("ours", "off"), ("ours", "bf16_grad")]
+
+
+def test_balancing_has_no_peers(tmp_path):
+    words = f"--what balancing --networks conv3fc2 --steps 4 --batch 2 --images 2 --threads 1 --width {WIDTH}"
+    names = ["floor", "ours", "ours by torch", "spikingjelly"]
+    assert main([*words.split(), "--implementations", *names, "--out", str(tmp_path)]) == 0
+    rows = csv.DictReader((tmp_path / "balancing.csv").open())
+    assert [(row["implementation"], row["images"]) for row in rows] == [(name, "2") for name in names[:3]]
+
+
+def test_thresholds_make_the_wanted_share_spike():
+    subject = prepare(Case("conv3fc2", 16, 8, WIDTH, fc=64, rate=0.1))
+    seen = Ours(subject).see(subject.encoded(subject.batch.x, 16), subject.batch.labels).spikes
+    assert all(0.07 < spikes.mean().item() < 0.13 for spikes in seen)
+
+
+def test_the_loops_give_what_the_torch_scan_gives(tmp_path):
+    words = f"--what exactness --networks vgg5 --steps 8 --batch 4 --threads 1 --width {WIDTH} --fc 64"
+    assert main([*words.split(), "--out", str(tmp_path)]) == 0
+    rows = list(csv.DictReader((tmp_path / "exactness.csv").open()))
+    assert len(rows) == 6
+    for row in rows:
+        if row["weights"] == "on the grid":
+            assert float(row["differs_spikes"]) == 0
+            assert float(row["differs_logits"]) < 1e-6
+            assert float(row["differs_gradients"]) < 1e-5
+
+
+@pytest.mark.skipif(library() is None, reason="without the loops there are no parts to be told apart")
+def test_all_time_of_a_step_belongs_to_a_part():
+    before = CompiledScan.forward, products.PRECISIONS["off"], products.SMALL
+    rows = parts_rows(Case("vgg5", 2, 2, WIDTH, fc=64), rounds=2)
+    assert (CompiledScan.forward, products.PRECISIONS["off"], products.SMALL) == before
+    assert sum(row["share"] or 0 for row in rows) == pytest.approx(1)
+    kinds = {row["kind"] for row in rows}
+    assert {"Adam", "Poisson input", "scan with pools and masks, backward", "convolutions, dense forward"} <= kinds
+    assert all(row["ms"] >= 0 for row in rows)
 
 
 def test_a_round_of_distillation(tmp_path):

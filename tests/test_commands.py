@@ -75,8 +75,6 @@ def test_commands_are_found():
     assert "pip install uv && uv run --locked snakemake --cores 1 --use-conda tables" in commands(Path("README.md"))
     in_a_block = "dvc dag --md snn-digits-vgg5-lasnn_act-poisson-T10-vgg16bn-s0"  # behind a prompt
     assert in_a_block in commands(Path("docs/trace.md"))
-        Path("docs/trace.md")
-    )  # in a block, behind a prompt
 
 
 def words_of(command: str, tool: str) -> list[str] | None:
