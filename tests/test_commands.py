@@ -50,6 +50,7 @@ RUN = {
     r"dvc (pull --allow-missing|remote add .+)": (DVC, 'dvc(origin, "push")'),
     r"dvc repro": (DVC, '"repro"'),
     r"uv run --locked --group bench python -m benchmarks .+": ("tests/test_benchmarks.py", "main([*words.split()"),
+    r"dvc (metrics show|metrics diff|params diff|exp show|plots show)( .+)?": (DVC, '"metrics", "show"'),
     r"dvc dag( .+)?": ("tests/pipeline/test_dvc_yaml.py", '"dvc", "dag"'),
 }
 
