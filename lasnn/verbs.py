@@ -1,4 +1,4 @@
-"""Verbs about models: taking one in, handing one out, looking into one. `lasnn.__main__` has the others."""
+"""Verbs about models: taking one in, handing one out, looking into one; and the site of all. The rest: `__main__`."""
 
 import argparse
 import json
@@ -52,6 +52,10 @@ def add(verbs: "argparse._SubParsersAction[Parser]", common: Parser) -> None:
     runs.add_argument("--preset", help="default: all")
     runs.add_argument("--json", action="store_true", help="JSON in place of lines")
     runs.set_defaults(act=runs_verb)
+
+    site = verbs.add_parser("site", parents=[common], help="build a static site from what is finished; makes no result")
+    site.add_argument("--preset", help="default: `preset` of the configuration")
+    site.set_defaults(act=site_verb)
 
 
 def positive(word: str) -> int:
@@ -115,3 +119,10 @@ def adopt_verb(options: argparse.Namespace, console: Console) -> None:
     with only_writer(Path(preset.folder(run), ".lock"), f"the run {run}"):
         adoption.keep(preset, run, options.weights, Path(options.config).parent)
         make(preset, run, preset.settings(run), device, console)
+
+
+def site_verb(options: argparse.Namespace, console: Console) -> None:
+    """results/<preset>/site/."""
+    from lasnn.pipeline import site
+
+    console.say(f"wrote {site.build(read(options.config), options.preset, console)}: open it in a browser")

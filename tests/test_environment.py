@@ -22,6 +22,8 @@ NAMES = [pin.partition("==")[0] for pin in (*PIPELINE, *GROUPS["dev"])]
 
 # How a package shows in the project's own text, where that is not `import <its name>`.
 SHOWS = {
+    "furo": '"html_theme": "furo"',
+    "myst-parser": '"myst_parser"',
     "scikit-learn": "from sklearn",
     "pillow": "from PIL",
     "pyyaml": "import yaml",

@@ -1,5 +1,6 @@
 """Notebooks executed by papermill, and their HTML, which loads nothing from the network."""
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -11,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from lasnn.console import Console
 from lasnn.errors import InputError
 from lasnn.plan.config import Preset, read
 from lasnn.plan.lookup import known
@@ -42,32 +44,75 @@ def execute(path: str) -> Path:
 
     The executed notebook lies beside it as .ipynb, also if a cell failed; InputError with the cell's one line then.
     """
-    import papermill
-    from papermill.exceptions import PapermillExecutionError
-
     target = Path(path)
     if target.suffix != ".html" or target.parent.name != "notebooks":
         raise InputError(f"{path!r} is not a notebook's page: expected results/<preset>/notebooks/<name>.html")
     name = known(NOTEBOOKS, target.stem, "notebook")
     preset = read().preset(target.parent.parent.name)
-    logging.getLogger("papermill").setLevel(logging.WARNING)
-    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # else the kernel says a line about debuggers
     executed = target.with_suffix(".ipynb")
-    executed.parent.mkdir(parents=True, exist_ok=True)
-    how = {"kernel_name": KERNEL, "cwd": ".", "progress_bar": False}
-    how["extra_arguments"] = ["--IPKernelApp.log_level=40"]  # errors only
-    try:
-        source, root = FOLDER / f"{name}.ipynb", target.parent.parent.as_posix()
-        with own_kernel():
-            papermill.execute_notebook(source, executed, parameters={"root": root}, **how)
-    except PapermillExecutionError as error:
-        if error.ename == InputError.__name__:
-            raise InputError(f"notebook {name}: {error.evalue}") from None
-        raise
+    _run(name, target.parent.parent.as_posix(), executed)
     shown = page(executed, name)
     seal = f'<meta name="lasnn-made-from" content="{made_from(preset, name, Digests(None))} {_digest(shown)}">'
     files.write_text(target, shown.replace("<head>", f"<head>{seal}", 1))
     return target
+
+
+def _run(name: str, root: str, executed: Path) -> None:
+    """Execute a notebook on the results below `root` and leave it at `executed`."""
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    logging.getLogger("papermill").setLevel(logging.WARNING)
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # else the kernel says a line about debuggers
+    executed.parent.mkdir(parents=True, exist_ok=True)
+    how = {"kernel_name": KERNEL, "cwd": ".", "progress_bar": False}
+    how["extra_arguments"] = ["--IPKernelApp.log_level=40"]  # errors only
+    try:
+        with own_kernel():
+            papermill.execute_notebook(FOLDER / f"{name}.ipynb", executed, parameters={"root": root}, **how)
+    except PapermillExecutionError as error:
+        if error.ename == InputError.__name__:
+            raise InputError(f"notebook {name}: {error.evalue}") from None
+        raise
+
+
+def on_kept(name: str, kept: Path, executed: Path, earlier: Path, console: Console) -> Path:
+    """Execute a notebook on results kept in git; `earlier`, if it was made from just these, is taken in its place."""
+    paths = [FOLDER / f"{name}.ipynb", *sorted(kept.glob("*/**/metrics.json")), *sorted(kept.glob("exhibits/*"))]
+    seal = _digest(json.dumps([files.sha256(path) for path in paths]))
+    executed.parent.mkdir(parents=True, exist_ok=True)
+    if earlier.exists() and json.loads(earlier.read_text())["metadata"].get("lasnn_made_from") == seal:
+        files.write_bytes(executed, earlier.read_bytes())
+        return executed
+    console.say(f"executing the notebook {name} on the results kept in {kept}")
+    _run(name, kept.as_posix(), executed)
+    content = json.loads(executed.read_text())
+    content["metadata"]["lasnn_made_from"] = seal
+    files.write_text(executed, json.dumps(content))
+    return executed
+
+
+def markdown(executed: Path) -> str:
+    """An executed notebook as a page: its text, and what its cells gave; no code."""
+    parts = []
+    for cell in json.loads(executed.read_text())["cells"]:
+        if cell["cell_type"] == "markdown":
+            parts.append("".join(cell["source"]))
+        for output in cell.get("outputs", ()):
+            parts.append(_output(output.get("data", {})))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _output(data: dict[str, list[str] | str]) -> str:
+    """What a page shows of an output: HTML, a picture or text, in this order."""
+    found = {kind: "".join(content) for kind, content in data.items()}
+    if "text/html" in found:
+        return f'```{{raw}} html\n<div class="output">{found["text/html"]}</div>\n```'
+    if "image/svg+xml" in found:
+        picture = base64.b64encode(found["image/svg+xml"].encode()).decode()
+        image = f'<img alt="" src="data:image/svg+xml;base64,{picture}">'
+        return f'```{{raw}} html\n<div class="drawing">{image}</div>\n```'
+    return found.get("text/markdown", "")
 
 
 @contextlib.contextmanager

@@ -23,8 +23,8 @@ def scores(metrics: Json, energy: Energy) -> dict[str, float]:
     """At most seven numbers from a run's metrics; what a run does not have is left out.
 
     Accuracies in %; `start_accuracy` is the spiking network's before training, on the images of its choices. For one
-    test image in T steps: `spikes`, of each neuron on average; `synaptic_operations`; `joules`. A converted run's are
-    those at s = 1 after all steps of its curve.
+    test image in T steps: `spikes`, of each neuron on average; `synaptic_operations`; `microjoules`. A converted run's
+    are those at s = 1 after all steps of its curve.
     """
     curve = next(iter(metrics.get("curves", ())), metrics)
     found = {
@@ -38,7 +38,7 @@ def scores(metrics: Json, energy: Energy) -> dict[str, float]:
     if "operations" in curve:
         found["synaptic_operations"] = curve["operations"]["synops"]
         direct = metrics["run"].get("encoder") == "direct"
-        found["joules"] = snn_joules(curve["operations"], direct, energy)
+        found["microjoules"] = 1e6 * snn_joules(curve["operations"], direct, energy)  # DVC shows five digits
     return {name: float(value) for name, value in found.items() if value is not None}
 
 

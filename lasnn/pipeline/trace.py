@@ -111,29 +111,36 @@ def _run(found: Trace, run: Run, depth: int) -> None:
         return
     found.seen.add(run)
     metrics, made = files.read_json(folder / "metrics.json"), files.read_json(folder / "provenance.json")
-    stated = made.get("files", {})
-    code, model = made["code"], stated.get("model.pt", "not stated")
-    accuracy = f"accuracy {metrics['accuracy']:.2f} %" if "accuracy" in metrics else "no accuracy"
-    clean = {True: "clean", False: "CHANGED since", None: ""}[code["clean"]]
-    settings = sha256(json.dumps(metrics["settings"], sort_keys=True).encode()).hexdigest()
-    found.say(depth, f"{run}: {accuracy}, model.pt {model[:12]}")
+    head, *facts = described(run, metrics, made)
+    found.say(depth, head)
     if not (folder / "model.pt").exists():
         found.absent.append(run)
-        found.say(depth + 1, f"its checkpoint is not here: `snakemake --cores 1 {folder}/model.pt` makes it again")
-    found.say(depth + 1, f"settings {settings[:12]}, revision {metrics['revision']}, seed {run.seed}")
-    version = f"commit {code['commit'][:12]} {clean}" if code["commit"] else "outside of git"
-    packages = f"torch {made['packages']['torch']}, Python {made['python']}"
-    found.say(depth + 1, f"code {version}; {packages}; {made['device']}, {made['seconds']:.0f} s")
-    if adopted := made.get("adopted"):
-        found.say(depth + 1, f"adopted, not trained here: {adopted['file']}, sha256 {adopted['sha256'][:12]}")
-    data = metrics["data"]
-    images = f"{data['train_images']} + {data['test_images']} images"
-    found.say(depth + 1, f"data {data['dataset']}: sha256 {data['digest'][:12]}, {images}")
+        facts.insert(0, f"its checkpoint is not here: `snakemake --cores 1 {folder}/model.pt` makes it again")
+    for fact in facts:
+        found.say(depth + 1, fact)
     if found.verify:
-        for fault in _run_faults(found, run, metrics, stated):
+        for fault in _run_faults(found, run, metrics, made.get("files", {})):
             found.blame(fault)
     for parent in preset.parents(run):
         _run(found, parent, depth + 1)
+
+
+def described(run: Run, metrics: files.Json, made: files.Json) -> list[str]:
+    """What a run's metrics and provenance say that made it: a line with what it reached, then a line for each fact."""
+    code, data, model = made["code"], metrics["data"], made.get("files", {}).get("model.pt", "not stated")
+    accuracy = f"accuracy {metrics['accuracy']:.2f} %" if "accuracy" in metrics else "no accuracy"
+    clean = {True: "clean", False: "CHANGED since", None: ""}[code["clean"]]
+    settings = sha256(json.dumps(metrics["settings"], sort_keys=True).encode()).hexdigest()
+    version = f"commit {code['commit'][:12]} {clean}" if code["commit"] else "outside of git"
+    packages = f"torch {made['packages']['torch']}, Python {made['python']}"
+    adopted = made.get("adopted")
+    return [
+        f"{run}: {accuracy}, model.pt {model[:12]}",
+        f"settings {settings[:12]}, revision {metrics['revision']}, seed {run.seed}",
+        f"code {version}; {packages}; {made['device']}, {made['seconds']:.0f} s",
+        *([f"adopted, not trained here: {adopted['file']}, sha256 {adopted['sha256'][:12]}"] if adopted else []),
+        f"data {data['dataset']}: sha256 {data['digest'][:12]}, {data['train_images']} + {data['test_images']} images",
+    ]
 
 
 def _run_faults(found: Trace, run: Run, metrics: files.Json, stated: dict[str, str]) -> list[str]:

@@ -28,6 +28,7 @@ from lasnn.plan.yaml_file import parsed
 from lasnn.report import EXHIBITS, TARGETS, files_of, runs_of_target
 
 PASSED_CARDS = "LASNN_CARDS"  # environment variable
+OTHER_TARGETS = ("notebooks", "site")  # rules that make pages
 RUN_FILES = ("model.pt", "metrics.json", "predictions.npz", "provenance.json")
 
 
@@ -198,7 +199,7 @@ def check_targets(config: Config, targets: Iterable[str]) -> None:
     for target in targets:
         target = str(target).removeprefix("./")
         results, data = config.file.folders.results, config.file.folders.data
-        if target in TARGETS or target == "notebooks":
+        if target in (*TARGETS, *OTHER_TARGETS):
             continue
         if target in EXHIBITS:
             paths = files_of(config.preset(), target)
@@ -213,10 +214,10 @@ def check_targets(config: Config, targets: Iterable[str]) -> None:
         elif target.startswith(f"{results}/") and Path(target).name in RUN_FILES:
             config.locate(str(Path(target).parent))
         else:
-            near = get_close_matches(target, TARGETS, n=1)
+            near = get_close_matches(target, [*TARGETS, *OTHER_TARGETS], n=1)
             hint = f" (did you mean {near[0]!r}?)" if near else ""
             raise InputError(
-                f"unknown target {target!r}{hint}: known are {', '.join(TARGETS)}, notebooks, "
+                f"unknown target {target!r}{hint}: known are {', '.join([*TARGETS, *OTHER_TARGETS])}, "
                 f"{results}/<preset>/exhibits/<exhibit>.<ending>, {results}/<preset>/<run>/model.pt "
                 f"and {data}/<dataset>.npz"
             )

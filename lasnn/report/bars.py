@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from lasnn.report import style
 from lasnn.report.late import pd
-from lasnn.report.style import PRINTED, PRINTED_LABEL, Look
+from lasnn.report.style import OTHER_SIZE, PRINTED, PRINTED_LABEL, Look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
 GAP = 0.7  # between groups, in widths of a bar
+INSIDE: dict[str, Any] = {"va": "top", "fontsize": 6, "style": "italic"}  # words within a panel
 WHISKERS = {"elinewidth": 0.8, "capsize": 2}
 COVERED = 1.2  # a cross up to so many times a bar's height covers the number above the bar
 
@@ -51,11 +53,27 @@ def grouped(
     axes.set_xticks(list(ticks.values()), list(ticks))
     axes.set_xlim(-0.9, place - 0.8)
     axes.grid(visible=False, axis="x")
-    axes.margins(y=0.26 if upright else 0.14)
+    other = of_another_size(lines)
+    axes.margins(y=(0.3 if upright else 0.14) + (0.18 if other else 0))
+    if other:  # in the room that the margin leaves
+        axes.text(0.02, 0.975, OTHER_SIZE, transform=axes.transAxes, **INSIDE)
     if log:
         axes.set_yscale("log")
     else:
         axes.set_ylim(bottom=0)
+
+
+def of_another_size(lines: pd.DataFrame) -> bool:
+    """Whether a cross stands beside a run of ours that has not the paper's network, images or T."""
+    if not {"paper", "as_printed"} <= set(lines):
+        return False
+    return bool((lines["paper"].notna() & lines["as_printed"].eq(False)).any())
+
+
+def accuracies(axes: Axes, lines: pd.DataFrame) -> None:
+    """Make the y axis of drawn bars an accuracy, which begins below the least bar, whisker and cross."""
+    ends = [lines["ours"].astype(float) - lines["sd"].astype(float).fillna(0), lines["paper"].astype(float)]
+    style.percent(axes, pd.concat(ends).min())
 
 
 def with_steps(
@@ -84,7 +102,7 @@ def _value(axes: Axes, place: float, line: dict, value: str, upright: bool) -> N
     axes.annotate(
         value.format(line["ours"]),
         xy=(place, cross if hidden else top),
-        xytext=(0, 5 if hidden else 2),
+        xytext=(0, 5 if hidden else 3),
         textcoords="offset points",
         rotation=90 if upright else 0,
         ha="center",

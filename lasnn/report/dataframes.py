@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,13 +60,23 @@ def planned(preset: Preset, variant: str | None = "base") -> list[SnnRun]:
     return sorted(runs)
 
 
-def shown(frame: pd.DataFrame, precision: int = 2, whole: Sequence[str] = ()) -> Styler:
+@dataclass(frozen=True)
+class Scrolling:
+    """A table in a box of its own, which scrolls where a page is too narrow for it."""
+
+    table: Styler
+
+    def _repr_html_(self) -> str:
+        return f'<div style="overflow-x: auto">{self.table.to_html()}</div>'
+
+
+def shown(frame: pd.DataFrame, precision: int = 2, whole: Sequence[str] = ()) -> Scrolling:
     """A table for a page: words to the left, numbers to the right, those in columns `whole` without decimals."""
     words = frame.select_dtypes(exclude="number").columns
     left = {"selector": "", "props": "text-align: left"}
     styled = frame.style.format(precision=precision, thousands=",").format("{:,.0f}", subset=list(whole))
     heads: Any = {name: [left | {"selector": "th"}, left | {"selector": "td"}] for name in words}
-    return styled.hide(axis="index").set_table_styles(heads, overwrite=False)
+    return Scrolling(styled.hide(axis="index").set_table_styles(heads, overwrite=False))
 
 
 def legend(axes: Iterable[Axes], columns: int = 4) -> None:
@@ -177,14 +188,18 @@ def note(found: list[dict]) -> str:
 
 
 def differences(root: str, names: list[str]) -> pd.DataFrame:
-    """Every accuracy of these tables that both we and the paper have, and ours minus the paper's."""
+    """Every accuracy of these tables that the paper has too, of runs on its data with its network and T, less its own.
+
+    No line where a preset runs other sizes: such differences say nothing of the paper.
+    """
     keys = ["ran_dataset", "student", "teacher", "method", "encoding", "timesteps"]
     paths = [path for path in (Path(root, "exhibits", f"{name}.csv") for name in names) if path.exists()]
     tables = [table for table in map(pd.read_csv, paths) if {"metric", "ours", "paper"} <= set(table)]
     if not tables:
         raise InputError(f"no finished table below {root}: `snakemake --cores 1 tables` makes them")
-    both = pd.concat(table[(table["metric"] == "top1") & table["ours"].notna()] for table in tables)
-    both = both[both["paper"].notna()].drop_duplicates([*keys, "ours", "paper"])
+    both = pd.concat(table.reindex(columns=[*table, *({"as_printed"} - set(table))]) for table in tables)
+    alike = (both["metric"] == "top1") & both["paper"].notna() & both["as_printed"].eq(True)
+    both = both[alike].drop_duplicates([*keys, "ours", "paper"])
     both["method"] = both["method"].map(METHOD_TITLES)
     both["timesteps"] = both["timesteps"].map("{:g}".format, na_action="ignore").astype(object)
     return both[[*keys, "ours", "paper"]].fillna("").assign(difference=both["ours"] - both["paper"])
@@ -194,11 +209,13 @@ def exhibit(root: str, name: str) -> str:
     """A finished table or figure as HTML, with nothing that is loaded from elsewhere; one line if it is missing."""
     stem = Path(root, "exhibits", name)
     sources = stem.with_suffix(".json")
-    title = json.loads(sources.read_text())["title"] if sources.exists() else name
+    said = json.loads(sources.read_text()) if sources.exists() else {}
+    title = said.get("title", name)
     if stem.with_suffix(".svg").exists():
         picture = base64.b64encode(stem.with_suffix(".svg").read_bytes()).decode()
         image = f'<img style="max-width:100%" alt="{html.escape(name)}" src="data:image/svg+xml;base64,{picture}">'
-        return f"<h3>{html.escape(title)}</h3>{image}"
+        caption = "".join(f"<li>{html.escape(note)}</li>" for note in said.get("notes", ()))
+        return f"<h3>{html.escape(title)}</h3>{image}<ul>{caption}</ul>"
     if not stem.with_suffix(".md").exists():
         return f"<p>{name}: not made yet; <code>snakemake --cores 1 all</code> makes it.</p>"
     return pages.table(stem.with_suffix(".md").read_text())

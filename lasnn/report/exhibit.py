@@ -78,8 +78,8 @@ class Exhibit:
         """Write its files."""
         raise NotImplementedError
 
-    def leave_sources(self, stem: Path, preset: Preset) -> None:
-        """Write which runs stand behind each cell, and the digests of all files that were read, and were written."""
+    def leave_sources(self, stem: Path, preset: Preset, notes: list[str]) -> None:
+        """Write which runs stand behind each cell, the caption, and the digests of all files read and written."""
         cells = [
             {key: value for key, value in asdict(cell).items() if key in (*KEYS, "variant")}
             | {"runs": [str(run) for run in runs_of(cell, preset)]}
@@ -88,7 +88,7 @@ class Exhibit:
         digests = {path: files.sha256(self.place_of(path)) for path in self.made_from(preset)}
         written = [stem.with_suffix(f".{ending}") for ending in self.endings if ending != "json"]
         content = {"exhibit": stem.name, "title": self.title, "preset": preset.name, "cells": cells}
-        content["plan"] = self.plan(preset)
+        content |= {"plan": self.plan(preset), "notes": notes}
         made = {path.name: files.sha256(path) for path in written}
         files.write_json(stem.with_suffix(".json"), content | {"files": digests, "made": made}, seal=True)
 
@@ -112,7 +112,7 @@ class Table(Exhibit):
         files.write_text(stem.with_suffix(".md"), "\n".join(markdown) + "\n")
         files.write_text(stem.with_suffix(".tex"), latex)
         files.write_text(stem.with_suffix(".html"), pages.document(self.title, pages.table("\n".join(markdown))))
-        self.leave_sources(stem, preset)
+        self.leave_sources(stem, preset, notes)
         return [stem.with_suffix(f".{ending}") for ending in self.endings]
 
 
@@ -127,19 +127,24 @@ class Figure(Exhibit):
         """The drawing without its remarks."""
         return self.draw(tidy)
 
+    def below(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
+        """What stands below the drawing wherever it is put; the whole caption, `notes`, is in its JSON file."""
+        return [" ".join(basis(tidy, preset))] if "n" in tidy else self.notes(tidy, preset)
+
     def write(self, stem: Path, preset: Preset) -> list[Path]:
         """Write both pictures, the numbers and the runs behind them."""
         style.theme()
         tidy = self.tidy(preset)
         drawing = self.picture(tidy, preset)
-        style.remarks_below(drawing, self.notes(tidy, preset))
+        notes = self.notes(tidy, preset)
+        style.remarks_below(drawing, self.below(tidy, preset))
         endings: dict[str, dict[str, Any]] = {"svg": {"metadata": {"Date": None}}, "png": {"dpi": 200}}
         for ending, options in endings.items():
             buffer = io.BytesIO()
             drawing.savefig(buffer, format=ending, bbox_inches="tight", **options)
             files.write_bytes(stem.with_suffix(f".{ending}"), buffer.getvalue())
         files.write_text(stem.with_suffix(".csv"), tidy.to_csv(index=False))
-        self.leave_sources(stem, preset)
+        self.leave_sources(stem, preset, notes)
         return [stem.with_suffix(f".{ending}") for ending in self.endings]
 
 
@@ -148,11 +153,11 @@ def with_training_logs(preset: Preset, paths: list[str], runs: list[Run]) -> lis
     return [*paths, *(f"{preset.folder(run)}/log.jsonl" for run in runs if preset.has_training_log(run))]
 
 
-def remarks(tidy: pd.DataFrame, preset: Preset) -> list[str]:
-    """What a reader must know beside the numbers."""
+def basis(tidy: pd.DataFrame, preset: Preset) -> list[str]:
+    """Which runs the numbers are of: preset, seeds, size, images."""
     ran = tidy[tidy["n"] > 0]
     seeds = ", ".join(f"{count:g}" for count in sorted(set(ran["n"]))) or "none run"
-    notes = [f"Preset {preset.name}. Ours: mean ± sd over n seeds (n = {seeds}); `-`: not run or not printed."]
+    notes = [f"Preset {preset.name}. Ours: mean ± sd over n seeds (n = {seeds})."]
     if preset.scope.note:
         notes.append(preset.scope.note)
     columns = ["ran_dataset", "train_images", "test_images", "assessed", "subset"]
@@ -160,6 +165,13 @@ def remarks(tidy: pd.DataFrame, preset: Preset) -> list[str]:
         part = ", from a source that holds only a part of the dataset" if subset else ""
         judged = "n_test" if assessed == "test" else "judged by held-out training images, no test image: n"
         notes.append(f"{title}: n_train {train:g}, {judged} {test:g}{part}.")
+    return notes
+
+
+def remarks(tidy: pd.DataFrame, preset: Preset) -> list[str]:
+    """What a reader must know beside the numbers."""
+    ran, notes = tidy[tidy["n"] > 0], basis(tidy, preset)
+    notes[0] = f"{notes[0][:-1]}; `-`: not run or not printed."
     told = dict.fromkeys(word for words in ran["warnings"].dropna() for word in words.split(" | ") if word)
     notes += [f"{MARK} {word}." for word in list(told)[:SHOWN]]
     if len(told) > SHOWN:

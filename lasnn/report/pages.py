@@ -16,14 +16,20 @@ li {{ max-width: 60em }}
 def table(markdown: str) -> str:
     """The Markdown that a table's exhibit writes, a title, one pipe table, remarks, as part of a page."""
     lines = markdown.splitlines()
-    rows = [line.strip("|").split("|") for line in lines if line.startswith("|") and not line.startswith("|:")]
-    cells = [[cell.strip().replace("**", "") for cell in row] for row in rows]
-    head, *body = ["".join(map(_cell, row)) for row in cells]
+    top, rest = grid(markdown)
+    head, *body = ["".join(map(_cell, row)) for row in (top, *rest)]
     remarks = "".join(f"<li>{html.escape(line[2:])}</li>" for line in lines if line.startswith("- "))
     head = re.sub("(</?)td", r"\1th", head)
     content = f"<thead><tr>{head}</tr></thead>" + "".join(f"<tr>{row}</tr>" for row in body)
     title = f"<h3>{html.escape(lines[0].strip('# '))}</h3>"
     return f'{title}<div style="overflow-x: auto"><table>{content}</table></div><ul>{remarks}</ul>'
+
+
+def grid(markdown: str) -> tuple[list[str], list[list[str]]]:
+    """Head and lines of the pipe table of a page."""
+    rows = [line.strip("|").split("|") for line in markdown.splitlines() if line[:1] == "|" and line[:2] != "|:"]
+    head, *body = [[cell.strip().replace("**", "") for cell in row] for row in rows]
+    return head, body
 
 
 def document(title: str, body: str) -> str:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from lasnn.errors import InputError, again
 from lasnn.plan.config import Preset
+from lasnn.plan.known_datasets import KNOWN
 from lasnn.plan.runs import Run
 from lasnn.report.answers import answering, same_images
-from lasnn.report.cells import KEYS, Cell, runs_of
+from lasnn.report.cells import DATASETS, KEYS, Cell, runs_of
 from lasnn.report.energy import averages
 from lasnn.report.late import pd
 from lasnn.storage import files
@@ -89,6 +90,7 @@ def row(cell: Cell, runs: list[Run], preset: Preset) -> dict:
         "warnings": " | ".join(
             f"{run}: {mark}" for run, one in zip(runs, found, strict=True) for mark in marks_of(one)
         ),
+        "as_printed": as_printed(cell, runs[0], found[0]),
         "teacher_weaker": any(one.get("teacher_weaker") for one in found),
         "revision": " ".join(sorted({f"{one['run']['kind']}{one['revision']}" for one in found})),
         "runs": " ".join(str(run) for run in runs),
@@ -98,7 +100,16 @@ def row(cell: Cell, runs: list[Run], preset: Preset) -> dict:
 # Columns of `row` that only a cell with runs fills; words first, so that an empty column of theirs is no number.
 WORDS = ("ran_dataset", "assessed", "logit_scale", "revision", "runs", "warnings")
 MARK = "†"  # behind a number that a note says more of
-FILLED = ("subset", "ran_steps", "train_images", "test_images", "scale", "leak", "teacher_weaker")
+FILLED = ("subset", "ran_steps", "train_images", "test_images", "scale", "leak", "as_printed", "teacher_weaker")
+
+
+def as_printed(cell: Cell, run: Run, metrics: dict) -> bool:
+    """Whether a run is of the paper's own size: the cell's dataset and all of its images, the network's width, T."""
+    known, data, network = KNOWN.get(run.dataset), metrics["data"], metrics.get("settings", {}).get("network") or {}
+    whole = known is not None and (data["train_images"], data["test_images"]) == (known.train, known.test)
+    wide = network.get("width") == 1 and network.get("fc") is None
+    steps = str(getattr(run, "steps", cell.timesteps))
+    return whole and wide and DATASETS.get(cell.dataset) == run.dataset and cell.timesteps in ("", steps)
 
 
 def table(cells: list[Cell], preset: Preset) -> pd.DataFrame:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lasnn.plan.lookup import given
+
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
@@ -62,6 +64,7 @@ SERIES = (  # for series that are not methods: in this order
     Look("#303030", "P", "++", (3, 3)),
 )
 PRINTED_LABEL = "printed in the paper"
+OTHER_SIZE = "crosses: the paper's full size,\nnot the reduced one of our bars"
 PRINTED: dict[str, Any] = {
     "marker": "X",
     "color": "black",
@@ -125,10 +128,24 @@ def panels(
     return drawing, titled, [line[0] for line in grid]
 
 
-def percent(axes: "Axes") -> None:
-    """Label the y axis as an accuracy, with ticks up to 100."""
-    axes.set_ylabel("accuracy, %")
-    axes.set_yticks(range(0, 101, 20))
+def percent(axes: "Axes", least: float) -> None:
+    """Make the y axis an accuracy, from the tens below `least`; where that is not 0 it says so."""
+    low, (_, margin) = lowest(least), given(axes.margins())
+    high = axes.dataLim.y1 + margin * (axes.dataLim.y1 - low)
+    axes.set_ylim(low, high)
+    axes.set_yticks(range(low, min(101, int(high) + 1), 10 if high - low <= 60 else 20))
+    axes.set_ylabel(accuracy_label(low))
+
+
+def lowest(value: float) -> int:
+    """Where an axis of accuracies that shows `value` begins: at tens, with room below; 0 for what is near it."""
+    low = 10 * math.floor((value - 4) / 10)
+    return low if low >= 20 else 0
+
+
+def accuracy_label(low: int) -> str:
+    """The axis's name, which says where it is cut."""
+    return f"accuracy, % (axis from {low})" if low else "accuracy, %"
 
 
 def nothing() -> "Drawing":

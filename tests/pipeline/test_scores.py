@@ -41,12 +41,12 @@ def test_of_a_student_by_hand():
         "ann_accuracy": 95.0,
         "spikes": 1.5,  # 45 of each image on 30 neurons
         "synaptic_operations": 2000.0,
-        "joules": pytest.approx(2000e-12),
+        "microjoules": pytest.approx(2000e-6),
     }
 
 
 def test_an_analog_first_layer_costs_its_multiplications():
-    assert scores.scores(student("direct"), ENERGY)["joules"] == pytest.approx(2400e-12)
+    assert scores.scores(student("direct"), ENERGY)["microjoules"] == pytest.approx(2400e-6)
 
 
 def test_of_a_converted_run_by_hand():

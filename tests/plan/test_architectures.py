@@ -31,7 +31,7 @@ def in_scope(name, **architectures):
     """quick with the own student `name` in its scope."""
     content = json.loads(json.dumps(CONTENT)) | {"architectures": architectures}
     scope = content["presets"]["quick"]["scope"]
-    scope["students"], scope["teacher_of"] = [*scope["students"], name], scope["teacher_of"] | {name: "vgg16bn"}
+    scope["students"], scope["teacher_of"] = [*scope["students"], name], scope.get("teacher_of", {}) | {name: "vgg16bn"}
     return Config(content)
 
 

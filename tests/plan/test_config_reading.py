@@ -241,8 +241,9 @@ def test_images_of_a_side_at_which_maps_cannot_be_compared_are_refused_before_an
 
 @pytest.mark.parametrize("window", [11, 50, 1000])
 def test_a_window_above_t_is_refused_before_any_job(window):
+    content = {"spike_kd": {"window": window}, "scope": {"methods": ["kd_spike"]}}
     with pytest.raises(InputError, match=f"spike_kd.window is {window}"):
-        check_plan(config({"presets": {"quick": {"spike_kd": {"window": window}}}}), ["quick"], [])
+        check_plan(config({"presets": {"quick": content}}), ["quick"], [])
 
 
 @pytest.mark.parametrize("images", [1, 100, 200])

@@ -12,7 +12,7 @@ from lasnn.plan.config import Config, dump
 from lasnn.errors import InputError
 from lasnn.pipeline.freshness import drop_resume_states
 from lasnn.pipeline.orders import Orders, replaces, stop
-from lasnn.report import EXHIBITS, Figure, Table, exhibits_of, files_of, names_of
+from lasnn.report import EXHIBITS, TARGETS, Figure, Table, exhibits_of, files_of, names_of
 from lasnn.plan.runs import AND, NAME, NUMBER, AnnRun, ConvertedRun, SnnRun
 from lasnn.plan.vocabulary import ENCODERS, METHODS, NO_TEACHER
 from lasnn.pipeline.workflow import (
@@ -211,6 +211,13 @@ def pages():
 def files_of_target(target):
     """The files of all exhibits of a target, in the preset that the configuration names."""
     return [path for name in exhibits_of(target) for path in files_of(CONFIG.preset(), name)]
+
+
+def made_with_site():
+    """What is typed beside `site`, which then shows it; nothing else is made for it."""
+    named = {"notebooks": pages(), **{target: files_of_target(target) for target in TARGETS}}
+    named["all"] = [*named["all"], *pages()]
+    return [path for word in command_line_targets() for path in named.get(word, ())]
 
 
 onstart:

@@ -7,7 +7,8 @@ from lasnn.pipeline.progress import last_words
 onsuccess:
     for preset in PRESETS:
         drop_resume_states(CONFIG.preset(preset))
-    record_lineage(PRESETS)
+    if command_line_targets() != ["site"]:  # which makes no result
+        record_lineage(PRESETS)
     for preset in PRESETS:
         atexit.register(
             last_words, CONFIG.preset(preset), [path for job in workflow.dag.jobs for path in job.output], say

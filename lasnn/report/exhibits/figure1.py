@@ -111,7 +111,8 @@ def pipeline(nodes: dict[str, Node], counts: dict[tuple[str, str], int]) -> Draw
             (x, y), share = places[head], counts[tail, head]
             end = (x, y + 0.3 * ((len(tails) - 1) / 2 - index))
             label = "" if share == counts[head, ""] else str(share)
-            _arrow(axes, places[tail], end, label, nodes[tail].look.color, within=tail == head)
+            at = 0.74 - 0.18 * min(index, 2)  # labels of arrows that cross stand apart
+            _arrow(axes, places[tail], end, (label, at), nodes[tail].look.color, within=tail == head)
     for name, node in nodes.items():
         _box(axes, places[name], node, counts[name, ""])
     for column, title in enumerate(COLUMNS):
@@ -156,8 +157,14 @@ def _box(axes: Axes, place: tuple[float, float], node: Node, count: int) -> None
 
 
 def _arrow(
-    axes: Axes, tail: tuple[float, float], head: tuple[float, float], label: str, color: str, within: bool
+    axes: Axes,
+    tail: tuple[float, float],
+    head: tuple[float, float],
+    label: tuple[str, float],
+    color: str,
+    within: bool,
 ) -> None:
+    """`label`: its text, and at which share of the arrow it stands."""
     from matplotlib.patches import FancyArrowPatch
 
     if within:  # a chain of runs of one kind
@@ -165,7 +172,9 @@ def _arrow(
         start, end, bend, middle = (right, tail[1] + 0.2), (right, tail[1] - 0.2), "arc3,rad=-1.2", right + 0.13
     else:
         start, end, bend = (tail[0] + WIDE / 2 + 0.02, tail[1]), (head[0] - WIDE / 2 - 0.03, head[1]), "arc3,rad=0"
-    place = (middle, tail[1]) if within else (0.3 * start[0] + 0.7 * end[0], 0.3 * start[1] + 0.7 * end[1])
+    text, at = label
+    on_it = (start[0] + at * (end[0] - start[0]), start[1] + at * (end[1] - start[1]))
+    place = (middle, tail[1]) if within else on_it
     words: dict[str, Any] = {
         "arrowstyle": "-|>",
         "connectionstyle": bend,
@@ -174,9 +183,9 @@ def _arrow(
         "shrinkB": 0,
     }
     axes.add_patch(FancyArrowPatch(start, end, color=color, linewidth=0.9, zorder=2, **words))
-    if label:
+    if text:
         box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
-        axes.text(*place, label, fontsize=6, ha="center", va="center", zorder=5, bbox=box)
+        axes.text(*place, text, fontsize=6, ha="center", va="center", zorder=5, bbox=box)
 
 
 EXHIBIT = Pipeline(

@@ -54,7 +54,7 @@ def draw(tidy: pd.DataFrame) -> Drawing:
     lines, _ = bars.only_run(tidy.assign(group=tidy["student"], series=series))
     drawing, ((axes,),) = style.sheet(height=2.6)
     bars.grouped(axes, lines, looks, upright=len(lines) > 12)
-    style.percent(axes)
+    bars.accuracies(axes, lines)
     style.legend(drawing)
     return drawing
 

@@ -63,7 +63,7 @@ def draw(tidy: pd.DataFrame) -> Drawing:
     drawing, ((axes,),) = style.sheet(height=2.9)
     lines, _ = bars.only_run(tidy)
     bars.grouped(axes, lines, looks, upright=len(lines) > 12)
-    style.percent(axes)
+    bars.accuracies(axes, lines)
     style.legend(drawing, columns=3)
     return drawing
 

@@ -51,7 +51,7 @@ def draw(tidy: pd.DataFrame) -> Drawing:
     for axes, (metric, label) in zip(panels, PANELS.items(), strict=True):
         part = lines[lines["metric"] == metric]
         bars.grouped(axes, part, looks, FORMATS[metric], log=metric == "epoch_time", upright=len(part) > 3)
-        style.percent(axes) if metric == "top1" else axes.set_ylabel(label)
+        bars.accuracies(axes, part) if metric == "top1" else axes.set_ylabel(label)
     style.legend(drawing)
     return drawing
 

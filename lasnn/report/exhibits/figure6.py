@@ -12,7 +12,7 @@ from lasnn.report import bars, rows, style
 from lasnn.report.cells import Cell, paper_cells, runs_of
 from lasnn.report.exhibit import Figure, with_training_logs
 from lasnn.report.late import pd
-from lasnn.report.style import ENCODER_STYLE, PRINTED, PRINTED_LABEL, Look
+from lasnn.report.style import ENCODER_STYLE, Look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,7 +73,7 @@ class Encodings(Figure):
             "training: after the last epoch. Similar accuracy: each run after the first epoch that reaches the lowest "
             f"final accuracy of its network less {preset.claims.similar:g} points{_epochs(tidy)}.",
             "Crosses: for direct input the paper prints one accuracy, with T = 30 or 50, and no spikes; its spikes for "
-            "Poisson input exceed T = 100 twice: they are no spikes per neuron and image, and have their own axis.",
+            "Poisson input exceed T = 100 twice: they are no spikes per neuron and image, so they stand in words.",
         ]
 
 
@@ -131,27 +131,21 @@ def draw(tidy: pd.DataFrame) -> Drawing:
         own = part.assign(paper=None) if counts else part
         bars.grouped(axes, own, looks, "{:.2f}" if counts else "{:.1f}", upright=True)
         axes.set_title(name, fontsize=8)
-        axes.set_ylabel("spikes per neuron and image") if counts else style.percent(axes)
+        axes.set_ylabel("spikes per neuron and image") if counts else bars.accuracies(axes, part)
         if counts and part["paper"].notna().any():
-            _printed_beside(axes, part)
-    panels[2].set_ylim(top=max(axes.get_ylim()[1] for axes in panels[1:]))  # sharing takes the limits of one
+            _printed(axes, part)
+    panels[2].set_ylim(top=1.15 * max(axes.get_ylim()[1] for axes in panels[1:]))  # sharing takes the limits of one
     panels[1].sharey(panels[2])
     style.legend(drawing)
     return drawing
 
 
-def _printed_beside(axes: Axes, lines: pd.DataFrame) -> None:
-    """The printed spikes on an axis of their own: they are another quantity than ours. Groups as `bars` sets them."""
-    beside, groups = axes.twinx(), list(dict.fromkeys(lines["group"]))
-    ordered = lines.sort_values("group", key=lambda names: names.map(groups.index), kind="stable")
-    for place, (group, value) in enumerate(zip(ordered["group"], ordered["paper"], strict=True)):
-        if pd.notna(value):
-            beside.scatter(place + bars.GAP * groups.index(group), value, label=PRINTED_LABEL, **PRINTED)
-    beside.set_ylim(0, 1.7 * lines["paper"].max())  # below the numbers above the bars
-    for one in (axes, beside):
-        one.tick_params(axis="y", length=0)
-    beside.set_ylabel("printed, of another definition")
-    beside.grid(visible=False)
+def _printed(axes: Axes, lines: pd.DataFrame) -> None:
+    """The printed spikes in words: they are another quantity than ours, so no mark among our bars stands for them."""
+    found = lines.dropna(subset=["paper"]).drop_duplicates("group")
+    values = ", ".join(f"{group} {value:g}" for group, value in zip(found["group"], found["paper"], strict=True))
+    said = f"the paper, of another definition:\n{values} (Poisson)"
+    axes.text(0.02, 0.975, said, transform=axes.transAxes, **bars.INSIDE)
 
 
 EXHIBIT = Encodings("Figure 6: Poisson and direct input", cells, draw, sections=("scope", "claims"))

@@ -56,7 +56,12 @@ def draw(tidy: pd.DataFrame) -> Drawing:
         axes.set_ylim(len(lines) - 0.4, -0.6)  # the first at the top
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", labelsize=7, pad=0)
-    panels[-1][0].set(xlabel="accuracy, %", xlim=(0, 105))
+    ends = ran["ours"].astype(float) - ran["sd"].astype(float).fillna(0)
+    low = style.lowest(ends.min()) if ends.notna().any() else 0
+    room = 0.12 * ((ran["ours"].astype(float) + ran["sd"].astype(float).fillna(0)).max() - low)
+    panels[-1][0].set(xlabel=style.accuracy_label(low))
+    panels[-1][0].locator_params(axis="x", integer=True, steps=[1, 2, 5, 10])
+    panels[-1][0].set_xlim(low, panels[-1][0].dataLim.x1 + room if ends.notna().any() else 100)
     style.legend(drawing)
     return drawing
 

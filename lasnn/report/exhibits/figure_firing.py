@@ -56,6 +56,7 @@ def draw(tidy: pd.DataFrame) -> Drawing:
                 axes.annotate(variant, (spikes, accuracy), **place, fontsize=5, color="#505050")
     axes.set(xscale="log", xlabel="spikes per neuron and image", ylabel="accuracy, %")
     axes.margins(x=0.12, y=0.08)
+    axes.tick_params(axis="x", which="both", length=0, pad=3)  # one line of labels: minor ticks are shorter
     for ticks in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
         ticks("{x:g}")
     style.legend(drawing)

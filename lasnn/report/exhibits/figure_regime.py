@@ -99,7 +99,7 @@ def _weights(run: Run, preset: Preset) -> int:
 
 def _share(found: list[dict]) -> float | None:
     """The attention loss's share of the gradient at the start, largest level, mean over seeds."""
-    shares = [max(one["attention_share"].values()) for one in found if "attention_share" in one]
+    shares = [max(one["attention_share"].values()) for one in found if one.get("attention_share")]
     return statistics.mean(shares) if shares else None
 
 

@@ -1,7 +1,5 @@
 """What the attention loss compares, on the first test images: kept at the end, watched after each epoch."""
 
-import math
-
 import numpy as np
 import torch
 
@@ -48,22 +46,22 @@ def watched_maps(net: Net, teacher: Net, test: Images, run: SnnRun, settings: Sn
 def gradient_share(
     net: Net, teacher: Net, test: Images, run: SnnRun, settings: SnnSettings, logit_scale: str
 ) -> dict[str, float]:
-    """||dL_at/do|| / ||dL_ce/do|| by level, of the spikes o [T, B, C, H, W] that are tapped there, on these images.
+    """||dL_at/do|| / ||dL_rest/do|| by level, of the spikes o [T, B, C, H, W] that are tapped there, on these images.
 
-    Both losses as the training begins with them, without dropout; each through its own pass, as one pass serves one
-    gradient.
+    L_rest is cross-entropy, or label distillation in its place. Both as the training begins with them, without dropout;
+    each through its own pass, as one pass serves one gradient. A level that L_rest does not pull at, as below a dead
+    layer, is left out.
     """
     norms = []
-    for part in ("attention", "ce"):
+    for of_maps in (True, False):
         with torch.enable_grad():
             output, batch = shown_to(net, test, run, settings)
             step = Step(batch, output, output.logits / (run.steps if logit_scale == "mean" else 1), teacher, 0.0)
-            loss = OBJECTIVES[run.method](step, settings)[part]
+            terms = OBJECTIVES[run.method](step, settings)
+            loss = torch.stack([term for name, term in terms.items() if (name == "attention") == of_maps]).sum()
             pulls = torch.autograd.grad(loss, list(output.stages.values()), allow_unused=True)
         norms.append([0.0 if pull is None else float(pull.double().norm()) for pull in pulls])
-    return {
-        level: attention / ce if ce else math.inf for level, attention, ce in zip(output.stages, *norms, strict=True)
-    }
+    return {level: attention / rest for level, attention, rest in zip(output.stages, *norms, strict=True) if rest}
 
 
 def shown_to(net: Net, test: Images, run: SnnRun, settings: SnnSettings) -> tuple[Output, Batch]:

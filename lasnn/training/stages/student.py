@@ -50,7 +50,7 @@ def train(net: Net, teacher: Net | None, task: Task[SnnRun, SnnSettings], logit_
     if settings.attention:
         share = gradient_share(net, given(teacher), test, run, settings, logit_scale)
         shares = ", ".join(f"{level} {value:.3g}" for level, value in share.items())
-        saves.console.say(f"gradient of the attention loss, in terms of cross-entropy's: {shares}")
+        saves.console.say(f"gradient of the attention loss, in terms of the other terms': {shares}")
     teacher_std = None
     if settings.label_kd:
         teacher_std = float(

@@ -1,0 +1,52 @@
+"""Pieces of HTML for pages of the site. Words are escaped by whoever hands them in, unless said otherwise."""
+
+import html
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+
+def raw(*pieces: str) -> str:
+    """HTML inside a Markdown page, as it is."""
+    return "```{raw} html\n" + "\n".join(pieces) + "\n```\n"
+
+
+def code(text: str | Path) -> str:
+    """A name or digest, escaped here."""
+    return f"<code>{html.escape(str(text))}</code>"
+
+
+def box(content: str, kind: str = "note") -> str:
+    """A `note` or a `warning` that stands out."""
+    return f'<div class="admonition {kind}">{content}</div>'
+
+
+def prose(text: str) -> str:
+    """A sentence of a caption, escaped here; what stands between backquotes is code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(text))
+
+
+def link(target: str, words: str) -> str:
+    """A link; its words are escaped here."""
+    return f'<a class="reference internal" href="{html.escape(target)}">{html.escape(words)}</a>'
+
+
+def table(head: Sequence[str], lines: Iterable[Sequence[str]], ids: Iterable[str] = ()) -> str:
+    """A table in a box of its own, which scrolls where the page is too narrow. `ids`: an anchor for each line."""
+    names = iter(ids)
+    rows = []
+    for line in lines:
+        name = next(names, "")
+        anchor = f' id="{name}"' if name else ""
+        rows.append(f"<tr{anchor}>{''.join(map(_cell, line))}</tr>")
+    top = "".join(f"<th>{html.escape(word)}</th>" for word in head)
+    return (
+        '<div class="table-wrapper docutils container" tabindex="0"><table class="docutils align-default">'
+        f"<thead><tr>{top}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _cell(content: str) -> str:
+    """Sentences may be broken, numbers and names not."""
+    long = len(content) > 40 and "<" not in content
+    return f"<td{' class=' + chr(34) + 'words' + chr(34) if long else ''}>{content}</td>"

@@ -1,0 +1,89 @@
+"""What a number rests on, as pages: one for each run behind an exhibit, with its parents, settings and digests."""
+
+import html
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from lasnn.errors import InputError
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import Run, parse
+from lasnn.report.site.html import code, link, raw, table
+from lasnn.storage import files
+from lasnn.storage.files import Json
+
+Facts = Callable[[Run, Json, Json], list[str]]  # of a run, its metrics and its provenance: as `trace` prints them
+
+
+@dataclass
+class Lineage:
+    """The runs that pages ask for. `roots`: folders in which a run may lie, the preset's own first."""
+
+    preset: Preset
+    roots: tuple[Path, ...]
+    facts: Facts
+    shown_by: dict[tuple[Path, str], list[str]] = field(default_factory=dict)  # run -> exhibits that show it
+
+    def page_of(self, run: str, digest: str | None, shown: str = "") -> str | None:
+        """The page of a run, without ending, whose metrics have this digest (None: any); None if it is nowhere."""
+        for root in self.roots:
+            metrics = root / run / "metrics.json"
+            if metrics.exists() and digest in (None, files.sha256(metrics)):
+                names = self.shown_by.setdefault((root, run), [])
+                if shown and shown not in names:
+                    names.append(shown)
+                return self._name(root, run)
+        return None
+
+    def _name(self, root: Path, run: str) -> str:
+        kept = "kept-" if root != self.roots[0] else ""
+        return f"lineage/{kept}{run.replace('/', '-')}"
+
+    def write(self, folder: Path) -> list[str]:
+        """Write the pages of all runs that were asked for, and of what they started from; their names."""
+        done: dict[str, str] = {}
+        while waiting := [one for one in self.shown_by if self._name(*one) not in done]:
+            for root, run in waiting:
+                done[self._name(root, run)] = self._page(root, run)
+        for name, text in done.items():
+            files.write_text(folder / f"{name}.md", text)
+        return sorted(done)
+
+    def _page(self, root: Path, name: str) -> str:
+        run, folder = parse(name), root / name
+        try:
+            metrics, made = files.read_json(folder / "metrics.json"), files.read_json(folder / "provenance.json")
+            head, *facts = self.facts(run, metrics, made)
+            parents, digests = metrics["parents"], made["files"]
+            settings = yaml.safe_dump(metrics["settings"], sort_keys=False, default_flow_style=None)
+        except (InputError, KeyError, TypeError) as error:
+            return f"---\norphan: true\n---\n\n# {name}\n\n" + raw(f"<p>{code(folder)}: {html.escape(str(error))}</p>")
+        again = f"snakemake --cores 1 {self.preset.folder(run)}/metrics.json"
+        body = [
+            f"<p>{html.escape(head.split(': ', 1)[1])}</p>",
+            "<ul>" + "".join(f"<li>{html.escape(fact)}</li>" for fact in facts) + "</ul>",
+            f"<p>Its files lie in {code(folder)}. It is made by</p><pre>{html.escape(again)}</pre>",
+            f"<p>and looked into by</p><pre>python -m lasnn trace {self.preset.folder(run)} --verify</pre>",
+            "<h2>What it started from</h2>",
+            self._parents(root, parents) or "<p>No other run.</p>",
+        ]
+        if names := self.shown_by[root, name]:
+            links = ", ".join(link(f"../exhibits/{one}.html", one) for one in names)
+            body.append(f"<h2>Shown in</h2><p>{links}</p>")
+        lines = [[html.escape(file), code(digest)] for file, digest in digests.items()]
+        body += ["<h2>Files</h2>", table(["file", "SHA-256"], lines)]
+        return f"---\norphan: true\n---\n\n# {name}\n\n{raw(*body)}\n\n## Settings\n\n```yaml\n{settings}```\n"
+
+    def _parents(self, root: Path, parents: dict[str, str]) -> str:
+        """The runs behind a run as a tree."""
+        items = []
+        for name, checkpoint in parents.items():
+            metrics, text, behind = root / name / "metrics.json", html.escape(name), ""
+            if metrics.exists():
+                self.shown_by.setdefault((root, name), [])
+                text = link(f"{self._name(root, name).removeprefix('lineage/')}.html", name)
+                behind = self._parents(root, files.read_json(metrics)["parents"])
+            items.append(f"<li>{text}, model.pt {code(checkpoint[:12])}{behind}</li>")
+        return f"<ul>{''.join(items)}</ul>" if items else ""
