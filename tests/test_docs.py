@@ -95,3 +95,10 @@ def test_hooks_and_ci_configure_no_tool():
 def test_contributing_has_a_row_for_each_room():
     rooms = re.findall(r"^\| `lasnn/(\w+)/` \|", Path("CONTRIBUTING.md").read_text(), re.MULTILINE)
     assert sorted(rooms) == sorted(path.parent.name for path in Path("lasnn").glob("*/__init__.py"))
+
+
+def test_each_headline_number_stands_in_the_kept_results():
+    found = re.findall(r"\d+\.\d\d ± \d+\.\d\d", Path("README.md").read_text())
+    tables = "".join(path.read_text() for path in Path("results/reference/small/exhibits").glob("*.md"))
+    assert len(found) > 8
+    assert [number for number in found if number not in tables] == []

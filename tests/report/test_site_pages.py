@@ -16,7 +16,7 @@ from lasnn.report.site import Lineage, exhibit_page, front, look
 from lasnn.report.site.links import lines_behind
 from lasnn.storage import files
 
-KEPT = Path("results/reference/small")
+KEPT = Path("results/reference/small").resolve()
 
 
 def test_a_cell_is_traced_to_the_line_whose_number_it_shows():
@@ -35,9 +35,10 @@ def test_a_cell_is_traced_to_the_line_whose_number_it_shows():
 
 
 @pytest.fixture
-def small(tmp_path):
+def small(tmp_path, monkeypatch):
     """The preset `small` as in a fresh clone: no result of its own, those in git."""
     preset = read().preset("small")
+    monkeypatch.chdir(tmp_path)
     lineage = Lineage(preset, (tmp_path / "nothing", KEPT), described)
     return preset, lineage
 
@@ -100,7 +101,8 @@ def test_what_was_never_made_or_can_not_be_read_says_so_in_its_place(small, tmp_
     assert "table4.csv has changed since it was made" in pages["table4"]
     assert "The picture is not kept in git" in pages["figure2"]
     first = front(list(shown.values()), preset, lineage, tmp_path)
-    assert re.search(r"Of \d+ exhibits: \d+ kept in git .*, 2 not made yet\.", first)
+    lacking = len(shown) - len(list((KEPT / "exhibits").glob("*.json"))) + 2
+    assert re.search(rf"Of {len(shown)} exhibits: \d+ kept in git .*, {lacking} not made yet\.", first)
     assert re.search(r"not made yet; \S+table3.json can&#x27;t be read", first)
 
 
