@@ -41,7 +41,7 @@ RUN = {
         '1, "site"',
     ),
     r"python -m lasnn (export|import) .+": ("tests/pipeline/test_reference.py", "reference.take_up(read())"),
-    r"python -m lasnn ann .+": ("tests/training/chains.py", "main([verb"),
+    r"python -m lasnn (ann|converted|snn)( .+)?": ("tests/training/chains.py", "main([verb"),
     r"python -m lasnn plan .+": ("tests/training/test_command_line.py", '"lasnn", "plan"'),
     r"python -m lasnn trace( .+)?": ("tests/pipeline/test_trace.py", 'main(["trace"'),
     r"python -m lasnn restore": (DVC, '"restore"'),
