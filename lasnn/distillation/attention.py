@@ -219,7 +219,7 @@ class Variant:
         self,
         of_teacher: Callable[[Frozen, Tensor, Tensor, Attention], Maps],
         of_student: Callable[[Tensor, Attention], Tensor],
-        normalised: Callable[[Attention], bool],
+        normalised: Callable[[Attention], bool] = lambda settings: True,
     ):
         self.of_teacher, self.of_student, self.normalised = of_teacher, of_student, normalised
 

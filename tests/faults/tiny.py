@@ -176,7 +176,7 @@ class Place:
 
     def litter(self, path: str) -> list[str]:
         """Files of a finished run's folder that should not be there any more."""
-        wanted = {*HASHED, "provenance.json", "console.log", "log.jsonl"}
+        wanted = {*HASHED, "provenance.json", "console.log", "log.jsonl", "scores.json"}
         return sorted(entry.name for entry in self.run(path).iterdir() if entry.name not in wanted)
 
 

@@ -78,7 +78,7 @@ def test_quick_plan(untouched):
     assert made_by(jobs, "data") == {"digits"}
     assert {Path(made).name for made in made_by(jobs, "exhibit")} == {Path(table).name for table in TABLES}
     methods = {made.split("/")[5] for made in made_by(jobs, "snn")}
-    assert methods == {"conversion", *TRAINED, "lasnn_grad", "kd_spike"}
+    assert methods == {"conversion", *TRAINED, "lasnn_grad"}
     assert {"results/quick/ann/digits/vgg16bn/base/s0", "results/quick/ann/digits/vgg5/base/s0"} <= made_by(jobs, "ann")
     assert "results/quick/converted/digits/vgg5/poisson/base/s0" in made_by(jobs, "converted")
 
