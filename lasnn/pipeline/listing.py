@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from lasnn.errors import InputError
+from lasnn.pipeline.scores import scores
 from lasnn.plan.config import Config, Preset
 from lasnn.plan.overlays import Overlay
 from lasnn.plan.runs import parse
@@ -24,6 +25,7 @@ class Finished:
     settings: str | None
     finished: str | None  # ISO 8601, UTC
     state: str  # as planned | other settings: ... | not in the configuration: ... | damaged: ...
+    scores: dict[str, float] = field(default_factory=dict)  # the numbers of scores.json
 
     def json(self) -> dict[str, object]:
         return asdict(self)
@@ -59,7 +61,7 @@ def _finished(preset: Preset, run: str, path: Path) -> Finished:
         made = files.read_json(path.with_name("provenance.json"))
         text = json.dumps(metrics["settings"], sort_keys=True)
         ended = datetime.fromisoformat(made["started"]) + timedelta(seconds=made["seconds"])
-        accuracy = metrics.get("accuracy")
+        accuracy, numbers = metrics.get("accuracy"), scores(metrics, preset.energy)
     except (InputError, KeyError, ValueError, TypeError) as error:
         return Finished(preset.name, run, None, None, None, f"damaged: {' '.join(str(error).split())}")
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -70,6 +72,7 @@ def _finished(preset: Preset, run: str, path: Path) -> Finished:
         digest,
         ended.astimezone(UTC).isoformat(timespec="seconds"),
         _state(preset, run, metrics["settings"]),
+        numbers,
     )
 
 

@@ -47,8 +47,8 @@ def _mean(runs: list[dict], name: str) -> float | None:
 
 
 def _from_converted(metrics: dict) -> bool:
-    """Whether a network starts as the converted one, balanced thresholds included."""
-    return (metrics.get("settings", {}).get("spiking") or {}).get("init") in (None, "converted")
+    """Whether a network starts as the converted or the calibrated one, thresholds included."""
+    return (metrics.get("settings", {}).get("spiking") or {}).get("init") in (None, "converted", "calibrated")
 
 
 class TableWithContext(Table):

@@ -12,8 +12,8 @@ def marks_of(metrics: Json) -> list[str]:
     settings = metrics.get("settings") or {}
     start = (metrics.get("choices") or {}).get("start_accuracy")
     trained = settings.get("training") and metrics.get("epochs")
-    converted = (settings.get("spiking") or {}).get("init", "converted") == "converted"
-    if trained and converted and start is not None and accuracy < start - FAR:
+    began = (settings.get("spiking") or {}).get("init", "converted") in ("converted", "calibrated")  # no random weights
+    if trained and began and start is not None and accuracy < start - FAR:
         found.append(f"training ended at {accuracy:.1f} %, its start had {start:.1f} %")
     best = metrics.get("accuracy_best_test")
     if best is not None and accuracy < best - FAR:
