@@ -102,7 +102,7 @@ def export_verb(options: argparse.Namespace, console: Console) -> None:
 
 
 def adopt_verb(options: argparse.Namespace, console: Console) -> None:
-    from lasnn.pipeline import adoption
+    from lasnn.pipeline import adoption, scores
 
     config = read(options.config)
     mean, std = (tuple(values) if values else None for values in (options.mean, options.std))
@@ -119,6 +119,7 @@ def adopt_verb(options: argparse.Namespace, console: Console) -> None:
     with only_writer(Path(preset.folder(run), ".lock"), f"the run {run}"):
         adoption.keep(preset, run, options.weights, Path(options.config).parent)
         make(preset, run, preset.settings(run), device, console)
+        scores.write(preset, [run])
 
 
 def site_verb(options: argparse.Namespace, console: Console) -> None:

@@ -88,6 +88,8 @@ assert torch.equal(one(x), other(x)) and one(x).any()
     assert [layer["name"] for layer in found["layers"]] == ["c1", "c2", "c3", "c4"]
     runs = json.loads(lasnn(folder, "runs", "mynet", "--json"))
     assert [one["state"] for one in runs] == ["as planned"] * 4
+    for one in runs:
+        assert one["scores"] == json.loads((folder / "results/quick" / one["run"] / "scores.json").read_text())
 
 
 def test_what_cannot_be_adopted_leaves_nothing(adopted):

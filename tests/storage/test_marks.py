@@ -41,6 +41,13 @@ def test_a_network_that_is_not_trained_or_starts_from_nothing_has_no_start_to_fa
     assert marks_of(TRAINED | low | {"settings": {"training": {}, "spiking": {"init": "scratch"}}}) == []
 
 
+@pytest.mark.parametrize("init", ["converted", "calibrated"])
+def test_a_start_from_the_anns_weights_is_one_to_fall_below(init):
+    low = {"accuracy": 52.2, "choices": {"start_accuracy": 63.45}}
+    found = marks_of(TRAINED | low | {"settings": {"training": {"epochs": 30}, "spiking": {"init": init}}})
+    assert found == ["training ended at 52.2 %, its start had 63.5 %"]
+
+
 @pytest.mark.parametrize(("warnings", "shown"), [("", "50.00"), (None, "50.00"), ("x: layer c2 is dead", "50.00†")])
 def test_a_number_with_a_warning_is_marked(warnings, shown):
     assert number(50.0, warnings=warnings) == shown
