@@ -9,6 +9,7 @@ from pathlib import Path
 from lasnn.errors import InputError
 from lasnn.pipeline.needs import memory_mb, plan_file
 from lasnn.pipeline.schedule import critical_path, jobs_of, wall_seconds
+from lasnn.pipeline.sharing import same_elsewhere
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run, SnnRun
 from lasnn.report import EXHIBITS, Figure, files_of, runs_of_target
@@ -44,9 +45,13 @@ def print_plan(
         raise InputError(f"{at_once} jobs at once were asked for: at least 1 is needed")
     runs = runs_of_target(preset, target)
     missing = [run for run in runs if not Path(preset.folder(run), "metrics.json").exists()]
+    taken = [run for run in missing if same_elsewhere(preset, run)]
+    missing = [run for run in missing if run not in taken]
     written = [path for name in exhibits(target) for path in files_of(preset, name)]
     datasets = sorted({run.dataset for run in runs})
     print(f"preset {preset.name}, target {target}: {len(runs)} runs, {len(missing)} of them to do")
+    if taken:
+        print(f"  {'of other presets':24} {len(taken):5}   taken from there, as their settings are the same")
     kinds = Counter(_kind(run) for run in runs)
     for kind, count in sorted(kinds.items()):
         print(f"  {kind:24} {count:5}")

@@ -2,7 +2,8 @@
 
 The rules ask `Orders` for their inputs. Files that don't fit the plan are put among those that Snakemake is forced to
 make (as `--forcerun` does), in a dry run too; the inputs of what fits are `ancient`, so that no clock ages it. (Of what
-doesn't fit they are not: Snakemake looks no further at jobs behind one that it makes, unless their inputs age them.)
+doesn't fit or is not there they are not: Snakemake looks no further at jobs behind one that it makes, unless their
+inputs age them.)
 Before the first job everything finished that is about to be replaced is kept (`lasnn.pipeline.kept`).
 """
 
@@ -11,7 +12,7 @@ import atexit
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,10 @@ class Orders:
         whole = reason is None and all(os.path.exists(path) for path in outs[1:])
         return [path for path in inputs if os.path.exists(path)] if whole else inputs
 
-    def still(self, outs: Iterable[str]) -> bool:
-        """Whether the inputs of a job with these outputs are not to be compared by time."""
-        return not self.cascades and self.ordered.isdisjoint(outs)
+    def still(self, outs: Sequence[str]) -> bool:
+        """Whether the inputs of a job are not to be compared by time: these outputs of it are there and fit."""
+        there = all(os.path.exists(path) for path in outs)
+        return there and not self.cascades and self.ordered.isdisjoint(outs)
 
     def data(self, dataset: str) -> None:
         """A dataset is ordered again if its source holds something else."""

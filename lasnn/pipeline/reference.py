@@ -6,7 +6,8 @@ reads or writes there: only `python -m lasnn export` and `import` do.
 Of checkpoints those are kept that other runs start from and that a training made: teachers and students' ANNs. A
 spiking network from which nothing starts is left out. So is what follows from the kept files without a training
 (`lasnn.training.composing`), if it follows to the byte when it is exported: `import` composes it again, and takes the
-run without its checkpoint where the digest is another.
+run without its checkpoint where the digest is another. An ANN that is kept under another preset with the same
+settings is not kept twice (`lasnn.pipeline.sharing`).
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from lasnn.errors import InputError
 from lasnn.pipeline import kept as replaced
-from lasnn.pipeline import scores
+from lasnn.pipeline import scores, sharing
 from lasnn.pipeline.freshness import Judge
 from lasnn.pipeline.workflow import RUN_FILES
 from lasnn.plan.config import Config, Preset
@@ -62,7 +63,7 @@ def export(config: Config, name: str | None = None, with_runs: bool = True) -> s
 
     Pictures that show images of a dataset stay behind. Without `with_runs` only exhibits are kept.
     """
-    preset, count, others, spared = config.preset(name), 0, {}, 0
+    preset, count, others, spared, shared = config.preset(name), 0, {}, 0, 0
     judge = Judge(preset)
     for run in runs_of_target(preset, "all") if with_runs else ():
         if not Path(preset.folder(run), "metrics.json").exists():
@@ -71,6 +72,11 @@ def export(config: Config, name: str | None = None, with_runs: bool = True) -> s
             others[str(run)] = reason
             continue
         source, target = Path(preset.folder(run)), folder_of(preset) / str(run)
+        other = sharing.same_elsewhere(preset, run, folder_of(preset).parent)
+        if other and sharing.gives(preset, other, source):
+            shutil.rmtree(target, ignore_errors=True)
+            shared += 1
+            continue
         for file in described(preset, run):
             count += _copied(source / file, target / file)
         if is_leaf(preset, run) or (follows(preset, run) and compose(preset, run, source)):
@@ -84,6 +90,7 @@ def export(config: Config, name: str | None = None, with_runs: bool = True) -> s
             shown = [path for path in paths if not (EXHIBITS[exhibit].shows_images and path.suffix in PICTURES)]
             count += sum(_copied(path, folder_of(preset) / "exhibits" / path.name) for path in shown)
     line = f"{count} files new or changed in {folder_of(preset)}, {spared} runs without their checkpoints"
+    line += f", {shared} kept under another preset already" if shared else ""
     return line + _left(others, "left out")
 
 
@@ -101,28 +108,20 @@ def take_up(config: Config, name: str | None = None) -> str:
         raise InputError(f"no kept results {source}: there are some for {', '.join(known) or 'no preset'}")
     taken, there, others, lacking, judge = 0, 0, {}, [], Judge(preset)
     for run in runs_of_target(preset, "all"):
-        kept, target = source / str(run), Path(preset.folder(run))
-        if not (kept / "metrics.json").exists():
+        kept, target, other = source / str(run), Path(preset.folder(run)), None
+        if not (kept / "metrics.json").exists() and not (other := sharing.same_elsewhere(preset, run, source.parent)):
             continue
         lies = any((target / name).exists() for name in RUN_FILES)
         if (target / "resume.pt").exists() or (lies and judge.run(run) is None):
             there += 1
-        elif reason := _unfit(judge, run, kept):
+        elif reason := _other_images(judge, run, other) if other else _unfit(judge, run, kept):
             others[str(run)] = reason
         else:
-            spared = is_leaf(preset, run) or (follows(preset, run) and not (kept / "model.pt").exists())
-            names = described(preset, run) + ([] if spared else ["model.pt"])
-            _check(kept, names)
-            replaced.keep(preset, run)
-            for file in RUN_FILES:  # of a run that does not fit: nothing of it may stay beside the new files
-                (target / file).unlink(missing_ok=True)
-            for file in names:
-                _copied(kept / file, target / file)
-            if spared and not is_leaf(preset, run):
-                if content := _may_be_composed(preset, run, kept):
-                    files.write_bytes(target / "model.pt", content)
-                else:
-                    lacking.append(f"{target}/model.pt")
+            if other:
+                replaced.keep(preset, run)
+                sharing.put(preset, other, target)
+            elif not _taken(preset, run, kept, target):
+                lacking.append(f"{target}/model.pt")
             scores.write(preset, [run])
             taken += 1
     line = f"{taken} runs taken up from {source}, {there} were there already" + _left(others, "not taken")
@@ -130,6 +129,27 @@ def take_up(config: Config, name: str | None = None) -> str:
         hint = f"`snakemake --cores 1 {lacking[0]}` makes it"
         line += f"; {len(lacking)} without the checkpoint, which can't be composed here: {hint}"
     return line
+
+
+def _taken(preset: Preset, run: Run, kept: Path, target: Path) -> bool:
+    """Put a kept run's files in place; whether its checkpoint, if it should have one, is there too.
+
+    InputError if one of them is damaged, with nothing of the run touched.
+    """
+    leaf = is_leaf(preset, run)
+    spared = leaf or (follows(preset, run) and not (kept / "model.pt").exists())
+    names = described(preset, run) + ([] if spared else ["model.pt"])
+    _check(kept, names)
+    replaced.keep(preset, run)
+    for file in RUN_FILES:  # of a run that does not fit: nothing of it may stay beside the new files
+        (target / file).unlink(missing_ok=True)
+    for file in names:
+        _copied(kept / file, target / file)
+    if leaf or not spared:
+        return True
+    if content := _may_be_composed(preset, run, kept):
+        files.write_bytes(target / "model.pt", content)
+    return content is not None
 
 
 def _may_be_composed(preset: Preset, run: Run, kept: Path) -> bytes | None:
@@ -149,10 +169,14 @@ def _unfit(judge: Judge, run: Run, kept: Path) -> str | None:
             return f"its parent {parent} is not there"
         if there != digest:
             return f"made from another {parent} than the one that is there"
+    return _other_images(judge, run, kept)
+
+
+def _other_images(judge: Judge, run: Run, kept: Path) -> str | None:
     data = Path(judge.preset.config.data_file(run.dataset))
     if not data.exists():
         return f"{data} is missing: `snakemake --cores 1 {data}` makes it"
-    return judge.other_images(run, said, kept)
+    return judge.other_images(run, judge.metrics(kept), kept)
 
 
 def _check(kept: Path, names: list[str]) -> None:

@@ -14,6 +14,7 @@ import torch
 
 from lasnn import seeding
 from lasnn.networks import Census, Net, build, census, initialise
+from lasnn.networks.quantised import quantise
 from lasnn.plan.config import Preset
 from lasnn.plan.known_datasets import KNOWN
 from lasnn.plan.lookup import given
@@ -57,7 +58,8 @@ class Estimate:
             infer, curve, balancing = self._spiking_look(), settings.curve, settings.balancing
             shown = min(curve.images or self.test, self.test)
             # Every layer is simulated twice: for its threshold and for its output.
-            balanced = 2 * balancing.images * balancing.batches * balancing.steps * infer
+            simulated = 0 if balancing.norm == "clip" else 2  # learned clips are thresholds already
+            balanced = simulated * balancing.images * balancing.batches * balancing.steps * infer
             return balanced + len(curve.scales) * shown * curve.steps * infer
         return self._student_seconds(as_snn(self.run), settings)
 
@@ -105,6 +107,11 @@ class Estimate:
         draws = seeding.generator(run.seed, "initial weights", run.network_name)
         return initialise(net, self._architecture(run), network.init, draws).to(self.device)
 
+    def _ann(self, run: Run) -> Net:
+        """The network as an ANN is trained: its activations in levels, where the settings say so."""
+        net, levels = self._net(run), self.preset.settings(run).network.levels
+        return net if levels is None else quantise(net, levels).to(self.device)
+
     def _architecture(self, run: Run) -> Architecture:
         return self.preset.config.networks.known[run.network_name]
 
@@ -120,7 +127,7 @@ class Estimate:
         rows = self.settings.compute.rows
 
         def measure() -> float:
-            net = self._net(run)
+            net = self._ann(run)
             first = probe.look_seconds(net, "direct", 1, rows, FIRST)
             return first if first * FIRST > probe.SECONDS else probe.look_seconds(net, "direct", 1, rows, IMAGES)
 
@@ -137,7 +144,7 @@ class Estimate:
             batch = min(batch, 32)  # a CPU is busy with that
 
         def measure() -> float:
-            net = self._net(run)
+            net = self._ann(run)
             return probe.update_seconds(net, probe.ann_losses(net), recipe, settings.data, batch, batch)
 
         return _remembered(("ann", batch, recipe.optimizer, *self._key(run)), measure)

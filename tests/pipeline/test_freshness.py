@@ -402,6 +402,17 @@ def test_missing_images_retrain_nothing(project):
     assert made == {"digits", f"results/tiny/{LASNN}"}
 
 
+def test_what_is_missing_behind_a_run_that_is_made_again_is_made_too(project):
+    """Only the ANNs are there, and one of them is of other settings: the tables are made all the same."""
+    change({"presets": {"tiny": SETTINGS["ann"]}})
+    for name in ("converted", "snn", "exhibits"):
+        shutil.rmtree(Path("results/tiny", name))
+    wanted = {f"results/tiny/{run}" for run in runs_of_target(read().preset(), "tables")} - {f"results/tiny/{TEACHER}"}
+    made = plan(project, "tables")
+    assert wanted <= made
+    assert "results/tiny/exhibits/table2.csv" in made
+
+
 def test_the_way_out_of_a_run_of_other_settings(project):
     """A run that a verb left under the present one's name and notes; snakemake, and then it is as it was."""
     before = files.sha256(f"results/tiny/{TEACHER}/model.pt"), files.sha256("results/tiny/exhibits/table4.csv")

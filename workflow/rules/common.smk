@@ -112,7 +112,7 @@ def still(paths, outs):
 
 def needed(preset, run, inputs):
     """Of the inputs of a run those that it needs, as it lies there."""
-    return still(ORDERS.run(preset, run, inputs), [f"{preset.folder(run)}/model.pt"]) if ORDERS else inputs
+    return still(ORDERS.run(preset, run, inputs), [f"{preset.folder(run)}/metrics.json"]) if ORDERS else inputs
 
 
 def data_of(kind):

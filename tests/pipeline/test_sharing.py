@@ -1,0 +1,140 @@
+"""An ANN that another preset has trained: taken where settings are the same, and to the byte what a training gives."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from tiny import done
+
+from lasnn.__main__ import main
+from lasnn.pipeline import kept, reference, sharing
+from lasnn.pipeline.freshness import Judge
+from lasnn.plan.config import read
+from lasnn.plan.overlays import merged
+from lasnn.plan.runs import parse
+from lasnn.storage import files
+
+TEACHER, ANN = "ann/digits/vgg16bn/base/s0", "ann/digits/conv3fc2/base/s0"
+CONVERTED = "converted/digits/conv3fc2/poisson/base/s0"
+FIRST, SECOND, KEPT = Path("results/tiny"), Path("results/second"), Path("results/reference")
+MADE = ("model.pt", "metrics.json", "predictions.npz")
+
+
+@pytest.fixture
+def project(finished, tmp_path, monkeypatch):
+    """A finished project whose configuration has a second preset of the same settings."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, symlinks=True, ignore=shutil.ignore_patterns(".git", ".dvc", ".kept"))
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv(kept.ALLOWED, "[]")  # as in a job of a workflow that was told to make nothing again
+    change({"presets": {"second": yaml.safe_load(Path("config.yaml").read_text())["presets"]["tiny"]}})
+    return folder
+
+
+def change(overlay):
+    content = merged(yaml.safe_load(Path("config.yaml").read_text()), overlay)
+    Path("config.yaml").write_text(yaml.safe_dump(content))
+
+
+def elsewhere(run=TEACHER):
+    return sharing.same_elsewhere(read().preset("second"), parse(run))
+
+
+def digests(folder):
+    return {name: files.sha256(folder / name) for name in MADE}
+
+
+def test_it_is_to_the_byte_what_a_training_gives(project, monkeypatch):
+    assert main(["ann", str(SECOND / TEACHER)]) == 0
+    taken = digests(SECOND / TEACHER)
+    assert files.read_json(SECOND / TEACHER / "provenance.json")["trained_in"] == "tiny"
+    shutil.rmtree(SECOND / TEACHER)
+    monkeypatch.delenv(kept.ALLOWED)  # typed by hand, a verb trains
+    assert main(["ann", str(SECOND / TEACHER)]) == 0
+    assert "trained_in" not in files.read_json(SECOND / TEACHER / "provenance.json")
+    assert digests(SECOND / TEACHER) == taken != digests(FIRST / TEACHER)
+
+
+def test_the_workflow_takes_it_and_what_follows_rests_on_it(project):
+    said = done(project, "--cores", 1, "--config", "preset=second", "--", SECOND / CONVERTED / "metrics.json").stderr
+    assert f"taken from {FIRST / ANN}, which is what the plan asks for" in said
+    assert Judge(read().preset("second")).run(parse(CONVERTED)) is None
+    first, second = (files.read_json(root / CONVERTED / "metrics.json") for root in (FIRST, SECOND))
+    assert first["curves"] == second["curves"]
+
+
+def damaged():
+    (FIRST / TEACHER / "model.pt").write_bytes(b"damaged")
+
+
+def half():
+    (FIRST / TEACHER / "predictions.npz").unlink()
+
+
+def earlier():
+    path = FIRST / TEACHER / "metrics.json"
+    files.write_json(path, files.read_json(path) | {"revision": 1}, seal=True)
+
+
+def other():
+    change({"presets": {"second": {"teacher": {"lr": 0.03}}}})
+
+
+@pytest.mark.parametrize("what", [damaged, half, earlier, other])
+def test_it_is_trained_where_there_is_no_such_training(project, what):
+    assert elsewhere() == FIRST / TEACHER
+    what()
+    assert elsewhere() is None
+
+
+def test_only_runs_without_parents_are_shared(project):
+    assert elsewhere(ANN) == FIRST / ANN
+    assert elsewhere(CONVERTED) is None
+
+
+@pytest.mark.parametrize("forced", ['["*"]', '["ann"]'])
+def test_what_was_told_to_be_made_again_is_trained(project, monkeypatch, forced):
+    os.environ[kept.ALLOWED] = forced
+    assert main(["ann", str(SECOND / TEACHER)]) == 0
+    assert "trained_in" not in files.read_json(SECOND / TEACHER / "provenance.json")
+
+
+def test_it_is_kept_once_and_taken_up_by_both(project):
+    done(project, "--cores", 1, "--config", "preset=second", "--", SECOND / CONVERTED / "metrics.json")
+    before = digests(SECOND / CONVERTED)
+    reference.export(read(), "tiny")
+    said = reference.export(read(), "second")
+    assert "1 kept under another preset already" in said
+    assert not (KEPT / "second" / ANN).exists()
+    shutil.rmtree(FIRST)
+    shutil.rmtree(SECOND)
+    assert reference.take_up(read(), "second").startswith(
+        "3 runs taken up"
+    )  # the teacher too, of which no use was made
+    assert digests(SECOND / CONVERTED) == before
+    assert Judge(read().preset("second"), checkpoints=True).run(parse(CONVERTED)) is None
+
+
+def test_another_training_of_the_same_settings_is_kept_beside_it(project):
+    """On another machine a sum may come out otherwise: what was started from these bytes needs them."""
+    assert main(["ann", str(SECOND / ANN)]) == 0
+    reference.export(read(), "tiny")
+    path = KEPT / "tiny" / ANN
+    sharing.put(read().preset("tiny"), FIRST / TEACHER, path)  # weights of something else
+    metrics = files.read_json(FIRST / ANN / "metrics.json")
+    files.write_json(path / "metrics.json", metrics, seal=True)
+    provenance = files.read_json(path / "provenance.json")
+    files.write_json(path / "provenance.json", provenance | {"files": digests(path)}, seal=True)
+    assert "kept under another preset" not in reference.export(read(), "second")
+    assert (KEPT / "second" / ANN / "model.pt").exists()
+
+
+def test_the_plan_does_not_count_it(project, capsys):
+    assert main(["plan", "table2", "--preset", "second", "--quick"]) == 0
+    first, second = capsys.readouterr().out.splitlines()[:2]
+    runs = int(re.search(r"(\d+) runs", first)[1])
+    assert f"{runs} runs, {runs - 2} of them to do" in first
+    assert re.search(r"of other presets +2 ", second)
