@@ -1,6 +1,7 @@
-"""Every situation on a real Slurm, one line each: `python -m tests.slurm`. Needs root and Debian's packages."""
+"""Every situation on a real Slurm: `python -m tests.slurm`. Needs root, Debian's packages and the group slurm."""
 
 import argparse
+import importlib.util
 import shutil
 import signal
 import sys
@@ -23,6 +24,9 @@ def main() -> int:
     options = parser.parse_args()
     if lacking := missing(accounting=True):
         print(f"error: {', '.join(lacking)} not found: apt-get install slurm-wlm munge slurmdbd mariadb-server")
+        return 2
+    if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
+        print("error: Snakemake's plugin is not installed: `uv run --locked --group slurm python -m tests.slurm`")
         return 2
     for number in (signal.SIGTERM, signal.SIGINT):  # the daemons are ended, however this ends
         signal.signal(number, lambda *_: sys.exit(1))
