@@ -131,13 +131,14 @@ def described(run: Run, metrics: files.Json, made: files.Json) -> list[str]:
     accuracy = f"accuracy {metrics['accuracy']:.2f} %" if "accuracy" in metrics else "no accuracy"
     clean = {True: "clean", False: "CHANGED since", None: ""}[code["clean"]]
     settings = sha256(json.dumps(metrics["settings"], sort_keys=True).encode()).hexdigest()
+    where = f", trained in the preset {made['trained_in']}" if "trained_in" in made else ""
     version = f"commit {code['commit'][:12]} {clean}" if code["commit"] else "outside of git"
     packages = f"torch {made['packages']['torch']}, Python {made['python']}"
     adopted = made.get("adopted")
     return [
         f"{run}: {accuracy}, model.pt {model[:12]}",
         f"settings {settings[:12]}, revision {metrics['revision']}, seed {run.seed}",
-        f"code {version}; {packages}; {made['device']}, {made['seconds']:.0f} s",
+        f"code {version}; {packages}; {made['device']}, {made['seconds']:.0f} s{where}",
         *([f"adopted, not trained here: {adopted['file']}, sha256 {adopted['sha256'][:12]}"] if adopted else []),
         f"data {data['dataset']}: sha256 {data['digest'][:12]}, {data['train_images']} + {data['test_images']} images",
     ]

@@ -12,6 +12,7 @@ from tiny import done
 from lasnn.__main__ import main
 from lasnn.pipeline import kept, reference, sharing
 from lasnn.pipeline.freshness import Judge
+from lasnn.pipeline.trace import trace
 from lasnn.plan.config import read
 from lasnn.plan.overlays import merged
 from lasnn.plan.runs import parse
@@ -64,6 +65,9 @@ def test_the_workflow_takes_it_and_what_follows_rests_on_it(project):
     assert Judge(read().preset("second")).run(parse(CONVERTED)) is None
     first, second = (files.read_json(root / CONVERTED / "metrics.json") for root in (FIRST, SECOND))
     assert first["curves"] == second["curves"]
+    found = trace(read(), str(SECOND / CONVERTED), [], verify=True)
+    assert found.faults == []
+    assert sum("trained in the preset tiny" in line for line in found.lines) == 1  # its ANN
 
 
 def damaged():
