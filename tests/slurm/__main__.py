@@ -79,7 +79,7 @@ def main() -> int:
         tried(where, situations.killed, fresh(), ending)
         tried(where, situations.more_than_there_is, fresh())
         tried(where, situations.planned, fresh())
-        tried(where, situations.defect, Project(folder / "defect"))
+        tried(where, situations.defect, fresh({"ann": {"lr": 1e30}}))
         for act in (
             situations.no_slurm,
             situations.no_plugin,
