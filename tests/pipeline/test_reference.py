@@ -1,5 +1,6 @@
 """Results kept in git: what is kept, and that another machine takes up what fits and nothing else."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -11,11 +12,13 @@ from tiny import done
 
 from lasnn.__main__ import main
 from lasnn.errors import InputError
-from lasnn.pipeline import reference
+from lasnn.pipeline import reference, sharing
 from lasnn.pipeline.trace import trace
 from lasnn.plan.config import read
+from lasnn.plan.runs import parse
 from lasnn.report import EXHIBITS
 from lasnn.storage import files
+from lasnn.training.composing import readdressed
 
 TEACHER, STUDENT = "ann/digits/vgg16bn/base/s0", "snn/digits/conv3fc2/hybrid/poisson-T2/none/base/s0"
 CONVERTED, UNTRAINED = "converted/digits/conv3fc2/poisson/base/s0", "ann/digits/vgg16bn/random_teacher/s0"
@@ -213,3 +216,21 @@ def test_nothing_kept_for_a_preset(kept):
     Path("config.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(InputError, match=r"no kept results results/reference/other: there are some for tiny"):
         reference.take_up(read(), "other")
+
+
+def test_what_the_kept_runs_of_this_repository_were_made_from_is_kept_too(monkeypatch):
+    """Each parent with the very bytes, under its own preset or, an ANN of the same settings, under another."""
+    monkeypatch.chdir(Path(__file__).parents[2])
+    seen = 0
+    for path in sorted(Path("results/reference").glob("*/*/**/metrics.json")):
+        said = files.read_json(path)
+        preset, root = read().preset(said["preset"]), Path("results/reference", said["preset"])
+        for parent, digest in said["parents"].items():
+            if (root / parent / "provenance.json").exists():
+                found = files.read_json(root / parent / "provenance.json")["files"]["model.pt"]
+            else:
+                elsewhere = sharing.same_elsewhere(preset, parse(parent), root.parent)
+                found = hashlib.sha256(readdressed(elsewhere / "model.pt", preset.name)).hexdigest()
+            assert found == digest, (path, parent)
+            seen += 1
+    assert seen > 100
