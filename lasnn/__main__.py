@@ -170,6 +170,7 @@ def parser() -> argparse.ArgumentParser:
         handed.set_defaults(act=act)
         if verb == "export":
             handed.add_argument("--only-exhibits", action="store_true", help="tables and figures without their runs")
+            handed.add_argument("--without-teachers", action="store_true", help="leave out teachers' checkpoints")
 
     restore = verbs.add_parser("restore", parents=[common], help="bring missing runs that DVC has (checkpoints: pull)")
     restore.add_argument("presets", nargs="*", help="default: `preset` of the configuration")
@@ -299,7 +300,8 @@ def trace_verb(options: argparse.Namespace, console: Console) -> int:
 def export_verb(options: argparse.Namespace, console: Console) -> None:
     from lasnn.pipeline import reference
 
-    console.say(reference.export(read(options.config), options.preset, not options.only_exhibits))
+    asked = not options.only_exhibits, not options.without_teachers
+    console.say(reference.export(read(options.config), options.preset, *asked))
 
 
 def import_verb(options: argparse.Namespace, console: Console) -> None:

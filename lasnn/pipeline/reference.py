@@ -4,10 +4,10 @@ Below `results/reference/<preset>/` lie the runs' files under their usual paths,
 reads or writes there: only `python -m lasnn export` and `import` do.
 
 Of checkpoints those are kept that other runs start from and that a training made: teachers and students' ANNs. A
-spiking network from which nothing starts is left out. So is what follows from the kept files without a training
-(`lasnn.training.composing`), if it follows to the byte when it is exported: `import` composes it again, and takes the
-run without its checkpoint where the digest is another. An ANN that is kept under another preset with the same
-settings is not kept twice (`lasnn.pipeline.sharing`).
+spiking network from which nothing starts is left out, and so are teachers on demand. So is what follows from the kept
+files without a training (`lasnn.training.composing`), if it follows to the byte when it is exported: `import` composes
+it again, and takes the run without its checkpoint where the digest is another. An ANN that is kept under another
+preset with the same settings is not kept twice (`lasnn.pipeline.sharing`).
 """
 
 import hashlib
@@ -43,6 +43,11 @@ def is_leaf(preset: Preset, run: Run) -> bool:
     return isinstance(run, SnnRun) and run not in started_from
 
 
+def is_teacher(preset: Preset, run: Run) -> bool:
+    """Whether a run is an ANN that teaches."""
+    return isinstance(run, AnnRun) and preset.config.networks.known[run.network].teacher
+
+
 def follows(preset: Preset, run: Run) -> bool:
     """Whether a run's checkpoint follows from other files without any training."""
     untrained = isinstance(run, AnnRun) and not preset.adopted(run) and not preset.has_training_log(run)
@@ -58,10 +63,11 @@ def compose(preset: Preset, run: Run, folder: Path) -> bytes | None:
     return content if hashlib.sha256(content).hexdigest() == stated else None
 
 
-def export(config: Config, name: str | None = None, with_runs: bool = True) -> str:
+def export(config: Config, name: str | None = None, with_runs: bool = True, with_teachers: bool = True) -> str:
     """Copy what is finished and fits the plan to the kept results; one line that says what was done.
 
-    Pictures that show images of a dataset stay behind. Without `with_runs` only exhibits are kept.
+    Pictures that show images of a dataset stay behind. Without `with_runs` only exhibits are kept, without
+    `with_teachers` no checkpoint of a teacher: exhibits need none, and who trains another student makes it again.
     """
     preset, count, others, spared, shared = config.preset(name), 0, {}, 0, 0
     judge = Judge(preset)
@@ -79,7 +85,8 @@ def export(config: Config, name: str | None = None, with_runs: bool = True) -> s
             continue
         for file in described(preset, run):
             count += _copied(source / file, target / file)
-        if is_leaf(preset, run) or (follows(preset, run) and compose(preset, run, source)):
+        large = is_leaf(preset, run) or (is_teacher(preset, run) and not with_teachers)
+        if large or (follows(preset, run) and compose(preset, run, source)):
             (target / "model.pt").unlink(missing_ok=True)
             spared += 1
         elif (source / "model.pt").exists():
@@ -127,7 +134,7 @@ def take_up(config: Config, name: str | None = None) -> str:
     line = f"{taken} runs taken up from {source}, {there} were there already" + _left(others, "not taken")
     if lacking:
         hint = f"`snakemake --cores 1 {lacking[0]}` makes it"
-        line += f"; {len(lacking)} without the checkpoint, which can't be composed here: {hint}"
+        line += f"; {len(lacking)} without the checkpoint, which is not kept or can't be composed here: {hint}"
     return line
 
 
@@ -136,8 +143,8 @@ def _taken(preset: Preset, run: Run, kept: Path, target: Path) -> bool:
 
     InputError if one of them is damaged, with nothing of the run touched.
     """
-    leaf = is_leaf(preset, run)
-    spared = leaf or (follows(preset, run) and not (kept / "model.pt").exists())
+    leaf, may_lack = is_leaf(preset, run), follows(preset, run) or is_teacher(preset, run)
+    spared = leaf or (may_lack and not (kept / "model.pt").exists())
     names = described(preset, run) + ([] if spared else ["model.pt"])
     _check(kept, names)
     replaced.keep(preset, run)
@@ -147,7 +154,7 @@ def _taken(preset: Preset, run: Run, kept: Path, target: Path) -> bool:
         _copied(kept / file, target / file)
     if leaf or not spared:
         return True
-    if content := _may_be_composed(preset, run, kept):
+    if content := _may_be_composed(preset, run, kept) if follows(preset, run) else None:
         files.write_bytes(target / "model.pt", content)
     return content is not None
 

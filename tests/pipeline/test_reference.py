@@ -97,7 +97,7 @@ def test_where_it_cannot_be_composed_one_line_says_so_and_nothing_is_trained(kep
     other_torch(monkeypatch)
     said = reference.take_up(read())
     path = THERE / CONVERTED / "model.pt"
-    hint = f"1 without the checkpoint, which can't be composed here: `snakemake --cores 1 {path}`"
+    hint = f"1 without the checkpoint, which is not kept or can't be composed here: `snakemake --cores 1 {path}`"
     assert said.endswith(f"; {hint} makes it")
     assert not path.exists()
     planned = done(kept, "--cores", 1, "--dry-run", "tables")
@@ -109,6 +109,20 @@ def test_where_it_cannot_be_composed_one_line_says_so_and_nothing_is_trained(kep
     found = trace(read(), str(THERE / STUDENT), [], verify=True)
     assert found.faults == []
     assert sum("its checkpoint is not here" in line for line in found.lines) == 2  # a leaf's, and this one
+
+
+def test_teachers_may_be_left_out_and_every_exhibit_is_made_without_them(kept):
+    reference.take_up(read())
+    reference.export(read(), with_teachers=False)
+    shutil.rmtree(THERE)
+    said = reference.take_up(read())
+    assert said.endswith(
+        f"not kept or can't be composed here: `snakemake --cores 1 {THERE / TEACHER}/model.pt` makes it"
+    )
+    assert not (THERE / TEACHER / "model.pt").exists()
+    assert (THERE / CONVERTED / "model.pt").exists()
+    planned = done(kept, "--cores", 1, "--dry-run", "tables")
+    assert not re.search(r"^(data|ann|converted|snn) ", planned.stdout + planned.stderr, re.MULTILINE)
 
 
 def test_exhibits_may_be_kept_alone(kept):
