@@ -227,18 +227,12 @@ def stage_verb(options: argparse.Namespace, console: Console) -> None:
 
 
 def taken_up(preset: Preset, run: Run, folder: str, console: Console) -> bool:
-    """Whether a finished run that was replaced, or that another preset made, is just what is asked for.
-
-    What lies there now is kept.
-    """
+    """Whether a run that was replaced, or that another preset made, is what is asked for; what lies there is kept."""
     from lasnn.pipeline import kept, scores, sharing
 
     with only_writer(Path(folder, ".lock"), f"the run {run}"):
         kept.keep(preset, run)
-        allowed = kept.may_take_up(run, folder)
-        place = kept.take_up(preset, run) if allowed else None
-        if allowed and not place and (place := sharing.same_elsewhere(preset, run)):
-            sharing.put(preset, place, Path(folder))
+        place = sharing.take_up(preset, run) if kept.may_take_up(run, folder) else None
         scores.write(preset, [run] if place else [])
     if place:
         console.say(f"done: taken from {place}, which is what the plan asks for")

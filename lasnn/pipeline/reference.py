@@ -85,8 +85,8 @@ def export(config: Config, name: str | None = None, with_runs: bool = True, with
             continue
         for file in described(preset, run):
             count += _copied(source / file, target / file)
-        large = is_leaf(preset, run) or (is_teacher(preset, run) and not with_teachers)
-        if large or (follows(preset, run) and compose(preset, run, source)):
+        unneeded = is_leaf(preset, run) or (is_teacher(preset, run) and not with_teachers)
+        if unneeded or (follows(preset, run) and compose(preset, run, source)):
             (target / "model.pt").unlink(missing_ok=True)
             spared += 1
         elif (source / "model.pt").exists():

@@ -11,12 +11,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lasnn.pipeline.freshness import DAMAGE, Judge
+from lasnn.pipeline.kept import ALSO
+from lasnn.pipeline.kept import take_up as take_up_kept
 from lasnn.pipeline.workflow import RUN_FILES
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import AnnRun, Run
 from lasnn.storage import files
 
-LOG = "log.jsonl"
+
+def take_up(preset: Preset, run: Run) -> Path | None:
+    """Put in place a kept run, or another preset's, that is what the plan asks for; where it lay, None without one."""
+    if place := take_up_kept(preset, run):
+        return place
+    if place := same_elsewhere(preset, run):
+        put(preset, place, Path(preset.folder(run)))
+    return place
 
 
 def same_elsewhere(preset: Preset, run: Run, below: Path | None = None) -> Path | None:
@@ -62,8 +71,8 @@ def put(preset: Preset, source: Path, target: Path) -> None:
 
     metrics, provenance = (files.read_json(source / name) for name in ("metrics.json", "provenance.json"))
     checkpoint = readdressed(source / "model.pt", preset.name)
-    if (source / LOG).is_file():
-        files.write_bytes(target / LOG, (source / LOG).read_bytes())
+    if (source / ALSO).is_file():
+        files.write_bytes(target / ALSO, (source / ALSO).read_bytes())
     files.write_bytes(target / "predictions.npz", (source / "predictions.npz").read_bytes())
     files.write_json(target / "metrics.json", metrics | {"preset": preset.name}, seal=True)
     files.write_bytes(target / "model.pt", checkpoint)
