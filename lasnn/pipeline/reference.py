@@ -4,10 +4,11 @@ Below `results/reference/<preset>/` lie the runs' files under their usual paths,
 reads or writes there: only `python -m lasnn export` and `import` do.
 
 Of checkpoints those are kept that other runs start from and that a training made: teachers and students' ANNs. A
-spiking network from which nothing starts is left out, and so are teachers on demand. So is what follows from the kept
-files without a training (`lasnn.training.composing`), if it follows to the byte when it is exported: `import` composes
-it again, and takes the run without its checkpoint where the digest is another. An ANN that is kept under another
-preset with the same settings is not kept twice (`lasnn.pipeline.sharing`).
+spiking network from which nothing starts is left out, and so are teachers on demand and what came from another machine
+without its checkpoint (`left_out.json` names both). So is what follows from the kept files without a training
+(`lasnn.training.composing`), if it follows to the byte when it is exported: `import` composes it again, and takes the
+run without its checkpoint where the digest is another. An ANN that is kept under another preset with the same settings
+is not kept twice (`lasnn.pipeline.sharing`).
 """
 
 import hashlib
@@ -25,6 +26,7 @@ from lasnn.report import EXHIBITS, files_of, runs_of_target
 from lasnn.storage import files
 
 PICTURES = (".svg", ".png")
+LEFT_OUT = "left_out.json"  # runs whose checkpoints stayed behind on purpose; of no other may one be missing
 
 
 def folder_of(preset: Preset) -> Path:
@@ -69,7 +71,7 @@ def export(config: Config, name: str | None = None, with_runs: bool = True, with
     Pictures that show images of a dataset stay behind. Without `with_runs` only exhibits are kept, without
     `with_teachers` no checkpoint of a teacher: exhibits need none, and who trains another student makes it again.
     """
-    preset, count, others, spared, shared = config.preset(name), 0, {}, 0, 0
+    preset, count, others, spared, shared, left_out = config.preset(name), 0, {}, 0, 0, []
     judge = Judge(preset)
     for run in runs_of_target(preset, "all") if with_runs else ():
         if not Path(preset.folder(run), "metrics.json").exists():
@@ -85,12 +87,18 @@ def export(config: Config, name: str | None = None, with_runs: bool = True, with
             continue
         for file in described(preset, run):
             count += _copied(source / file, target / file)
-        unneeded = is_leaf(preset, run) or (is_teacher(preset, run) and not with_teachers)
-        if unneeded or (follows(preset, run) and compose(preset, run, source)):
+        unneeded = is_leaf(preset, run) or (follows(preset, run) and _may_be_composed(preset, run, source))
+        if unneeded or (is_teacher(preset, run) and not with_teachers):
             (target / "model.pt").unlink(missing_ok=True)
-            spared += 1
         elif (source / "model.pt").exists():
             count += _copied(source / "model.pt", target / "model.pt")
+        elif (target / "model.pt").exists() and not _as_stated(target / "model.pt"):  # that of an earlier run
+            (target / "model.pt").unlink()
+        if not (target / "model.pt").exists():
+            spared += 1
+            left_out += [] if unneeded else [str(run)]
+    if with_runs:
+        _name_left_out(folder_of(preset), left_out)
     for exhibit in EXHIBITS:
         paths = [Path(path) for path in files_of(preset, exhibit)]
         if all(path.exists() for path in paths) and judge.exhibit(exhibit) is None:
@@ -138,12 +146,24 @@ def take_up(config: Config, name: str | None = None) -> str:
     return line
 
 
+def _name_left_out(folder: Path, runs: list[str]) -> None:
+    if runs:
+        files.write_json(folder / LEFT_OUT, {"checkpoints": runs})
+    else:
+        (folder / LEFT_OUT).unlink(missing_ok=True)
+
+
+def _left_out(preset: Preset, run: Run) -> bool:
+    path = folder_of(preset) / LEFT_OUT
+    return path.exists() and str(run) in files.read_json(path)["checkpoints"]
+
+
 def _taken(preset: Preset, run: Run, kept: Path, target: Path) -> bool:
     """Put a kept run's files in place; whether its checkpoint, if it should have one, is there too.
 
     InputError if one of them is damaged, with nothing of the run touched.
     """
-    leaf, may_lack = is_leaf(preset, run), follows(preset, run) or is_teacher(preset, run)
+    leaf, may_lack = is_leaf(preset, run), follows(preset, run) or _left_out(preset, run)
     spared = leaf or (may_lack and not (kept / "model.pt").exists())
     names = described(preset, run) + ([] if spared else ["model.pt"])
     _check(kept, names)
@@ -192,8 +212,12 @@ def _check(kept: Path, names: list[str]) -> None:
     for path in (kept / name for name in names):
         if not path.exists():
             raise InputError(f"{path} is missing: `git checkout {path}`")
-        if files.sha256(path) != digests.get(path.name, files.sha256(path)):  # of the training log none is stated
+        if path.name in digests and not _as_stated(path):  # of the training log none is stated
             raise InputError(f"{path} is not the file that its provenance describes: `git checkout {path}`")
+
+
+def _as_stated(path: Path) -> bool:
+    return files.sha256(path) == files.stated_digest(path)
 
 
 def _copied(source: Path, target: Path) -> bool:

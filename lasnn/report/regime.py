@@ -38,8 +38,14 @@ def pairs_in(preset: Preset, corner: str) -> dict[str, tuple[Cell, Cell]]:
     return found
 
 
+def conversion_in(preset: Preset, corner: str) -> Cell:
+    """The converted network of a corner without training, shown beside the comparisons."""
+    return direct_cell(preset, "regime", "conversion", corner, STEP, every_seed=True)
+
+
 def cells(preset: Preset) -> list[Cell]:
-    """Both sides of every comparison, each once."""
+    """Both sides of every comparison and the conversions, each once."""
     pairs = [pair for corner in preset.scope.corners for pair in pairs_in(preset, corner).values()]
     found = list(dict.fromkeys(cell for pair in pairs for cell in pair))
+    found += [conversion_in(preset, corner) for corner in preset.scope.corners if found]
     return found or [direct_cell(preset, "regime", AGAINST, BASE, STEP)]

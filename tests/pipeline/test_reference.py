@@ -23,6 +23,7 @@ from lasnn.training.composing import readdressed
 TEACHER, STUDENT = "ann/digits/vgg16bn/base/s0", "snn/digits/conv3fc2/hybrid/poisson-T2/none/base/s0"
 CONVERTED, UNTRAINED = "converted/digits/conv3fc2/poisson/base/s0", "ann/digits/vgg16bn/random_teacher/s0"
 LASNN = "snn/digits/conv3fc2/lasnn_act/poisson-T2/vgg16bn/base/s0"
+STUDENT_ANN = "ann/digits/conv3fc2/base/s0"
 HEAD = "snn/digits/conv3fc2/kd_spike/poisson-T2/none/base/s0"
 KEPT, THERE = Path("results/reference/tiny"), Path("results/tiny")
 
@@ -125,6 +126,29 @@ def test_teachers_may_be_left_out_and_every_exhibit_is_made_without_them(kept):
     assert not re.search(r"^(data|ann|converted|snn) ", planned.stdout + planned.stderr, re.MULTILINE)
 
 
+def test_what_came_without_its_checkpoint_is_kept_without_it(kept):
+    """As from a machine that only sent back metrics and predictions."""
+    reference.take_up(read())
+    shutil.rmtree(KEPT)
+    for run in (STUDENT_ANN, CONVERTED):
+        (THERE / run / "model.pt").unlink()
+    reference.export(read())
+    assert json.loads((KEPT / "left_out.json").read_text()) == {"checkpoints": [str(STUDENT_ANN), str(CONVERTED)]}
+    shutil.rmtree(THERE)
+    assert "; 2 without the checkpoint" in reference.take_up(read())
+    assert not (THERE / STUDENT_ANN / "model.pt").exists()
+    planned = done(kept, "--cores", 1, "--dry-run", "tables")
+    assert not re.search(r"^(data|ann|converted|snn) ", planned.stdout + planned.stderr, re.MULTILINE)
+
+
+def test_a_checkpoint_that_is_kept_already_stays(kept):
+    reference.take_up(read())
+    (THERE / TEACHER / "model.pt").unlink()
+    assert reference.export(read()).startswith("0 files new or changed")
+    assert (KEPT / TEACHER / "model.pt").exists()
+    assert not (KEPT / "left_out.json").exists()
+
+
 def test_exhibits_may_be_kept_alone(kept):
     reference.take_up(read())
     shutil.copytree(KEPT / "exhibits", THERE / "exhibits")
@@ -209,8 +233,9 @@ def test_a_damaged_file_is_refused_by_name(kept, name):
     assert not (THERE / TEACHER).exists()
 
 
-def test_a_missing_file_is_named(kept):
-    path = KEPT / TEACHER / "predictions.npz"
+@pytest.mark.parametrize("name", ["model.pt", "predictions.npz"])
+def test_a_missing_file_is_named(kept, name):
+    path = KEPT / TEACHER / name
     path.unlink()
     with pytest.raises(InputError, match=rf"{path} is missing: `git checkout"):
         reference.take_up(read())

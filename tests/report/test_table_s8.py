@@ -75,16 +75,17 @@ def test_the_regime_map_by_hand(tmp_path):
             return 15
         few = "lr_1e4" in run.variant
         table = (
-            {"hybrid": 12, "kd_label": 13, "lasnn_act": 14} if few else {"hybrid": 16, "kd_label": 16, "lasnn_act": 13}
+            {"conversion": 11, "hybrid": 12, "kd_label": 13, "lasnn_act": 14}
+            if few
+            else {"conversion": 10, "hybrid": 16, "kd_label": 16, "lasnn_act": 13}
         )
         return table[run.method] + (1 if "alpha01" in run.variant or "leak_1" in run.variant else 0)
 
     def trained(run):
         return 90.0 if "lr_1e4" in getattr(run, "variant", "") else 82.0
 
-    preset = written(
-        tmp_path, "figure_regime", {"corners": corners, "methods": ["hybrid", "kd_label", "lasnn_act"]}, right, trained
-    )
+    methods = ["conversion", "hybrid", "kd_label", "lasnn_act"]
+    preset = written(tmp_path, "figure_regime", {"corners": corners, "methods": methods}, right, trained)
     tidy = EXHIBITS["figure_regime"].tidy(preset).set_index(["corner", "rival"])
     assert tidy["difference"].to_dict() == {
         ("base", "kd_label"): 0.0,
@@ -100,6 +101,7 @@ def test_the_regime_map_by_hand(tmp_path):
         ("lr_1e4", "lasnn_act"): 30.0,
         ("lr_1e4", "chosen"): 25.0,
     }
+    assert tidy["conversion"].groupby("corner").first().to_dict() == {"base": 50.0, "lr_1e4": 55.0}
     assert tidy.loc[("base", "lasnn_act"), "p"] == pytest.approx(2 / 2**3)
     assert tidy.loc[("base", "kd_label"), "p"] == 1
     assert tidy.loc[("base", "lasnn_act"), ["share", "weights", "teacher", "ann"]].tolist() == [2.0, 1000, 95.0, 90.0]

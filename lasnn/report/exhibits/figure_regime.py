@@ -18,7 +18,7 @@ from lasnn.report.curves import predicted, predictions
 from lasnn.report.exhibit import Figure
 from lasnn.report.labels import METHOD_TITLES
 from lasnn.report.late import pd
-from lasnn.report.regime import CHOSEN, STEP, cells, pairs_in
+from lasnn.report.regime import CHOSEN, STEP, cells, conversion_in, pairs_in
 from lasnn.report.statistics import holm, more_right, sign_flips
 from lasnn.report.style import Look
 
@@ -68,6 +68,7 @@ def _line(corner: str, name: str, cell: Cell, pairs: list[tuple[Run, Run]], pres
     other = [rows.metrics_of(run, preset) for _, run in pairs]
     differences = [b["accuracy"] - a["accuracy"] for a, b in zip(hybrid, other, strict=True)]
     gaps = [one["train_accuracy"] - one["accuracy"] for one in hybrid]
+    converted = runs_of(conversion_in(preset, corner), preset)
     images = []
     for one, rival in pairs:
         right, labels = predictions(as_snn(rival), preset)
@@ -86,6 +87,7 @@ def _line(corner: str, name: str, cell: Cell, pairs: list[tuple[Run, Run]], pres
         "p": sign_flips(np.sum(images, axis=0)),
         "hybrid": statistics.mean(one["accuracy"] for one in hybrid),
         "ours": statistics.mean(one["accuracy"] for one in other),
+        "conversion": _mean([rows.metrics_of(run, preset)["accuracy"] for run in converted]),
         "ann": statistics.mean(one["ann_accuracy"] for one in hybrid),
         "teacher": _mean([one.get("teacher_accuracy") for one in other]),
         "share": _share(other),
@@ -145,17 +147,20 @@ def draw(tidy: pd.DataFrame) -> Drawing:
             hollow |= {"label": TITLES[name]}
         axes.plot(lines["gap"][~sure], lines["difference"][~sure], **hollow)
     axes.axhline(0, color="black", linewidth=0.8)
-    top = ran.groupby("corner", sort=False).agg(
-        {"gap": "first", "difference": "max", "images": "first", "weights": "first"}
-    )
-    for _, corner in top.iterrows():
-        text = f"{corner['images'] / 1000:g}k images\n{corner['weights'] / 1e6:.2g} M weights"
-        where: dict[str, Any] = {
-            "xy": (corner["gap"], corner["difference"]),
-            "xytext": (0, 9),
-            "textcoords": "offset points",
-        }
-        axes.annotate(text, **where, ha="center", fontsize=6)
+    for _, points in ran.groupby("corner", sort=False):
+        points = points.sort_values("difference")
+        axes.plot(points["gap"], points["difference"], color="0.8", linewidth=0.8, zorder=0)  # what belongs together
+        named = points[points["rival"] == "lasnn_act"] if "lasnn_act" in set(points["rival"]) else points
+        one = named.iloc[0]
+        axes.annotate(
+            f"{one['images'] / 1000:g}k images\n{one['weights'] / 1e6:.2g} M weights",
+            (one["gap"], one["difference"] - (0 if pd.isna(one["se"]) else one["se"])),
+            xytext=(0, -7),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            fontsize=6,
+        )
     axes.margins(x=0.12, y=0.25)
     axes.set(xlabel="hybrid training: training less test accuracy, points", ylabel="to hybrid training, points")
     style.legend(drawing, columns=3)
