@@ -4,11 +4,13 @@ Only what config.yaml explains is recorded: a run made with settings of the comm
 Runs are recorded where they are; nothing is deleted, moved or linked. DVC is loaded in here and nowhere else.
 """
 
+import contextlib
+import copy
 import fcntl
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -125,6 +127,27 @@ def why_locked() -> str:
     return "another DVC process holds the lock"
 
 
+@contextlib.contextmanager
+def _parsed_once(path: Path) -> Iterator[None]:
+    """DVC reads the parameters of each stage twice, and parses the whole file each time; here it does so once."""
+    from dvc.utils.serialize import LOADERS, load_yaml
+
+    parsed: dict[str, object] = {}
+
+    def load(found: str, **options: object) -> object:
+        if Path(found).resolve() != path.resolve():
+            return load_yaml(found, **options)
+        if found not in parsed:
+            parsed[found] = load_yaml(found, **options)
+        return copy.deepcopy(parsed[found])  # one object in two stages would be an anchor in dvc.lock
+
+    LOADERS[".yaml"] = load
+    try:
+        yield
+    finally:
+        del LOADERS[".yaml"]  # anything that it doesn't name is YAML to it
+
+
 def _commit(place: Path, names: list[str]) -> tuple[int, int]:
     """How many stages were recorded, and how many stood in dvc.lock already as they are."""
     from dvc.exceptions import DvcException
@@ -134,7 +157,7 @@ def _commit(place: Path, names: list[str]) -> tuple[int, int]:
     logging.getLogger("dvc").setLevel(logging.WARNING)
     done, unchanged = [], 0
     try:
-        with Repo() as repo, lock_repo(repo):
+        with Repo() as repo, lock_repo(repo), _parsed_once(CONFIG):
             stages = {stage.name: stage for stage in repo.stage.load_all(str(place))}
             try:
                 for name in names:

@@ -34,6 +34,11 @@ def inputs(preset: Preset, name: str) -> list[str]:
     return [f"{preset.folder(run)}/metrics.json" for run in base_runs(preset)]
 
 
+def pages_of(preset: Preset) -> dict[str, str]:
+    """The page of each notebook, by its name."""
+    return {name: f"{preset.root}/notebooks/{name}.html" for name in NOTEBOOKS}
+
+
 def base_runs(preset: Preset) -> list[SnnRun]:
     """The planned runs of spiking networks without a variant."""
     return [run for run in runs_of_target(preset, "all") if isinstance(run, SnnRun) and run.variant == BASE]
@@ -50,14 +55,14 @@ def execute(path: str) -> Path:
     name = known(NOTEBOOKS, target.stem, "notebook")
     preset = read().preset(target.parent.parent.name)
     executed = target.with_suffix(".ipynb")
-    _run(name, target.parent.parent.as_posix(), executed)
+    run(FOLDER / f"{name}.ipynb", target.parent.parent.as_posix(), executed)
     shown = page(executed, name)
     seal = f'<meta name="lasnn-made-from" content="{made_from(preset, name, Digests(None))} {_digest(shown)}">'
     files.write_text(target, shown.replace("<head>", f"<head>{seal}", 1))
     return target
 
 
-def _run(name: str, root: str, executed: Path) -> None:
+def run(notebook: Path, root: str, executed: Path) -> None:
     """Execute a notebook on the results below `root` and leave it at `executed`."""
     import papermill
     from papermill.exceptions import PapermillExecutionError
@@ -69,10 +74,10 @@ def _run(name: str, root: str, executed: Path) -> None:
     how["extra_arguments"] = ["--IPKernelApp.log_level=40"]  # errors only
     try:
         with own_kernel():
-            papermill.execute_notebook(FOLDER / f"{name}.ipynb", executed, parameters={"root": root}, **how)
+            papermill.execute_notebook(notebook, executed, parameters={"root": root}, **how)
     except PapermillExecutionError as error:
         if error.ename == InputError.__name__:
-            raise InputError(f"notebook {name}: {error.evalue}") from None
+            raise InputError(f"notebook {notebook.stem}: {error.evalue}") from None
         raise
 
 
@@ -85,7 +90,7 @@ def on_kept(name: str, kept: Path, executed: Path, earlier: Path, console: Conso
         files.write_bytes(executed, earlier.read_bytes())
         return executed
     console.say(f"executing the notebook {name} on the results kept in {kept}")
-    _run(name, kept.as_posix(), executed)
+    run(FOLDER / f"{name}.ipynb", kept.as_posix(), executed)
     content = json.loads(executed.read_text())
     content["metadata"]["lasnn_made_from"] = seal
     files.write_text(executed, json.dumps(content))

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lasnn.pipeline.notebooks import inputs
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run
-from lasnn.report import EXHIBITS
+from lasnn.report import EXHIBITS, files_of
 
 
 @dataclass(frozen=True)
@@ -18,16 +19,27 @@ class Job:
     after: tuple[str, ...] = ()
 
 
-def jobs_of(preset: Preset, seconds: Mapping[Run, float], exhibits: Mapping[str, float]) -> dict[str, Job]:
-    """The jobs of these runs and exhibits by name, in the plan's order; what isn't named is there already."""
+def jobs_of(
+    preset: Preset,
+    seconds: Mapping[Run, float],
+    exhibits: Mapping[str, float],
+    notebooks: Mapping[str, float],
+    each: float = 0,
+) -> dict[str, Job]:
+    """The jobs of these by name, in the plan's order, each so much longer; what isn't named is there already."""
     names = {preset.folder(run): str(run) for run in seconds}
     found = {
-        str(run): Job(cost, tuple(str(parent) for parent in preset.parents(run) if parent in seconds))
+        str(run): Job(cost + each, tuple(str(parent) for parent in preset.parents(run) if parent in seconds))
         for run, cost in seconds.items()
     }
     for name, cost in exhibits.items():
         folders = {str(Path(path).parent) for path in EXHIBITS[name].files(preset)}
-        found[name] = Job(cost, tuple(names[folder] for folder in sorted(folders) if folder in names))
+        found[name] = Job(cost + each, tuple(names[folder] for folder in sorted(folders) if folder in names))
+    made = {str(Path(path).parent / Path(path).stem): name for name in exhibits for path in files_of(preset, name)}
+    for name, cost in notebooks.items():
+        read = [str(Path(path).with_suffix("")) for path in inputs(preset, name)]  # <folder>/metrics, or an exhibit
+        jobs = [names.get(str(Path(path).parent)) or made.get(path) for path in read]
+        found[f"notebook {name}"] = Job(cost + each, tuple(dict.fromkeys(job for job in jobs if job)))
     return found
 
 

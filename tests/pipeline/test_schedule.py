@@ -34,13 +34,18 @@ def test_the_graph_of_a_preset():
     """Every run a second: as long as the longest chain of parents, and an exhibit after its runs."""
     preset = read().preset("quick")
     runs = runs_of_target(preset, "tables")
-    jobs = jobs_of(preset, dict.fromkeys(runs, 1.0), {"table2": 1.0})
-    assert wall_seconds(jobs, 1) == len(runs) + 1
+    jobs = jobs_of(preset, dict.fromkeys(runs, 1.0), {"table2": 1.0}, {"overview": 1.0, "energy": 1.0})
+    assert wall_seconds(jobs, 1) == len(runs) + 3
+    parts = ({"table2": 1.0}, {"overview": 1.0, "energy": 1.0})
+    assert wall_seconds(jobs_of(preset, dict.fromkeys(runs, 1.0), *parts, each=0.5), 1) == 1.5 * (len(runs) + 3)
     lasnn = "snn/digits/vgg5/lasnn_act/poisson-T10/vgg16bn/base/s0"
     assert set(jobs[lasnn].after) == {str(run) for run in preset.parents(parse(lasnn))}
     assert lasnn in jobs["table2"].after
+    assert lasnn in jobs["notebook energy"].after
+    assert jobs["notebook overview"].after == ("table2",)
     depth, chain = critical_path(jobs)
     assert depth == len(chain) == wall_seconds(jobs, 1000)
+    assert chain[-2:] == ["table2", "notebook overview"]
     assert chain[0].startswith("ann/")
     finished = [run for run in runs if str(run) not in jobs[lasnn].after]
-    assert jobs_of(preset, dict.fromkeys(finished, 1.0), {})[lasnn].after == ()  # what is there is not waited for
+    assert jobs_of(preset, dict.fromkeys(finished, 1.0), {}, {})[lasnn].after == ()  # what is there is not waited for

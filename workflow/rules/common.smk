@@ -205,7 +205,7 @@ def notebook_inputs(wildcards):
 
 def pages():
     """The pages of all notebooks, in the preset that the configuration names."""
-    return [f"{CONFIG.preset().root}/notebooks/{name}.html" for name in notebooks.NOTEBOOKS]
+    return list(notebooks.pages_of(CONFIG.preset()).values())
 
 
 def files_of_target(target):
