@@ -13,10 +13,8 @@ from lasnn.pipeline.notebooks import pages_of
 from lasnn.plan.config import Preset
 from lasnn.report import EXHIBITS, Figure, exhibits_of, files_of
 
-JOB, RECORD = (
-    0.4,
-    0.2,
-)  # CPU seconds of Snakemake for a job and of DVC for its record, read off whole calls (docs/clusters.md)
+# CPU seconds of Snakemake for each job and of DVC for each record, read off whole calls (docs/clusters.md).
+JOB, RECORD = 0.4, 0.2
 
 
 def start_up_seconds() -> float:
