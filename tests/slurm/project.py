@@ -88,9 +88,9 @@ class Project:
         return {str(file.relative_to(base)): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(found)}
 
     def trained(self, path: str) -> str:
-        """How far an unfinished run was saved, as its log says; empty if it says nothing of it."""
-        match = re.search(r"saved after (.*?), where", self.said() + self.console(path))
-        return match[1] if match else ""
+        """How far an unfinished run was last saved, as its log says; empty if it says nothing of it."""
+        saved = re.findall(r"saved after (.*?), where", self.said() + self.console(path))
+        return saved[-1] if saved else ""
 
     def until_it_trains(self, path: str, process: subprocess.Popen, seconds: float = 120) -> None:
         """Wait until a run has saved its first epoch."""
