@@ -15,11 +15,12 @@ from lasnn.plan.vocabulary import CLAIMS as SENTENCES
 from lasnn.report import rows
 from lasnn.report.cells import Cell, runs_of
 from lasnn.report.claims import ACCURACY, CLAIMS, Claim, Pair
-from lasnn.report.curves import converted_behind, predicted, predictions
+from lasnn.report.curves import converted_behind
 from lasnn.report.exhibit import Table, remarks
 from lasnn.report.late import pd
+from lasnn.report.paired import image_differences
 from lasnn.report.rows import number
-from lasnn.report.statistics import SEEDS, holm, more_right, paired_t, sign_flips, verdict
+from lasnn.report.statistics import SEEDS, holm, paired_t, sign_flips, verdict
 
 NOT_JUDGED = "not judged in this preset"
 ALL = "all networks"
@@ -183,10 +184,7 @@ def _same_seeds(less: list[Run], more: list[Run]) -> tuple[list[Run], list[Run]]
 
 def _on_images(claim: Claim, less: list[Run], more: list[Run], preset: Preset) -> Line:
     """The test on images, all seeds together."""
-    found = []
-    for one, other in zip(less, more, strict=True):
-        right, labels = predictions(as_snn(other), preset)
-        found.append(more_right(predicted(one, preset)[0], right[0], labels))
+    found = image_differences(list(zip(less, more, strict=True)), preset)
     effects = _effects(claim, [100 * float(one.mean()) for one in found], preset)
     together = np.sum(found, axis=0)
     line: Line = {"effect": mean(effects), "agree": _agree(effects), "images": len(found[0])}

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lasnn.plan.config import Preset
-from lasnn.plan.runs import AnnRun, Run, as_snn
+from lasnn.plan.runs import AnnRun, Run
 from lasnn.report import rows, style
 from lasnn.report.cells import Cell, runs_of
-from lasnn.report.curves import predicted, predictions
 from lasnn.report.exhibit import Figure
 from lasnn.report.labels import METHOD_TITLES
 from lasnn.report.late import pd
+from lasnn.report.paired import p_on_images, same_seeds
 from lasnn.report.regime import CHOSEN, STEP, cells, conversion_in, pairs_in
-from lasnn.report.statistics import holm, more_right, sign_flips
+from lasnn.report.statistics import holm
 from lasnn.report.style import Look
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Regime(Figure):
             _line(corner, name, rival, runs, preset)
             for corner in preset.scope.corners
             for name, (hybrid, rival) in pairs_in(preset, corner).items()
-            if (runs := _paired(hybrid, rival, preset))
+            if (runs := same_seeds(runs_of(hybrid, preset), runs_of(rival, preset)))
         ]
         table = rows.table(self.cells(preset), preset)
         if not lines:
@@ -57,22 +57,12 @@ class Regime(Figure):
         ]
 
 
-def _paired(hybrid: Cell, rival: Cell, preset: Preset) -> list[tuple[Run, Run]]:
-    """The runs of both that have the same seeds."""
-    against = {run.seed: run for run in runs_of(hybrid, preset)}
-    return [(against[run.seed], run) for run in runs_of(rival, preset) if run.seed in against]
-
-
 def _line(corner: str, name: str, cell: Cell, pairs: list[tuple[Run, Run]], preset: Preset) -> dict[str, object]:
     hybrid = [rows.metrics_of(run, preset) for run, _ in pairs]
     other = [rows.metrics_of(run, preset) for _, run in pairs]
     differences = [b["accuracy"] - a["accuracy"] for a, b in zip(hybrid, other, strict=True)]
     gaps = [one["train_accuracy"] - one["accuracy"] for one in hybrid]
     converted = runs_of(conversion_in(preset, corner), preset)
-    images = []
-    for one, rival in pairs:
-        right, labels = predictions(as_snn(rival), preset)
-        images.append(more_right(predicted(one, preset)[0], right[0], labels))
     return {
         "corner": corner,
         "rival": name,
@@ -84,7 +74,7 @@ def _line(corner: str, name: str, cell: Cell, pairs: list[tuple[Run, Run]], pres
         "gap_se": _error(gaps),
         "difference": statistics.mean(differences),
         "se": _error(differences),
-        "p": sign_flips(np.sum(images, axis=0)),
+        "p": p_on_images(pairs, preset),
         "hybrid": statistics.mean(one["accuracy"] for one in hybrid),
         "ours": statistics.mean(one["accuracy"] for one in other),
         "conversion": _mean([rows.metrics_of(run, preset)["accuracy"] for run in converted]),

@@ -7,10 +7,11 @@ from statistics import mean
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE, parse
 from lasnn.report import rows
-from lasnn.report.cells import Cell, focus_cell
+from lasnn.report.cells import Cell, focus_cell, runs_of
 from lasnn.report.context import TableWithContext
 from lasnn.report.labels import METHOD_TITLES, dataset, ours, steps
 from lasnn.report.late import pd
+from lasnn.report.paired import same_seeds, with_p
 from lasnn.report.rows import number
 
 
@@ -26,13 +27,25 @@ def cells(preset: Preset) -> list[Cell]:
 
 
 class Ablations(TableWithContext):
-    """Also says what each variant changes, and by how much that moves the accuracy."""
+    """Also says what each variant changes, by how much that moves the accuracy, and whether images tell them apart."""
+
+    def files(self, preset: Preset) -> list[str]:
+        return [*super().files(preset), *(f"{preset.folder(run)}/predictions.npz" for run in self.runs(preset))]
 
     def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
-        return [*super().notes(tidy, preset), "To base: against the base runs with the same seeds."]
+        made = int(tidy["p"].notna().sum())
+        return [
+            *super().notes(tidy, preset),
+            "To base: against the base runs with the same seeds. p: against them on the same images (signs flipped "
+            f"image by image, first encoder seed), after Holm's correction over {made} tests; with one seed it says "
+            "nothing of what another training would give.",
+        ]
 
     def tidy(self, preset: Preset) -> pd.DataFrame:
-        return compared(super().tidy(preset), preset)
+        cells = self.cells(preset)
+        bases = {cell.method: runs_of(cell, preset) for cell in cells if cell.variant == BASE}
+        pairs = [same_seeds(bases.get(cell.method, []), runs_of(cell, preset)) for cell in cells]
+        return with_p(compared(super().tidy(preset), preset), pairs, preset)
 
 
 def compared(tidy: pd.DataFrame, preset: Preset) -> pd.DataFrame:
@@ -92,6 +105,7 @@ def arrange(tidy: pd.DataFrame) -> pd.DataFrame:
                 "-" if name == BASE or pd.isna(value) else f"{value:+.2f}"
                 for name, value in zip(tidy["variant"], tidy["difference"], strict=True)
             ],
+            "p": ["-" if pd.isna(p) else f"{p:.2g}" for p in tidy["p_holm"]],
             "spikes per neuron": tidy["spikes"].map(lambda value: number(value, digits=3)),
         }
     )

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from lasnn.plan.config import Preset
-from lasnn.plan.runs import Run, as_snn
+from lasnn.plan.runs import Run
 from lasnn.report.cells import Cell, direct_cell, runs_of
 from lasnn.report.context import TableWithContext
-from lasnn.report.curves import predicted, predictions
 from lasnn.report.exhibits.table_s4 import compared
 from lasnn.report.exhibits.table_s7 import knob
 from lasnn.report.labels import METHOD_TITLES, dataset, ours
 from lasnn.report.late import pd
+from lasnn.report.paired import same_seeds, with_p
 from lasnn.report.rows import number
-from lasnn.report.statistics import holm, more_right, sign_flips
 
 STEPS = ("2", "4", "8")
 UNTRAINED = ("conversion", "calibration")
@@ -47,9 +44,8 @@ class FewSteps(TableWithContext):
         tidy = compared(super().tidy(preset), preset).drop(columns="difference")
         cells = self.cells(preset)
         rivals = {cell.timesteps: runs_of(cell, preset) for cell in cells if cell.method == RIVAL}
-        tidy["p"] = [_p(rivals.get(cell.timesteps, []), runs_of(cell, preset), preset) for cell in cells]
-        tidy["p"] = pd.to_numeric(tidy["p"])
-        tidy["p_holm"] = pd.to_numeric(holm([None if pd.isna(p) else p for p in tidy["p"]]))
+        pairs = [same_seeds(rivals.get(cell.timesteps, []), runs_of(cell, preset)) for cell in cells]
+        tidy = with_p(tidy, pairs, preset)
         tidy["to_ann"] = tidy["ours"] - tidy["ann"]
         return tidy
 
@@ -65,19 +61,6 @@ class FewSteps(TableWithContext):
 
 def _spiking(exhibit: TableWithContext, preset: Preset) -> list[Run]:
     return [run for run in exhibit.runs(preset) if run.kind == "snn"]
-
-
-def _p(rivals: list[Run], runs: list[Run], preset: Preset) -> float | None:
-    """Of the sign-flip test that runs and their rivals of the same seeds are alike; None without either."""
-    against = {run.seed: run for run in rivals}
-    pairs = [(against[run.seed], run) for run in runs if run.seed in against and against[run.seed] != run]
-    if not pairs:
-        return None
-    differences = []
-    for rival, run in pairs:
-        right, labels = predictions(as_snn(run), preset)
-        differences.append(more_right(predicted(rival, preset)[0], right[0], labels))
-    return sign_flips(np.sum(differences, axis=0))
 
 
 def arrange(tidy: pd.DataFrame) -> pd.DataFrame:

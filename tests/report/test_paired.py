@@ -1,4 +1,4 @@
-"""Table S8 and the regime map by hand, from made-up metrics and predictions of 20 images."""
+"""Tables S4 and S8 and the regime map by hand, from made-up metrics and predictions of 20 images."""
 
 from pathlib import Path
 
@@ -36,6 +36,25 @@ def written(folder, exhibit, scope, right, trained=lambda run: 0.0):
 
 def method(run):
     return getattr(run, "method", "ann")
+
+
+def test_a_knob_beside_its_base_runs_image_by_image(tmp_path):
+    """Base 12 of 20 right, one variant 16 with every seed, another 11 with one: 2 / 2^4, and one image is no proof."""
+
+    def right(run):
+        return {"base": 12, "alpha01": 16, "leak_1": 11}.get(getattr(run, "variant", ""), 15)
+
+    scope = {"ablations": ["lasnn_act+alpha01", "lasnn_act+leak_1"], "steps": {"poisson-T100": 10}}
+    scope |= {"repeated": ["lasnn_act", "lasnn_act+alpha01"]}
+    preset = written(tmp_path, "table_s4", scope, right)
+    tidy = EXHIBITS["table_s4"].tidy(preset).set_index("variant")
+    assert tidy["n"].to_dict() == {"base": 3, "alpha01": 3, "leak_1": 1}
+    assert tidy["difference"].to_dict() == {"base": 0.0, "alpha01": 20.0, "leak_1": -5.0}
+    assert np.isnan(tidy.loc["base", "p"])
+    assert tidy.loc["alpha01", ["p", "p_holm"]].tolist() == pytest.approx([2 / 2**4, 2 * 2 / 2**4])
+    assert tidy.loc["leak_1", ["p", "p_holm"]].tolist() == [1.0, 1.0]
+    shown = EXHIBITS["table_s4"].arrange(EXHIBITS["table_s4"].tidy(preset))
+    assert shown["p"].tolist() == ["-", "0.25", "1"]
 
 
 def test_recipes_beside_calibration_and_their_ann(tmp_path):
