@@ -269,7 +269,7 @@ def test_what_the_kept_runs_of_this_repository_were_made_from_is_kept_too(monkey
                 found = files.read_json(root / parent / "provenance.json")["files"]["model.pt"]
             else:
                 elsewhere = sharing.same_elsewhere(preset, parse(parent), root.parent)
-                found = hashlib.sha256(readdressed(elsewhere / "model.pt", preset.name)).hexdigest()
+                found = hashlib.sha256(readdressed(elsewhere / "model.pt", preset.name, {})).hexdigest()
             assert found == digest, (path, parent)
             seen += 1
     assert seen > 100

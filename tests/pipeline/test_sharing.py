@@ -1,4 +1,4 @@
-"""An ANN that another preset has trained: taken where settings are the same, and to the byte what a training gives."""
+"""A run that another preset has made: taken where settings and parents are the same, to the byte as if made anew."""
 
 import os
 import re
@@ -20,6 +20,7 @@ from lasnn.storage import files
 
 TEACHER, ANN = "ann/digits/vgg16bn/base/s0", "ann/digits/conv3fc2/base/s0"
 CONVERTED = "converted/digits/conv3fc2/poisson/base/s0"
+STUDENT = "snn/digits/conv3fc2/lasnn_act/poisson-T2/vgg16bn/base/s0"
 FIRST, SECOND, KEPT = Path("results/tiny"), Path("results/second"), Path("results/reference")
 MADE = ("model.pt", "metrics.json", "predictions.npz")
 
@@ -62,12 +63,13 @@ def test_it_is_to_the_byte_what_a_training_gives(project, monkeypatch):
 def test_the_workflow_takes_it_and_what_follows_rests_on_it(project):
     said = done(project, "--cores", 1, "--config", "preset=second", "--", SECOND / CONVERTED / "metrics.json").stderr
     assert f"taken from {FIRST / ANN}, which is what the plan asks for" in said
+    assert f"taken from {FIRST / CONVERTED}, which is what the plan asks for" in said
     assert Judge(read().preset("second")).run(parse(CONVERTED)) is None
     first, second = (files.read_json(root / CONVERTED / "metrics.json") for root in (FIRST, SECOND))
     assert first["curves"] == second["curves"]
     found = trace(read(), str(SECOND / CONVERTED), [], verify=True)
     assert found.faults == []
-    assert sum("trained in the preset tiny" in line for line in found.lines) == 1  # its ANN
+    assert sum("trained in the preset tiny" in line for line in found.lines) == 2  # itself and its ANN
 
 
 def damaged():
@@ -94,9 +96,46 @@ def test_it_is_trained_where_there_is_no_such_training(project, what):
     assert elsewhere() is None
 
 
-def test_only_runs_without_parents_are_shared(project):
-    assert elsewhere(ANN) == FIRST / ANN
-    assert elsewhere(CONVERTED) is None
+def test_a_student_is_taken_with_all_that_it_rests_on(project, monkeypatch):
+    """Teacher, ANN, conversion, LaSNN: nothing is trained, and training the student from them gives the same bytes."""
+    said = done(project, "--cores", 1, "--config", "preset=second", "--", SECOND / STUDENT / "metrics.json").stderr
+    assert said.count("which is what the plan asks for") == 4
+    assert Judge(read().preset("second"), checkpoints=True).run(parse(STUDENT)) is None
+    taken = digests(SECOND / STUDENT)
+    shutil.rmtree(SECOND / STUDENT)
+    monkeypatch.delenv(kept.ALLOWED)
+    assert main(["snn", str(SECOND / STUDENT)]) == 0
+    assert digests(SECOND / STUDENT) == taken != digests(FIRST / STUDENT)
+
+
+def test_a_run_is_not_taken_where_a_parent_is_another_one(project, monkeypatch):
+    for run in (ANN, TEACHER):
+        assert main(["ann", str(SECOND / run)]) == 0
+    assert main(["converted", str(SECOND / CONVERTED)]) == 0
+    assert elsewhere(STUDENT) == FIRST / STUDENT
+    change({"presets": {"second": {"teacher": {"lr": 0.03}}}})
+    assert elsewhere(STUDENT) is None  # its teacher would be trained
+    monkeypatch.delenv(kept.ALLOWED)
+    assert main(["ann", str(SECOND / TEACHER)]) == 0
+    assert elsewhere(STUDENT) is None  # its teacher was
+
+
+def test_weights_decide_where_a_parent_says_the_same(project):
+    """Metrics alike, weights not: seen before anything is taken."""
+    for run in (ANN, TEACHER):
+        assert main(["ann", str(SECOND / run)]) == 0
+    shutil.copy(SECOND / ANN / "model.pt", SECOND / TEACHER / "model.pt")
+    assert main(["converted", str(SECOND / CONVERTED)]) == 0
+    assert elsewhere(STUDENT) == FIRST / STUDENT
+    assert sharing.take_up(read().preset("second"), parse(STUDENT)) is None
+    assert not (SECOND / STUDENT).exists()
+
+
+def test_of_kept_results_only_anns_are_shared(project):
+    reference.export(read(), "tiny")
+    presets = read().preset("second"), KEPT
+    assert sharing.same_elsewhere(presets[0], parse(ANN), presets[1]) == KEPT / "tiny" / ANN
+    assert sharing.same_elsewhere(presets[0], parse(CONVERTED), presets[1]) is None
 
 
 @pytest.mark.parametrize("forced", ['["*"]', '["ann"]'])
@@ -140,5 +179,10 @@ def test_the_plan_does_not_count_it(project, capsys):
     assert main(["plan", "table2", "--preset", "second", "--quick"]) == 0
     first, second = capsys.readouterr().out.splitlines()[:2]
     runs = int(re.search(r"(\d+) runs", first)[1])
-    assert f"{runs} runs, {runs - 2} of them to do" in first
-    assert re.search(r"of other presets +2 ", second)
+    assert f"{runs} runs, 0 of them to do" in first
+    assert re.search(rf"of other presets +{runs} ", second)
+    change({"presets": {"second": {"ann": {"lr": 0.03}}}})  # and so all that rests on it
+    assert main(["plan", "table2", "--preset", "second", "--quick"]) == 0
+    first, second = capsys.readouterr().out.splitlines()[:2]
+    assert f"{runs} runs, {runs - 1} of them to do" in first
+    assert re.search(r"of other presets +1 ", second)
