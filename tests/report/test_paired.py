@@ -1,5 +1,6 @@
 """Tables S4 and S8 and the regime map by hand, from made-up metrics and predictions of 20 images."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,11 @@ def test_recipes_beside_calibration_and_their_ann(tmp_path):
     assert lines.loc["hybrid", "p_holm"] == pytest.approx(6 * 2 / 2**6)
     assert lines.loc["conversion", "p"] == pytest.approx(1.0)  # one image, three seeds: either sign is as far
     assert np.isnan(lines.loc["calibration", "p"])
+    figure = EXHIBITS["figure_few_steps"]
+    assert list(dict.fromkeys(figure.tidy(preset)["series"])) == ["ANN", "conversion", "calibration", "hybrid training"]
+    figure.write(tmp_path / "figure_few_steps", preset)
+    assert (tmp_path / "figure_few_steps.png").stat().st_size > 1000
+    assert "Trained with: calibrated_start." in json.loads((tmp_path / "figure_few_steps.json").read_text())["notes"]
     starts = {
         str(parent)
         for parent in preset.parents(SnnRun("digits", "vgg5", "hybrid", "direct", 4, variant="calibrated_start"))

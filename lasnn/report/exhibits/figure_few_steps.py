@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lasnn.plan.config import Preset
-from lasnn.plan.runs import BASE
+from lasnn.plan.runs import AND, BASE
 from lasnn.report import style
 from lasnn.report.context import with_context
 from lasnn.report.exhibit import Figure
-from lasnn.report.exhibits.table_s8 import STEPS, UNTRAINED, cells
+from lasnn.report.exhibits.table_s8 import STEPS, cells
 from lasnn.report.labels import METHOD_TITLES
 from lasnn.report.late import pd
 
@@ -23,15 +23,32 @@ class FewStepsFigure(Figure):
 
     def tidy(self, preset: Preset) -> pd.DataFrame:
         tidy = with_context(super().tidy(preset), preset)
-        own = tidy["variant"].where(tidy["variant"] != BASE, "")
+        several = (
+            tidy.groupby("method")["variant"].nunique() > 1
+        )  # recipes, so that the method's name is no name for one
         tidy["series"] = [
-            METHOD_TITLES[method] + (f" ({variant.replace('__', ', ')})" if variant else "")
-            for method, variant in zip(tidy["method"], own, strict=True)
+            METHOD_TITLES[method] + (f" ({in_words(variant)})" if several[method] and variant != BASE else "")
+            for method, variant in zip(tidy["method"], tidy["variant"], strict=True)
         ]
         return tidy
 
     def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
-        return [*super().notes(tidy, preset), "Dotted: the intermediate ANN. Spikes: for each neuron and image."]
+        told = [*recipes(tidy), "Dotted: the intermediate ANN. Spikes: for each neuron and image."]
+        return [*super().notes(tidy, preset), *told]
+
+    def below(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
+        return [*super().below(tidy, preset), *recipes(tidy)]
+
+
+def recipes(tidy: pd.DataFrame) -> list[str]:
+    """What the methods are trained with, as a sentence; none where no recipe is shown."""
+    found = dict.fromkeys(in_words(variant) for variant in tidy["variant"] if variant != BASE)
+    return [f"Trained with: {'; '.join(found)}."] if found else []
+
+
+def in_words(variant: str) -> str:
+    """The options of a recipe, in a line."""
+    return variant.replace(AND, ", ")
 
 
 def draw(tidy: pd.DataFrame) -> Drawing:
@@ -41,9 +58,10 @@ def draw(tidy: pd.DataFrame) -> Drawing:
         return style.nothing()
     drawing, ((left, right),) = style.sheet(1, 2, height=3.0)
     names = list(dict.fromkeys(spiking["series"]))
-    recipes = [name for name in names if name not in {METHOD_TITLES[method] for method in UNTRAINED}]
-    looks = {METHOD_TITLES[method]: style.look_of(method) for method in UNTRAINED}
-    looks |= dict(zip(recipes, style.SERIES * (1 + len(recipes) // len(style.SERIES)), strict=False))
+    methods = dict(zip(spiking["series"], spiking["method"], strict=True))
+    looks = {name: style.look_of(methods[name]) for name in names if name == METHOD_TITLES[methods[name]]}
+    others = [name for name in names if name not in looks]
+    looks |= dict(zip(others, style.SERIES * (1 + len(others) // len(style.SERIES)), strict=False))
     for name in names:
         _series(left, spiking[spiking["series"] == name], "ours", looks[name].line | {"label": name})
         _series(right, spiking[spiking["series"] == name], "spikes", looks[name].line)
