@@ -38,9 +38,8 @@ def p_on_images(pairs: Pairs, preset: Preset) -> float | None:
     return sign_flips(np.sum(image_differences(pairs, preset), axis=0)) if pairs else None
 
 
-def with_p(tidy: pd.DataFrame, pairs: Sequence[Pairs], preset: Preset) -> pd.DataFrame:
-    """`tidy` with `p` of each line's pairs, NaN without any, and `p_holm` after Holm's correction over all lines."""
+def with_p(tidy: pd.DataFrame, pairs: Sequence[Pairs], preset: Preset, name: str = "p") -> pd.DataFrame:
+    """`tidy` with p of each line's pairs, NaN without any, and in `<name>_holm` after Holm's correction over them."""
     found = [p_on_images(line, preset) for line in pairs]
-    return tidy.assign(
-        p=pd.to_numeric(pd.Series(found, tidy.index)), p_holm=pd.to_numeric(pd.Series(holm(found), tidy.index))
-    )
+    columns = {name: found, f"{name}_holm": holm(found)}
+    return tidy.assign(**{key: pd.to_numeric(pd.Series(values, tidy.index)) for key, values in columns.items()})

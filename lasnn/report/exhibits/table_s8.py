@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lasnn.plan.config import Preset
-from lasnn.plan.runs import Run
+from lasnn.plan.runs import BASE, Run
 from lasnn.report.cells import Cell, direct_cell, runs_of
 from lasnn.report.context import TableWithContext
 from lasnn.report.exhibits.table_s4 import compared
@@ -18,6 +18,7 @@ from lasnn.report.rows import number
 STEPS = ("2", "4", "8")
 UNTRAINED = ("conversion", "calibration")
 RIVAL = "calibration"  # what a training has to beat: it trains nothing
+TEACHERLESS = "hybrid"  # what a distillation has to beat
 
 
 def cells(preset: Preset) -> list[Cell]:
@@ -35,7 +36,10 @@ def cells(preset: Preset) -> list[Cell]:
 
 
 class FewSteps(TableWithContext):
-    """Also compares each line with its ANN and, image by image, with calibration at the same T."""
+    """Also compares each line with its ANN and, image by image, with its rivals at the same T.
+
+    They are calibration, and for a recipe also hybrid training with the same options.
+    """
 
     def files(self, preset: Preset) -> list[str]:
         return [*super().files(preset), *(f"{preset.folder(run)}/predictions.npz" for run in _spiking(self, preset))]
@@ -43,19 +47,24 @@ class FewSteps(TableWithContext):
     def tidy(self, preset: Preset) -> pd.DataFrame:
         tidy = compared(super().tidy(preset), preset).drop(columns="difference")
         cells = self.cells(preset)
-        rivals = {cell.timesteps: runs_of(cell, preset) for cell in cells if cell.method == RIVAL}
-        pairs = [same_seeds(rivals.get(cell.timesteps, []), runs_of(cell, preset)) for cell in cells]
-        tidy = with_p(tidy, pairs, preset)
+        runs = {(cell.timesteps, cell.method, cell.variant): runs_of(cell, preset) for cell in cells}
+        rivals = [runs.get((cell.timesteps, RIVAL, BASE), []) for cell in cells]
+        teacherless = [
+            runs.get((cell.timesteps, TEACHERLESS, cell.variant), []) if cell.variant != BASE else [] for cell in cells
+        ]
+        for name, others in (("p", rivals), ("p_hybrid", teacherless)):
+            pairs = [same_seeds(other, runs_of(cell, preset)) for other, cell in zip(others, cells, strict=True)]
+            tidy = with_p(tidy, pairs, preset, name)
         tidy["to_ann"] = tidy["ours"] - tidy["ann"]
         return tidy
 
     def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
-        made = int(tidy["p"].notna().sum())
+        made, taught = int(tidy["p"].notna().sum()), int(tidy["p_hybrid"].notna().sum())
         return [
             *super().notes(tidy, preset),
-            "To ANN: less the accuracy of the intermediate ANN that it starts from. p: against calibration at the same "
-            f"T, on the same test images and seeds (signs flipped image by image), after Holm's correction over {made} "
-            "tests.",
+            "To ANN: less the accuracy of the intermediate ANN that it starts from. p: against calibration, and "
+            "against hybrid training with the same options, at the same T, on the same test images and seeds (signs "
+            f"flipped image by image), after Holm's correction over {made} tests and over {taught}.",
         ]
 
 
@@ -76,6 +85,7 @@ def arrange(tidy: pd.DataFrame) -> pd.DataFrame:
             "accuracy, %": ours(tidy),
             "to ANN, points": ["-" if pd.isna(value) else f"{value:+.2f}" for value in tidy["to_ann"]],
             "p, calibration": ["-" if pd.isna(p) else f"{p:.2g}" for p in tidy["p_holm"]],
+            "p, hybrid": ["-" if pd.isna(p) else f"{p:.2g}" for p in tidy["p_hybrid_holm"]],
             "spikes per neuron": tidy["spikes"].map(lambda value: number(value, digits=3)),
         }
     )
