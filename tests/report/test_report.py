@@ -221,6 +221,13 @@ def test_a_variant_is_compared_with_the_base_runs_of_its_seeds(preset):
     assert pd.isna(found[2])
 
 
+def test_of_what_a_variant_changes_for_methods_a_line_says_its_own(preset):
+    lines = [("hybrid", "bf16"), ("lasnn_act", "bf16_grad"), ("lasnn_act", "random_teacher"), ("hybrid", "alpha01")]
+    tidy = pd.DataFrame(lines, columns=["method", "variant"]).assign(runs=None)
+    expected = ["compute.amp: bf16", "compute.amp: bf16_grad", "for.vgg16bn.teacher.epochs: 0", "attention.alpha: 0.1"]
+    assert compared(tidy, preset)["changes"].tolist() == expected
+
+
 def test_mixed_revisions_and_subsets_are_said(preset):
     from lasnn.report.exhibit import remarks
     from lasnn.report.rows import table

@@ -5,7 +5,9 @@ from __future__ import annotations
 from statistics import mean
 
 from lasnn.plan.config import Preset
+from lasnn.plan.overlays import merged
 from lasnn.plan.runs import BASE, parse
+from lasnn.plan.vocabulary import METHODS
 from lasnn.report import rows
 from lasnn.report.cells import Cell, focus_cell, runs_of
 from lasnn.report.context import TableWithContext
@@ -51,7 +53,8 @@ class Ablations(TableWithContext):
 def compared(tidy: pd.DataFrame, preset: Preset) -> pd.DataFrame:
     """With what a variant changes in words, and the difference to the base runs of its method with the same seeds."""
     changes = [
-        [leaf for overlay in preset.config.overlays(name) for leaf in leaves(overlay)] for name in tidy["variant"]
+        [leaf for overlay in preset.config.overlays(name) for leaf in leaves(meant(overlay, method))]
+        for name, method in zip(tidy["variant"], tidy["method"], strict=True)
     ]
     tidy["changes"] = ["; ".join(change) or "-" for change in changes]
     base = tidy[tidy["variant"] == BASE].set_index("method")["runs"].to_dict()
@@ -72,6 +75,14 @@ def _difference(runs: str | None, base: str | None, preset: Preset) -> float | N
     )
     both = ours.keys() & theirs.keys()
     return mean(ours[seed] - theirs[seed] for seed in both) if both else None
+
+
+def meant(overlay: dict, method: str) -> dict:
+    """What an overlay changes in a run of `method`: of its entries `for:` methods, the own one as if said plainly."""
+    named = overlay.get("for", {})
+    others = {name: change for name, change in named.items() if name not in METHODS}
+    rest = {key: value for key, value in overlay.items() if key != "for"} | ({"for": others} if others else {})
+    return merged(rest, named.get(method, {}))
 
 
 def leaves(overlay: dict, path: str = "") -> list[str]:
