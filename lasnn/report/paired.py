@@ -21,15 +21,17 @@ def same_seeds(rivals: Sequence[Run], runs: Sequence[Run]) -> list[tuple[Run, Ru
     return [(against[run.seed], run) for run in runs if against.get(run.seed, run) != run]
 
 
-def image_differences(pairs: Pairs, preset: Preset) -> list[np.ndarray]:
-    """For each pair and image 1 where only the second run is right, -1 where only the first is, else 0.
+def image_differences(pairs: Pairs, preset: Preset, encoders: int | None = None) -> list[np.ndarray]:
+    """For each pair and image, how often the second run is right less how often the first is, over encoder seeds.
 
-    Each [N]; of Poisson input, the predictions with the first encoder seed. The second run is a spiking one.
+    Each [N]. `encoders`: how many seeds of a Poisson encoder are looked at; by default as many as both runs have. The
+    second run is a spiking one.
     """
     found = []
     for first, second in pairs:
-        classes, labels = predictions(as_snn(second), preset)
-        found.append(more_right(predicted(first, preset)[0], classes[0], labels))
+        one, (other, labels) = predicted(first, preset), predictions(as_snn(second), preset)
+        count = encoders or min(len(one), len(other))
+        found.append(np.sum([more_right(one[seed], other[seed], labels) for seed in range(count)], axis=0))
     return found
 
 

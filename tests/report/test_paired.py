@@ -11,6 +11,7 @@ from tiny import answering
 from lasnn.plan.config import Config, merged
 from lasnn.plan.runs import AnnRun, SnnRun
 from lasnn.report import EXHIBITS
+from lasnn.report.paired import image_differences
 from lasnn.storage.files import write_json
 
 DIRECT = {"direct-T2": 2, "direct-T4": 4, "direct-T8": 8}
@@ -56,6 +57,22 @@ def test_a_knob_beside_its_base_runs_image_by_image(tmp_path):
     assert tidy.loc["leak_1", ["p", "p_holm"]].tolist() == [1.0, 1.0]
     shown = EXHIBITS["table_s4"].arrange(EXHIBITS["table_s4"].tidy(preset))
     assert shown["p"].tolist() == ["-", "0.25", "1"]
+
+
+def test_all_encoder_seeds_of_a_pair_count_or_as_many_as_asked_for(tmp_path):
+    """One run is right with encoder seeds 1 and 2, the other with 0 and 1; an ANN has one prediction, 12 of 20 right."""
+    preset = written(
+        tmp_path, "table_s4", {"ablations": ["lasnn_act+alpha01"], "steps": {"poisson-T100": 10}}, lambda run: 12
+    )
+    first, *_, second = EXHIBITS["table_s4"].runs(preset)
+    labels, wrong = np.arange(20), np.full(20, -1)
+    first_seeds, second_seeds = [wrong, labels, labels], [labels, labels, wrong]
+    for run, predicted in ((first, first_seeds), (second, second_seeds)):
+        np.savez(Path(preset.folder(run), "predictions.npz"), predicted=np.stack(predicted), labels=labels)
+    assert [one.tolist() for one in image_differences([(first, second)], preset)] == [[0] * 20]
+    assert [one.tolist() for one in image_differences([(first, second)], preset, encoders=1)] == [[1] * 20]
+    ann = preset.parents(preset.parents(second)[0])[0]
+    assert [one.tolist() for one in image_differences([(ann, second)], preset)] == [[0] * 12 + [1] * 8]
 
 
 def test_recipes_beside_calibration_and_their_ann(tmp_path):

@@ -184,7 +184,7 @@ def _same_seeds(less: list[Run], more: list[Run]) -> tuple[list[Run], list[Run]]
 
 def _on_images(claim: Claim, less: list[Run], more: list[Run], preset: Preset) -> Line:
     """The test on images, all seeds together."""
-    found = image_differences(list(zip(less, more, strict=True)), preset)
+    found = image_differences(list(zip(less, more, strict=True)), preset, encoders=1)
     effects = _effects(claim, [100 * float(one.mean()) for one in found], preset)
     together = np.sum(found, axis=0)
     line: Line = {"effect": mean(effects), "agree": _agree(effects), "images": len(found[0])}

@@ -39,7 +39,7 @@ class Ablations(TableWithContext):
         return [
             *super().notes(tidy, preset),
             "To base: against the base runs with the same seeds. p: against them on the same images (signs flipped "
-            f"image by image, first encoder seed), after Holm's correction over {made} tests; with one seed it says "
+            f"image by image), after Holm's correction over {made} tests; with one seed it says "
             "nothing of what another training would give.",
         ]
 
