@@ -60,7 +60,7 @@ def test_a_knob_beside_its_base_runs_image_by_image(tmp_path):
 
 
 def test_all_encoder_seeds_of_a_pair_count_or_as_many_as_asked_for(tmp_path):
-    """One run is right with encoder seeds 1 and 2, the other with 0 and 1; an ANN has one prediction, 12 images right."""
+    """One run is right with encoder seeds 1 and 2, the other with 0 and 1; an ANN has one prediction: 12 right."""
     preset = written(
         tmp_path, "table_s4", {"ablations": ["lasnn_act+alpha01"], "steps": {"poisson-T100": 10}}, lambda run: 12
     )
