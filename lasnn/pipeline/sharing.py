@@ -37,15 +37,16 @@ def same_elsewhere(preset: Preset, run: Run, below: Path | None = None) -> Path 
     Its parents here, or where they would be taken from, say the same as those that it was made from. `below`: a folder
     of kept presets, where ANNs alone are looked for; by default the folder of results.
     """
-    if (below and not isinstance(run, AnnRun)) or preset.adopted(run):
+    if below and not isinstance(run, AnnRun):
         return None
-    return next(_candidates(preset, run, below or Path(preset.config.file.folders.results)), None)
+    return next(_candidates(preset, run, below), None)
 
 
-def _candidates(preset: Preset, run: Run, below: Path) -> Iterator[Path]:
+def _candidates(preset: Preset, run: Run, below: Path | None = None) -> Iterator[Path]:
+    """Every such folder."""
     for name in preset.config.file.presets:
-        folder = below / name / str(run)
-        if name == preset.name or not _whole(folder):
+        folder = (below or Path(preset.config.file.folders.results)) / name / str(run)
+        if name == preset.name or preset.adopted(run) or not _whole(folder):
             continue
         other = preset.config.preset(name)
         if other.adopted(run) or other.settings(run) != preset.settings(run):
@@ -68,7 +69,7 @@ def _parents_alike(preset: Preset, other: Preset, run: Run) -> bool:
     return parents == other.parents(run) and all(
         _alike(Path(preset.folder(parent)), Path(other.folder(parent)))
         if _whole(Path(preset.folder(parent))) and judge.run(parent) is None
-        else same_elsewhere(preset, parent) == Path(other.folder(parent))
+        else Path(other.folder(parent)) in _candidates(preset, parent)
         for parent in parents
     )
 

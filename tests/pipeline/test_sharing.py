@@ -120,6 +120,19 @@ def test_a_run_is_not_taken_where_a_parent_is_another_one(project, monkeypatch):
     assert elsewhere(STUDENT) is None  # its teacher was
 
 
+def test_of_two_presets_that_have_its_parent_either_will_do(project):
+    """Found in `first`, all; a third preset that is asked before it has the ANN alone."""
+    content = yaml.safe_load(Path("config.yaml").read_text())
+    presets = {"before": content["presets"]["tiny"], **content["presets"]}
+    Path("config.yaml").write_text(yaml.safe_dump(content | {"presets": presets}, sort_keys=False))
+    assert main(["ann", f"results/before/{ANN}"]) == 0
+    assert elsewhere(ANN) == Path("results/before", ANN)
+    assert elsewhere(CONVERTED) == FIRST / CONVERTED
+    for verb, run in (("ann", ANN), ("converted", CONVERTED)):
+        assert main([verb, str(SECOND / run)]) == 0
+    assert files.read_json(SECOND / CONVERTED / "provenance.json")["trained_in"] == "tiny"
+
+
 def test_weights_decide_where_a_parent_says_the_same(project):
     """Metrics alike, weights not: seen before anything is taken."""
     for run in (ANN, TEACHER):
