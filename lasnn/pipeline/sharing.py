@@ -24,10 +24,9 @@ def take_up(preset: Preset, run: Run) -> Path | None:
     """Put in place a kept run, or another preset's, that is what the plan asks for; where it lay, None without one."""
     if place := take_up_kept(preset, run):
         return place
-    place = same_elsewhere(preset, run)
-    if place is None or not _from_the_same(preset, run, place):
-        return None
-    put(preset, place, Path(preset.folder(run)))
+    place = next((one for one in _candidates(preset, run) if _from_the_same(preset, run, one)), None)
+    if place:
+        put(preset, place, Path(preset.folder(run)))
     return place
 
 

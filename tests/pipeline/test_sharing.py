@@ -121,7 +121,7 @@ def test_a_run_is_not_taken_where_a_parent_is_another_one(project, monkeypatch):
 
 
 def test_of_two_presets_that_have_its_parent_either_will_do(project):
-    """Found in `first`, all; a third preset that is asked before it has the ANN alone."""
+    """The first preset has all; one that is asked before it has the ANN alone."""
     content = yaml.safe_load(Path("config.yaml").read_text())
     presets = {"before": content["presets"]["tiny"], **content["presets"]}
     Path("config.yaml").write_text(yaml.safe_dump(content | {"presets": presets}, sort_keys=False))

@@ -23,9 +23,7 @@ class FewStepsFigure(Figure):
 
     def tidy(self, preset: Preset) -> pd.DataFrame:
         tidy = with_context(super().tidy(preset), preset)
-        several = (
-            tidy.groupby("method")["variant"].nunique() > 1
-        )  # recipes, so that the method's name is no name for one
+        several = tidy.groupby("method")["variant"].nunique() > 1  # recipes: the method's name is no name for one
         tidy["series"] = [
             METHOD_TITLES[method] + (f" ({in_words(variant)})" if several[method] and variant != BASE else "")
             for method, variant in zip(tidy["method"], tidy["variant"], strict=True)
