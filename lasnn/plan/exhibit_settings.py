@@ -11,8 +11,9 @@ class Scope(Section):
     """Which of the paper's cells a preset runs, and on what; `note` is printed under every exhibit.
 
     `repeated` names methods (or <method>+<variant>) whose runs with the student's usual teacher take every seed,
-    `repeated_inputs` the encoders with which they do; all others then take the first one only. None: all. `corners`
-    are variants that set the student's size and its images, each with the variant that was chosen there for a method.
+    `repeated_inputs` the encoders with which they do; all others then take the first one only. None: all. `own` is
+    the variant that was chosen for a method by itself; its runs take the seeds of the base runs. `corners` are variants
+    that set the student's size and its images, each with the variant that was chosen there for a method.
     """
 
     note: str | None
@@ -23,6 +24,7 @@ class Scope(Section):
     methods: Annotated[tuple[str, ...], Field(min_length=1)]
     focus: str
     ablations: tuple[str, ...]
+    own: dict[str, str]
     low_t: tuple[str, ...]
     recipes: tuple[str, ...]
     corners: dict[str, dict[str, str]]

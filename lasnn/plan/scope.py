@@ -75,6 +75,8 @@ def check_scope(
                 f"config: scope.ablations names {name!r}: expected <method>+<variant>, as lasnn_act+alpha01 or "
                 "lasnn_act+alpha01__leak_1"
             )
+    for method, variant in scope.own.items():
+        _check_knob(f"{method}+{variant}", f"{where}.own", variants)
     for name in scope.low_t:  # <method>+<variant>, or a variant of LaSNN
         _check_knob(name if "+" in name or name in METHODS else f"lasnn_act+{name}", f"{where}.low_t", variants)
     for name in scope.recipes:

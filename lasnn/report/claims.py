@@ -10,14 +10,15 @@ from itertools import combinations, groupby
 
 from lasnn.plan.config import Preset
 from lasnn.plan.lookup import given
-from lasnn.plan.runs import Run, as_snn
+from lasnn.plan.runs import BASE, Run, as_snn
 from lasnn.report import regime, rows
-from lasnn.report.cells import Cell, elsewhere, paper_cells
+from lasnn.report.cells import Cell, elsewhere, focus_cell, paper_cells
 from lasnn.report.curves import accuracy_on_first, converted_of, curves
 from lasnn.report.energy import averages
 from lasnn.report.speedup import speed_up, steps_needed
 
 DIRECT_STEPS = ("50", "30")  # the paper names both T and not which network has which
+OWN = "each method with what was chosen for it alone"
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,22 @@ def _methods(less: str, more: str) -> Callable[[Preset], list[Pair]]:
     return lambda preset: [Pair(*cells) for cells in zip(_table2(less), _table2(more), strict=True)]
 
 
+def _orderings(less: str, more: str) -> Callable[[Preset], list[Pair]]:
+    """`_methods`, and where methods have choices of their own, the student in focus with each one's own."""
+    return lambda preset: [*_methods(less, more)(preset), *_own(less, more, preset)]
+
+
+def _own(less: str, more: str, preset: Preset) -> list[Pair]:
+    own = preset.scope.own
+    below, above = (focus_cell(preset, "own", method, own.get(method, BASE)) for method in (less, more))
+    return [Pair(below, above, OWN)] if {less, more} & own.keys() else []
+
+
 def _gradient(preset: Preset) -> list[Pair]:
     found = [cell for cell in paper_cells("Fig 5a") if cell.timesteps == "100"]
     less, more = ([cell for cell in found if cell.method == method] for method in ("lasnn_grad", "lasnn_act"))
-    return [Pair(*cells) for cells in zip(less, more, strict=True)]
+    own = _own("lasnn_grad", "lasnn_act", preset)
+    return [*(Pair(*cells) for cells in zip(less, more, strict=True)), *own]
 
 
 def _encodings(preset: Preset) -> list[Pair]:
@@ -126,10 +139,10 @@ def _corners(preset: Preset) -> list[Pair]:
 
 
 CLAIMS = {
-    "conversion_below_hybrid": Claim(_methods("conversion", "hybrid"), ACCURACY),
-    "hybrid_below_kd": Claim(_methods("hybrid", "kd_label"), ACCURACY),
-    "kd_below_lasnn": Claim(_methods("kd_label", "lasnn_act"), ACCURACY),
-    "hybrid_below_lasnn": Claim(_methods("hybrid", "lasnn_act"), ACCURACY),
+    "conversion_below_hybrid": Claim(_orderings("conversion", "hybrid"), ACCURACY),
+    "hybrid_below_kd": Claim(_orderings("hybrid", "kd_label"), ACCURACY),
+    "kd_below_lasnn": Claim(_orderings("kd_label", "lasnn_act"), ACCURACY),
+    "hybrid_below_lasnn": Claim(_orderings("hybrid", "lasnn_act"), ACCURACY),
     "lasnn_near_ann": Claim(_methods("ann", "lasnn_act"), ACCURACY, margin="near_ann"),
     "gradient_below_activation": Claim(_gradient, ACCURACY),
     "direct_in_fewer_steps": Claim(_encodings, ACCURACY, margin="direct", beyond_tables=True),

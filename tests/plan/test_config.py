@@ -145,6 +145,8 @@ def test_ancestors_come_parents_first_and_once():
             "unknown encoder .*repeated_inputs 'posson'",
         ),
         ({"presets": {"quick": {"scope": {"ablations": ["hybrid+leak_1__nix"]}}}}, "unknown variant .* 'nix'"),
+        ({"presets": {"quick": {"scope": {"own": {"hybrid": "nix"}}}}}, "unknown variant .*scope.own 'nix'"),
+        ({"presets": {"quick": {"scope": {"own": {"hybird": "leak_1"}}}}}, "unknown method .*scope.own 'hybird'"),
         ({"preset": "papr"}, "unknown preset 'papr'.*did you mean 'paper'"),
         ({"preset": 3}, "preset is 3"),
         ({"protocol": {"student": {"epoch": 3}}}, "unknown key 'student.epoch': known are optimizer"),

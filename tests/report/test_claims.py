@@ -15,7 +15,7 @@ from lasnn.errors import InputError
 from lasnn.plan.config import Config, identity, merged
 from lasnn.plan.vocabulary import CLAIMS as SENTENCES
 from lasnn.report import EXHIBITS, runs_of_target
-from lasnn.report.claims import CLAIMS
+from lasnn.report.claims import CLAIMS, OWN
 from lasnn.report.regime import pairs_in
 from lasnn.report.statistics import holm, more_right, paired_t, sign_flips, verdict
 from lasnn.storage.files import write_json
@@ -105,6 +105,32 @@ def test_corners_compare_what_was_chosen_there():
         "chosen": (best, ("lasnn_act", "half__n2500__raw_map")),
     }
     assert set(pairs_in(preset, "base")) == {"kd_label", "lasnn_act"}
+
+
+def test_what_was_chosen_for_a_method_alone_is_compared_too():
+    """Beside the lines of Table II, each side with its own choice, else its base; a line of Table S4."""
+    content = yaml.safe_load(Path("config.yaml").read_text())
+    content["presets"]["small"]["scope"]["own"] = {"hybrid": "scale_04", "lasnn_grad": "scale_07"}
+    preset = Config(content).preset("small")
+    found = {
+        name: [
+            ((pair.less.method, pair.less.variant), (pair.more.method, pair.more.variant))
+            for pair in claim.pairs(preset)
+            if pair.group == OWN
+        ]
+        for name, claim in CLAIMS.items()
+    }
+    assert {name: pairs for name, pairs in found.items() if pairs} == {
+        "conversion_below_hybrid": [(("conversion", "base"), ("hybrid", "scale_04"))],
+        "hybrid_below_kd": [(("hybrid", "scale_04"), ("kd_label", "base"))],
+        "hybrid_below_lasnn": [(("hybrid", "scale_04"), ("lasnn_act", "base"))],
+        "gradient_below_activation": [(("lasnn_grad", "scale_07"), ("lasnn_act", "base"))],
+    }
+    own = [str(run) for run in EXHIBITS["table_s4"].runs(preset) if run.variant in ("scale_04", "scale_07")]
+    assert own == [
+        *(f"snn/cifar10/vgg5/hybrid/poisson-T16/none/scale_04/s{seed}" for seed in range(3)),
+        *(f"snn/cifar10/vgg5/lasnn_grad/poisson-T16/vgg16bn/scale_07/s{seed}" for seed in range(3)),
+    ]
 
 
 def test_the_printed_numbers_stand_beside_each_other():

@@ -18,8 +18,9 @@ from lasnn.report.rows import number
 
 
 def cells(preset: Preset) -> list[Cell]:
-    """For each method that `scope.ablations` names, its base run and its variants."""
-    asked = [tuple(name.split("+")) for name in preset.scope.ablations]
+    """For each method that `scope.ablations` or `scope.own` names, its base run and its variants."""
+    asked = [*(tuple(name.split("+")) for name in preset.scope.ablations), *preset.scope.own.items()]
+    asked = list(dict.fromkeys(asked))
     pairs = [
         (method, variant)
         for method in dict.fromkeys(method for method, _ in asked)
