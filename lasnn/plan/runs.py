@@ -23,7 +23,6 @@ class _Run:
 
     PATTERN: ClassVar[str]
     REVISION: ClassVar[int]  # raise it when a change of the stage's code changes its results
-    ACCEPTED: ClassVar[tuple[int, ...]] = ()  # earlier ones whose results are another sample of the same experiment
 
     def __str__(self) -> str:
         return self.PATTERN.format(**asdict(self))
@@ -71,7 +70,6 @@ class AnnRun(_Run):
 
     PATTERN: ClassVar[str] = "ann/{dataset}/{network}/{variant}/s{seed}"
     REVISION: ClassVar[int] = 2
-    ACCEPTED: ClassVar[tuple[int, ...]] = (1,)  # other initial weights and dropout masks, sums in another order
 
 
 @dataclass(frozen=True, order=True)
@@ -86,7 +84,6 @@ class ConvertedRun(_Run):
 
     PATTERN: ClassVar[str] = "converted/{dataset}/{student}/{encoder}/{variant}/s{seed}"
     REVISION: ClassVar[int] = 3
-    ACCEPTED: ClassVar[tuple[int, ...]] = (2,)  # the encoder's noise from another generator, sums in another order
 
 
 @dataclass(frozen=True, order=True)
@@ -104,7 +101,6 @@ class SnnRun(_Run):
 
     PATTERN: ClassVar[str] = "snn/{dataset}/{student}/{method}/{encoder}-T{steps}/{teacher}/{variant}/s{seed}"
     REVISION: ClassVar[int] = 6
-    ACCEPTED: ClassVar[tuple[int, ...]] = (5,)  # the encoder's noise from another generator, sums in another order
 
 
 Run = AnnRun | ConvertedRun | SnnRun

@@ -7,14 +7,9 @@ from lasnn.plan.runs import Run
 
 
 def changes(preset: Preset, run: Run, made_with: dict[str, object]) -> list[str]:
-    """Settings that a finished run was made with and the plan now has otherwise, as `section.key: was, is`.
-
-    An earlier revision of the stage that is as good as the present one (`ACCEPTED`) is no difference.
-    """
+    """Settings that a finished run was made with and the plan now has otherwise, as `section.key: was, is`."""
     planned = json.loads(dump(preset.settings(run)))
     was, now = _flat(made_with), _flat(planned)
-    if was.get("revision") in run.ACCEPTED:
-        was["revision"] = now["revision"]
     missing = "absent"
     return [
         f"{key}: {was.get(key, missing)!r} then, {now.get(key, missing)!r} now"
