@@ -27,7 +27,7 @@ CUDA_MB = 4000  # with CUDA's libraries and its context
 COPIES = 4  # of a dataset: the archive's arrays, their split, and both as they are turned to tensors
 MAPS = 6  # feature maps of the input's size and the first layer's channels that all layers together amount to
 FLOATS = 8  # arrays of that size that inference holds at once
-HEAP_MB = 32  # larger blocks don't come from glibc's heap
+HEAP_MB = 6000  # at most, what kept conversions took on top, made before `SpikeStore` laid spikes together
 STUDENT_MB = 2048  # at most, for a step of a student: twice what `micro_batch: auto` lets it take
 
 
@@ -73,8 +73,8 @@ def memory_mb(preset: Preset, run: Run, on_card: bool, attempt: int = 1) -> int:
         rows = max(rows, settings.balancing.images)
     first = 4 * side**2 * channels / 1e6  # the first layer's, of one image or time step
     maps, student, pinned = MAPS * first, 0.0, 0.0
-    if isinstance(settings, ConvertedSettings) and rows * first < HEAP_MB:  # kept spikes pin blocks
-        pinned = settings.balancing.steps * settings.balancing.images * first
+    if isinstance(settings, ConvertedSettings):
+        pinned = min(HEAP_MB, settings.balancing.steps * settings.balancing.images * first)
     if isinstance(run, SnnRun) and isinstance(settings, SnnSettings) and settings.training:
         student = min(STUDENT_MB, 6 * maps * run.steps * settings.training.batch)  # currents, spikes, gradients; twice
     return round((BARE_MB + dataset + FLOATS * rows * maps + student + pinned) * 2.0 ** (attempt - 1))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 IN_MEMORY = 4 << 30  # bytes of one layer's spikes that stay in memory; the rest goes to a temporary file
+STORE = 64 << 20  # bytes taken at once on a CPU: a small piece kept between large blocks that come and go pins each
 
 
 def pack(spikes: Tensor) -> Tensor:
@@ -52,6 +53,7 @@ class SpikeStore:
 
     def __init__(self, in_memory: int = IN_MEMORY):
         self.in_memory, self.bytes = in_memory, 0
+        self.store, self.used = torch.empty(0, dtype=torch.uint8), 0
         self.entries: list[tuple[Tensor | int, torch.Size, torch.device]] = []
         self.file: IO[bytes] | None = None
 
@@ -59,13 +61,22 @@ class SpikeStore:
         """Keep spikes 0 or 1."""
         packed = pack(spikes)
         self.bytes += packed.numel()
-        entry: Tensor | int = packed
+        entry: Tensor | int
         if self.bytes > self.in_memory:
             self.file = self.file or tempfile.TemporaryFile()  # noqa: SIM115 it lives as long as this object
             self.file.seek(0, 2)
             self.file.write(packed.cpu().numpy().tobytes())
             entry = packed.numel()
+        else:
+            entry = self._stored(packed) if packed.device.type == "cpu" else packed
         self.entries.append((entry, spikes.shape, spikes.device))
+
+    def _stored(self, packed: Tensor) -> Tensor:
+        """A copy behind the last one, or at the start of a new store."""
+        if self.used + len(packed) > len(self.store):
+            self.store, self.used = torch.empty(max(STORE, len(packed)), dtype=torch.uint8), 0
+        self.used += len(packed)
+        return self.store[self.used - len(packed) : self.used].copy_(packed)
 
     def __iter__(self) -> Iterator[Tensor]:
         place = 0
