@@ -7,8 +7,8 @@ Of checkpoints those are kept that other runs start from and that a training mad
 spiking network from which nothing starts is left out, and so are teachers on demand and what came from another machine
 without its checkpoint (`left_out.json` names both). So is what follows from the kept files without a training
 (`lasnn.training.composing`), if it follows to the byte when it is exported: `import` composes it again, and takes the
-run without its checkpoint where the digest is another. An ANN that is kept under another preset with the same settings
-is not kept twice (`lasnn.pipeline.sharing`).
+run without its checkpoint where the digest is another. Of an ANN that is kept under another preset with the same
+settings (`lasnn.pipeline.sharing`) only what it says of itself is kept again, for a reader and the site.
 """
 
 import hashlib
@@ -26,7 +26,9 @@ from lasnn.report import EXHIBITS, files_of, runs_of_target
 from lasnn.storage import files
 
 PICTURES = (".svg", ".png")
-LEFT_OUT = "left_out.json"  # runs whose checkpoints stayed behind on purpose; of no other may one be missing
+LEFT_OUT = "left_out.json"  # runs of which files stayed behind on purpose; of no other may one be missing
+CHECKPOINTS, ELSEWHERE = "checkpoints", "elsewhere"  # in it: without that file; kept whole under another preset
+SAID = ("metrics.json", "provenance.json")  # what a run says of itself
 
 
 def folder_of(preset: Preset) -> Path:
@@ -71,7 +73,8 @@ def export(config: Config, name: str | None = None, with_runs: bool = True, with
     Pictures that show images of a dataset stay behind. Without `with_runs` only exhibits are kept, without
     `with_teachers` no checkpoint of a teacher: exhibits need none, and who trains another student makes it again.
     """
-    preset, count, others, spared, shared, left_out = config.preset(name), 0, {}, 0, 0, []
+    preset, count, others, spared, exported = config.preset(name), 0, {}, 0, []
+    left_out: dict[str, list[str]] = {CHECKPOINTS: [], ELSEWHERE: []}
     judge = Judge(preset)
     for run in runs_of_target(preset, "all") if with_runs else ():
         if not Path(preset.folder(run), "metrics.json").exists():
@@ -79,11 +82,14 @@ def export(config: Config, name: str | None = None, with_runs: bool = True, with
         if reason := judge.run(run):
             others[str(run)] = reason
             continue
+        exported.append(str(run))
         source, target = Path(preset.folder(run)), folder_of(preset) / str(run)
         other = sharing.same_elsewhere(preset, run, folder_of(preset).parent)
         if other and sharing.gives(preset, other, source):
-            shutil.rmtree(target, ignore_errors=True)
-            shared += 1
+            for file in {*RUN_FILES, *described(preset, run)}.difference(SAID):
+                (target / file).unlink(missing_ok=True)
+            count += sum(_copied(source / file, target / file) for file in SAID)
+            left_out[ELSEWHERE].append(str(run))
             continue
         for file in described(preset, run):
             count += _copied(source / file, target / file)
@@ -96,16 +102,16 @@ def export(config: Config, name: str | None = None, with_runs: bool = True, with
             (target / "model.pt").unlink()
         if not (target / "model.pt").exists():
             spared += 1
-            left_out += [] if unneeded else [str(run)]
+            left_out[CHECKPOINTS] += [] if unneeded else [str(run)]
     if with_runs:
-        _name_left_out(folder_of(preset), left_out)
+        _name_left_out(folder_of(preset), left_out, exported)
     for exhibit in EXHIBITS:
         paths = [Path(path) for path in files_of(preset, exhibit)]
         if all(path.exists() for path in paths) and judge.exhibit(exhibit) is None:
             shown = [path for path in paths if not (EXHIBITS[exhibit].shows_images and path.suffix in PICTURES)]
             count += sum(_copied(path, folder_of(preset) / "exhibits" / path.name) for path in shown)
     line = f"{count} files new or changed in {folder_of(preset)}, {spared} runs without their checkpoints"
-    line += f", {shared} kept under another preset already" if shared else ""
+    line += f", {len(shared)} kept under another preset already" if (shared := left_out[ELSEWHERE]) else ""
     return line + _left(others, "left out")
 
 
@@ -124,7 +130,8 @@ def take_up(config: Config, name: str | None = None) -> str:
     taken, there, others, lacking, judge = 0, 0, {}, [], Judge(preset)
     for run in runs_of_target(preset, "all"):
         kept, target, other = source / str(run), Path(preset.folder(run)), None
-        if not (kept / "metrics.json").exists() and not (other := sharing.same_elsewhere(preset, run, source.parent)):
+        here = (kept / "metrics.json").exists() and not _left_out(preset, run, ELSEWHERE)
+        if not here and not (other := sharing.same_elsewhere(preset, run, source.parent)):
             continue
         lies = any((target / name).exists() for name in RUN_FILES)
         if (target / "resume.pt").exists() or (lies and judge.run(run) is None):
@@ -146,16 +153,19 @@ def take_up(config: Config, name: str | None = None) -> str:
     return line
 
 
-def _name_left_out(folder: Path, runs: list[str]) -> None:
-    if runs:
-        files.write_json(folder / LEFT_OUT, {"checkpoints": runs})
+def _name_left_out(folder: Path, runs: dict[str, list[str]], exported: list[str]) -> None:
+    """Write which runs lack files on purpose; of those that were not exported now, what was written earlier stays."""
+    before = files.read_json(folder / LEFT_OUT) if (folder / LEFT_OUT).exists() else {}
+    both = {what: [*sorted(set(before.get(what, ())).difference(exported)), *names] for what, names in runs.items()}
+    if named := {what: names for what, names in both.items() if names}:
+        files.write_json(folder / LEFT_OUT, named)
     else:
         (folder / LEFT_OUT).unlink(missing_ok=True)
 
 
-def _left_out(preset: Preset, run: Run) -> bool:
+def _left_out(preset: Preset, run: Run, what: str = CHECKPOINTS) -> bool:
     path = folder_of(preset) / LEFT_OUT
-    return path.exists() and str(run) in files.read_json(path)["checkpoints"]
+    return path.exists() and str(run) in files.read_json(path).get(what, ())
 
 
 def _taken(preset: Preset, run: Run, kept: Path, target: Path) -> bool:

@@ -141,6 +141,18 @@ def test_what_came_without_its_checkpoint_is_kept_without_it(kept):
     assert not re.search(r"^(data|ann|converted|snn) ", planned.stdout + planned.stderr, re.MULTILINE)
 
 
+def test_a_later_export_of_other_runs_keeps_what_was_named(kept):
+    reference.take_up(read())
+    (THERE / STUDENT_ANN / "model.pt").unlink()
+    shutil.rmtree(KEPT)
+    reference.export(read())
+    shutil.rmtree(THERE / STUDENT_ANN)
+    reference.export(read())
+    assert json.loads((KEPT / "left_out.json").read_text()) == {"checkpoints": [STUDENT_ANN]}
+    shutil.rmtree(THERE)
+    assert "; 1 without the checkpoint" in reference.take_up(read())
+
+
 def test_a_checkpoint_that_is_kept_already_stays(kept):
     reference.take_up(read())
     (THERE / TEACHER / "model.pt").unlink()

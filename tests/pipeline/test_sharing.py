@@ -164,7 +164,8 @@ def test_it_is_kept_once_and_taken_up_by_both(project):
     reference.export(read(), "tiny")
     said = reference.export(read(), "second")
     assert "1 kept under another preset already" in said
-    assert not (KEPT / "second" / ANN).exists()
+    assert {path.name for path in (KEPT / "second" / ANN).iterdir()} == {"metrics.json", "provenance.json"}
+    assert files.read_json(KEPT / "second" / "left_out.json")["elsewhere"] == [ANN]
     shutil.rmtree(FIRST)
     shutil.rmtree(SECOND)
     assert reference.take_up(read(), "second").startswith(
