@@ -13,7 +13,8 @@ class Scope(Section):
     `repeated` names methods (or <method>+<variant>) whose runs with the student's usual teacher take every seed,
     `repeated_inputs` the encoders with which they do; all others then take the first one only. None: all. `own` is
     the variant that was chosen for a method by itself; its runs take the seeds of the base runs. `corners` are variants
-    that set the student's size and its images, each with the variant that was chosen there for a method.
+    that set the student's size and its images, each with the variant that was chosen there for a method; those that
+    `corners_once` names take the first seed alone.
     """
 
     note: str | None
@@ -28,6 +29,7 @@ class Scope(Section):
     low_t: tuple[str, ...]
     recipes: tuple[str, ...]
     corners: dict[str, dict[str, str]]
+    corners_once: tuple[str, ...]
     spike_chain: Annotated[tuple[str, ...], Field(min_length=2)]
     steps: dict[str, Positive | None]
     seeds: Annotated[tuple[Count, ...], Field(min_length=1)]

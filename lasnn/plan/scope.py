@@ -85,6 +85,8 @@ def check_scope(
         _check_knob(f"hybrid+{corner}", f"{where}.corners", [BASE, *variants])
         for method, variant in chosen.items():
             _check_knob(f"{method}+{variant}", f"{where}.corners.{corner}", variants)
+    for corner in scope.corners_once:
+        known(scope.corners, corner, f"corner {where}.corners_once")
     for name in scope.spike_chain:
         known(students, name, f"student {where}.spike_chain")
     pairs = chain_pairs(scope.spike_chain)

@@ -28,7 +28,7 @@ def pairs_in(preset: Preset, corner: str) -> dict[str, tuple[Cell, Cell]]:
     chosen = preset.scope.corners[corner]
 
     def cell(method: str, variant: str) -> Cell:
-        return direct_cell(preset, "regime", method, joined(corner, variant), STEP, every_seed=True)
+        return _cell(preset, corner, method, joined(corner, variant))
 
     base, best = cell(AGAINST, BASE), cell(AGAINST, chosen.get(AGAINST, BASE))
     found = {"kd_label": (best, cell("kd_label", chosen.get("kd_label", BASE)))}
@@ -40,7 +40,12 @@ def pairs_in(preset: Preset, corner: str) -> dict[str, tuple[Cell, Cell]]:
 
 def conversion_in(preset: Preset, corner: str) -> Cell:
     """The converted network of a corner without training, shown beside the comparisons."""
-    return direct_cell(preset, "regime", "conversion", corner, STEP, every_seed=True)
+    return _cell(preset, corner, "conversion", corner)
+
+
+def _cell(preset: Preset, corner: str, method: str, variant: str) -> Cell:
+    once = corner in preset.scope.corners_once
+    return direct_cell(preset, "regime", method, variant, STEP, every_seed=not once)
 
 
 def cells(preset: Preset) -> list[Cell]:

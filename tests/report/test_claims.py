@@ -15,8 +15,9 @@ from lasnn.errors import InputError
 from lasnn.plan.config import Config, identity, merged
 from lasnn.plan.vocabulary import CLAIMS as SENTENCES
 from lasnn.report import EXHIBITS, runs_of_target
+from lasnn.report.cells import runs_of
 from lasnn.report.claims import CLAIMS, OWN
-from lasnn.report.regime import pairs_in
+from lasnn.report.regime import conversion_in, pairs_in
 from lasnn.report.statistics import holm, more_right, paired_t, sign_flips, verdict
 from lasnn.storage.files import write_json
 
@@ -92,7 +93,7 @@ def test_corners_compare_what_was_chosen_there():
     """LaSNN at its printed weight beside hybrid training alike; what was chosen beside what was chosen for that."""
     corners = {"half__n2500": {"hybrid": "lr_1e4", "lasnn_act": "raw_map"}, "base": {}}
     content = yaml.safe_load(Path("config.yaml").read_text())
-    content["presets"]["regime"]["scope"]["corners"] = corners
+    content["presets"]["regime"]["scope"] |= {"corners": corners, "corners_once": []}
     preset = Config(content).preset("regime")
     found = {
         name: tuple((cell.method, cell.variant) for cell in pair)
@@ -105,6 +106,19 @@ def test_corners_compare_what_was_chosen_there():
         "chosen": (best, ("lasnn_act", "half__n2500__raw_map")),
     }
     assert set(pairs_in(preset, "base")) == {"kd_label", "lasnn_act"}
+
+
+def test_a_corner_may_take_the_first_seed_alone():
+    content = yaml.safe_load(Path("config.yaml").read_text())
+    corners = {"corners": {"half": {}, "base": {}}, "corners_once": ["half"]}
+    content["presets"]["regime"]["scope"] |= corners
+    preset = Config(content).preset("regime")
+    for corner, seeds in (("half", [0]), ("base", [0, 1, 2])):
+        cells = {cell for pair in pairs_in(preset, corner).values() for cell in pair} | {conversion_in(preset, corner)}
+        assert all([run.seed for run in runs_of(cell, preset)] == seeds for cell in cells)
+    content["presets"]["regime"]["scope"] |= {"corners_once": ["n2500"]}
+    with pytest.raises(InputError, match=r"unknown corner .*corners_once.*n2500"):
+        Config(content).preset("regime")
 
 
 def test_what_was_chosen_for_a_method_alone_is_compared_too():
