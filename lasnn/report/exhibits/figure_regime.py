@@ -52,8 +52,9 @@ class Regime(Figure):
         return [
             *super().notes(tidy, preset),
             f"VGG5, direct input, T = {STEP}. Gap: hybrid training's accuracy on training images less that on test "
-            "images. Whiskers: standard error over seeds, none with one. Filled: p below 0.05 after Holm's correction over "
-            "all points (signs flipped image by image). Chosen: LaSNN's weight and reading that held-out images chose there.",
+            "images. Whiskers: standard error over seeds, none with one. Filled: p below 0.05 after Holm's correction "
+            "over all points (signs flipped image by image). Chosen: LaSNN's weight and reading that held-out images "
+            "chose there.",
         ]
 
 
