@@ -27,7 +27,7 @@ CUDA_MB = 4000  # with CUDA's libraries and its context
 COPIES = 4  # of a dataset: the archive's arrays, their split, and both as they are turned to tensors
 MAPS = 6  # feature maps of the input's size and the first layer's channels that all layers together amount to
 FLOATS = 8  # arrays of that size that inference holds at once
-HEAP_MB = 6000  # at most, what kept conversions took on top, made before `SpikeStore` laid spikes together
+SPIKES_MB = 4295  # at most, of one layer's spikes that balancing keeps in memory, a bit each; it keeps two layers'
 STUDENT_MB = 2048  # at most, for a step of a student: twice what `micro_batch: auto` lets it take
 
 
@@ -72,12 +72,12 @@ def memory_mb(preset: Preset, run: Run, on_card: bool, attempt: int = 1) -> int:
     elif isinstance(settings, ConvertedSettings):
         rows = max(rows, settings.balancing.images)
     first = 4 * side**2 * channels / 1e6  # the first layer's, of one image or time step
-    maps, student, pinned = MAPS * first, 0.0, 0.0
+    maps, student, spikes = MAPS * first, 0.0, 0.0
     if isinstance(settings, ConvertedSettings):
-        pinned = min(HEAP_MB, settings.balancing.steps * settings.balancing.images * first)
+        spikes = 2 * min(SPIKES_MB, settings.balancing.steps * settings.balancing.images * first / 32)
     if isinstance(run, SnnRun) and isinstance(settings, SnnSettings) and settings.training:
         student = min(STUDENT_MB, 6 * maps * run.steps * settings.training.batch)  # currents, spikes, gradients; twice
-    return round((BARE_MB + dataset + FLOATS * rows * maps + student + pinned) * 2.0 ** (attempt - 1))
+    return round((BARE_MB + dataset + FLOATS * rows * maps + student + spikes) * 2.0 ** (attempt - 1))
 
 
 def machine_memory_mb() -> int:
