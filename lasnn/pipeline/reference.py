@@ -130,8 +130,11 @@ def take_up(config: Config, name: str | None = None) -> str:
     taken, there, others, lacking, judge = 0, 0, {}, [], Judge(preset)
     for run in runs_of_target(preset, "all"):
         kept, target, other = source / str(run), Path(preset.folder(run)), None
-        here = (kept / "metrics.json").exists() and not _left_out(preset, run, ELSEWHERE)
+        elsewhere = _left_out(preset, run, ELSEWHERE)
+        here = (kept / "metrics.json").exists() and not elsewhere
         if not here and not (other := sharing.same_elsewhere(preset, run, source.parent)):
+            if elsewhere and not (target / "metrics.json").exists():
+                others[str(run)] = "kept under another preset, where it isn't whole or not as planned any more"
             continue
         lies = any((target / name).exists() for name in RUN_FILES)
         if (target / "resume.pt").exists() or (lies and judge.run(run) is None):

@@ -173,6 +173,9 @@ def test_it_is_kept_once_and_taken_up_by_both(project):
     )  # the teacher too, of which no use was made
     assert digests(SECOND / CONVERTED) == before
     assert Judge(read().preset("second"), checkpoints=True).run(parse(CONVERTED)) is None
+    shutil.rmtree(SECOND)
+    (KEPT / "tiny" / ANN / "predictions.npz").unlink()
+    assert f"such as {ANN}: kept under another preset, where" in reference.take_up(read(), "second")
 
 
 def test_another_training_of_the_same_settings_is_kept_beside_it(project):
