@@ -7,14 +7,19 @@ SATURATED = 0.95  # spikes for each neuron and step
 
 
 def marks_of(metrics: Json) -> list[str]:
-    """Warnings, worst first; none for a healthy run. Works on metrics of any age: what they lack is not judged."""
+    """Warnings, worst first; none for a healthy run. Works on metrics of any age: what they lack is not judged.
+
+    Start and end are compared on the same images, the training images of the automatic choices: on those its ANN
+    lends the start what it has memorised, so the end's accuracy on new images would lie below it by that much.
+    """
     found, accuracy = [], metrics.get("accuracy")
     settings = metrics.get("settings") or {}
     start = (metrics.get("choices") or {}).get("start_accuracy")
     trained = settings.get("training") and metrics.get("epochs")
     began = (settings.get("spiking") or {}).get("init", "converted") in ("converted", "calibrated")  # no random weights
-    if trained and began and start is not None and accuracy < start - FAR:
-        found.append(f"training ended at {accuracy:.1f} %, its start had {start:.1f} %")
+    end = metrics.get("train_accuracy")
+    if trained and began and start is not None and end is not None and end < start - FAR:
+        found.append(f"training ended at {end:.1f} % of training images, its start had {start:.1f} %")
     best = metrics.get("accuracy_best_test")
     if best is not None and accuracy < best - FAR:
         found.append(f"training ended at {accuracy:.1f} %, its best epoch had {best:.1f} %")
