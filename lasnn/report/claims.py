@@ -129,7 +129,7 @@ def _teachers(preset: Preset) -> list[Pair]:
 
 
 def _corners(preset: Preset) -> list[Pair]:
-    """In each corner of the regime map LaSNN and hybrid training, each with what held-out images chose for it there."""
+    """In each corner of the regime map LaSNN and hybrid training, with what was chosen for each (`scope.corners`)."""
     found = []
     for corner in preset.scope.corners:
         pairs = regime.pairs_in(preset, corner)

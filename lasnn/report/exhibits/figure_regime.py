@@ -53,8 +53,8 @@ class Regime(Figure):
             *super().notes(tidy, preset),
             f"VGG5, direct input, T = {STEP}. Gap: hybrid training's accuracy on training images less that on test "
             "images. Whiskers: standard error over seeds, none with one. Filled: p below 0.05 after Holm's correction "
-            "over all points (signs flipped image by image). Chosen: LaSNN's weight and reading that held-out images "
-            "chose there.",
+            "over all points (signs flipped image by image). Chosen: each method with what held-out images chose for "
+            "the corner, or for another in its place (`scope.corners`).",
         ]
 
 
