@@ -134,11 +134,13 @@ def described(run: Run, metrics: files.Json, made: files.Json) -> list[str]:
     where = f", trained in the preset {made['trained_in']}" if "trained_in" in made else ""
     version = f"commit {code['commit'][:12]} {clean}" if code["commit"] else "outside of git"
     packages = f"torch {made['packages']['torch']}, Python {made['python']}"
-    adopted = made.get("adopted")
+    adopted, seconds = made.get("adopted"), f"{made['seconds']:.0f} s"
+    if made.get("training_seconds", 0) > made["seconds"]:
+        seconds += f" after an interruption, {made['training_seconds']:.0f} s of training in all"
     return [
         f"{run}: {accuracy}, model.pt {model[:12]}",
         f"settings {settings[:12]}, revision {metrics['revision']}, seed {run.seed}",
-        f"code {version}; {packages}; {made['device']}, {made['seconds']:.0f} s{where}",
+        f"code {version}; {packages}; {made['device']}, {seconds}{where}",
         *([f"adopted, not trained here: {adopted['file']}, sha256 {adopted['sha256'][:12]}"] if adopted else []),
         f"data {data['dataset']}: sha256 {data['digest'][:12]}, {data['train_images']} + {data['test_images']} images",
     ]

@@ -27,6 +27,10 @@ class TrainingLog:
         """Write all lines in one piece."""
         files.write_text(self.path, "".join(json.dumps(line, sort_keys=True) + "\n" for line in self.lines))
 
+    def cost(self) -> dict[str, float]:
+        """What provenance.json says of it: the seconds of all epochs, those of processes that were interrupted too."""
+        return {"training_seconds": sum(line["seconds"] for line in self.lines)}
+
     def best(self) -> dict:
         """The best test accuracy of any epoch (what the base code keeps); never to be mixed with the last epoch's."""
         best = max((line["test_accuracy"] for line in self.lines), default=None)

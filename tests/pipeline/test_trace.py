@@ -8,8 +8,9 @@ import yaml
 
 from lasnn.__main__ import main
 from lasnn.errors import InputError
-from lasnn.pipeline.trace import trace
+from lasnn.pipeline.trace import described, trace
 from lasnn.plan.config import read
+from lasnn.plan.runs import parse
 from lasnn.storage import files
 
 TABLE = "results/tiny/exhibits/table2.csv"
@@ -43,6 +44,17 @@ def test_the_chain_of_a_cell_goes_down_to_the_images(copy, capsys):
     assert [depths[run] for run in CHAIN] == [2, 4, 6, 4]
     assert sum("data digits: sha256" in line for line in said) == 4
     assert said[-1] == "verified: 4 runs, their settings, parents and images"
+
+
+@pytest.mark.parametrize(
+    ("trained", "said"), [(900.0, ", 982 s"), (1953.4, ", 982 s after an interruption, 1953 s of training in all")]
+)
+def test_what_an_interrupted_process_took_is_said(copy, trained, said):
+    metrics, made = (
+        files.read_json(Path("results/tiny", CHAIN[0], name)) for name in ("metrics.json", "provenance.json")
+    )
+    facts = described(parse(CHAIN[0]), metrics, made | {"seconds": 982.0, "training_seconds": trained})
+    assert [fact for fact in facts if fact.startswith("code ")][0].endswith(said)
 
 
 def test_one_changed_byte_of_a_checkpoint(copy):

@@ -23,7 +23,11 @@ def test_a_run_leaves_its_files_and_no_resume_state(chain):
         assert metrics["format"] == 1
         assert metrics["run"]["path"] == path
         assert metrics["data"]["train_images"] == 96
-        assert json.loads((folder / "provenance.json").read_text())["seconds"] > 0
+        made = json.loads((folder / "provenance.json").read_text())
+        assert made["seconds"] > 0
+        log = folder / "log.jsonl"
+        epochs = [json.loads(line)["seconds"] for line in log.read_text().splitlines()] if log.exists() else []
+        assert made.get("training_seconds", 0) == sum(epochs) < made["seconds"]
         with np.load(folder / "predictions.npz") as predictions:
             assert int(predictions["format"]) == 1
             assert len(predictions["image_ids"]) == 40

@@ -52,7 +52,7 @@ def run_snn(task: Task[SnnRun, SnnSettings], saves: Saves, console: Console) -> 
     shown = task.held_out.first(given(settings.choices).images)
     chosen = choose(start.ann, start.ready, shown, run.encoder, run.steps, settings, console)
     net = student_from(start, chosen, dynamics, run, settings)
-    trained = train(net, teacher, task, chosen.logit_scale, saves) if settings.training else {}
+    trained, cost = train(net, teacher, task, chosen.logit_scale, saves) if settings.training else ({}, {})
     metrics, predictions = assess(net, task.test, run, settings, console)
     if settings.training:  # beside the accuracy on new images: how far it fits what it has seen
         rows, gain = settings.compute.rows, settings.encoder.gain
@@ -67,7 +67,8 @@ def run_snn(task: Task[SnnRun, SnnSettings], saves: Saves, console: Console) -> 
         "thresholds": thresholds(net),
         **trained,
     }
-    return Result(net, metrics, predictions, {"leak": chosen.leak, "logit_scale": chosen.logit_scale})
+    meta = {"leak": chosen.leak, "logit_scale": chosen.logit_scale}
+    return Result(net, metrics, predictions, meta, origin=cost)
 
 
 def dynamics_of(settings: SnnSettings) -> Dynamics:

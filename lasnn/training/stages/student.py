@@ -34,10 +34,12 @@ STEPS: dict[
 }
 
 
-def train(net: Net, teacher: Net | None, task: Task[SnnRun, SnnSettings], logit_scale: str, saves: Saves) -> files.Json:
+def train(
+    net: Net, teacher: Net | None, task: Task[SnnRun, SnnSettings], logit_scale: str, saves: Saves
+) -> tuple[files.Json, files.Json]:
     """Train by the method's objective, with a look at the test images after each epoch (for the training log only).
 
-    Returns what metrics.json is to say of it.
+    Returns what metrics.json and what provenance.json is to say of it.
     """
     run, settings, test = task.run, task.settings, task.test
     net.taps = {}  # what is not tapped need not be kept for the backward pass
@@ -79,7 +81,7 @@ def train(net: Net, teacher: Net | None, task: Task[SnnRun, SnnSettings], logit_
     with tf32(settings.compute.amp != "off" and task.device.type == "cuda"):
         log = fit(net, losses, task.train, job, look)
     settle(net)
-    return log.best() | ({} if share is None else {"attention_share": share})
+    return log.best() | ({} if share is None else {"attention_share": share}), log.cost()
 
 
 def student_losses(net: Net, teacher: Net | None, run: SnnRun, settings: SnnSettings, logit_scale: str) -> Losses:
