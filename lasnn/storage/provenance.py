@@ -26,7 +26,7 @@ class Cost(TypedDict):
     """What `provenance.json` says of cost."""
 
     started: str  # ISO 8601, UTC
-    seconds: float  # of the process that ended the run; an interrupted one's count in the log's epochs alone
+    seconds: float  # of the process that ended the run; `training_seconds` counts interrupted ones too
     peak_memory_bytes: int
     peak_device_memory_bytes: NotRequired[int]
     machine_joules: NotRequired[dict[str, float]]  # of the whole machine part, whatever else ran on it

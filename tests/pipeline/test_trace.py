@@ -54,7 +54,7 @@ def test_what_an_interrupted_process_took_is_said(copy, trained, said):
         files.read_json(Path("results/tiny", CHAIN[0], name)) for name in ("metrics.json", "provenance.json")
     )
     facts = described(parse(CHAIN[0]), metrics, made | {"seconds": 982.0, "training_seconds": trained})
-    assert [fact for fact in facts if fact.startswith("code ")][0].endswith(said)
+    assert next(fact for fact in facts if fact.startswith("code ")).endswith(said)
 
 
 def test_one_changed_byte_of_a_checkpoint(copy):
