@@ -66,12 +66,19 @@ def test_members_outside_the_folder(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "member",
-    [("link", tarfile.SYMTYPE, "/etc/passwd"), ("link", tarfile.SYMTYPE, "../x"), ("link", tarfile.CHRTYPE, "")],
+    ("kind", "target"),
+    [
+        (tarfile.SYMTYPE, "/etc/passwd"),
+        (tarfile.SYMTYPE, "../x"),
+        (tarfile.SYMTYPE, "good"),
+        (tarfile.LNKTYPE, "good"),
+        (tarfile.CHRTYPE, ""),
+        (tarfile.FIFOTYPE, ""),
+    ],
 )
-def test_links_and_devices_in_a_tar(member, tmp_path):
-    path = tar_of(tmp_path / "bad.tar.gz", ("good", tarfile.REGTYPE, ""), member)
-    assert "its member 'link' leaves its folder or is a device" in message_of(archives.tar_members, path, {"good"})
+def test_links_and_devices_in_a_tar(kind, target, tmp_path):
+    path = tar_of(tmp_path / "bad.tar.gz", ("good", tarfile.REGTYPE, ""), ("link", kind, target))
+    assert "its member 'link' is a link or a device" in message_of(archives.tar_members, path, {"good"})
 
 
 def test_link_in_a_zip(tmp_path):

@@ -142,8 +142,7 @@ def unpacked(field: Field, path: str, draw: random.Random) -> None:
     archive = field.place.folder / "run.tar"
     with tarfile.open(archive, "w") as tar:
         tar.add(field.others.run(path), arcname=".")
-    with tarfile.open(archive) as tar:
-        tar.extractall(field.place.run(path), filter="data")
+    shutil.unpack_archive(archive, field.place.run(path))
 
 
 def by_a_verb(field: Field, path: str, draw: random.Random) -> None:
