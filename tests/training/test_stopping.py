@@ -25,14 +25,15 @@ def whole(tmp_path_factory):
     return net, fit(net, snn_losses(net), pictures(), job(tmp_path_factory.mktemp("whole"), epochs=3))
 
 
-def twice(after, apart, number=signal.SIGTERM):
-    """A thread that sends this process a signal in `after` seconds and again `apart` seconds later."""
+def twice(after, apart, sent):
+    """A thread that sends this process SIGTERM in `after` seconds, says so, and again `apart` seconds later."""
 
     def send():
         time.sleep(after)
-        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), signal.SIGTERM)
+        sent.set()
         time.sleep(apart)
-        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     thread = threading.Thread(target=send)
     thread.start()
@@ -42,16 +43,16 @@ def twice(after, apart, number=signal.SIGTERM):
 @pytest.mark.parametrize("turn", range(12))
 def test_two_signals_25_ms_apart_are_one_request(tmp_path, whole, turn):
     """At a random moment of one of nine batches: saved within the epoch, and the same bits at the end."""
-    draws, net, calls, threads = random.Random(turn), student(), [], []
+    draws, net, calls, threads, sent = random.Random(turn), student(), [], [], threading.Event()
     plain, at, after = snn_losses(net), draws.randint(1, 9), draws.uniform(0, 0.01)
     apart = 0.025 if turn % 2 else draws.uniform(0, 0.025)  # shorter ones hit the save more often
 
     def losses(part, moment):
         calls.append(moment)
         if len(calls) == at:
-            threads.append(twice(after, apart))
-            if at == 9:
-                time.sleep(after + 0.001)  # not after the end
+            threads.append(twice(after, apart, sent))
+        if len(calls) == 9:
+            sent.wait(60)  # at the latest in the last batch: after the end nobody listens
         return plain(part, moment)
 
     with listening():

@@ -74,10 +74,17 @@ CONDA = shutil.which("conda") is not None
 IN_CONDA = CONDA and "conda" in {str(method) for method in workflow.deployment_settings.deployment_method}
 # A path, where there is conda, so that `--containerize` can read it; --lint wants something to stand in each rule.
 ENVIRONMENT = str(CHECKOUT / "environment.yml") if CONDA else lambda wildcards: None
-IMPORTS = f"export PYTHONPATH={shlex.quote(str(CHECKOUT))}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; "  # wherever jobs work
+
+
+def quoted(path):
+    """A folder as the shell wants it, past Snakemake's own look at braces."""
+    return shlex.quote(str(path)).replace("{", "{{").replace("}", "}}")
+
+
+IMPORTS = f"export PYTHONPATH={quoted(CHECKOUT)}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; "  # wherever jobs work
 shell.prefix(IMPORTS)
 if not IN_CONDA:
-    shell.prefix(f"{IMPORTS}export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+    shell.prefix(f"{IMPORTS}export PATH={quoted(Path(sys.executable).parent)}:$PATH; ")
     say(f"jobs run in the interpreter that runs Snakemake ({sys.executable}), not in a conda environment")
 
 
