@@ -83,6 +83,14 @@ def test_the_working_folder_may_lie_elsewhere(checkout, tmp_path, name):
     assert not (checkout / ".snakemake").exists()
 
 
+def test_a_checkout_may_have_braces_and_a_quote_in_its_name(tmp_path):
+    """Snakemake looks for wildcards in whatever goes before a job's command."""
+    checkout = copy_project(tmp_path / "it's {x}")
+    result = snakemake(checkout, "--cores", 1, "data/digits.npz")
+    assert result.returncode == 0, result.stderr
+    assert (checkout / "data" / "digits.npz").exists()
+
+
 def test_a_container_is_described(checkout):
     result = snakemake(checkout, "--containerize", "--cores", 1, doubles=True)
     assert result.returncode == 0, result.stderr
