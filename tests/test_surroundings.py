@@ -83,6 +83,16 @@ def test_the_working_folder_may_lie_elsewhere(checkout, tmp_path, name):
     assert not (checkout / ".snakemake").exists()
 
 
+def test_files_are_utf8_whatever_the_locale(finished, tmp_path):
+    """In a plain C locale Python reads ASCII, if it is told to; the notes of the tables have a ±."""
+    place = tmp_path / "copy"
+    shutil.copytree(finished, place, ignore=shutil.ignore_patterns(".git", ".dvc", ".snakemake"))
+    ascii_alone = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": os.getcwd()}
+    result = shell("site --preset tiny", place, **ascii_alone)
+    assert result.returncode == 0, result.stderr
+    assert "mean ± sd" in (place / "results" / "tiny" / "site" / "exhibits" / "table2.html").read_text(encoding="utf-8")
+
+
 def test_a_checkout_may_have_braces_and_a_quote_in_its_name(tmp_path):
     """Snakemake looks for wildcards in whatever goes before a job's command."""
     checkout = copy_project(tmp_path / "it's {x}")

@@ -55,7 +55,7 @@ def _passing(error: Exception) -> bool:
 def _add(address: str, path: Path) -> None:
     """One try: ask for what is missing of the same version of the file, or for all of it."""
     note, start = path.with_name(path.name + ".version"), _size(path)
-    version = note.read_text() if start and note.exists() else ""
+    version = note.read_text(encoding="utf-8") if start and note.exists() else ""
     request = urllib.request.Request(address)
     if version:
         request.add_header("Range", f"bytes={start}-")
@@ -70,7 +70,7 @@ def _add(address: str, path: Path) -> None:
         whole = _expected(response, start)
         goes_on = response.status == 206
         _check_room(whole, start if goes_on else 0, path)
-        note.write_text(_version(response))
+        note.write_text(_version(response), encoding="utf-8")
         have = start if goes_on else 0
         with (
             open(path, "ab" if goes_on else "wb") as file,

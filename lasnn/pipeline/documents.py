@@ -49,7 +49,7 @@ def _linked(path: Path, places: dict[str, str], pages: Path) -> str:
             return words if "`" in words or words == goal else f"{words} (`{goal}`)"
         return f"[{words}]({os.path.relpath(places[goal], path.parent)}{'#' + anchor if anchor else ''})"
 
-    return LINK.sub(placed, (CHECKOUT / path).read_text())
+    return LINK.sub(placed, (CHECKOUT / path).read_text(encoding="utf-8"))
 
 
 def _image(path: Path, goal: str, words: str, pages: Path) -> str:

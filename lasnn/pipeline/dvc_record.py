@@ -32,7 +32,7 @@ LATER = "`python -m lasnn record` does it later; results are untouched"
 
 def from_disk() -> Config:
     """config.yaml as DVC reads it, whatever the command line said."""
-    return Config(with_adoptions(yaml.safe_load(CONFIG.read_text())))
+    return Config(with_adoptions(yaml.safe_load(CONFIG.read_text(encoding="utf-8"))))
 
 
 def record(name: str | None = None) -> str:
@@ -76,9 +76,11 @@ def write_stages(config: Config, preset: Preset) -> Path:
         text = dvc_yaml.text(preset)
     else:
         others = {Path("dvc.yaml"), *FOLDER.glob("*/dvc.yaml")} - {place}
-        stages = [yaml.safe_load(other.read_text()).get("stages", {}) for other in others if other.exists()]
+        stages = [
+            yaml.safe_load(other.read_text(encoding="utf-8")).get("stages", {}) for other in others if other.exists()
+        ]
         text = dvc_yaml.text_below(preset, place.parent, {stage for found in stages for stage in found})
-    if not place.exists() or place.read_text() != text:
+    if not place.exists() or place.read_text(encoding="utf-8") != text:
         files.write_text(place, text)
     return place
 

@@ -71,7 +71,7 @@ def _placed(outs: dict[str, str], run: Run | None, judge: Judge, cache: Path) ->
 def _stages(state: Path) -> dict[str, dict[str, str]]:
     """Stage -> path -> MD5 of each file, as a state names them."""
     try:
-        content = yaml.safe_load(state.read_text())["stages"]
+        content = yaml.safe_load(state.read_text(encoding="utf-8"))["stages"]
         return {name: dict(_outs(stage)) for name, stage in content.items()}
     except (*DAMAGE, yaml.YAMLError):
         return {}

@@ -86,12 +86,12 @@ def on_kept(name: str, kept: Path, executed: Path, earlier: Path, console: Conso
     paths = [FOLDER / f"{name}.ipynb", *sorted(kept.glob("*/**/metrics.json")), *sorted(kept.glob("exhibits/*"))]
     seal = _digest(json.dumps([files.sha256(path) for path in paths]))
     executed.parent.mkdir(parents=True, exist_ok=True)
-    if earlier.exists() and json.loads(earlier.read_text())["metadata"].get("lasnn_made_from") == seal:
+    if earlier.exists() and json.loads(earlier.read_text(encoding="utf-8"))["metadata"].get("lasnn_made_from") == seal:
         files.write_bytes(executed, earlier.read_bytes())
         return executed
     console.say(f"executing the notebook {name} on the results kept in {kept}")
     run(FOLDER / f"{name}.ipynb", kept.as_posix(), executed)
-    content = json.loads(executed.read_text())
+    content = json.loads(executed.read_text(encoding="utf-8"))
     content["metadata"]["lasnn_made_from"] = seal
     files.write_text(executed, json.dumps(content))
     return executed
@@ -100,7 +100,7 @@ def on_kept(name: str, kept: Path, executed: Path, earlier: Path, console: Conso
 def markdown(executed: Path) -> str:
     """An executed notebook as a page: its text, and what its cells gave; no code."""
     parts = []
-    for cell in json.loads(executed.read_text())["cells"]:
+    for cell in json.loads(executed.read_text(encoding="utf-8"))["cells"]:
         if cell["cell_type"] == "markdown":
             parts.append("".join(cell["source"]))
         for output in cell.get("outputs", ()):
@@ -150,7 +150,7 @@ def made_from(preset: Preset, name: str, digests: Digests) -> str:
 
 def sealed(page: str) -> str | None:
     """What a page says that it was made from, if it is as it was written."""
-    text = Path(page).read_text()
+    text = Path(page).read_text(encoding="utf-8")
     found = SEAL.search(text)
     return found[1] if found and _digest(text.replace(found[0], "", 1)) == found[2] else None
 

@@ -67,7 +67,7 @@ def last_words(preset: Preset, made: Iterable[str], say: Callable[[str], None]) 
     asked = {str(path) for path in made}
     names = [name for name in EXHIBITS if asked & set(files_of(preset, name))]
     if SHOWN in names:
-        say("\n".join(["", *shortened(Path(files_of(preset, SHOWN)[1]).read_text().splitlines())]))
+        say("\n".join(["", *shortened(Path(files_of(preset, SHOWN)[1]).read_text(encoding="utf-8").splitlines())]))
     if names:
         say(f"{preset.root}/exhibits: {', '.join(names)}")
     pages = sorted(path for path in asked if path.startswith(f"{preset.root}/notebooks/"))

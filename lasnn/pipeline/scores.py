@@ -56,7 +56,7 @@ def write(preset: Preset, runs: Iterable[Run]) -> int:
             continue
         text = json.dumps(found, indent=1) + "\n"
         path = folder / NAME
-        if not path.exists() or path.read_text() != text:
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
             files.write_text(path, text)
             count += 1
     return count

@@ -84,7 +84,7 @@ def trace(config: Config, path: str, words: list[str], verify: bool = False) -> 
 def matching(path: Path, words: list[str]) -> list[dict[str, str]]:
     """Lines of an exhibit's CSV with these words among their keys (in any case), for which something was run."""
     try:
-        rows = list(csv.DictReader(path.read_text().splitlines()))
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
     except FileNotFoundError:
         raise InputError(f"no {path}: make it first, `snakemake --cores 1 {path}`") from None
     if not rows or "runs" not in rows[0]:

@@ -10,7 +10,7 @@ from lasnn.errors import InputError
 def parsed(path: Path | str) -> object:
     """What the file holds, unchecked; InputError if it is missing, not YAML, or has a key twice."""
     try:
-        content = yaml.load(Path(path).read_text(), _Strict)
+        content = yaml.load(Path(path).read_text(encoding="utf-8"), _Strict)
     except FileNotFoundError:
         raise InputError(
             f"no {path} in {Path.cwd()}: run from the folder that holds the project's config.yaml"

@@ -52,7 +52,7 @@ class Cell:
 def paper_cells(*exhibits: str) -> tuple[Cell, ...]:
     """The paper's cells of these exhibits (`Table I`, `Fig 5a`; all without a name), in the order of printing."""
     names = {field.name for field in fields(Cell)} - {"variant", "every_seed"}
-    with open(Path(__file__).with_name(PAPER.name), newline="") as file:
+    with open(Path(__file__).with_name(PAPER.name), encoding="utf-8", newline="") as file:
         rows: list[dict[str, Any]] = [{key: row[key] for key in names & row.keys()} for row in csv.DictReader(file)]
     return tuple(Cell(**row) for row in rows if not exhibits or row["exhibit"].split(" / ")[0] in exhibits)
 

@@ -209,7 +209,7 @@ def exhibit(root: str, name: str) -> str:
     """A finished table or figure as HTML, with nothing that is loaded from elsewhere; one line if it is missing."""
     stem = Path(root, "exhibits", name)
     sources = stem.with_suffix(".json")
-    said = json.loads(sources.read_text()) if sources.exists() else {}
+    said = json.loads(sources.read_text(encoding="utf-8")) if sources.exists() else {}
     title = said.get("title", name)
     if stem.with_suffix(".svg").exists():
         picture = base64.b64encode(stem.with_suffix(".svg").read_bytes()).decode()
@@ -218,4 +218,4 @@ def exhibit(root: str, name: str) -> str:
         return f"<h3>{html.escape(title)}</h3>{image}<ul>{caption}</ul>"
     if not stem.with_suffix(".md").exists():
         return f"<p>{name}: not made yet; <code>snakemake --cores 1 all</code> makes it.</p>"
-    return pages.table(stem.with_suffix(".md").read_text())
+    return pages.table(stem.with_suffix(".md").read_text(encoding="utf-8"))

@@ -34,7 +34,7 @@ def training_log(run: Run, preset: Preset) -> list[dict]:
     """A line for each epoch of a training."""
     path = Path(preset.folder(run), "log.jsonl")
     try:
-        return [json.loads(line) for line in path.read_text().splitlines()]
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}): {again(f'{preset.folder(run)}/metrics.json')}") from None
 

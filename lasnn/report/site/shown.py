@@ -53,13 +53,13 @@ class Shown:
         if "notes" in self.said:
             return list(self.said["notes"])
         markdown = self.file("md")
-        lines = markdown.read_text().splitlines() if markdown else []
+        lines = markdown.read_text(encoding="utf-8").splitlines() if markdown else []
         return [line[2:] for line in lines if line.startswith("- ")]
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Head and lines of a table as they are shown; nothing of a figure."""
         markdown = self.file("md")
-        return pages.grid(markdown.read_text()) if markdown else ([], [])
+        return pages.grid(markdown.read_text(encoding="utf-8")) if markdown else ([], [])
 
     def tidy(self) -> pd.DataFrame:
         """Its numbers, a line for each; keys are words, empty where they say nothing."""
