@@ -1,5 +1,6 @@
 """What the documents promise exists: keys, files, commands."""
 
+import csv
 import re
 from pathlib import Path
 
@@ -102,3 +103,22 @@ def test_each_headline_number_stands_in_the_kept_results():
     tables = "".join(path.read_text() for path in Path("results/reference").glob("*/exhibits/*.md"))
     assert len(found) > 8
     assert [number for number in found if number not in tables] == []
+
+
+def test_each_accuracy_of_the_front_page_stands_in_the_kept_results():
+    """With two decimals: as a table shows it, or as a CSV has it before rounding."""
+    found = re.findall(r"(?<![\d.])\d\d\.\d\d(?![\d.])", Path("README.md").read_text())
+    kept = Path("results/reference")
+    shown = {number for path in kept.glob("*/exhibits/*.md") for number in re.findall(r"\d+\.\d\d", path.read_text())}
+    cells = {cell for path in kept.glob("*/exhibits/*.csv") for row in csv.reader(path.open()) for cell in row}
+    shown |= {f"{float(cell):.2f}" for cell in cells if re.fullmatch(r"\d+(\.\d+)?", cell)}
+    assert len(found) > 20
+    assert [number for number in found if number not in shown] == []
+
+
+@pytest.mark.parametrize("path", DOCS, ids=str)
+def test_each_line_of_a_table_has_as_many_cells_as_its_head(path):
+    text = re.sub(r"```.*?```|`[^`\n]*`|\\\|", "", path.read_text(), flags=re.DOTALL)  # bars that part nothing
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        head, *lines = table.splitlines()
+        assert [line for line in lines if line.count("|") != head.count("|")] == []
