@@ -15,12 +15,15 @@ def _off(value: object) -> object:
 
 
 class Data(Section):
+    LATER: ClassVar[tuple[str, ...]] = ("watched",)
+
     train_images: Positive | None
     test_images: Positive | None
     held_out: Positive
     assess: Literal["test", "held_out"]
     crop_padding: Count
     flip: bool
+    watched: Positive | None = None
 
 
 class Network(Section):
@@ -35,6 +38,8 @@ class Network(Section):
 
 
 class Training(Section):
+    LATER: ClassVar[tuple[str, ...]] = ("amsgrad",)
+
     optimizer: Literal["sgd", "adam"]
     lr: Rate
     momentum: Annotated[float, Field(ge=0, lt=1)]
@@ -48,6 +53,7 @@ class Training(Section):
     decay: Annotated[float, Field(gt=0, le=1)]
     warmup_epochs: Count
     clip_norm: Rate | None
+    amsgrad: bool = False
 
 
 class Balancing(Section):
@@ -83,6 +89,7 @@ class Spiking(Section):
         "train_offsets",
         "loss",
         "consistency",
+        "consistency_target",
         "consistency_temperature",
         "firing_penalty",
     )
@@ -102,6 +109,7 @@ class Spiking(Section):
     train_offsets: bool = False
     loss: Literal["total", "every_step"] = "total"
     consistency: Annotated[float, Field(ge=0)] = 0.0
+    consistency_target: Literal["mean", "correct"] = "mean"
     consistency_temperature: Rate = 3.0
     firing_penalty: Annotated[float, Field(ge=0)] = 0.0
 
@@ -134,7 +142,7 @@ class Attention(Section):
 class LabelKd(Section):
     weight: Share
     temperature: Rate
-    form: Literal["mix", "sum"]
+    form: Literal["mix", "sum", "added"]
 
 
 class SpikeKd(Section):
@@ -282,6 +290,8 @@ class Protocol(Section):
                 raise ValueError("teacher.batch is 1: teachers have batch norm, which needs at least two images")
             if training.optimizer == "sgd" and training.wd_mode == "decoupled":
                 raise ValueError(f"{name}.wd_mode: decoupled goes with optimizer: adam; for sgd use l2")
+            if training.optimizer == "sgd" and training.amsgrad:
+                raise ValueError(f"{name}.amsgrad: true goes with optimizer: adam; for sgd leave it out")
         micro, batch = self.compute.micro_batch, self.student.batch
         if micro != "auto" and batch % micro:
             raise ValueError(f"compute.micro_batch {micro} does not divide student.batch {batch}: choose a divisor")

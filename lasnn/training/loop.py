@@ -76,7 +76,7 @@ def optimizer(net: nn.Module, recipe: Training) -> torch.optim.Optimizer:
     if recipe.optimizer == "adam":
         adam = torch.optim.AdamW if recipe.wd_mode == "decoupled" else torch.optim.Adam
         optim: torch.optim.Optimizer = adam(
-            parameters, lr=recipe.lr, betas=recipe.betas, weight_decay=decay, fused=True
+            parameters, lr=recipe.lr, betas=recipe.betas, weight_decay=decay, amsgrad=recipe.amsgrad, fused=True
         )
     else:
         optim = torch.optim.SGD(parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=decay, fused=True)

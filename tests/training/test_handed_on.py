@@ -108,6 +108,11 @@ def task(run=RUN, **data):
     return Task(run, settings, (), pictures(10), test, 4, 8)
 
 
+def test_the_log_watches_the_first_test_images():
+    assert task(watched=2).watched.ids.tolist() == [100, 101]
+    assert task().watched.ids.tolist() == [100, 101, 102, 103]
+
+
 def test_automatic_choices_look_at_the_last_training_images():
     assert task(held_out=3).held_out.ids.tolist() == [7, 8, 9]
 

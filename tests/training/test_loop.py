@@ -84,7 +84,12 @@ def test_the_rate_of_each_epoch_is_the_one_in_the_training_log(tmp_path):
 def test_optimizers():
     net = small("conv3fc2")
     assert type(optimizer(net, recipe())) is torch.optim.SGD
-    assert type(optimizer(net, recipe(optimizer="adam"))) is torch.optim.Adam
+    plain = optimizer(net, recipe(optimizer="adam"))
+    assert type(plain) is torch.optim.Adam
+    assert [plain.defaults["amsgrad"], optimizer(net, recipe(optimizer="adam", amsgrad=True)).defaults["amsgrad"]] == [
+        False,
+        True,
+    ]
     assert type(optimizer(net, recipe(optimizer="adam", wd_mode="decoupled"))) is torch.optim.AdamW
 
 

@@ -41,7 +41,7 @@ def train(
 
     Returns what metrics.json and what provenance.json is to say of it.
     """
-    run, settings, test = task.run, task.settings, task.test
+    run, settings, test = task.run, task.settings, task.watched
     net.taps = {}  # what is not tapped need not be kept for the backward pass
     if settings.attention:
         taps = TAPS[settings.attention.taps]
