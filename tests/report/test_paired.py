@@ -57,7 +57,7 @@ def test_a_knob_beside_its_base_runs_image_by_image(tmp_path):
     assert tidy.loc["alpha01", ["p", "p_holm"]].tolist() == pytest.approx([2 / 2**4, 2 * 2 / 2**4])
     assert tidy.loc["leak_1", ["p", "p_holm"]].tolist() == [1.0, 1.0]
     shown = EXHIBITS["table_s4"].arrange(EXHIBITS["table_s4"].tidy(preset))
-    assert shown["p"].tolist() == ["-", "0.25", "1"]
+    assert shown["p, these networks"].tolist() == ["-", "0.25", "1"]
 
 
 def test_all_encoder_seeds_of_a_pair_count(tmp_path):
