@@ -9,6 +9,7 @@ from tiny import answering
 
 from lasnn.plan.config import Config, identity, merged, read
 from lasnn.report import EXHIBITS
+from lasnn.report.cells import runs_of
 from lasnn.report.exhibits.table_s9 import shown_epochs
 from lasnn.storage.files import write_json
 
@@ -74,3 +75,5 @@ def test_it_needs_no_run_beside_those_of_other_exhibits(name):
     assert runs
     assert set(runs) <= others
     assert {run for run in others if getattr(run, "method", "").startswith("lasnn")} == set(runs)
+    shown = [runs_of(cell, preset)[0] for cell in SHARES.cells(preset)]
+    assert len(shown) == len(set(shown))  # one line each, though another exhibit may look at its first seed alone
