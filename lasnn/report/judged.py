@@ -45,8 +45,22 @@ class Side:
             lonely = [run.seed for run in runs if run.seed not in self.seeds]
             if cell and lonely:
                 plural = "s" if len(lonely) > 1 else ""
-                found.append(f"seed{plural} {_listed(lonely)} of {_named(cell)} without a partner")
+                found.append(f"seed{plural} {_listed(lonely)} of {self._named(cell)} without a partner")
         return "; ".join(found)
+
+    def _named(self, cell: Cell) -> str:
+        """One of the two cells, by its method and network, and by what else tells it from the other if need be."""
+        words, less = [cell.student], self.pair.less
+        if less and less.method == self.pair.more.method:
+            keys = ("teacher", "encoding", "timesteps", "variant")
+            words += [getattr(cell, key) for key in keys if getattr(less, key) != getattr(self.pair.more, key)]
+        return f"{METHOD_TITLES.get(cell.method, cell.method)} ({', '.join(words)})"
+
+    @property
+    def steps(self) -> str:
+        """T of the runs; of both sides where they differ."""
+        found = [run.steps for run in (*self.less[:1], *self.more[:1]) if isinstance(run, SnnRun)]
+        return " / ".join(map(str, dict.fromkeys(found)))
 
 
 def answer(claim: Claim, question: Question, preset: Preset, judged: bool) -> Line:
@@ -89,9 +103,8 @@ def _described(claim: Claim, question: Question, preset: Preset) -> Line:
 
 def _where(sides: Sequence[Side], preset: Preset) -> Line:
     """What stood for the paper's dataset and T."""
-    first = [side.more[0] for side in sides]
-    titles = dict.fromkeys(rows.metrics_of(run, preset)["data"]["title"] for run in first)
-    steps = {run.steps for run in first if isinstance(run, SnnRun)}
+    titles = dict.fromkeys(rows.metrics_of(side.more[0], preset)["data"]["title"] for side in sides)
+    steps = {side.steps for side in sides}
     return {"dataset": ", ".join(titles), "steps": steps.pop() if len(steps) == 1 else None}
 
 
@@ -173,17 +186,13 @@ def _unequal(sides: Sequence[Side], seeds: list[int]) -> list[str]:
     """That networks have other seeds than one another, and which are taken."""
     if all(len(side.seeds) == len(seeds) for side in sides):
         return []
-    counts = [f"{_named(side.pair.more, network=True)} {len(side.seeds)}" for side in sides]
+    counts = [f"{side.pair.more.student} {len(side.seeds)}" for side in sides]
     return [f"n differs: {', '.join(counts)}; taken: seeds {_listed(seeds) or 'none'}"]
 
 
 def _few(seeds: list[int], preset: Preset) -> list[str]:
     least = preset.claims.seeds
     return [f"{len(seeds)} of {least} seeds"] if len(seeds) < least else []
-
-
-def _named(cell: Cell, network: bool = False) -> str:
-    return cell.student if network else f"{METHOD_TITLES.get(cell.method, cell.method)} ({cell.student})"
 
 
 def _listed(seeds: Sequence[int]) -> str:

@@ -346,6 +346,20 @@ def test_seeds_without_a_partner_are_named_in_line_and_table(tmp_path):
     assert words in set(shown["remark"])
 
 
+def test_sides_of_one_method_are_told_apart_by_what_differs(tmp_path):
+    scope = {"repeated": ["lasnn_act"], "repeated_inputs": ["poisson"], "claims": list(SENTENCES)}
+    preset = written(tmp_path, scope)
+    tidy = lines_of(preset, network="VGG5").set_index(["claim", "question"])
+    line = tidy.loc[("direct_fewer_spikes", "direct T = 30, Poisson T = 100")]
+    assert line["remark"] == "seeds 1, 2, 3, 4 of LaSNN (VGG5, poisson, 100) without a partner; 1 of 5 seeds"
+    assert line["steps"] == "4 / 10"
+    line = tidy.loc[("teachers_alike", "VGG16 and ResNet20")]
+    assert line["remark"].startswith("seeds 1, 2, 3, 4 of LaSNN (VGG5, VGG16) without a partner")
+    assert line["steps"] == "10"
+    shown = EXHIBITS["claims"].arrange(EXHIBITS["claims"].tidy(preset))["network"]
+    assert {"Digits VGG5, T = 4 / 10", "Digits VGG5, T = 10"} <= set(shown)
+
+
 def test_networks_with_other_seeds_are_judged_on_those_in_common_and_say_so(two_networks):
     """3Conv2Linear has all seeds, VGG5 the first two."""
     preset = two_networks

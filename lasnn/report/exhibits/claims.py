@@ -22,7 +22,7 @@ COLUMNS = ["claim", "question", "reading", "family", "dataset", "network", "step
 COLUMNS += ["less_paper", "more_paper", "less", "more", "difference", "sd", "se", "df", "low", "high"]
 COLUMNS += ["boot_low", "boot_high", "above", "compared", "effect", "test", "p", "p_holm", "n", "images"]
 COLUMNS += ["verdict", "remark"]
-WORDS = ("question", "reading", "family", "dataset", "network", "unit", "test", "verdict", "remark")
+WORDS = ("question", "reading", "family", "dataset", "network", "steps", "unit", "test", "verdict", "remark")
 
 
 def _shown(preset: Preset) -> dict[str, Claim]:
@@ -131,8 +131,7 @@ def arrange(tidy: pd.DataFrame) -> pd.DataFrame:
         pairs = zip(ran[low], ran[high], digits, strict=True)
         return ["-" if pd.isna(a) else f"[{number(a, digits=n)}, {number(b, digits=n)}]" for a, b, n in pairs]
 
-    steps = ran["steps"].map(lambda value: "" if pd.isna(value) else f", T = {value:g}")
-    network = (ran["dataset"].fillna("") + " " + ran["network"].fillna("")).str.strip() + steps
+    network = (ran["dataset"].fillna("") + " " + ran["network"].fillna("")).str.strip() + ran["steps"].map(_steps)
     question = ran["question"].fillna("").map(lambda text: f": {text}" if text else "")
     return pd.DataFrame(
         {
@@ -156,6 +155,13 @@ def arrange(tidy: pd.DataFrame) -> pd.DataFrame:
             "remark": ran["remark"].fillna("").where(ran["remark"].fillna("") != "", "-"),
         }
     )
+
+
+def _steps(value: str | float | None) -> str:
+    """T of the runs, as words where the two sides have others; a CSV without any such is read back as numbers."""
+    if isinstance(value, str):
+        return f", T = {value}" if value else ""
+    return "" if value is None or pd.isna(value) else f", T = {value:g}"
 
 
 def _probability(p: float | None) -> str:
