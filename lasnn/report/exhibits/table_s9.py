@@ -52,7 +52,8 @@ class Shares(Table):
                 shares = {f"{EPOCH}{place}": _mean(same, level) for place, same in enumerate(epochs, 1)}
                 lines.append(row | {"reading": reading, "level": level, "start": _mean(said, level)} | shares)
         frame = pd.DataFrame(lines)
-        return frame.astype(dict.fromkeys(["start", *(f"{EPOCH}{epoch}" for epoch in _epochs(frame))], float))
+        numbers = ["start", *(f"{EPOCH}{epoch}" for epoch in _epochs(frame))]
+        return frame.astype(dict.fromkeys(numbers, float) | dict.fromkeys(rows.WORDS, object))
 
     def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
         return [
