@@ -10,6 +10,7 @@ import pytest
 import torch
 from chains import ANN, CONVERTED, LASNN, Tiny
 
+from lasnn.__main__ import parser
 from lasnn.console import Console
 from lasnn.training import device
 
@@ -45,6 +46,18 @@ def test_bad_input_is_one_line_and_leaves_nothing(place, capsys, words, message)
     assert "error: " in said
     assert message in said
     assert not [path for path in place.results.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("word", ["nan", "inf", "-Infinity", "1e999", "1e39", "1e-50", "x", ""])
+@pytest.mark.parametrize("option", ["--mean", "--std", "--expect"])
+def test_a_number_is_one_that_weights_can_hold(option, word, capsys):
+    """NaN compares with nothing, so that no later check would see it."""
+    words = [option, word] if option == "--expect" else [option, word, word, word]
+    with pytest.raises(SystemExit) as end:
+        parser().parse_args(["adopt", "vgg5", "--weights", "x.pt", "--dataset", "digits", *words])
+    assert end.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: argument {option}: ")
 
 
 def test_out_of_memory_says_which_knob_to_turn(place, capsys, monkeypatch):
