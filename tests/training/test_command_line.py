@@ -100,6 +100,16 @@ def test_cuda_without_a_device(place, capsys):
     assert "no CUDA device" in capsys.readouterr().err
 
 
+def test_an_unknown_commit_is_the_last_line_of_a_run(place, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("lasnn.storage.commit.FOLDER", tmp_path)
+    place.run(ANN)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "warning: no result names its code's commit (fatal: not a git repository" in last
+    made = json.loads((place.folder(ANN) / "provenance.json").read_text())
+    assert made["code"]["commit"] is None
+    assert made["code"]["unknown"] in last
+
+
 def test_a_damaged_parent_is_refused_by_name(place, capsys):
     place.run(ANN)
     model = place.folder(ANN) / "model.pt"
