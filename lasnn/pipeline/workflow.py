@@ -26,6 +26,7 @@ from lasnn.plan.names import check_overrides
 from lasnn.plan.sides import check_runs
 from lasnn.plan.yaml_file import parsed
 from lasnn.report import EXHIBITS, TARGETS, files_of, runs_of_target
+from lasnn.storage import commit
 
 PASSED_CARDS = "LASNN_CARDS"  # environment variable
 OTHER_TARGETS = ("notebooks", "site")  # rules that make pages
@@ -76,8 +77,8 @@ def strange_checkout(checkout: Path) -> str | None:
     if not (checkout / ".git").exists():
         return None
     try:
-        asked = subprocess.run(["git", "-C", checkout, "rev-parse"], capture_output=True, text=True, check=False)
-    except OSError:
+        asked = commit.asked(checkout, "rev-parse")
+    except (OSError, subprocess.SubprocessError):
         return "warning: git is not to be had: results will not name the commit of their code"
     if asked.returncode == 0:
         return None
