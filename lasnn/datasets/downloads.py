@@ -28,11 +28,11 @@ def fetch(address: str, path: Path) -> Path:
         try:
             http(url, part, manager)
         except requests.HTTPError as error:
-            status, why = error.response.status_code, error.response.reason
-            if status >= 500 or status in (408, 425, 429):
+            answer = error.response
+            if answer is None or answer.status_code >= 500 or answer.status_code in (408, 425, 429):
                 raise
-            refusal = Unavailable(f"the server answers {status} {why}")
-            refusal.absent = status in (404, 410)
+            refusal = Unavailable(_reason(error))
+            refusal.absent = answer.status_code in (404, 410)
             raise refusal from error  # which pooch does not try again
 
     pooch.get_logger().setLevel(logging.WARNING)  # else it says where on this machine the file lies
