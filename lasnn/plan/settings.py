@@ -120,9 +120,10 @@ class Choices(Section):
 
 
 class Attention(Section):
-    LATER: ClassVar[tuple[str, ...]] = ("norm", "labels")
+    LATER: ClassVar[tuple[str, ...]] = ("share", "norm", "labels")
 
     alpha: Annotated[float, Field(ge=0)]
+    share: Annotated[float, Field(ge=0)] | None = None
     alpha_schedule: Literal["const", "linear_to_zero"]
     map: Literal["spatial", "scalar"]
     distance: Literal["l2", "l2sq", "mse"]
