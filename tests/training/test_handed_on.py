@@ -8,11 +8,15 @@ import pytest
 import torch
 from chains import CONVERTED, HEAD, LASNN
 from oracle import settings_of, small, small_snn
+from torch.nn import functional as F
 from trainings import pictures
 
 import lasnn
 from lasnn.console import Console
 from lasnn.datasets.batches import Batch, Images
+from lasnn.distillation.attention import VARIANTS
+from lasnn.errors import InputError
+from lasnn.networks import TAPS
 from lasnn.plan.config import read
 from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun
 from lasnn.spiking.conversion import neurons, thresholds
@@ -23,7 +27,7 @@ from lasnn.training import choices
 from lasnn.training.device import device_of
 from lasnn.training.loop import Moment, Part
 from lasnn.training.reading import read as task_of
-from lasnn.training.stages import assessment, converted, snn, student
+from lasnn.training.stages import assessment, converted, shown, snn, student
 from lasnn.training.task import Parent, Task
 from lasnn.training.training_log import TrainingLog
 
@@ -273,3 +277,44 @@ def test_the_best_test_accuracy_is_that_of_any_epoch(tmp_path):
         log.add({"test_accuracy": accuracy, "seconds": 2.0})
     assert log.best() == {"accuracy_best_test": 60.0, "epochs": 3}
     assert log.cost() == {"training_seconds": 6.0}
+
+
+# ---- the weight of the attention loss --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("scale", "method"), [("mean", "lasnn_act"), ("sum", "lasnn_act"), ("sum", "lasnn_grad")])
+def test_alpha_gives_the_attention_loss_its_share_of_the_gradient(scale, method):
+    """||dL_at/do|| is `share` times ||dL_ce/do|| at the level where the ratio is largest, by plain autograd; α for
+    half the share is half of it; without a share α is as it was.
+    """
+    run = replace(RUN, method=method)
+    net, teacher = small_snn("vgg5", Dynamics(0.5), threshold=0.125), small("vgg16bn")
+    settings = settings_of(method, attention={"share": 0.25})
+    for network in (net, teacher):
+        network.taps = TAPS["resolution"](network.sides, network.side)
+    images = pictures(8)
+    found = shown.with_alpha(net, teacher, images, run, settings, scale)
+    norms = []
+    for of_maps in (True, False):
+        output, batch = shown.shown_to(net, images, run, settings, 8)
+        maps = VARIANTS[method].of_teacher(teacher, batch.x, batch.labels, found.attention)
+        loss = F.cross_entropy(output.logits / (1 if scale == "sum" else run.steps), batch.labels)
+        if of_maps:
+            loss = found.attention.alpha / 2 * VARIANTS[method].loss(maps, output, found.attention)
+        norms.append([grad.norm().item() for grad in torch.autograd.grad(loss, list(output.stages.values()))])
+    ratios = [attention / rest for attention, rest in zip(*norms, strict=True)]
+    assert max(ratios) == pytest.approx(0.25, rel=1e-4)
+    half = settings.model_copy(update={"attention": settings.attention.model_copy(update={"share": 0.125})})
+    weaker = shown.with_alpha(net, teacher, images, run, half, scale).attention
+    assert weaker.alpha == pytest.approx(found.attention.alpha / 2)
+    plain = settings_of(method)
+    assert shown.with_alpha(net, teacher, images, run, plain, scale) is plain
+
+
+def test_a_share_of_no_gradient_is_one_line():
+    """A student that does not spike has no maps to pull at."""
+    net, teacher = small_snn("vgg5", threshold=1e6), small("vgg16bn")
+    for network in (net, teacher):
+        network.taps = TAPS["resolution"](network.sides, network.side)
+    with pytest.raises(InputError, match=r"attention.share is 0.25, but .* no gradient .*: set attention.alpha"):
+        shown.with_alpha(net, teacher, pictures(4), RUN, settings_of(attention={"share": 0.25}), "mean")
