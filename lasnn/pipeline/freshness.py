@@ -79,7 +79,8 @@ class Judge:
             return OLD
         for name, digest in stated.items():
             if (folder / name).exists() and made.sha256(folder / name) != digest:
-                return f"{folder / name} is not the file that its provenance describes"
+                endings = ": its line endings were changed" if files.is_but_for_endings(folder / name, digest) else ""
+                return f"{folder / name} is not the file that its provenance describes{endings}"
         for parent, digest in said["parents"].items():
             there = self.checkpoint(Path(self.preset.root, parent))
             if there not in (None, digest):

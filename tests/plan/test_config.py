@@ -258,9 +258,9 @@ def test_a_file_that_is_no_configuration(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("preset: quick\npreset: paper\n", "the key 'preset' stands twice"),
-        ("a: &one {x: 1}\nb: {<<: *one, x: 2, y: 3, y: 4}\n", "the key 'y' stands twice"),
-        ("preset: [quick", "expected ',' or ']'"),
+        ("preset: quick\npreset: paper\n", 'line 2: found duplicate key "preset"'),
+        ("a: &one {x: 1}\nb: {<<: *one, x: 2, y: 3, y: 4}\n", 'line 2: found duplicate key "y"'),
+        ("preset: [quick", "line 1: expected ',' or ']'"),
         ("\x00", "special characters are not allowed"),
     ],
 )
@@ -270,10 +270,3 @@ def test_what_is_not_yaml_is_one_line(tmp_path, text, found):
         read(tmp_path / "config.yaml")
     assert found in str(error.value)
     assert "\n" not in str(error.value)
-
-
-def test_off_without_quotes_is_off():
-    """`dvc exp run -S` writes config.yaml anew in YAML 1.2, where `off` needs no quotes."""
-    changed = Config(merged(CONTENT, {"protocol": {"compute": {"amp": yaml.safe_load("off")}}}))
-    run = AnnRun("digits", "vgg5")
-    assert changed.preset("quick").settings(run) == Config(CONTENT).preset("quick").settings(run)
