@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from lasnn.errors import InputError
-from lasnn.pipeline import dvc_yaml, kept, lock_states, scores
+from lasnn.pipeline import dvc_yaml, lock_states, scores
 from lasnn.pipeline.dvc_record import dvcfile, from_disk, in_checkout, why_locked
 from lasnn.plan.config import Config, Preset
 from lasnn.plan.runs import Run
 from lasnn.report import runs_of_target
+from lasnn.results import store
 from lasnn.storage import files
 
 TRAIN = "or set checkpoints: train; nothing was changed"
@@ -39,7 +40,7 @@ def restore(name: str | None = None) -> str:
 def _brought(config: Config, preset: Preset, wanted: dict[str, Run | None]) -> int:
     """How many of these stages are there now."""
     lock = dvcfile(config, preset).with_name("dvc.lock")
-    kept_runs = [stage for stage, run in wanted.items() if run and kept.take_up(preset, run)]
+    kept_runs = [stage for stage, run in wanted.items() if run and store.take(preset, run)]
     wanted = {stage: run for stage, run in wanted.items() if stage not in kept_runs}
     brought: list[str] = []
     if in_checkout() and (wanted or not lock.exists()):

@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
-from lasnn.pipeline import kept
-from lasnn.pipeline.freshness import DAMAGE, Judge
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run
+from lasnn.results import store
+from lasnn.results.store import Held
 from lasnn.storage import files
 
 
@@ -38,29 +38,27 @@ def states(preset: Preset) -> list[Path]:
 def bring(preset: Preset, wanted: dict[str, Run | None]) -> list[str]:
     """Put runs in place that a kept state names, that the cache holds and that are what the plan asks for."""
     missing, brought = dict(wanted), []
-    judge, cache = Judge(preset), _cache()
+    cache = _cache()
     for outs_by_stage in map(_stages, states(preset)):
         for stage, run in list(missing.items()):
-            if stage in outs_by_stage and _placed(outs_by_stage[stage], run, judge, cache):
+            if stage in outs_by_stage and _placed(outs_by_stage[stage], run, preset, cache):
                 brought.append(stage)
                 del missing[stage]
     return brought
 
 
-def _placed(outs: dict[str, str], run: Run | None, judge: Judge, cache: Path) -> bool:
+def _placed(outs: dict[str, str], run: Run | None, preset: Preset, cache: Path) -> bool:
     """Copy a stage's files out of the cache if all are there and, of a run, fit the plan."""
     sources = {Path(path): cache / md5[:2] / md5[2:] for path, md5 in outs.items()}
     if not all(source.is_file() for source in sources.values()):
         return False
-    with tempfile.TemporaryDirectory(
-        dir=kept.made(kept.folder_of(judge.preset)), prefix=".", suffix=".part"
-    ) as scratch:
+    shelf = store.folder_of(preset)
+    shelf.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=shelf, prefix=".", suffix=".part") as scratch:
         for path, source in sources.items():
             shutil.copyfile(source, Path(scratch, path.name))
-        try:
-            if run and (judge.unfit_in(run, Path(scratch)) or judge.lacks_parents(run, Path(scratch))):
-                return False
-        except DAMAGE:
+        one = Held(Path(scratch), Path(preset.root))
+        if run and not (store.fits(preset, run, one) and store.has_our_parents(preset, one)):
             return False
         for path in reversed(sources):  # the checkpoint, which is named first, comes last
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +71,14 @@ def _stages(state: Path) -> dict[str, dict[str, str]]:
     try:
         content = yaml.safe_load(state.read_text(encoding="utf-8"))["stages"]
         return {name: dict(_outs(stage)) for name, stage in content.items()}
-    except (*DAMAGE, yaml.YAMLError):
+    except (
+        OSError,
+        UnicodeError,
+        yaml.YAMLError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ):
         return {}
 
 
@@ -90,4 +95,4 @@ def _cache() -> Path:
 
 
 def _folder(preset: Preset) -> Path:
-    return kept.folder_of(preset) / "locks"
+    return store.folder_of(preset) / "locks"

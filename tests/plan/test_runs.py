@@ -69,7 +69,7 @@ def test_names_by_which_the_configuration_means_a_run():
 
 def test_another_revision_of_the_stage_is_a_difference():
     from lasnn.plan.config import dump, read
-    from lasnn.plan.settings_diff import changes
+    from lasnn.plan.fingerprint import changes
 
     preset, run = read().preset("quick"), SnnRun("digits", "vgg5", "hybrid", "poisson", 10)
     made_with = json.loads(dump(preset.settings(run)))
