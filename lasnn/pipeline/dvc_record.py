@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 
 from lasnn.errors import InputError
-from lasnn.pipeline import dvc_yaml, lock_states, scores
+from lasnn.pipeline import dvc_yaml, scores
 from lasnn.pipeline.freshness import Judge
 from lasnn.plan.adoptions import with_adoptions
 from lasnn.plan.config import CONFIG, Config, Preset
@@ -47,11 +47,9 @@ def record(name: str | None = None) -> str:
     config = from_disk()
     preset = config.preset(name)
     place, digests = write_stages(config, preset), Digests()
-    lock_states.keep(preset, place.with_name("dvc.lock"))  # also one that DVC put there meanwhile
     fitting, others = sort_out(preset, digests)
     scores.write(preset, [run for run in runs_of_target(preset, "all") if dvc_yaml.stage_name(run) in fitting])
     count, unchanged = _commit(place, fitting)
-    lock_states.keep(preset, place.with_name("dvc.lock"))
     for run in runs_of_target(preset, "all"):
         if dvc_yaml.stage_name(run) in fitting:
             store.keep(preset, run, digests)

@@ -183,8 +183,8 @@ def gone(*runs):
 
 def test_a_missing_parent_of_the_same_settings_ages_nothing(project):
     gone(TEACHER)
-    assert reasons() == {}
-    assert plan(project, "tables") == set()
+    assert {name for name in reasons() if "/" in name} == set()  # Table IV shows the teacher itself
+    assert plan(project, "results/tiny/exhibits/table2.csv") == set()
 
 
 def test_children_of_a_parent_that_changed_and_is_gone_are_made_again(project):
@@ -223,8 +223,8 @@ def test_exchanged_weights_age_the_runs_that_rest_on_them(project, before):
     """Of an ANN that was trained here, or adopted with other weights; its folder deleted."""
 
     def adopt(digest):
-        entry = {f"tiny/{ANN}": {"file": "weights.pt", "sha256": digest * 64}}
-        Path("adopted.yaml").write_text(yaml.safe_dump(entry if digest else {}))
+        entry = {f"tiny/{ANN}": {"file": "weights.pt", "sha256": digest * 64}} if digest else {}
+        Path("adopted.yaml").write_text(yaml.safe_dump(entry))
 
     adopt(before)
     preset = read().preset()
