@@ -10,7 +10,7 @@ from lasnn.__main__ import parser
 from lasnn.pipeline.workflow import check_targets
 from lasnn.plan.config import read
 
-PAGES = [Path("README.md"), Path("CONTRIBUTING.md"), Path("notebooks/README.md"), *sorted(Path("docs").glob("*.md"))]
+PAGES = [Path("README.md"), Path("CONTRIBUTING.md"), Path("notebooks/README.md"), *sorted(Path("docs").rglob("*.md"))]
 TOOLS = r"(?:\$ )?((?:uv|pip|snakemake|dvc|conda|python -m \w+) .+)"
 FENCE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 NOT_RUN = Path("docs/commands.md").read_text().split("## What no test runs")[1]

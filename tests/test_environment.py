@@ -27,6 +27,7 @@ SHOWS = {
     "scikit-learn": "from sklearn",
     "pillow": "from PIL",
     "pyyaml": "import yaml",
+    "ruamel-yaml": "from ruamel.yaml",
     "lazy-loader": "import lazy_loader",
     "tabulate": "to_markdown(",  # pandas loads it for that
     "jinja2": "to_latex(",  # pandas loads it for that

@@ -10,7 +10,7 @@ import pytest
 
 # Ground to top. Modules of one room may import one another; rooms on the same floor may not.
 FLOORS = [
-    ["errors", "seeding", "stopping", "console"],
+    ["errors", "seeding", "stopping", "console", "optimizers"],
     ["compiled", "plan", "storage"],
     ["datasets", "networks"],
     ["results"],
@@ -68,7 +68,7 @@ def test_the_plan_is_made_without_torch(name):
 import importlib, sys
 for name in {modules}:
     importlib.import_module(name)
-    heavy = {{"torch", "matplotlib", "snakemake", "dvc"}} & set(sys.modules)
+    heavy = {{"torch", "scipy", "matplotlib", "snakemake", "dvc"}} & set(sys.modules)
     sys.exit(f"{{name}} loads {{', '.join(sorted(heavy))}}") if heavy else None
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -19,6 +19,7 @@ from typing import Any
 from lasnn.errors import InputError
 from lasnn.pipeline import notebooks, progress
 from lasnn.pipeline.freshness import Judge
+from lasnn.pipeline.single_instance import others_at_work
 from lasnn.plan.config import Config, Preset
 from lasnn.plan.runs import Run
 from lasnn.report import EXHIBITS, files_of
@@ -28,7 +29,6 @@ from lasnn.storage import files
 from lasnn.storage.digests import Digests
 
 STAMP = Path(".snakemake", "lasnn", "stamp")
-LOCKS = Path(".snakemake", "locks")  # Snakemake's own
 SHOWN = 8  # reasons that are printed; all others follow from them or are of the same kind
 SECOND = 10**9  # ns
 
@@ -118,7 +118,7 @@ def renew(paths: Iterable[str]) -> None:
     Those that are dated in the future are dated a second before it. A dry run leaves the stamp to another call that is
     at work, which compares its date with those of what its jobs write.
     """
-    if STAMP.exists() and any(LOCKS.glob("*")):
+    if STAMP.exists() and others_at_work(STAMP.parents[1]):
         return
     files.write_text(STAMP, secrets.token_hex())
     limit = os.stat(STAMP).st_mtime_ns

@@ -132,7 +132,8 @@ def described(run: Run, metrics: files.Json, made: files.Json) -> list[str]:
     clean = {True: "clean", False: "CHANGED since", None: ""}[code["clean"]]
     settings = sha256(json.dumps(metrics["settings"], sort_keys=True).encode()).hexdigest()
     where = f", trained in the preset {made['trained_in']}" if "trained_in" in made else ""
-    version = f"commit {code['commit'][:12]} {clean}" if code["commit"] else "outside of git"
+    unknown = f"of an unknown commit ({code.get('unknown', 'outside of git')})"
+    version = f"commit {code['commit'][:12]} {clean}" if code["commit"] else unknown
     packages = f"torch {made['packages']['torch']}, Python {made['python']}"
     adopted, seconds = made.get("adopted"), f"{made['seconds']:.0f} s"
     if made.get("training_seconds", 0) > made["seconds"]:

@@ -9,11 +9,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 
-import yaml
+from ruamel.yaml.error import YAMLError
 
 from lasnn.compiled.machine_code import folder
 from lasnn.errors import InputError
@@ -23,11 +22,13 @@ from lasnn.pipeline.slurm import Partition
 from lasnn.plan.config import CONFIG, PASSED_ON, Config, Preset
 from lasnn.plan.lookup import known, pick
 from lasnn.plan.names import check_overrides
+from lasnn.plan.overlays import merged
 from lasnn.plan.runs import Run
 from lasnn.plan.sides import check_runs
-from lasnn.plan.yaml_file import parsed
+from lasnn.plan.yaml_file import parsed, understood
 from lasnn.report import EXHIBITS, TARGETS, files_of, runs_of_target
 from lasnn.results.fits import RUN_FILES
+from lasnn.storage import commit
 
 PASSED_CARDS = "LASNN_CARDS"  # environment variable
 OTHER_TARGETS = ("notebooks", "site")  # rules that make pages
@@ -77,8 +78,8 @@ def strange_checkout(checkout: Path) -> str | None:
     if not (checkout / ".git").exists():
         return None
     try:
-        asked = subprocess.run(["git", "-C", checkout, "rev-parse"], capture_output=True, text=True, check=False)
-    except OSError:
+        asked = commit.asked(checkout, "rev-parse")
+    except (OSError, subprocess.SubprocessError):
         return "warning: git is not to be had: results will not name the commit of their code"
     if asked.returncode == 0:
         return None
@@ -104,28 +105,35 @@ def check_container() -> None:
         raise InputError("--containerize asks conda for the names of environments: have conda on PATH for it")
 
 
+def configured(files: Iterable[Path | str], given: dict[str, object]) -> object:
+    """The configuration: files laid over one another, then what `--config` gave.
+
+    Snakemake hands its own reading of them to a Snakefile too, in YAML 1.1: there 1e-05 is a word, `off` is false, and
+    of a double key the last one counts. InputError if `--config` brings names that neither the files have nor anything
+    else that was typed uses.
+    """
+    options = command_line()
+    content: dict[str, object] = {}
+    for found in map(parsed, files):
+        if not isinstance(found, dict):
+            return found
+        content = merged(content, found)
+    overrides = {key: typed(value) for key, value in given.items()}
+    check_overrides(overrides, content, map(str, (options and options.targets) or ()))
+    return merged(content, overrides)
+
+
 def typed(value: object) -> object:
-    """What `--config key={...}` says, as YAML reads it: Snakemake leaves every nested number a word."""
+    """A value of `--config` as YAML 1.2 reads it: Snakemake leaves every number within `{...}` or `[...]` a word."""
     if isinstance(value, dict):
         return {key: typed(entry) for key, entry in value.items()}
     if isinstance(value, list):
         return [typed(entry) for entry in value]
     if isinstance(value, str):
-        with contextlib.suppress(yaml.YAMLError):
-            meant = yaml.safe_load(value)
-            return value if isinstance(meant, dict | list | date) else meant
-    return str(value) if isinstance(value, date) else value  # a folder may be called like a day
-
-
-def check_typed(config: dict[str, object], files: Iterable[Path | str]) -> None:
-    """InputError if `--config` brings names that neither these files have nor anything else that was typed uses."""
-    options = command_line()
-    known_names: dict[str, dict[str, object]] = {}
-    for content in map(parsed, files):
-        for key, names in content.items() if isinstance(content, dict) else ():
-            if isinstance(names, dict):
-                known_names.setdefault(key, {}).update(names)
-    check_overrides(config, known_names, map(str, (options and options.targets) or ()))
+        with contextlib.suppress(YAMLError, ValueError):
+            meant = understood(value)
+            return value if isinstance(meant, dict | list) else meant
+    return value
 
 
 def pass_on(content: dict[str, object]) -> None:

@@ -146,6 +146,11 @@ def sha256(path: Path | str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def is_but_for_endings(path: Path | str, expected: str) -> bool:
+    """Whether a file has this digest once its line endings are one byte: git with core.autocrlf makes two of them."""
+    return hashlib.sha256(Path(path).read_bytes().replace(b"\r\n", b"\n")).hexdigest() == expected
+
+
 def _digest(value: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 

@@ -22,7 +22,7 @@ from lasnn.plan.config import dump, identity
 from lasnn.plan.runs import Run
 from lasnn.plan.settings import Settings
 from lasnn.results.fits import RUN_FILES
-from lasnn.storage import checkpoint, files
+from lasnn.storage import checkpoint, commit, files
 from lasnn.storage.marks import marks_of
 from lasnn.storage.provenance import Stopwatch, describe
 from lasnn.training.device import implementation
@@ -85,12 +85,14 @@ def leave(
         digests = {name: files.sha256(scratch / name) for name in ("model.pt", "metrics.json", "predictions.npz")}
         made_by = {"implementation": implementation(task.device)} | result.origin
         written = common | {"data": data | {"source": prepared.source}, "files": digests}
-        files.write_json(scratch / "provenance.json", written | describe(task.device) | made_by | cost, seal=True)
+        where = describe(task.device)
+        files.write_json(scratch / "provenance.json", written | where | made_by | cost, seal=True)
     if "SLURM_JOB_ID" not in os.environ:
         (folder / "resume.pt").unlink(missing_ok=True)
     console.say(
         f"done: {accuracy:.2f} % on {len(task.test)} test images, {cost['seconds']:.0f} s, "
         f"peak {cost['peak_memory_bytes'] / 2**20:.0f} MiB"
     )
-    for mark in marks:
+    unknown = commit.warning(where["code"])
+    for mark in [*marks, *([unknown] if unknown else [])]:
         console.warn(mark)

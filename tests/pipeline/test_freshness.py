@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,10 @@ import yaml
 from PIL import Image
 from tiny import done, snakemake
 
-from lasnn.datasets.arrays import load
 from lasnn.datasets.preparation import prepare
 from lasnn.errors import InputError
 from lasnn.pipeline import reference
-from lasnn.pipeline.freshness import Judge
+from lasnn.pipeline.freshness import Judge, drop_resume_states
 from lasnn.pipeline.listing import finished as listed
 from lasnn.pipeline.sources import expected_content
 from lasnn.pipeline.stamp import _check_writable
@@ -28,9 +26,10 @@ from lasnn.plan.config import Config, read
 from lasnn.plan.fingerprint import fingerprint
 from lasnn.plan.overlays import merged
 from lasnn.plan.runs import parse
-from lasnn.report import EXHIBITS, files_of, runs_of_target
+from lasnn.report import EXHIBITS, runs_of_target
 from lasnn.report.answers import answering, same_images
 from lasnn.results import store
+from lasnn.results.fits import RUN_FILES
 from lasnn.storage import checkpoint, files
 from lasnn.storage.digests import Digests
 
@@ -300,6 +299,21 @@ def test_a_page_shows_what_is_there_now(project):
     page.write_text("<html><head></head>old</html>")
     assert Judge(preset).page("energy") is not None
     assert Judge(preset).page("spike_counts") is None  # there is none
+
+
+def test_what_a_training_goes_on_from_stays_until_its_run_is_finished(tmp_path):
+    """A job that is killed between two of its files needs it once more."""
+    content = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
+    preset = Config(content | {"folders": {"results": str(tmp_path), "data": str(tmp_path)}}).preset("quick")
+    folder = Path(preset.folder(parse("ann/digits/vgg5/base/s0")))
+    folder.mkdir(parents=True)
+    (folder / "resume.pt").touch()
+    for name in RUN_FILES:
+        drop_resume_states(preset)
+        assert (folder / "resume.pt").exists()
+        (folder / name).touch()
+    drop_resume_states(preset)
+    assert not (folder / "resume.pt").exists()
 
 
 # ---- A: own data -----------------------------------------------------------------------------------------------------
@@ -591,8 +605,8 @@ def test_files_of_somebody_else_end_the_call_before_the_first_job(rights, free):
 # ---- what it costs ---------------------------------------------------------------------------------------------------
 
 
-def test_only_what_changed_is_read_again(project):
-    time.sleep(2.1)  # files that changed a moment ago are not remembered
+def test_only_what_changed_is_read_again(project, monkeypatch):
+    monkeypatch.setattr("lasnn.storage.digests.FRESH", 0.0)  # as if the files had lain there for long
     preset, index = read().preset(), Path("index.json")
     for expected in ("all", "none", "one"):
         if expected == "one":
@@ -604,12 +618,3 @@ def test_only_what_changed_is_read_again(project):
         assert all(judge.run(run) is None for run in runs_of_target(preset, "tables"))
         assert {"all": digests.read > 10, "none": digests.read == 0, "one": digests.read == 1}[expected]
         digests.save()
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 1}', '{"version": 1, "facts": {"x": 1}}', "null"])
-def test_a_damaged_index_is_no_index(project, content):
-    Path("index.json").write_text(content)
-    digests = Digests(Path("index.json"))
-    assert digests.sha256("config.yaml") == files.sha256("config.yaml")
-    assert load("data/digits.npz").digest
-    assert files_of(read().preset(), "table2")

@@ -4,8 +4,6 @@ import shutil
 import sys
 from pathlib import Path
 
-from snakemake.utils import update_config
-
 from lasnn.pipeline import needs, notebooks, slurm
 from lasnn.plan.adoptions import with_adoptions
 from lasnn.plan.config import Config, dump
@@ -21,24 +19,22 @@ from lasnn.pipeline.workflow import (
     check_places,
     check_plan,
     check_targets,
-    check_typed,
     command_line,
     command_line_targets,
+    configured,
     files_asked,
     keep_byte_code,
     pass_on,
     presets_of,
     record_lineage,
     strange_checkout,
-    typed,
 )
 
 keep_byte_code()
-update_config(config, typed(workflow.config_settings.overwrite_config))
-config = with_adoptions(config)
 
 try:
-    check_typed(typed(workflow.config_settings.config), [CONFIG_FILE, *workflow.config_settings.configfiles])
+    config = configured([CONFIG_FILE, *workflow.config_settings.configfiles], workflow.config_settings.config)
+    config = with_adoptions(config)
     CONFIG = Config(config)
     check_targets(CONFIG, command_line_targets())
     PRESETS = presets_of(CONFIG, command_line_targets())

@@ -23,7 +23,7 @@ try:
     CONFIG_FILE = configuration(CHECKOUT)
     if not workflow.remote_exec:
         parsed(CONFIG_FILE)
-        claim(Path(".snakemake"), say)
+        claim(Path(".snakemake"))
 except InputError as error:
     say(f"error: {error}")
     raise SystemExit(1)
