@@ -24,6 +24,7 @@ from lasnn.pipeline.workflow import (
     check_typed,
     command_line,
     command_line_targets,
+    imports_of,
     keep_byte_code,
     pass_on,
     presets_of,
@@ -81,7 +82,7 @@ def quoted(path):
     return shlex.quote(str(path)).replace("{", "{{").replace("}", "}}")
 
 
-IMPORTS = f"export PYTHONPATH={quoted(CHECKOUT)}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; "  # wherever jobs work
+IMPORTS = "".join(f"export {name}={quoted(value)}; " for name, value in imports_of(CHECKOUT).items())
 shell.prefix(IMPORTS)
 if not IN_CONDA:
     shell.prefix(f"{IMPORTS}export PATH={quoted(Path(sys.executable).parent)}:$PATH; ")
