@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -17,20 +17,21 @@ from ruamel.yaml.error import YAMLError
 from lasnn.compiled.machine_code import folder
 from lasnn.errors import InputError
 from lasnn.pipeline import cards
-from lasnn.pipeline.notebooks import NOTEBOOKS
+from lasnn.pipeline.notebooks import NOTEBOOKS, pages_of
 from lasnn.pipeline.slurm import Partition
-from lasnn.plan.config import CONFIG, PASSED_ON, Config
+from lasnn.plan.config import CONFIG, PASSED_ON, Config, Preset
 from lasnn.plan.lookup import known, pick
 from lasnn.plan.names import check_overrides
 from lasnn.plan.overlays import merged
+from lasnn.plan.runs import Run
 from lasnn.plan.sides import check_runs
 from lasnn.plan.yaml_file import parsed, understood
 from lasnn.report import EXHIBITS, TARGETS, files_of, runs_of_target
+from lasnn.results.fits import RUN_FILES
 from lasnn.storage import commit
 
 PASSED_CARDS = "LASNN_CARDS"  # environment variable
 OTHER_TARGETS = ("notebooks", "site")  # rules that make pages
-RUN_FILES = ("model.pt", "metrics.json", "predictions.npz", "provenance.json")
 
 
 def command_line() -> argparse.Namespace | None:
@@ -171,35 +172,37 @@ def record_lineage(presets: Iterable[str]) -> None:
     """
     if "DVC_STAGE" in os.environ:
         return
-    _ask_dvc("record", presets)
-
-
-def restore_runs(config: Config, presets: Iterable[str]) -> bool:
-    """With `checkpoints: pull`, bring what DVC has before Snakemake looks what is missing; whether that went well."""
-    options = command_line()
-    if config.file.checkpoints == "train" or options is None or "DVC_STAGE" in os.environ:
-        return True
-    if options.dryrun:
-        print("checkpoints: pull: a dry run restores nothing and counts as missing what it would", file=sys.stderr)
-        return True
-    return _ask_dvc("restore", presets) == 0
-
-
-def _ask_dvc(verb: str, presets: Iterable[str]) -> int:
-    """A process of its own, as DVC takes a second to load, and one that sees config.yaml as DVC does."""
+    # A process of its own, as DVC takes a second to load, and one that sees config.yaml as DVC does.
     environment = {name: value for name, value in os.environ.items() if name != PASSED_ON}
-    return subprocess.run([sys.executable, "-m", "lasnn", verb, *presets], env=environment, check=False).returncode
+    subprocess.run([sys.executable, "-m", "lasnn", "record", *presets], env=environment, check=False)
 
 
 def check_plan(config: Config, presets: Iterable[str], targets: Iterable[str]) -> None:
     """InputError for whatever the plan shows to be impossible, in the runs of these presets and in typed ones."""
+    for preset, runs in runs_asked(config, presets, targets):
+        check_runs(preset, runs)
+
+
+def runs_asked(config: Config, presets: Iterable[str], targets: Iterable[str]) -> Iterator[tuple[Preset, list[Run]]]:
+    """The planned runs of these presets, and typed ones with all that they rest on."""
     for name in presets:
         preset = config.preset(name)
-        check_runs(preset, runs_of_target(preset, "all"))
+        yield preset, runs_of_target(preset, "all")
     for target in map(str, targets):
         if Path(target).name in RUN_FILES:
             preset, run = config.locate(str(Path(target.removeprefix("./")).parent))
-            check_runs(preset, preset.ancestors([run]))
+            yield preset, preset.ancestors([run])
+
+
+def files_asked(config: Config, presets: Sequence[str], targets: Iterable[str]) -> Iterator[str]:
+    """Every file that a rule might find in its way: of these runs and their images, of exhibits and pages."""
+    for preset, runs in runs_asked(config, presets, targets):
+        yield from (preset.config.data_file(dataset) for dataset in {run.dataset for run in runs})
+        yield from (f"{preset.folder(run)}/{name}" for run in runs for name in (*RUN_FILES, "benchmark.tsv"))
+    for preset in map(config.preset, presets):
+        yield from (path for name in EXHIBITS for path in files_of(preset, name))
+        yield from (f"{preset.root}/exhibits/{name}.benchmark.tsv" for name in EXHIBITS)
+        yield from pages_of(preset).values()
 
 
 def check_targets(config: Config, targets: Iterable[str]) -> None:

@@ -12,13 +12,13 @@ from tiny import done
 
 from lasnn.__main__ import main
 from lasnn.errors import InputError
-from lasnn.pipeline import reference, sharing
+from lasnn.pipeline import reference
 from lasnn.pipeline.trace import trace
 from lasnn.plan.config import read
 from lasnn.plan.runs import parse
 from lasnn.report import EXHIBITS
+from lasnn.results import store
 from lasnn.storage import files
-from lasnn.training.composing import readdressed
 
 TEACHER, STUDENT = "ann/digits/vgg16bn/base/s0", "snn/digits/conv3fc2/hybrid/poisson-T2/none/base/s0"
 CONVERTED, UNTRAINED = "converted/digits/conv3fc2/poisson/base/s0", "ann/digits/vgg16bn/random_teacher/s0"
@@ -305,8 +305,8 @@ def test_what_the_kept_runs_of_this_repository_were_made_from_is_kept_too(monkey
             if (root / parent / "provenance.json").exists():
                 found = files.read_json(root / parent / "provenance.json")["files"]["model.pt"]
             else:
-                elsewhere = sharing.same_elsewhere(preset, parse(parent), root.parent)
-                found = hashlib.sha256(readdressed(elsewhere / "model.pt", preset.name, {})).hexdigest()
+                elsewhere = reference._elsewhere(preset, parse(parent))
+                found = hashlib.sha256(store.readdressed(elsewhere / "model.pt", preset.name, {})).hexdigest()
             assert found == digest, (path, parent)
             seen += 1
     assert seen > 100

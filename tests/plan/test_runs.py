@@ -6,8 +6,8 @@ import pytest
 
 from lasnn.errors import InputError
 from lasnn.plan.config import dump, merged, read
+from lasnn.plan.fingerprint import changes
 from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun, parse, split
-from lasnn.plan.settings_diff import changes
 from lasnn.report import runs_of_target
 
 EXAMPLES = {

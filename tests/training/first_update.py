@@ -47,7 +47,9 @@ def first_update(found, monkeypatch):
         above = teacher(x[None]).logits.detach().expand_as(judged)
         terms = {"ce": share[0] * terms["ce"], "kd": share[1] * divergence(above, judged, kd.temperature).mean()}
     if settings.attention:
-        terms["attention"] = attention(seen, teacher, x, labels, run.method, settings.attention)
+        alpha = found.result.metrics.get("attention_alpha", settings.attention.alpha)
+        pulled = attention(seen, teacher, x, labels, run.method, settings.attention)
+        terms["attention"] = alpha / 2 * pulled
     if (kd := settings.spike_kd) and task.run.teacher != "none":
         with torch.no_grad():
             above = torch.stack(oracle.simulate(spiking_teacher(task), encoded).outputs)
@@ -115,7 +117,7 @@ def divergence(target, logits, temperature):
 
 
 def attention(seen, teacher, x, labels, method, asked):
-    """α/2 times the sum over levels of the mean distance of maps (Eq. 5-8, 10-13)."""
+    """The sum over levels of the mean distance of maps (Eq. 5-8, 10-13)."""
     teacher.taps = TAPS[asked.taps](teacher.sides, teacher.side)
     x = x.clone().requires_grad_()
     above, total = teacher(x[None]), 0
@@ -138,7 +140,7 @@ def attention(seen, teacher, x, labels, method, asked):
             ours = [spikes.mean(0).square().mean(1)]
         as_units = (asked.norm == "unit") if method == "lasnn_act" else (asked.grad_norm == "l2")
         total = total + sum(distance(theirs[level], map_, asked, as_units) for map_ in ours) / len(ours)
-    return asked.alpha / 2 * total
+    return total
 
 
 def trace_map(spikes, asked):

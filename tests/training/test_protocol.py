@@ -14,7 +14,6 @@ from first_update import first_update
 from worlds import RUN, TERMS, differing, plan, world
 
 from lasnn.plan.config import merged
-from lasnn.plan.runs import parse
 from lasnn.plan.section import Section
 from lasnn.plan.settings import Protocol
 from lasnn.training.device import set_up
@@ -72,6 +71,7 @@ NORM, TWO, LONG, P997 = (
 )
 WHOLE = {"spiking": {"scale": 1.0}}
 CONSISTENT = {"spiking": {"loss": "every_step", "consistency": 0.5}}
+SHARE = {"attention": {"share": 0.5}}
 SEARCH, LABELS = {"spiking": {"scale": "search"}}, {"attention": {"labels": True}}
 POTENTIAL, ADVANCED = ({"calibration": {"form": form}} for form in ("advanced_potential", "advanced_weights"))
 LABEL_KD = (("weight", 0.7), ("temperature", 2.0), ("form", "sum"), ("form", "added"))
@@ -250,6 +250,9 @@ ROWS = [
     row("choices.scale_grid", [0.2, 0.3], SEARCH, HYBRID=f"choices thresholds {LOSS}"),
     # ---- attention
     row("attention.alpha", 0.45, ACT=f"{LOSS} share", GRAD=f"{LOSS} share"),
+    row("attention.alpha", 0.45, SHARE, ACT="", GRAD=""),
+    row("attention.share", 0.5, ACT=f"choices {LOSS} share", GRAD=f"choices {LOSS} share"),
+    row("attention.share", 1.0, SHARE, ACT=f"choices {LOSS} share", GRAD=f"choices {LOSS} share"),
     row("attention.alpha_schedule", "linear_to_zero", ACT=END, GRAD=END),
     row("attention.map", "scalar", ACT=f"{LOSS} share", GRAD=f"{LOSS} share"),
     row("attention.distance", "l2sq", ACT=f"{LOSS} share", GRAD=f"{LOSS} share"),
@@ -331,7 +334,7 @@ def by_hand(task):
 def test_a_setting_is_one_of_the_runs_that_read_it(key, value, where, rates, expected):
     """And of no other; a run that a row looks at in vain is one of those."""
     before, after = plan(where), plan(merged(where, nested(key, value)))
-    reading = {name for name, path in RUN.items() if before.settings(parse(path)) != after.settings(parse(path))}
+    reading = {name for name, run in RUN.items() if before.settings(run) != after.settings(run)}
     also = {"ACT", "GRAD"} if key.startswith("label_kd") and where else set()
     known = READ[key.split(".")[0]] | also
     assert reading == known - SET_FOR_THEM.get(key, set())
@@ -424,6 +427,14 @@ def test_amplitudes_are_averaged_over_batches():
     assert torch.allclose(moved[0.9] * 4, moved[0.6])
 
 
+def test_alpha_is_proportional_to_the_share_that_it_is_to_give():
+    """Also the first update's attention loss, of which it is the weight."""
+    found = {share: world({"attention": {"share": share}}).found("ACT") for share in (0.5, 1.0)}
+    half, whole = (found[share].result.metrics["attention_alpha"] for share in (0.5, 1.0))
+    assert whole == pytest.approx(2 * half)
+    assert found[1.0].log[0]["attention"] == pytest.approx(2 * found[0.5].log[0]["attention"], rel=1e-5)
+
+
 def test_sizes_of_a_network():
     """64 and 128 channels times the width, 8 at least; `fc` units in the hidden linear layers, whatever the width."""
     state = world({"network": {"width": 0.25, "fc": 20}, "ann": {"epochs": 0}}).found("ANN").state
@@ -480,5 +491,5 @@ def test_no_part_of_a_batch_is_larger():
 
 @pytest.mark.parametrize("threads", [2, 1])
 def test_threads_are_those_of_torch(threads):
-    set_up(torch.device("cpu"), plan({"compute": {"threads": threads}}).settings(parse(RUN["ANN"])).compute)
+    set_up(torch.device("cpu"), plan({"compute": {"threads": threads}}).settings(RUN["ANN"]).compute)
     assert torch.get_num_threads() == threads

@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import yaml
 
 from lasnn.console import Console
 from lasnn.datasets.arrays import Prepared, ids, pixel_hashes
 from lasnn.datasets.batches import split
 from lasnn.plan.config import Config, dump, merged
 from lasnn.plan.runs import parse
+from lasnn.plan.yaml_file import parsed
 from lasnn.training.resume import Saves
 from lasnn.training.stages import stage_of
 from lasnn.training.task import Parent, Task
@@ -41,7 +41,10 @@ RUN = {
     "CALIBRATED": "snn/digits/vgg5/calibration/direct-T4/none/base/s0",
 }
 torch.set_num_threads(1)  # the images are tiny: threads would only wait for each other
-CONTENT = yaml.safe_load(Path("config.yaml").read_text())
+RUN = {name: parse(path) for name, path in RUN.items()}
+NAMES = {run: name for name, run in RUN.items()}
+
+CONTENT = parsed("config.yaml")
 TINY = {
     "scope": {"spike_chain": ["vgg5", "vgg5"], "ablations": []},
     "data": {"train_images": 24, "test_images": 10, "held_out": 8, "crop_padding": 1},
@@ -101,33 +104,33 @@ class Found(NamedTuple):
         return self.result.net.state_dict()
 
 
-class World:
-    runs = {}  # those that were made, by their settings and their ancestors'
+MADE = {}  # what was found, by the settings of a run and of its ancestors
 
+
+class World:
     def __init__(self, overlay, prepared):
         self.plan, self.prepared = plan(overlay), prepared
 
     def found(self, name):
         """A run of this world, made once in a process, also for other worlds that make the same."""
-        run = parse(RUN[name])
+        run = RUN[name]
         key = id(self.prepared), name, *(dump(self.plan.settings(one)) for one in self.plan.ancestors([run]))
-        if key not in self.runs:
-            self.runs[key] = self._make(RUN[name], self.plan, self.prepared)
-        return self.runs[key]
+        if key not in MADE:
+            MADE[key] = self._make(run, self.plan, self.prepared)
+        return MADE[key]
 
     def changed(self, name, preset, prepared=None):
         """The run under the settings of another preset, or with other images, from this world's parents."""
         return self._make(RUN[name], preset, prepared or self.prepared)
 
     def _parent(self, run):
-        (name,) = (name for name, path in RUN.items() if path == str(run))
-        found = self.found(name)
+        found = self.found(NAMES[run])
         meta = {"accuracy": found.result.metrics["accuracy"]} | found.result.meta
         arch, network = self.plan.config.networks.known[run.network_name], self.plan.settings(run).network
         return Parent(run, arch, network, {name: value.clone() for name, value in found.state.items()}, meta)
 
-    def _make(self, path, preset, prepared):
-        run, console = parse(path), Quiet()
+    def _make(self, run, preset, prepared):
+        console = Quiet()
         settings, parents = preset.settings(run), tuple(self._parent(parent) for parent in preset.parents(run))
         train, test = split(prepared, settings.data, torch.device("cpu"))
         task = Task(run, settings, parents, train, test, len(prepared.classes), prepared.side)
@@ -166,7 +169,7 @@ def groups(found):
     if "calibration" in metrics:
         metrics["calibration"] = dict(metrics["calibration"])
         made["amplitudes"] = metrics["calibration"].pop("amplitudes")
-    made["choices"] = metrics.pop("choices", None), found.result.meta
+    made["choices"] = metrics.pop("choices", None), metrics.pop("attention_alpha", None), found.result.meta
     made["fit"] = metrics.pop("train_accuracy", None)
     made["share"] = metrics.pop("attention_share", None)
     if found.log:
