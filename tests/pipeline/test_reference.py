@@ -262,15 +262,19 @@ def test_changed_line_endings_are_named(kept):
         reference.take_up(read())
 
 
-@pytest.mark.parametrize("path", ["results/reference/a/metrics.json", "results/reference/b.csv", "lasnn/report/paper.csv", "x.svg", ".ci/run", "y.png"])
-@pytest.mark.parametrize("wish", [["core.autocrlf=true"], ["core.autocrlf=input"], ["core.eol=crlf", "core.autocrlf=false"]], ids=str)
+TEXTS = ("results/reference/a/metrics.json", "results/reference/b.csv", "lasnn/report/paper.csv", "x.svg", ".ci/run")
+WISHES = (["core.autocrlf=true"], ["core.autocrlf=input"], ["core.eol=crlf", "core.autocrlf=false"])
+
+
+@pytest.mark.parametrize("path", [*TEXTS, "y.png"])
+@pytest.mark.parametrize("wish", WISHES, ids=str)
 def test_a_clone_has_the_same_bytes_whatever_line_endings_it_asks_for(tmp_path, git, path, wish):
     """Some kept tables have two bytes at the end of a line themselves."""
     content = b"a,b\r\n" if path.endswith("b.csv") else b"\x89\r\n\0\n" if path.endswith("png") else b"a\nb\n"
     origin = tmp_path / "origin"
     (origin / path).parent.mkdir(parents=True)
     (origin / path).write_bytes(content)
-    shutil.copy(ROOT / ".gitattributes", origin)
+    shutil.copy(Path(__file__).parents[2] / ".gitattributes", origin)
     git(origin, "init", "-q")
     wishes = [word for one in wish for word in ("-c", one)]
     git(origin, *wishes, "add", ".")
