@@ -172,9 +172,6 @@ def parser() -> argparse.ArgumentParser:
             handed.add_argument("--only-exhibits", action="store_true", help="tables and figures without their runs")
             handed.add_argument("--without-teachers", action="store_true", help="leave out teachers' checkpoints")
 
-    restore = verbs.add_parser("restore", parents=[common], help="bring missing runs that DVC has (checkpoints: pull)")
-    restore.add_argument("presets", nargs="*", help="default: `preset` of the configuration")
-    restore.set_defaults(act=restore_verb)
     models.add(verbs, common)
     return top
 
@@ -302,13 +299,6 @@ def import_verb(options: argparse.Namespace, console: Console) -> None:
     from lasnn.pipeline import reference
 
     console.say(reference.take_up(read(options.config), options.preset))
-
-
-def restore_verb(options: argparse.Namespace, console: Console) -> None:
-    from lasnn.pipeline import dvc_restore
-
-    for preset in options.presets or [None]:
-        console.say(dvc_restore.restore(preset))
 
 
 if __name__ == "__main__":

@@ -170,24 +170,9 @@ def record_lineage(presets: Iterable[str]) -> None:
     """
     if "DVC_STAGE" in os.environ:
         return
-    _ask_dvc("record", presets)
-
-
-def restore_runs(config: Config, presets: Iterable[str]) -> bool:
-    """With `checkpoints: pull`, bring what DVC has before Snakemake looks what is missing; whether that went well."""
-    options = command_line()
-    if config.file.checkpoints == "train" or options is None or "DVC_STAGE" in os.environ:
-        return True
-    if options.dryrun:
-        print("checkpoints: pull: a dry run restores nothing and counts as missing what it would", file=sys.stderr)
-        return True
-    return _ask_dvc("restore", presets) == 0
-
-
-def _ask_dvc(verb: str, presets: Iterable[str]) -> int:
-    """A process of its own, as DVC takes a second to load, and one that sees config.yaml as DVC does."""
+    # A process of its own, as DVC takes a second to load, and one that sees config.yaml as DVC does.
     environment = {name: value for name, value in os.environ.items() if name != PASSED_ON}
-    return subprocess.run([sys.executable, "-m", "lasnn", verb, *presets], env=environment, check=False).returncode
+    subprocess.run([sys.executable, "-m", "lasnn", "record", *presets], env=environment, check=False)
 
 
 def check_plan(config: Config, presets: Iterable[str], targets: Iterable[str]) -> None:

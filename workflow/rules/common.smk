@@ -26,7 +26,6 @@ from lasnn.pipeline.workflow import (
     pass_on,
     presets_of,
     record_lineage,
-    restore_runs,
     strange_checkout,
 )
 
@@ -46,8 +45,6 @@ try:
     if not workflow.remote_exec:
         if warning := strange_checkout(CHECKOUT):
             say(warning)
-        if not restore_runs(CONFIG, PRESETS):  # it has said why
-            raise SystemExit(1)
         for preset in PRESETS:
             drop_resume_states(CONFIG.preset(preset))
 except InputError as error:
