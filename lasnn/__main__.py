@@ -18,6 +18,7 @@ from lasnn.pipeline import cards
 from lasnn.plan.config import CONFIG, Config, Preset, read, restore
 from lasnn.plan.known_datasets import KNOWN
 from lasnn.plan.runs import KINDS, Run
+from lasnn.plan.settings import Settings
 from lasnn.storage.locks import only_writer
 
 
@@ -200,7 +201,7 @@ def stage_verb(options: argparse.Namespace, console: Console) -> None:
         raise InputError(f"{options.folder!r} is a run of kind {run.kind!r}: use `python -m lasnn {run.kind}`")
     settings = restore(run, options.settings) if options.settings else preset.settings(run)
     console.name = run.id
-    if settings == preset.settings(run) and taken_up(preset, run, options.folder, console):
+    if taken_up(preset, run, settings, options.folder, console):
         return
     from lasnn.pipeline import progress, scores
 
@@ -223,13 +224,15 @@ def stage_verb(options: argparse.Namespace, console: Console) -> None:
             raise
 
 
-def taken_up(preset: Preset, run: Run, folder: str, console: Console) -> bool:
+def taken_up(preset: Preset, run: Run, settings: Settings, folder: str, console: Console) -> bool:
     """Whether a run that was replaced, or that another preset made, is what is asked for; what lies there is kept."""
-    from lasnn.pipeline import kept, scores, sharing
+    from lasnn.pipeline import scores
+    from lasnn.results import store
 
     with only_writer(Path(folder, ".lock"), f"the run {run}"):
-        kept.keep(preset, run)
-        place = sharing.take_up(preset, run) if kept.may_take_up(run, folder) else None
+        store.keep(preset, run)
+        planned = settings == preset.settings(run) and store.may_take(run, folder)
+        place = store.take(preset, run) if planned else None
         scores.write(preset, [run] if place else [])
     if place:
         console.say(f"done: taken from {place}, which is what the plan asks for")

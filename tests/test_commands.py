@@ -10,7 +10,7 @@ from lasnn.__main__ import parser
 from lasnn.pipeline.workflow import check_targets
 from lasnn.plan.config import read
 
-PAGES = [Path("README.md"), Path("CONTRIBUTING.md"), Path("notebooks/README.md"), *sorted(Path("docs").glob("*.md"))]
+PAGES = [Path("README.md"), Path("CONTRIBUTING.md"), Path("notebooks/README.md"), *sorted(Path("docs").rglob("*.md"))]
 TOOLS = r"(?:\$ )?((?:uv|pip|snakemake|dvc|conda|python -m \w+) .+)"
 FENCE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 NOT_RUN = Path("docs/commands.md").read_text().split("## What no test runs")[1]
@@ -34,7 +34,7 @@ RUN = {
         '"--cores", 1, "--use-conda", "data/digits.npz"',
     ),
     r"snakemake -n( tables)?": ("tests/pipeline/test_workflow.py", '"--dry-run"'),
-    r"snakemake --cores 1 tables --config 'presets=.+": (DVC, '"--configfile"'),
+    r"snakemake --cores 1 tables --config 'presets=.+": ("tests/pipeline/test_workflow.py", '"--config"'),
     r"snakemake --containerize dockerfile( > Dockerfile)?": ("tests/test_surroundings.py", '"--containerize"'),
     r"(uv run --locked )?snakemake --cores \d (site|all site)( --config preset=small)?|python -m lasnn site( .+)?": (
         SITE,

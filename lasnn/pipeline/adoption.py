@@ -69,11 +69,19 @@ def keep(preset: Preset, run: AnnRun, weights: Path, place: Path) -> None:
     files.write_text(place / FILE, HEAD + written(dict(sorted(content.items()))))
 
 
-def differs(stated: float | None, accuracy: float) -> None:
-    """InputError if the measured accuracy is not the stated one: the file's network is then another."""
-    if stated is not None and abs(stated - accuracy) > NEAR:
+def check_accuracy(stated: float | None, measured: float, doubts: list[str]) -> None:
+    """InputError if the measured accuracy is not the stated one, or if none was stated though the file leaves doubts.
+
+    `doubts` is what it leaves open; a network that was put together otherwise has another accuracy. Both in percent.
+    """
+    if stated is None and doubts:
         raise InputError(
-            f"--expect says {stated:.2f} %, measured are {accuracy:.2f} %: the weights fit but the network is another; "
+            f"the file leaves open whether this is its network: {'; '.join(doubts)}; measured are {measured:.2f} % on "
+            f"test images: if that is its accuracy, add --expect {measured:.2f}"
+        )
+    if stated is not None and abs(stated - measured) > NEAR:
+        raise InputError(
+            f"--expect says {stated:.2f} %, measured are {measured:.2f} %: the weights fit but the network is another; "
             "pools here are average pools, activations ReLU, pixels in [-1, 1] (or --mean, --std), and layers are "
             "matched in their order"
         )

@@ -15,13 +15,14 @@ from functools import partial
 from pathlib import Path
 
 from lasnn.errors import InputError
-from lasnn.pipeline import dvc_yaml, kept, scores
+from lasnn.pipeline import dvc_yaml, scores
 from lasnn.pipeline.freshness import Judge
 from lasnn.plan.adoptions import with_adoptions
 from lasnn.plan.config import CONFIG, Config, Preset
 from lasnn.plan.runs import Run
 from lasnn.plan.yaml_file import parsed
 from lasnn.report import EXHIBITS, runs_of_target
+from lasnn.results import store
 from lasnn.storage import files
 from lasnn.storage.digests import Digests
 
@@ -48,10 +49,9 @@ def record(name: str | None = None) -> str:
     fitting, others = sort_out(preset, digests)
     scores.write(preset, [run for run in runs_of_target(preset, "all") if dvc_yaml.stage_name(run) in fitting])
     count, unchanged = _commit(place, fitting)
-    judge = Judge(preset, digests)
     for run in runs_of_target(preset, "all"):
         if dvc_yaml.stage_name(run) in fitting:
-            kept.keep(preset, run, judge)
+            store.keep(preset, run, digests)
     digests.save()
     line = f"lineage: {count} stages recorded in {place.with_name('dvc.lock')}, {unchanged} as they were"
     line += f" ({time.monotonic() - start:.1f} s)"

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from lasnn.pipeline import scores
-from lasnn.pipeline.workflow import RUN_FILES
 from lasnn.plan.adoptions import FILE as ADOPTED
 from lasnn.plan.config import Preset
 from lasnn.plan.overlays import entries
@@ -18,6 +17,7 @@ from lasnn.plan.settings import SETTINGS
 from lasnn.plan.vocabulary import METHODS
 from lasnn.plan.yaml_file import written
 from lasnn.report import EXHIBITS, PAPER, files_of, runs_of_target
+from lasnn.results.fits import RUN_FILES
 
 Stage = dict[str, Any]  # an entry of dvc.yaml
 PERSIST = {"persist": True}  # the workflow itself decides what to delete before it makes a file again

@@ -8,6 +8,7 @@ from lasnn.errors import InputError
 from lasnn.pipeline.workflow import command_line
 from lasnn.storage.locks import taken
 
+LOCK = "lasnn.lock"
 _held: list[BaseFileLock] = []  # as long as the process
 
 
@@ -17,7 +18,7 @@ def claim(folder: Path) -> None:
     InputError if another snakemake holds it, or was killed and left Snakemake's own lock, unless this call only looks
     (a dry run, say). Snakemake takes its own lock after the Snakefile was read, and refuses in five lines.
     """
-    options, lock = command_line(), folder / "lasnn.lock"
+    options, lock = command_line(), folder / LOCK
     try:
         folder.mkdir(exist_ok=True)
         lock.touch()
@@ -33,3 +34,14 @@ def claim(folder: Path) -> None:
         raise InputError(
             "a killed snakemake left its lock here: `snakemake --unlock` removes it, then run this again, which goes on"
         )
+
+
+def others_at_work(folder: Path) -> bool:
+    """Whether another process holds the lock in `folder`."""
+    if _held:
+        return False
+    try:
+        taken(folder / LOCK, "").release()
+    except (InputError, OSError):
+        return True
+    return False

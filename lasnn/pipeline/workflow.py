@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -17,19 +17,21 @@ from ruamel.yaml.error import YAMLError
 from lasnn.compiled.machine_code import folder
 from lasnn.errors import InputError
 from lasnn.pipeline import cards
-from lasnn.pipeline.notebooks import NOTEBOOKS
+from lasnn.pipeline.notebooks import NOTEBOOKS, pages_of
 from lasnn.pipeline.slurm import Partition
-from lasnn.plan.config import CONFIG, PASSED_ON, Config
+from lasnn.plan.config import CONFIG, PASSED_ON, Config, Preset
 from lasnn.plan.lookup import known, pick
 from lasnn.plan.names import check_overrides
 from lasnn.plan.overlays import merged
+from lasnn.plan.runs import Run
 from lasnn.plan.sides import check_runs
 from lasnn.plan.yaml_file import parsed, understood
 from lasnn.report import EXHIBITS, TARGETS, files_of, runs_of_target
+from lasnn.results.fits import RUN_FILES
+from lasnn.storage import commit
 
 PASSED_CARDS = "LASNN_CARDS"  # environment variable
 OTHER_TARGETS = ("notebooks", "site")  # rules that make pages
-RUN_FILES = ("model.pt", "metrics.json", "predictions.npz", "provenance.json")
 
 
 def command_line() -> argparse.Namespace | None:
@@ -76,8 +78,8 @@ def strange_checkout(checkout: Path) -> str | None:
     if not (checkout / ".git").exists():
         return None
     try:
-        asked = subprocess.run(["git", "-C", checkout, "rev-parse"], capture_output=True, text=True, check=False)
-    except OSError:
+        asked = commit.asked(checkout, "rev-parse")
+    except (OSError, subprocess.SubprocessError):
         return "warning: git is not to be had: results will not name the commit of their code"
     if asked.returncode == 0:
         return None
@@ -177,13 +179,30 @@ def record_lineage(presets: Iterable[str]) -> None:
 
 def check_plan(config: Config, presets: Iterable[str], targets: Iterable[str]) -> None:
     """InputError for whatever the plan shows to be impossible, in the runs of these presets and in typed ones."""
+    for preset, runs in runs_asked(config, presets, targets):
+        check_runs(preset, runs)
+
+
+def runs_asked(config: Config, presets: Iterable[str], targets: Iterable[str]) -> Iterator[tuple[Preset, list[Run]]]:
+    """The planned runs of these presets, and typed ones with all that they rest on."""
     for name in presets:
         preset = config.preset(name)
-        check_runs(preset, runs_of_target(preset, "all"))
+        yield preset, runs_of_target(preset, "all")
     for target in map(str, targets):
         if Path(target).name in RUN_FILES:
             preset, run = config.locate(str(Path(target.removeprefix("./")).parent))
-            check_runs(preset, preset.ancestors([run]))
+            yield preset, preset.ancestors([run])
+
+
+def files_asked(config: Config, presets: Sequence[str], targets: Iterable[str]) -> Iterator[str]:
+    """Every file that a rule might find in its way: of these runs and their images, of exhibits and pages."""
+    for preset, runs in runs_asked(config, presets, targets):
+        yield from (preset.config.data_file(dataset) for dataset in {run.dataset for run in runs})
+        yield from (f"{preset.folder(run)}/{name}" for run in runs for name in (*RUN_FILES, "benchmark.tsv"))
+    for preset in map(config.preset, presets):
+        yield from (path for name in EXHIBITS for path in files_of(preset, name))
+        yield from (f"{preset.root}/exhibits/{name}.benchmark.tsv" for name in EXHIBITS)
+        yield from pages_of(preset).values()
 
 
 def check_targets(config: Config, targets: Iterable[str]) -> None:

@@ -77,7 +77,7 @@ def optimizer(net: nn.Module, recipe: Training) -> torch.optim.Optimizer:
     if recipe.optimizer == "adam":
         adam = eager(torch.optim.AdamW if recipe.wd_mode == "decoupled" else torch.optim.Adam)
         optim: torch.optim.Optimizer = adam(
-            parameters, lr=recipe.lr, betas=recipe.betas, weight_decay=decay, fused=True
+            parameters, lr=recipe.lr, betas=recipe.betas, weight_decay=decay, amsgrad=recipe.amsgrad, fused=True
         )
     else:
         sgd = eager(torch.optim.SGD)

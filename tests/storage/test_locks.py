@@ -82,6 +82,25 @@ def test_the_lock_is_released_when_the_block_fails(tmp_path):
             raise ZeroDivisionError
 
 
+def test_a_lock_file_that_its_last_holder_removes_meanwhile_is_no_lock(tmp_path, monkeypatch):
+    """It was opened, then removed and made anew by others, then locked: that lock would keep nobody out."""
+    lock, flock = tmp_path / ".lock", fcntl.flock
+
+    def late(handle, kind):
+        monkeypatch.setattr(fcntl, "flock", flock)
+        lock.unlink()
+        lock.write_text("")
+        flock(handle, kind)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with (
+        only_writer(lock, "it"),
+        pytest.raises(InputError, match="made by another process"),
+        only_writer(lock, "it"),
+    ):
+        pytest.fail("two writers")
+
+
 def test_many_that_come_and_go_never_overlap(tmp_path):
     """Four processes take and drop the lock again and again; each appends its number twice while it holds it."""
     code = (

@@ -9,8 +9,10 @@ from dataclasses import replace
 import pytest
 import torch
 from oracle import close, small
+from torch import nn
 from trainings import ann_losses, job, pictures, recipe, same, snn_losses, student
 
+from lasnn.networks.layers import Dropout
 from lasnn.optimizers import eager
 from lasnn.training.loop import Moment, fit, learning_rate, optimizer
 
@@ -23,6 +25,38 @@ def rates(**update):
 def test_steps_by_hand():
     found = rates(epochs=10, milestones=(0.6, 0.8, 0.9), decay=0.1)
     assert found == pytest.approx([0.1] * 6 + [0.01] * 2 + [0.001] + [0.0001])
+
+
+@pytest.mark.parametrize("milestones", [(0.2,), (0.1, 0.2)])
+def test_no_milestone_comes_before_the_first_epoch_is_over(milestones):
+    """0.2 of two epochs rounds to none; two such milestones fall together."""
+    assert rates(epochs=2, milestones=milestones, decay=0.1) == pytest.approx([0.1, 0.1 * 0.1 ** len(milestones)])
+
+
+def test_the_gradient_norm_of_the_log_is_the_mean_over_batches(tmp_path):
+    """A loss of 3w has the gradient 3, in each of two batches of four images."""
+    net = small("conv3fc2")
+
+    def losses(part, moment):
+        return {"one": 3 * next(iter(net.parameters())).flatten()[0]}
+
+    (line,) = fit(net, losses, pictures(8), job(tmp_path, epochs=1)).lines
+    assert line["gradient_norm"] == pytest.approx(3)
+
+
+def test_each_dropout_layer_draws_a_mask_of_its_own(tmp_path):
+    """Three layers of dropout 1/2 see the same ones in one batch, and leave others of them."""
+    net = nn.Sequential(*(Dropout(0.5) for _ in range(3)), nn.Linear(1, 1))
+    seen = []
+
+    def losses(part, moment):
+        seen.append([layer(torch.ones(1, len(part.batch), 256)).detach() for layer in list(net)[:3]])
+        return {"none": 0 * net[3].weight.sum()}
+
+    fit(net, losses, pictures(4), job(tmp_path, epochs=1))
+    (masks,) = seen
+    assert all(set(mask.unique().tolist()) == {0.0, 2.0} for mask in masks)
+    assert not any(torch.equal(masks[a], masks[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
 
 
 def test_steps_of_the_paper():
@@ -54,7 +88,9 @@ def test_optimizers():
     net = small("conv3fc2")
     assert isinstance(optimizer(net, recipe()), torch.optim.SGD)
     assert not isinstance(optimizer(net, recipe(optimizer="adam")), torch.optim.AdamW)
-    assert isinstance(optimizer(net, recipe(optimizer="adam")), torch.optim.Adam)
+    plain, ams = (optimizer(net, recipe(optimizer="adam", amsgrad=amsgrad)) for amsgrad in (False, True))
+    assert isinstance(plain, torch.optim.Adam)
+    assert (plain.defaults["amsgrad"], ams.defaults["amsgrad"]) == (False, True)
     assert isinstance(optimizer(net, recipe(optimizer="adam", wd_mode="decoupled")), torch.optim.AdamW)
 
 
