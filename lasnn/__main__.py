@@ -19,12 +19,14 @@ from lasnn.plan.config import CONFIG, Config, Preset, read, restore
 from lasnn.plan.known_datasets import KNOWN
 from lasnn.plan.runs import KINDS, Run
 from lasnn.plan.settings import Settings
+from lasnn.storage import user
 from lasnn.storage.locks import only_writer
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; 0 if it went well, 2 with one line if the input was at fault."""
     open_streams()
+    user.complete()
     options = parser().parse_args(arguments)
     console = Console(log=options.log)
     with stopping.listening(to_the_end=arguments is None):

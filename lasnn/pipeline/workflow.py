@@ -61,6 +61,26 @@ def check_whole_workflow(snakefile: str, checkout: Path) -> None:
         )
 
 
+def check_folder(checkout: Path) -> None:
+    """InputError if this is a folder of the checkout itself: results would lie in it, and all would be made anew.
+
+    Who means it has a config.yaml there, or names the folder.
+    """
+    here, options = Path.cwd().resolve(), command_line()
+    if checkout in here.parents and not CONFIG.exists() and not (options and options.directory):
+        raise InputError(
+            f"results would lie in {here.relative_to(checkout)}, a folder of the checkout: type this in {checkout}, or "
+            "name the folder that you mean, `--directory FOLDER`"
+        )
+
+
+def imports_of(checkout: Path) -> dict[str, str]:
+    """Variables with which `python -m lasnn` takes lasnn from this checkout, whatever else has that name."""
+    before = os.environ.get("PYTHONPATH")
+    places = os.pathsep.join([str(checkout), *([before] if before else [])])
+    return {"PYTHONPATH": places, "PYTHONSAFEPATH": "1"}  # safe: not from the folder where it is typed
+
+
 def check_places(config: Config, presets: Iterable[str]) -> None:
     """InputError if results or data lie behind a link that leads out of the folder: DVC can't follow it."""
     here = Path.cwd().resolve()
@@ -174,6 +194,7 @@ def record_lineage(presets: Iterable[str]) -> None:
         return
     # A process of its own, as DVC takes a second to load, and one that sees config.yaml as DVC does.
     environment = {name: value for name, value in os.environ.items() if name != PASSED_ON}
+    environment |= imports_of(Path(__file__).resolve().parents[2])
     subprocess.run([sys.executable, "-m", "lasnn", "record", *presets], env=environment, check=False)
 
 

@@ -258,7 +258,7 @@ def test_changed_line_endings_are_named(kept):
     """As git changes them on its way into a folder, which no `git checkout` of the same file undoes."""
     path = KEPT / TEACHER / "metrics.json"
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    with pytest.raises(InputError, match=rf"{path} has other line endings .* remove the files of {path.parents[1]}"):
+    with pytest.raises(InputError, match=rf"{path} has other line endings .* remove the files below {path.parents[1]}"):
         reference.take_up(read())
 
 
@@ -282,7 +282,7 @@ def test_a_clone_has_the_same_bytes_whatever_line_endings_it_asks_for(tmp_path, 
     origin = tmp_path / "origin"
     (origin / path).parent.mkdir(parents=True)
     (origin / path).write_bytes(content)
-    shutil.copy(ROOT / ".gitattributes", origin)
+    shutil.copy(Path(__file__).parents[2] / ".gitattributes", origin)
     git(origin, "init", "-q")
     wishes = [word for one in wish for word in ("-c", one)]
     git(origin, *wishes, "add", ".")

@@ -23,6 +23,7 @@ from lasnn.pipeline.workflow import (
     command_line_targets,
     configured,
     files_asked,
+    imports_of,
     keep_byte_code,
     pass_on,
     presets_of,
@@ -76,7 +77,7 @@ def quoted(path):
     return shlex.quote(str(path)).replace("{", "{{").replace("}", "}}")
 
 
-IMPORTS = f"export PYTHONPATH={quoted(CHECKOUT)}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; "  # wherever jobs work
+IMPORTS = "".join(f"export {name}={quoted(value)}; " for name, value in imports_of(CHECKOUT).items())
 shell.prefix(IMPORTS)
 if not IN_CONDA:
     shell.prefix(f"{IMPORTS}export PATH={quoted(Path(sys.executable).parent)}:$PATH; ")
