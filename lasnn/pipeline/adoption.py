@@ -66,7 +66,7 @@ def keep(preset: Preset, run: AnnRun, weights: Path, place: Path) -> None:
         with open(weights, "rb") as source, files.replacing(kept) as copy:
             shutil.copyfileobj(source, copy)
     content = recorded(place / FILE) | {f"{preset.name}/{run}": entry.model_dump(mode="json", exclude_none=True)}
-    files.write_text(place / FILE, HEAD + written(content))
+    files.write_text(place / FILE, HEAD + written(dict(sorted(content.items()))))
 
 
 def check_accuracy(stated: float | None, measured: float, doubts: list[str]) -> None:
