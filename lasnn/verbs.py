@@ -1,6 +1,7 @@
 """Verbs about models: taking one in, handing one out, looking into one; and the site of all. The rest: `__main__`."""
 
 import argparse
+import contextlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -25,12 +26,12 @@ def add(verbs: "argparse._SubParsersAction[Parser]", common: Parser) -> None:
     for name in ("mean", "std"):
         adopt.add_argument(
             f"--{name}",
-            type=float,
+            type=number,
             nargs=3,
             metavar=("R", "G", "B"),
             help="of pixels in [0, 1], if it standardises its input (default: it takes pixels in [-1, 1])",
         )
-    adopt.add_argument("--expect", type=float, metavar="PERCENT", help="refuse if its test accuracy is another")
+    adopt.add_argument("--expect", type=percent, metavar="PERCENT", help="refuse if its test accuracy is another")
     adopt.add_argument("--device", choices=["auto", "cpu", "cuda"], help="default: `device` of the configuration")
     adopt.set_defaults(act=adopt_verb)
 
@@ -67,6 +68,21 @@ def positive(word: str) -> int:
     if not word.isdigit() or int(word) < 1:
         raise argparse.ArgumentTypeError(f"{word} is no whole number above 0")
     return int(word)
+
+
+def number(word: str) -> float:
+    """A number on the command line that float32 can hold: not nan, not inf, nor what becomes inf or 0."""
+    with contextlib.suppress(ValueError):
+        if (value := float(word)) == 0 or 1e-30 < abs(value) < 1e30:
+            return value
+    raise argparse.ArgumentTypeError(f"{word} is no finite number")
+
+
+def percent(word: str) -> float:
+    """A number from 0 to 100 on the command line."""
+    if not 0 <= (value := number(word)) <= 100:
+        raise argparse.ArgumentTypeError(f"{word} is not between 0 and 100")
+    return value
 
 
 def runs_verb(options: argparse.Namespace, console: Console) -> None:
@@ -121,11 +137,12 @@ def adopt_verb(options: argparse.Namespace, console: Console) -> None:
     preset = adoption.with_entry(config, preset, run, entry)
     from lasnn.training.device import device_of  # torch is loaded here and not for the verbs that don't need it
     from lasnn.training.stages import make
-    from lasnn.training.stages.adopted import accuracy_of
+    from lasnn.training.stages.adopted import tried
 
     console.name = run.id
     device = device_of(options.device or config.file.device)
-    adoption.differs(options.expect, accuracy_of(preset, run, options.weights, entry))
+    accuracy, done = tried(preset, run, options.weights, entry)
+    adoption.check_accuracy(options.expect, accuracy, done.doubts)
     with only_writer(Path(preset.folder(run), ".lock"), f"the run {run}"):
         adoption.keep(preset, run, options.weights, Path(options.config).parent)
         make(preset, run, preset.settings(run), device, console)

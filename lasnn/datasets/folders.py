@@ -26,7 +26,9 @@ def listing(tree: Tree) -> Listing:
             f"found {_some(sorted(each for each in tree.folders if '/' not in each))}; arrange it so"
         )
     splits = {split: _by_class(tree, split) for split in ("train", test)}
-    _refuse_look_alikes(tree.label, {name for found in splits.values() for name in found})
+    names = {name for found in splits.values() for name in found}
+    _refuse_unprintable(tree.label, names)
+    _refuse_look_alikes(tree.label, names)
     classes = tuple(sorted(splits["train"]))
     if set(classes) != set(splits[test]):
         train_only, test_only = (sorted(set(splits[a]) - set(splits[b])) for a, b in (("train", test), (test, "train")))
@@ -65,6 +67,16 @@ def _by_class(tree: Tree, split: str) -> dict[str, list[str]]:
     if empty:
         raise InputError(f"{tree.label}: {split}/{empty[0]} holds no image; add images or remove the folder")
     return found
+
+
+def _refuse_unprintable(label: str, names: set[str]) -> None:
+    """InputError if a class is called by what no table can show: control characters, separators, undecodable bytes."""
+    for name in sorted(names):
+        if not name.isprintable() or "\\" in name or name != name.strip():
+            raise InputError(
+                f"{label}: the class {name!a} has a backslash, blanks at its ends or characters that don't print: "
+                "rename that folder, in train/ and test/"
+            )
 
 
 def _refuse_look_alikes(label: str, names: set[str]) -> None:

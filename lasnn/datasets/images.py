@@ -43,13 +43,16 @@ def decode(content: bytes, side: int, where: str) -> np.ndarray:
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
         deep = image.format == "PNG" and content[24] == 16  # Pillow cuts coloured ones to 8 bits without a word
-        if image.size == (side, side) and image.mode in EIGHT_BIT_MODES and not deep:
+        frames = getattr(image, "n_frames", 1)
+        if image.size == (side, side) and image.mode in EIGHT_BIT_MODES and not deep and frames == 1:
             return np.asarray(image.convert("RGB")).transpose(2, 0, 1)  # [3, side, side]
     except Exception as error:  # decoders raise whatever the broken bytes lead them to
         raise InputError(f"image {where} cannot be read ({type(error).__name__}); replace or remove it") from error
     if image.size != (side, side):
         width, height = image.size
         raise InputError(f"image {where} has {width}x{height} pixels, expected {side}x{side}; resize all images")
+    if frames > 1:
+        raise InputError(f"image {where} holds {frames} pictures, expected one; save the one that is meant")
     found = "16 bits per channel" if deep else f"pixels of mode {image.mode}"
     raise InputError(f"image {where} has {found}, expected 8 bits per channel; convert it")
 

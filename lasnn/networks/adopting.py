@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from lasnn.errors import InputError
-from lasnn.networks.layers import Conv, Linear, Neuron, Norm, ReLU, Standardise
+from lasnn.networks.layers import Conv, Linear, Neuron, Norm, Pool, ReLU, Standardise
 from lasnn.networks.net import Net
 from lasnn.networks.plain import Layer
 from lasnn.networks.residual import Block
@@ -26,6 +26,7 @@ from lasnn.plan.lookup import given
 EPS = 1e-5  # of batch norm: torch's own, which a state dict doesn't hold
 KINDS = {4: "convolution", 2: "linear layer"}
 LEAVES = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+COUNTED = ("total_ops", "total_params")  # by thop, as floats; other counters are integers
 
 
 @dataclass
@@ -63,6 +64,7 @@ class Adoption:
     layers: dict[str, str] = field(default_factory=dict)
     folded: list[str] = field(default_factory=list)  # layers whose batch norm is in their weights now
     constants: list[str] = field(default_factory=list)  # layers with a constant current
+    doubts: list[str] = field(default_factory=list)  # what the file leaves open, so that only an accuracy tells
 
     def __str__(self) -> str:
         pairs = ", ".join(f"{ours} from {theirs}" for ours, theirs in self.layers.items())
@@ -89,14 +91,16 @@ def adopt(
     `mean` and `std` of pixels in [0, 1] are those with which the file's network standardises its input; without them
     it takes pixels in [-1, 1] as ours do.
     """
-    weights = {name.removeprefix("module."): value for name, value in weights.items()}
+    weights = {name.removeprefix("module."): value for name, value in weights.items() if not _counts(name, value)}
     if set(net.state_dict()) <= set(weights) and all(_ours(net, name) for name in weights):
         check_shapes(net, weights)
         net.load_state_dict(weights)
         done = Adoption({name: name for name in weights})
     else:
         try:
-            done = (_into_student if student else _into_teacher)(net, _layers_of(weights, fold=student))
+            found = _layers_of(weights, fold=student)
+            done = (_into_student if student else _into_teacher)(net, found)
+            done.doubts = _doubts(net, found, ordered)
         except InputError as error:
             hint = "" if ordered else "; safetensors keeps no order of layers, torch.save does"
             raise InputError(f"{error}{hint}") from None
@@ -121,6 +125,28 @@ def _ours(net: Net, name: str) -> bool:
     return name in net.state_dict() or (
         name == "readout.bias" or (leaf == "offset" and isinstance(dict(net.named_modules()).get(module), ReLU))
     )
+
+
+def _counts(name: str, value: Tensor) -> bool:
+    """Whether a tensor is a counter that tools add to a network, and no part of a layer."""
+    leaf = name.rpartition(".")[2]
+    return leaf in COUNTED or (leaf not in LEAVES and value.numel() == 1 and not value.is_floating_point())
+
+
+def _doubts(net: Net, found: list[Found], ordered: bool) -> list[str]:
+    """What could be otherwise than it was taken, and no shape would tell."""
+    alike: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+    for layer in found:
+        alike.setdefault((layer.kind, layer.shape), []).append(layer.name)
+    same = next((names for names in alike.values() if len(names) > 1), None)
+    doubts = (
+        [f"{' and '.join(same[:2])} have equal shapes and no order, which torch.save keeps"]
+        if same and not ordered
+        else []
+    )
+    if any(isinstance(module, Pool) for module in net.modules()):
+        doubts.append("it doesn't say which pools the network has, and where")
+    return doubts
 
 
 def _layers_of(weights: dict[str, Tensor], fold: bool) -> list[Found]:

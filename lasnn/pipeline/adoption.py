@@ -8,13 +8,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from lasnn.errors import InputError
 from lasnn.plan.adoptions import FILE, recorded, weights_path
 from lasnn.plan.config import Config, Preset
 from lasnn.plan.config_file import Adopted
 from lasnn.plan.runs import AnnRun
+from lasnn.plan.yaml_file import written
 from lasnn.storage import files
 
 HEAD = "# Written by `python -m lasnn adopt`: runs whose weights come from a file, by preset and run.\n"
@@ -67,14 +66,22 @@ def keep(preset: Preset, run: AnnRun, weights: Path, place: Path) -> None:
         with open(weights, "rb") as source, files.replacing(kept) as copy:
             shutil.copyfileobj(source, copy)
     content = recorded(place / FILE) | {f"{preset.name}/{run}": entry.model_dump(mode="json", exclude_none=True)}
-    files.write_text(place / FILE, HEAD + yaml.safe_dump(content, sort_keys=True))
+    files.write_text(place / FILE, HEAD + written(dict(sorted(content.items()))))
 
 
-def differs(stated: float | None, accuracy: float) -> None:
-    """InputError if the measured accuracy is not the stated one: the file's network is then another."""
-    if stated is not None and abs(stated - accuracy) > NEAR:
+def check_accuracy(stated: float | None, measured: float, doubts: list[str]) -> None:
+    """InputError if the measured accuracy is not the stated one, or if none was stated though the file leaves doubts.
+
+    `doubts` is what it leaves open; a network that was put together otherwise has another accuracy. Both in percent.
+    """
+    if stated is None and doubts:
         raise InputError(
-            f"--expect says {stated:.2f} %, measured are {accuracy:.2f} %: the weights fit but the network is another; "
+            f"the file leaves open whether this is its network: {'; '.join(doubts)}; measured are {measured:.2f} % on "
+            f"test images: if that is its accuracy, add --expect {measured:.2f}"
+        )
+    if stated is not None and abs(stated - measured) > NEAR:
+        raise InputError(
+            f"--expect says {stated:.2f} %, measured are {measured:.2f} %: the weights fit but the network is another; "
             "pools here are average pools, activations ReLU, pixels in [-1, 1] (or --mean, --std), and layers are "
             "matched in their order"
         )

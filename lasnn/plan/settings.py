@@ -2,16 +2,11 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from lasnn.plan.architectures import OwnArchitecture
 from lasnn.plan.exhibit_settings import Claims, Energy, Scope
 from lasnn.plan.section import Count, Positive, Rate, Section, Share
-
-
-def _off(value: object) -> object:
-    """`off` without quotes is the word for false in YAML 1.1; `dvc exp run -S` writes YAML 1.2, where it is a word."""
-    return "off" if value is False else value
 
 
 class Data(Section):
@@ -177,7 +172,7 @@ class Compute(Section):
     threads: Positive
     rows: Positive
     micro_batch: Positive | Literal["auto"]
-    amp: Annotated[Literal["off", "tf32", "bf16", "bf16_grad"], BeforeValidator(_off)]
+    amp: Literal["off", "tf32", "bf16", "bf16_grad"]
     deterministic: bool
 
 

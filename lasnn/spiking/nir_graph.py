@@ -5,8 +5,10 @@ leak, else LIF with τ = dt/(1 - λ) and R = τ/dt, so that a step of length dt 
 junction are two edges into one node. What NIR can't say stands in the graph's metadata, in words for readers
 (`reading`) and as JSON for `weights_of`: that the reset subtracts θ and is not leaked, that o^t reaches the next layer
 in the same step, that logits are the readout's currents summed over time, potentials at the start, encoder and T.
+Beside it stands a digest of everything (`sha256`), so that what was changed after the export is no more taken for ours.
 """
 
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -124,7 +126,29 @@ def graph_of(net: Net, meta: files.Json) -> nir.NIRGraph:
     else:
         shape, at = built.synapses("readout", readout, at, shape, readout.bias), "readout"
     built.add("output", nir.Output(np.array(shape)), at)
-    return nir.NIRGraph(built.nodes, built.edges, metadata=_described(net, meta, built))
+    graph = nir.NIRGraph(built.nodes, built.edges, metadata=_described(net, meta, built))
+    graph.metadata[files.SEAL] = digest_of(graph)
+    return graph
+
+
+def digest_of(graph: nir.NIRGraph) -> str:
+    """SHA-256 over names and values of all nodes, edges and metadata, the same before writing and after reading."""
+    digest = hashlib.sha256()
+
+    def take(name: str, value: object) -> None:
+        if isinstance(value, dict):
+            for key in sorted(value):
+                take(f"{name}/{key}", value[key])
+        elif value is not None:
+            array = np.asarray(value.decode() if isinstance(value, bytes) else value)
+            wide = array.astype(np.int64) if array.dtype.kind in "iu" else array
+            content = repr(wide.tolist()).encode() if wide.dtype.kind in "OSU" else wide.tobytes()
+            digest.update(f"{name} {wide.dtype.kind} {wide.shape}\n".encode() + content)
+
+    own = graph.to_dict()
+    metadata = {key: value for key, value in own["metadata"].items() if key != files.SEAL}
+    take("", {"nodes": own["nodes"], "edges": sorted(map(list, own["edges"])), "metadata": metadata})
+    return digest.hexdigest()
 
 
 def _described(net: Net, meta: files.Json, built: _Builder) -> dict[str, str]:
@@ -164,7 +188,11 @@ def read(path: Path | str) -> tuple[dict[str, Tensor], files.Json]:
         meta = json.loads(words.decode() if isinstance(words, bytes) else str(words))
     except (KeyError, TypeError, ValueError):
         raise InputError(f"{path} was not exported by lasnn (no metadata `lasnn`): only such files come back") from None
-    return weights_of(path, graph), meta
+    weights, seal = weights_of(path, graph), graph.metadata.get(files.SEAL)
+    if seal != digest_of(graph):
+        said = "was changed after it was exported: its nodes don't match its digest" if seal else "has no digest"
+        raise InputError(f"{path} {said}: make it anew with `python -m lasnn export-nir`")
+    return weights, meta
 
 
 def weights_of(path: Path | str, graph: nir.NIRGraph) -> dict[str, Tensor]:

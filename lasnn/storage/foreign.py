@@ -12,7 +12,6 @@ from lasnn.errors import InputError
 
 LARGEST = 4 << 30  # bytes of tensors that are read at most
 ZIP, ADVICE = b"PK\x03\x04", "save it with `torch.save(net.state_dict(), FILE)` or as safetensors"
-INSIDE = ("state_dict", "model", "weights")  # where training scripts keep it beside other things
 
 
 def read(path: Path | str) -> tuple[dict[str, Tensor], bool]:
@@ -54,10 +53,35 @@ def _of_torch(path: Path) -> object:
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         line = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
         raise InputError(f"{path} cannot be read as a zip of torch ({line}): {ADVICE}") from None
-    for key in INSIDE:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            return content[key]
-    return content
+    return _state_dict_in(path, content)
+
+
+def _state_dict_in(path: Path, content: object) -> object:
+    """What training scripts keep beside epochs and optimizers: the one entry that is a state dict, two levels deep.
+
+    A state dict is a mapping in which some tensor has two axes or more, as a layer's weight has. InputError if several
+    are there; the content itself if it is one, or if none is.
+    """
+    if not isinstance(content, dict) or all(isinstance(value, Tensor) for value in content.values()):
+        return content
+    found: dict[str, object] = {}
+    for key, entry in content.items():
+        below = {f"[{key!r}][{word!r}]": one for word, one in entry.items()} if isinstance(entry, dict) else {}
+        found |= {
+            place: one
+            for place, one in ({f"[{key!r}]": entry} if _has_weights(entry) else below).items()
+            if _has_weights(one)
+        }
+    if len(found) > 1:
+        raise InputError(
+            f"{path} holds several state dicts, {', '.join(found)}: save the one that is meant, "
+            f"`torch.save(torch.load({path.name!r}){next(iter(found))}, FILE)`"
+        )
+    return next(iter(found.values()), content)
+
+
+def _has_weights(entry: object) -> bool:
+    return isinstance(entry, dict) and any(isinstance(value, Tensor) and value.dim() > 1 for value in entry.values())
 
 
 def _told(line: str) -> str:
@@ -91,7 +115,8 @@ def _checked(path: Path, content: object) -> dict[str, Tensor]:
         raise InputError(f"{path} holds {type(content).__name__} and no state dict: {ADVICE}")
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise InputError(f"{path} holds {name!r} of type {type(value).__name__}, no tensor: {ADVICE}")
+            kind = type(value).__name__
+            raise InputError(f"{path} holds {name!r} of type {kind}, no tensor, and no entry is a state dict: {ADVICE}")
         if value.is_floating_point() and value.dtype not in (torch.float32, torch.float64):
             kind = str(value.dtype).removeprefix("torch.")
             raise InputError(f"{path}: {name} is {kind}, which rounds: save float32 weights")

@@ -4,7 +4,6 @@ import importlib.metadata
 import os
 import platform
 import resource
-import subprocess
 import sys
 import time
 from datetime import UTC, datetime
@@ -13,13 +12,10 @@ from typing import NotRequired, TypedDict
 
 import torch
 
+from lasnn.storage import commit
 from lasnn.storage.energy_meter import Meter
 
 PACKAGES = ("torch", "torchvision", "numpy", "numba", "pandas", "scikit-learn", "pillow", "snakemake", "dvc")
-
-
-# What a commit does not say of the code: the generated files of DVC may have changed since, a module may be untracked.
-CODE = ("lasnn", "workflow", "config.yaml", "adopted.yaml", "environment.yml", "pyproject.toml", "uv.lock")
 
 
 class Cost(TypedDict):
@@ -53,10 +49,23 @@ class Stopwatch:
         return cost
 
 
-def describe(device: torch.device) -> dict[str, object]:
+class Described(TypedDict):
+    """What `provenance.json` says of code, packages and machine."""
+
+    code: commit.Code
+    python: str
+    packages: dict[str, str | None]
+    platform: str
+    device: str
+    device_type: str
+    threads: int
+    cores: int | None
+
+
+def describe(device: torch.device) -> Described:
     """Code, packages and machine."""
     return {
-        "code": _code(),
+        "code": commit.code(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "platform": f"{platform.system()} {platform.machine()}",
@@ -65,25 +74,6 @@ def describe(device: torch.device) -> dict[str, object]:
         "threads": torch.get_num_threads(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
     }
-
-
-def _code() -> dict[str, str | bool | None]:
-    """The commit of the checkout and whether code or configuration differ from it; None outside of a checkout."""
-
-    def git(*words: str) -> str | None:
-        folder = Path(__file__).parents[2]
-        try:
-            result = subprocess.run(
-                ["git", "-C", folder, *words], capture_output=True, text=True, check=True, timeout=20
-            )
-        except (OSError, subprocess.SubprocessError):
-            return None
-        return result.stdout.strip()
-
-    if not git("ls-files", "lasnn/storage/provenance.py"):  # a copy that lies inside somebody else's checkout
-        return {"commit": None, "clean": None}
-    changed = git("status", "--porcelain", "--", *CODE)
-    return {"commit": git("rev-parse", "HEAD"), "clean": None if changed is None else not changed}
 
 
 def _version(package: str) -> str | None:

@@ -153,6 +153,28 @@ def test_class_names_that_print_alike_are_refused(name, where, tmp_path):
     assert str(error.value).isascii()
 
 
+@pytest.mark.parametrize(
+    "name", ["a\nb", "a\tb", "\x1b[31ma", "a\u2028b", "a\xa0b", "a\udcff", "a\u202eb", "a\\b", "a ", "\x7f"]
+)
+def test_a_class_whose_name_no_table_can_show_is_refused(name, tmp_path):
+    tree = image_tree(tmp_path / "pets", classes=("dog", name))
+    with pytest.raises(InputError, match=r"the class .* rename that folder") as error:
+        datasets.prepare("pets", tmp_path / "pets.npz", folder=str(tree), side=8)
+    assert one_line(error).isascii()
+
+
+@pytest.mark.parametrize("kind", ["png", "webp", "mpo"])
+def test_several_pictures_in_a_file_are_refused(kind, tmp_path):
+    """An animation, or a photograph with its depth or preview: which of them is meant, only their owner knows."""
+    tree = image_tree(tmp_path / "pets")
+    pictures = [Image.new("RGB", (8, 8), color) for color in ("red", "blue", "red")]
+    name = f"7.{kind.replace('mpo', 'jpg')}"
+    pictures[0].save(tree / "train" / "cat" / name, format=kind, save_all=True, append_images=pictures[1:])
+    with pytest.raises(InputError, match=f"image train/cat/{name} of pets holds 3 pictures, expected one") as error:
+        datasets.prepare("pets", tmp_path / "pets.npz", folder=str(tree), side=8)
+    one_line(error)
+
+
 @pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
 def test_one_class_is_refused(packed, tmp_path):
     tree = image_tree(tmp_path / "pets", classes=("cat",))

@@ -161,3 +161,40 @@ def test_what_does_not_fit_is_one_line_with_the_layer(state, told):
 def test_safetensors_that_do_not_fit_say_that_they_keep_no_order():
     with pytest.raises(InputError, match="keeps no order of layers"):
         adopt(build(PLAIN, 10, 16), dict(reversed(plain().state_dict().items())), student=True, ordered=False)
+
+
+@pytest.mark.parametrize(
+    "counter",
+    [
+        {"n_averaged": torch.tensor(7)},
+        {"total_ops": torch.zeros(1, dtype=torch.float64), "0.total_params": torch.zeros(1, dtype=torch.float64)},
+        {"0.num_updates": torch.tensor([5])},
+        {"initted": torch.tensor(True)},
+    ],
+    ids=lambda counter: next(iter(counter)),
+)
+def test_counters_of_other_tools_are_no_layers(counter):
+    one, other = build(PLAIN, 10, 16), build(PLAIN, 10, 16)
+    adopt(one, counter | plain().state_dict(), student=True)
+    adopt(other, counter | one.state_dict(), student=True)  # under names of ours
+    assert torch.equal(logits(one), logits(other))
+
+
+@pytest.mark.parametrize(
+    ("features", "ordered", "doubts"),
+    [
+        ((8, 8, 8), False, ["1 and 2 have equal shapes and no order"]),
+        ((8, 8, 8), True, []),
+        ((8, 12, 8), False, []),
+        ((8, 12, "A", 12, 12), False, ["2 and 3 have equal shapes", "which pools the network has"]),
+        ((8, 12, "A", 12, 12), True, ["which pools the network has"]),
+    ],
+)
+def test_what_a_file_leaves_open_is_said(features, ordered, doubts):
+    """Where an order was guessed and another would fit too, and pools, of which no tensor tells."""
+    ours = build(Architecture("Mine", "plain", features), 10, 16)
+    theirs = {f"{index}.weight": value for index, value in enumerate(ours.state_dict().values())}
+    done = adopt(build(Architecture("Mine", "plain", features), 10, 16), theirs, student=True, ordered=ordered)
+    assert len(done.doubts) == len(doubts)
+    assert all(told in said for told, said in zip(doubts, done.doubts, strict=True))
+    assert adopt(ours, ours.state_dict(), student=True, ordered=ordered).doubts == []  # names of ours

@@ -97,6 +97,35 @@ def test_a_file_that_does_not_fit_is_one_line(tmp_path):
     assert "was not exported by lasnn" in refused(foreign)
 
 
+@pytest.mark.parametrize(
+    ("place", "change"),
+    [
+        ("nodes/c1/weight", lambda value: 2 * value),
+        ("nodes/c2_spikes/v_threshold", lambda value: value + 1),
+        ("nodes/c1/bias", lambda value: value + 1e-7),
+        ("metadata/lasnn", lambda value: value.replace(b"93.43", b"99.99")),
+        ("nodes/c2_spikes/v_reset", lambda value: value + 1),  # which is not read back
+        ("metadata/sha256", lambda value: None),
+    ],
+)
+def test_what_was_edited_after_the_export_is_refused_by_name(tmp_path, place, change):
+    import h5py
+
+    path = tmp_path / "net.nir"
+    nir_graph.write(path, nir_graph.graph_of(converted("conv3fc2"), {"accuracy": 93.43}))
+    assert nir_graph.read(path)
+    with h5py.File(path, "r+") as file:
+        new = change(file["node"][place][()])
+        del file["node"][place]
+        if new is not None:
+            file["node"].create_dataset(place, data=new)
+    with pytest.raises(
+        InputError, match=r"net.nir (was changed after it was exported|has no digest).*export-nir`$"
+    ) as told:
+        nir_graph.read(path)
+    assert "\n" not in str(told.value)
+
+
 def watched(module, kinds):
     """Spikes of a peer's neurons, a list for each in the order of the graph, filled as it runs."""
     found = {}

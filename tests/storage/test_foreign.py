@@ -31,8 +31,19 @@ def test_a_zip_of_torch_keeps_its_order(tmp_path):
     assert all(torch.equal(found[name], value) for name, value in GOOD.items())
 
 
-def test_a_checkpoint_with_a_state_dict_inside_is_one(tmp_path):
-    assert list(foreign.read(saved(tmp_path / "net.pt", {"epoch": 3, "state_dict": GOOD}))[0]) == list(GOOD)
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"epoch": 3, "state_dict": GOOD},
+        {"epoch": 3, "model_state_dict": GOOD, "optimizer_state_dict": {"state": {0: GOOD}, "param_groups": []}},
+        {"net": GOOD, "acc": 93.4, "mean": torch.ones(3)},
+        {"state_dict": {}, "anything": {"at all": GOOD, "step": 3}},
+        {"model": GOOD | {"_extra_state": torch.ones(1)}, "metrics": {"accuracy": torch.tensor(93.4)}},
+    ],
+)
+def test_the_one_state_dict_of_a_checkpoint_is_found(tmp_path, content):
+    """Whatever it is called, beside other things or one level deeper."""
+    assert list(foreign.read(saved(tmp_path / "net.pt", content))[0])[:3] == list(GOOD)
 
 
 def test_safetensors_are_sorted_as_numbers(tmp_path):
@@ -60,6 +71,9 @@ def test_double_precision_is_narrowed(tmp_path):
         ({3: torch.ones(1)}, "no tensor"),
         ([torch.ones(1)], "no state dict"),
         ({}, "no state dict"),
+        ({"epoch": 3, "state_dict": {}}, "no tensor, and no entry is a state dict"),
+        ({"model": GOOD, "ema": GOOD}, "holds several state dicts, ['model'], ['ema']: save the one that is meant"),
+        ({"gan": {"g": GOOD, "d": GOOD}}, "`torch.save(torch.load('net.pt')['gan']['g'], FILE)`"),
         ({"a": Evil()}, "code in it is never run"),
         (torch.nn.Linear(2, 2), "code in it is never run"),
     ],

@@ -10,6 +10,7 @@ import pytest
 import torch
 from chains import ANN, CONVERTED, LASNN, Tiny
 
+from lasnn.__main__ import parser
 from lasnn.console import Console
 from lasnn.training import device
 
@@ -45,6 +46,18 @@ def test_bad_input_is_one_line_and_leaves_nothing(place, capsys, words, message)
     assert "error: " in said
     assert message in said
     assert not [path for path in place.results.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("word", ["nan", "inf", "-Infinity", "1e999", "1e39", "1e-50", "x", ""])
+@pytest.mark.parametrize("option", ["--mean", "--std", "--expect"])
+def test_a_number_is_one_that_weights_can_hold(option, word, capsys):
+    """NaN compares with nothing, so that no later check would see it."""
+    words = [option, word] if option == "--expect" else [option, word, word, word]
+    with pytest.raises(SystemExit) as end:
+        parser().parse_args(["adopt", "vgg5", "--weights", "x.pt", "--dataset", "digits", *words])
+    assert end.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: argument {option}: ")
 
 
 def test_out_of_memory_says_which_knob_to_turn(place, capsys, monkeypatch):
@@ -85,6 +98,16 @@ def test_amp_without_a_device_that_has_it(amp, lacks, data, tmp_path, capsys, mo
 def test_cuda_without_a_device(place, capsys):
     assert place("ann", str(place.folder(ANN)), "--device", "cuda") == 2
     assert "no CUDA device" in capsys.readouterr().err
+
+
+def test_an_unknown_commit_is_the_last_line_of_a_run(place, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("lasnn.storage.commit.FOLDER", tmp_path)
+    place.run(ANN)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "warning: no result names its code's commit (fatal: not a git repository" in last
+    made = json.loads((place.folder(ANN) / "provenance.json").read_text())
+    assert made["code"]["commit"] is None
+    assert made["code"]["unknown"] in last
 
 
 def test_a_damaged_parent_is_refused_by_name(place, capsys):

@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -11,6 +13,7 @@ from torch import nn
 from trainings import ann_losses, job, pictures, recipe, same, snn_losses, student
 
 from lasnn.networks.layers import Dropout
+from lasnn.optimizers import eager
 from lasnn.training.loop import Moment, fit, learning_rate, optimizer
 
 
@@ -83,14 +86,58 @@ def test_the_rate_of_each_epoch_is_the_one_in_the_training_log(tmp_path):
 
 def test_optimizers():
     net = small("conv3fc2")
-    assert type(optimizer(net, recipe())) is torch.optim.SGD
-    plain = optimizer(net, recipe(optimizer="adam"))
-    assert type(plain) is torch.optim.Adam
-    assert [plain.defaults["amsgrad"], optimizer(net, recipe(optimizer="adam", amsgrad=True)).defaults["amsgrad"]] == [
-        False,
-        True,
-    ]
-    assert type(optimizer(net, recipe(optimizer="adam", wd_mode="decoupled"))) is torch.optim.AdamW
+    assert isinstance(optimizer(net, recipe()), torch.optim.SGD)
+    assert not isinstance(optimizer(net, recipe(optimizer="adam")), torch.optim.AdamW)
+    plain, ams = (optimizer(net, recipe(optimizer="adam", amsgrad=amsgrad)) for amsgrad in (False, True))
+    assert isinstance(plain, torch.optim.Adam)
+    assert (plain.defaults["amsgrad"], ams.defaults["amsgrad"]) == (False, True)
+    assert isinstance(optimizer(net, recipe(optimizer="adam", wd_mode="decoupled")), torch.optim.AdamW)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW])
+def test_an_unwrapped_optimizer_is_torchs_bit_for_bit(kind):
+    """Five steps with hooks, state saved and loaded after the third: weights and state as in torch's own class."""
+
+    def trained(kind):
+        weights = [torch.nn.Parameter(torch.linspace(-1, 1, 12).reshape(3, 4)), torch.nn.Parameter(torch.ones(4))]
+        made = lambda: kind(weights, lr=0.1, weight_decay=0.01, fused=True)  # noqa: E731
+        optim, calls = made(), []
+        optim.register_step_post_hook(lambda *_: calls.append("hook"))
+        for step in range(5):
+            optim.zero_grad()
+            (weights[0] @ weights[1]).sin().sum().backward()
+            optim.step()
+            if step == 2:
+                state, optim = optim.state_dict(), made()
+                optim.load_state_dict(state)
+        assert calls == ["hook"] * 3
+        return [*weights, *(value for entry in optim.state_dict()["state"].values() for value in entry.values())]
+
+    ours, theirs = trained(eager(kind)), trained(kind)
+    pairs = [(a, b) for a, b in zip(ours, theirs, strict=True) if b is not None]  # SGD without momentum has no buffer
+    assert pairs
+    assert all(torch.equal(torch.as_tensor(a), torch.as_tensor(b)) for a, b in pairs)
+
+
+def test_a_training_loads_no_compiler():
+    """A job that trains and counts operations imports neither torch._dynamo nor sympy, which cost over a second."""
+    code = """
+import sys, torch
+from lasnn.networks import build
+from lasnn.optimizers import eager
+from lasnn.spiking.conversion import spiking
+from lasnn.spiking.neurons import Dynamics
+from lasnn.spiking.operations import fan_outs
+net = spiking(build("conv3fc2", 10, 16, width=0.125, fc=8), Dynamics())
+optim = eager(torch.optim.Adam)(net.parameters(), lr=0.1, fused=True)
+optim.zero_grad()
+net(torch.ones(2, 1, 3, 16, 16)).logits.sum().backward()
+optim.step()
+fan_outs(net)
+print({"torch._dynamo", "sympy"} & set(sys.modules))
+"""
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown == "set()\n"
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam"])

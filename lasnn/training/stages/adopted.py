@@ -47,15 +47,15 @@ def adopt_from(path: Path, adopted: Adopted) -> Callable[[Task[AnnRun, AnnSettin
     return take_up
 
 
-def accuracy_of(preset: Preset, run: AnnRun, path: Path, adopted: Adopted) -> float:
-    """In percent, on the run's test images, before anything is written; InputError if the file doesn't fit."""
+def tried(preset: Preset, run: AnnRun, path: Path, adopted: Adopted) -> tuple[float, Adoption]:
+    """Accuracy in percent on the run's test images, before anything is written; InputError if the file doesn't fit."""
     data = Path(preset.config.data_file(run.dataset))
     if not data.exists():
         raise InputError(f"no prepared images {data}: make them with `python -m lasnn data {run.dataset}`")
     prepared, settings = load(data), preset.settings(run)
-    net, _ = filled(run, settings, path, adopted, len(prepared.classes), prepared.side)
+    net, done = filled(run, settings, path, adopted, len(prepared.classes), prepared.side)
     _, test = split(prepared, settings.data, torch.device("cpu"))
-    return evaluate(net, test, "direct", 1, rows=settings.compute.rows).accuracy
+    return evaluate(net, test, "direct", 1, rows=settings.compute.rows).accuracy, done
 
 
 def filled(
