@@ -13,6 +13,7 @@ from pathlib import Path
 from lasnn.datasets.preparation import prepare
 from lasnn.pipeline.freshness import Judge
 from lasnn.plan.config import Preset, identity, read
+from lasnn.plan.fingerprint import fingerprint
 from lasnn.plan.runs import Run
 from lasnn.report import runs_of_target
 from lasnn.storage import files
@@ -67,6 +68,7 @@ def leave(preset: Preset, run: Run, kilobytes: int) -> None:
     data = {"dataset": run.dataset, "digest": digest_of(preset, run), "side": 32, "source": {"verified": "md5"}}
     content = {"run": identity(run), "preset": preset.name, "parents": parents, "data": data}
     content |= {"settings": settings.model_dump(mode="json"), "accuracy": 50.0, "more": list(range(300))}
+    content["fingerprint"] = fingerprint(preset, run)
     files.write_json(folder / "metrics.json", content, seal=True)
     digests = {name: files.sha256(folder / name) for name in ("model.pt", "metrics.json", "predictions.npz")}
     files.write_json(folder / "provenance.json", content | {"files": digests}, seal=True)

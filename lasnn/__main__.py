@@ -18,6 +18,7 @@ from lasnn.pipeline import cards
 from lasnn.plan.config import CONFIG, Config, Preset, read, restore
 from lasnn.plan.known_datasets import KNOWN
 from lasnn.plan.runs import KINDS, Run
+from lasnn.plan.settings import Settings
 from lasnn.storage import user
 from lasnn.storage.locks import only_writer
 
@@ -174,9 +175,6 @@ def parser() -> argparse.ArgumentParser:
             handed.add_argument("--only-exhibits", action="store_true", help="tables and figures without their runs")
             handed.add_argument("--without-teachers", action="store_true", help="leave out teachers' checkpoints")
 
-    restore = verbs.add_parser("restore", parents=[common], help="bring missing runs that DVC has (checkpoints: pull)")
-    restore.add_argument("presets", nargs="*", help="default: `preset` of the configuration")
-    restore.set_defaults(act=restore_verb)
     models.add(verbs, common)
     return top
 
@@ -205,7 +203,7 @@ def stage_verb(options: argparse.Namespace, console: Console) -> None:
         raise InputError(f"{options.folder!r} is a run of kind {run.kind!r}: use `python -m lasnn {run.kind}`")
     settings = restore(run, options.settings) if options.settings else preset.settings(run)
     console.name = run.id
-    if settings == preset.settings(run) and taken_up(preset, run, options.folder, console):
+    if taken_up(preset, run, settings, options.folder, console):
         return
     from lasnn.pipeline import progress, scores
 
@@ -228,13 +226,15 @@ def stage_verb(options: argparse.Namespace, console: Console) -> None:
             raise
 
 
-def taken_up(preset: Preset, run: Run, folder: str, console: Console) -> bool:
+def taken_up(preset: Preset, run: Run, settings: Settings, folder: str, console: Console) -> bool:
     """Whether a run that was replaced, or that another preset made, is what is asked for; what lies there is kept."""
-    from lasnn.pipeline import kept, scores, sharing
+    from lasnn.pipeline import scores
+    from lasnn.results import store
 
     with only_writer(Path(folder, ".lock"), f"the run {run}"):
-        kept.keep(preset, run)
-        place = sharing.take_up(preset, run) if kept.may_take_up(run, folder) else None
+        store.keep(preset, run)
+        planned = settings == preset.settings(run) and store.may_take(run, folder)
+        place = store.take(preset, run) if planned else None
         scores.write(preset, [run] if place else [])
     if place:
         console.say(f"done: taken from {place}, which is what the plan asks for")
@@ -304,13 +304,6 @@ def import_verb(options: argparse.Namespace, console: Console) -> None:
     from lasnn.pipeline import reference
 
     console.say(reference.take_up(read(options.config), options.preset))
-
-
-def restore_verb(options: argparse.Namespace, console: Console) -> None:
-    from lasnn.pipeline import dvc_restore
-
-    for preset in options.presets or [None]:
-        console.say(dvc_restore.restore(preset))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import yaml
 from lasnn.plan.settings import Protocol
 from lasnn.report import EXHIBITS
 
-DOCS = [Path("README.md"), Path("CONTRIBUTING.md"), Path("CHANGELOG.md"), *sorted(Path("docs").glob("*.md"))]
+DOCS = [Path("README.md"), Path("CONTRIBUTING.md"), Path("CHANGELOG.md"), *sorted(Path("docs").rglob("*.md"))]
 
 
 def keys() -> list[str]:

@@ -27,6 +27,7 @@ SHOWS = {
     "scikit-learn": "from sklearn",
     "pillow": "from PIL",
     "pyyaml": "import yaml",
+    "ruamel-yaml": "from ruamel.yaml",
     "lazy-loader": "import lazy_loader",
     "tabulate": "to_markdown(",  # pandas loads it for that
     "jinja2": "to_latex(",  # pandas loads it for that
@@ -41,7 +42,6 @@ SHOWS = {
     "mypy": "mypy",
     "pandas-stubs": "import pandas",  # what mypy knows of these packages
     "scipy-stubs": "from scipy",
-    "types-pyyaml": "import yaml",
     "types-tqdm": "from tqdm",
 }
 # For the lineage of checkpoints and the notebooks. Take a name out as soon as something uses it.

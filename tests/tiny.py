@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from lasnn.plan.config import identity
+from lasnn.plan.fingerprint import fingerprint
 
 DOUBLES = Path(__file__).parent / "doubles"
 
@@ -53,6 +54,11 @@ def done(folder, *words, **options):
 def answering(preset, run, metrics):
     """Metrics that a test makes up, as those of a run that answers the plan of `preset`."""
     parents = {str(parent): "0" * 64 for parent in preset.parents(run)}
-    said = {"preset": preset.name, "settings": preset.settings(run).model_dump(mode="json"), "parents": parents}
+    said = {
+        "fingerprint": fingerprint(preset, run),
+        "preset": preset.name,
+        "settings": preset.settings(run).model_dump(mode="json"),
+        "parents": parents,
+    }
     data = {"dataset": run.dataset, "digest": "0" * 64} | metrics["data"]
     return said | {"run": identity(run)} | metrics | {"data": data}

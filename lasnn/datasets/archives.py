@@ -1,20 +1,18 @@
-"""Reading folders, zips and tars without extracting them, and refusing archives that are unsafe or damaged."""
+"""Reading folders and zips without extracting them, and refusing archives that are unsafe or damaged."""
 
 import contextlib
 import hashlib
 import os
 import stat
-import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lasnn.errors import InputError
 
 FILE_LIMIT = 64 * 2**20  # bytes of one file of a folder or zip; images of these datasets have a few thousand
-TAR_MEMBER_LIMIT = 256 * 2**20  # bytes; the training batch of CIFAR-100 has 155 million
 DEPTH = 6  # levels of folders that are looked into, so that a link to a parent folder ends
 TAR_ENDINGS = (".tar.gz", ".tgz", ".tar")
 
@@ -58,12 +56,12 @@ def opened(path: Path) -> Iterator[Tree]:
         yield _zip_tree(path.name, archive)
 
 
-def check_md5(path: Path, expected: str, name: str | None = None) -> None:
+def check_md5(path: Path, expected: str) -> None:
     """Raise an InputError unless the file has this MD5 (the only checksum that the publishers give)."""
     found = md5_of(path)
     if found != expected:
         raise InputError(
-            f"archive {name or path.name} is truncated or not the official one: expected md5 {expected}, found {found} "
+            f"archive {path.name} is truncated or not the official one: expected md5 {expected}, found {found} "
             f"({path.stat().st_size:,} bytes); fetch it again"
         )
 
@@ -72,28 +70,6 @@ def md5_of(path: Path) -> str:
     """Hexadecimal MD5 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-def tar_members(path: Path, wanted: Collection[str]) -> dict[str, bytes]:
-    """Content of the wanted members of a tar file, in memory. Any unsafe member refuses the whole archive."""
-    contents = {}
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                _refuse_outside(path.name, member.name)
-                if not (member.isfile() or member.isdir()):
-                    what = f"its member {member.name!r} is a link or a device"
-                    raise InputError(f"archive {path.name} is refused: {what}; do not use it")
-                if member.isfile() and member.name in wanted:
-                    _refuse_large(path.name, member.name, member.size, TAR_MEMBER_LIMIT)
-                    if (file := archive.extractfile(member)) is not None:
-                        contents[member.name] = file.read()
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise InputError(
-            f"archive {path.name} cannot be read: expected a whole tar, found a truncated or other file ({error}); "
-            "fetch it again"
-        ) from error
-    return contents
 
 
 def _folder_tree(root: Path) -> Tree:

@@ -144,7 +144,7 @@ def header_of(path: Path | str) -> dict[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as file:
             header: dict[str, Any] = json.loads(str(file["header"]))
-            return header
+            return header | {"digest": header["digest"]}
     except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise InputError(
             f"{path} cannot be read as a prepared dataset ({error}); delete it and prepare it again"

@@ -1,30 +1,20 @@
-"""CIFAR-10 and CIFAR-100 in their official format: Python pickles, opened only when their checksum is right."""
+"""CIFAR-10 and CIFAR-100 in their official format, read by torchvision: pickles, each opened if its MD5 is right."""
 
-import hashlib
-import pickle
+import tarfile
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lasnn.datasets.archives import check_md5, tar_members
+from lasnn.datasets.archives import check_md5, md5_of
 from lasnn.datasets.arrays import Contents
 from lasnn.datasets.mirrors import Official
 from lasnn.errors import InputError
 
+if TYPE_CHECKING:
+    from torchvision.datasets import CIFAR10
+
 CLASS_OF = {"cifar10": "CIFAR10", "cifar100": "CIFAR100"}  # names in torchvision.datasets
-
-
-class Published(Protocol):
-    """What a dataset class of torchvision says of its files."""
-
-    filename: str
-    base_folder: str
-    tgz_md5: str
-    url: str
-    train_list: list[tuple[str, str]]  # name and MD5
-    test_list: list[tuple[str, str]]
-    meta: dict[str, str]
 
 
 def official(name: str) -> Official:
@@ -33,41 +23,34 @@ def official(name: str) -> Official:
     return Official(facts.filename, facts.base_folder, facts.tgz_md5, facts.url)
 
 
-def contents(name: str, place: Path) -> Contents:
-    """The images of the official archive (checked by MD5) or of the folder extracted from it (each file checked)."""
-    facts = _torchvision(name)
-    expected = dict([*facts.train_list, *facts.test_list, (facts.meta["filename"], facts.meta["md5"])])
-    if place.is_dir():
-        files = {each: (place / each).read_bytes() for each in expected if (place / each).is_file()}
-    else:
-        check_md5(place, facts.tgz_md5)
-        members = tar_members(place, {f"{facts.base_folder}/{each}" for each in expected})
-        files = {each.removeprefix(f"{facts.base_folder}/"): content for each, content in members.items()}
-    batches = {each: _unpickled(place.name, each, files, md5) for each, md5 in expected.items()}
-    train, test = (_joined([batches[each] for each, _ in members]) for members in (facts.train_list, facts.test_list))
-    return Contents(tuple(batches[facts.meta["filename"]][facts.meta["key"]]), *train, *test)
+def contents(name: str, place: Path, scratch: Path) -> Contents:
+    """The images of the official archive (checked by MD5) or of the folder extracted from it (each file checked).
+
+    An archive is extracted below the folder `scratch`.
+    """
+    kind = _torchvision(name)
+    if place.is_file():
+        check_md5(place, kind.tgz_md5)
+        with tarfile.open(place) as archive:
+            archive.extractall(scratch)  # the publisher's own, as its MD5 says; 3.11.2 knows no filter
+        place = scratch / kind.base_folder
+    expected = dict([*kind.train_list, *kind.test_list, (kind.meta["filename"], kind.meta["md5"])])
+    for file, md5 in expected.items():
+        if not (place / file).is_file():
+            raise InputError(f"{place.name} is not complete: {file} is missing; fetch the official archive again")
+        if (found := md5_of(place / file)) != md5:
+            raise InputError(f"{place.name}: {file} has md5 {found}, expected {md5}; fetch the official archive again")
+    train, test = kind(str(place.parent), train=True), kind(str(place.parent), train=False)
+    return Contents(tuple(train.classes), *_arrays(train), *_arrays(test))
 
 
-def _torchvision(name: str) -> Published:
+def _torchvision(name: str) -> "type[CIFAR10]":
     from torchvision import datasets
 
-    facts: Published = getattr(datasets, CLASS_OF[name])
-    return facts
+    kind: type[CIFAR10] = getattr(datasets, CLASS_OF[name])
+    return kind
 
 
-def _unpickled(label: str, name: str, files: dict[str, bytes], md5: str) -> dict[str, Any]:
-    """A pickle runs code when opened: the very bytes that are opened are checked before."""
-    if name not in files:
-        raise InputError(f"{label} is not complete: {name} is missing; fetch the official archive again")
-    found = hashlib.md5(files[name], usedforsecurity=False).hexdigest()
-    if found != md5:
-        raise InputError(f"{label}: {name} has md5 {found}, expected {md5}; fetch the official archive again")
-    content: dict[str, Any] = pickle.loads(files[name], encoding="latin1")
-    return content
-
-
-def _joined(batches: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 [N, 3, 32, 32] and labels int64 [N] of several batches."""
-    images = np.concatenate([each["data"] for each in batches]).reshape(-1, 3, 32, 32)
-    labels = [label for each in batches for label in each["labels" if "labels" in each else "fine_labels"]]
-    return images, np.array(labels, dtype=np.int64)
+def _arrays(split: "CIFAR10") -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 [N, 3, 32, 32] and labels int64 [N]."""
+    return np.ascontiguousarray(split.data.transpose(0, 3, 1, 2)), np.array(split.targets, dtype=np.int64)

@@ -1,15 +1,12 @@
 """Where a dataset comes from: the publisher's server, or the user's own copy of it (the mirror)."""
 
-import contextlib
-import errno
-import http.client
-import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit, urlunsplit
 
 from lasnn.datasets.archives import TAR_ENDINGS, check_md5, md5_of
-from lasnn.datasets.downloads import fetch
+from lasnn.datasets.downloads import Unavailable, fetch
 from lasnn.errors import InputError
 from lasnn.storage.user import expanded
 
@@ -24,42 +21,22 @@ class Official:
     url: str
 
 
-def download(name: str, official: Official, raw: Path) -> Path:
-    """The official archive, checked, in the folder `raw`; fetched unless a whole one lies there already.
-
-    What an interrupted download leaves is taken up by the next one; what turns out to be another file is fetched once
-    more from its beginning.
-    """
-    kept, part = raw / official.archive, raw / f"{official.archive}.part"
+def download(name: str, official: Official, raw: Path, scratch: Path) -> Path:
+    """The official archive, checked, in the folder `raw`; fetched into `scratch` unless a whole one is there."""
+    kept = raw / official.archive
     if kept.exists() and md5_of(kept) == official.md5:
         return kept
     try:
-        taken_up = part.exists()
-        fetch(official.url, part)
-        if taken_up and md5_of(part) != official.md5:
-            part.unlink()
-            fetch(official.url, part)
-        check_md5(part, official.md5, official.archive)
-        os.replace(part, kept)
-        return kept
-    except (OSError, http.client.HTTPException) as error:
-        if error_of_disk(error):
-            raise
+        fetched = fetch(official.url, scratch / official.archive)
+    except Unavailable as error:
         raise InputError(
-            f"dataset {name!r} cannot be downloaded: no connection to its publisher ({error}); connect and run this "
-            f"again, or set `mirror` to a folder or address that holds {official.archive}"
+            f"dataset {name!r} cannot be downloaded from its publisher ({error}); connect and run this again, or set "
+            f"`mirror` to a folder or address that holds {official.archive}"
         ) from error
-    except InputError:
-        part.unlink(missing_ok=True)
-        raise
-    finally:
-        with contextlib.suppress(OSError):
-            raw.rmdir()  # only if it is empty
-
-
-def error_of_disk(error: Exception) -> bool:
-    """Whether it was this machine's disk and not the connection that failed."""
-    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EACCES, errno.EDQUOT)
+    check_md5(fetched, official.md5)
+    raw.mkdir(parents=True, exist_ok=True)
+    shutil.move(fetched, kept)
+    return kept
 
 
 def locate(name: str, official: Official, mirror: str, scratch: Path) -> Path:
@@ -111,12 +88,8 @@ def _fetched(name: str, wanted: list[str], mirror: str, scratch: Path) -> Path:
     for each, address in addresses.items():
         try:
             return fetch(address, scratch / each)
-        except InputError:
-            raise
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            if error_of_disk(error):
-                raise
-            if getattr(error, "code", None) not in (404, 410):  # "no such file": try the next name
+        except Unavailable as error:
+            if not error.absent:
                 raise InputError(
                     f"the mirror for dataset {name!r} gives no {each} ({error}); check `mirror` and the connection"
                 ) from error

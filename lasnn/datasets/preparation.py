@@ -53,11 +53,11 @@ def prepare(
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{name}.", suffix=".fetched") as scratch:
         if mirror is None:
-            place = mirrors.download(name, official, path.parent / "raw")
+            place = mirrors.download(name, official, path.parent / "raw", Path(scratch))
         else:
             place = mirrors.locate(name, official, mirror, Path(scratch))
         origin = _origin(place)
-        contents, verified = _read(name, source, official, place, allow_subset)
+        contents, verified = _read(name, source, official, place, allow_subset, Path(scratch))
         origin |= {"verified": verified}
         arrays.write(path, name, source.title, contents, _is_subset(source, contents), origin)
 
@@ -90,12 +90,12 @@ def _prepare_own(name: str, path: Path, place: Path, side: int | None) -> None:
 
 
 def _read(
-    name: str, source: Source, official: mirrors.Official, place: Path, allow_subset: bool
+    name: str, source: Source, official: mirrors.Official, place: Path, allow_subset: bool, scratch: Path
 ) -> tuple[Contents, str]:
-    """The images at `place`, with what was verified ("md5 ..." or "none")."""
+    """The images at `place`, with what was verified ("md5 ..." or "none"); `scratch` is an empty folder."""
     md5 = f"md5 {official.md5}"
     if name in cifar.CLASS_OF and (place.name == official.folder or place.name.endswith(TAR_ENDINGS)):
-        contents = cifar.contents(name, place)
+        contents = cifar.contents(name, place, scratch)
         counts = len(contents.classes), len(contents.train_labels), len(contents.test_labels)
         _check_counts(place.name, source, counts, allow_subset)
         return contents, "md5 of each file" if place.is_dir() else md5

@@ -15,10 +15,19 @@ if TYPE_CHECKING:
 
 
 def consistency(step: Step, settings: "Spiking") -> Tensor:
-    """b τ² mean_t KL(softmax(z/τ) || softmax(z^t/τ)): each step's logits against their mean, held constant (TWSNN)."""
+    """b τ² mean_t KL(softmax(m/τ) || softmax(z^t/τ)): each step's logits against a target m, held constant (TWSNN).
+
+    m is the mean of all steps' logits (its paper), or of those steps' that classify the image rightly (its code), which
+    is 0, a uniform target, where none does.
+    """
     if step.by_step is None:
         raise TypeError("consistency compares the logits of single steps")
-    target = step.logits.detach().repeat(len(step.by_step), 1)
+    target = step.logits.detach()
+    if settings.consistency_target == "correct":
+        steps = step.by_step.detach()
+        right = (steps.argmax(2) == step.batch.labels).to(steps.dtype)  # [T, B]
+        target = (right[..., None] * steps).sum(0) / right.sum(0).clamp_min(1)[:, None]
+    target = target.repeat(len(step.by_step), 1)
     return settings.consistency * divergence_from(target, step.by_step.flatten(0, 1), settings.consistency_temperature)
 
 

@@ -8,7 +8,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "workflow": ["check_targets", "presets_of", "record_lineage", "restore_runs"],
+        "workflow": ["check_targets", "presets_of", "record_lineage"],
         "freshness": ["Judge"],
         "dvc_yaml": ["stages"],
         "reference": ["export", "take_up"],

@@ -8,13 +8,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from lasnn.errors import InputError
 from lasnn.plan.adoptions import FILE, recorded, weights_path
 from lasnn.plan.config import Config, Preset
 from lasnn.plan.config_file import Adopted
 from lasnn.plan.runs import AnnRun
+from lasnn.plan.yaml_file import written
 from lasnn.storage import files
 
 HEAD = "# Written by `python -m lasnn adopt`: runs whose weights come from a file, by preset and run.\n"
@@ -67,7 +66,7 @@ def keep(preset: Preset, run: AnnRun, weights: Path, place: Path) -> None:
         with open(weights, "rb") as source, files.replacing(kept) as copy:
             shutil.copyfileobj(source, copy)
     content = recorded(place / FILE) | {f"{preset.name}/{run}": entry.model_dump(mode="json", exclude_none=True)}
-    files.write_text(place / FILE, HEAD + yaml.safe_dump(content, sort_keys=True))
+    files.write_text(place / FILE, HEAD + written(dict(sorted(content.items()))))
 
 
 def check_accuracy(stated: float | None, measured: float, doubts: list[str]) -> None:

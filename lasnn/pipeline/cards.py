@@ -6,14 +6,15 @@ kept by locks of the system in a folder of the user, which end with the process,
 other programs are not seen.
 """
 
-import fcntl
 import itertools
 import os
 import subprocess
 import tempfile
 from pathlib import Path
 
-_held: list[int] = []  # open as long as the process
+from filelock import BaseFileLock, FileLock, Timeout
+
+_held: list[BaseFileLock] = []  # as long as the process
 
 
 def visible() -> list[tuple[str, str]]:
@@ -60,13 +61,12 @@ def take() -> str | None:
 
 
 def _lock(path: Path) -> bool:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = FileLock(path, timeout=0, mode=0o600, fallback_to_soft=False)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
+        lock.acquire()
+    except Timeout:
         return False
-    _held.append(handle)
+    _held.append(lock)
     return True
 
 

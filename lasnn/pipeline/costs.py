@@ -7,11 +7,11 @@ from lasnn.errors import InputError
 from lasnn.pipeline.needs import memory_mb, plan_file
 from lasnn.pipeline.overheads import exhibit_seconds, notebook_seconds, start_up_seconds, workflow_seconds
 from lasnn.pipeline.schedule import critical_path, jobs_of, wall_seconds
-from lasnn.pipeline.sharing import same_elsewhere
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run, SnnRun
 from lasnn.report import exhibits_of as exhibits
 from lasnn.report import files_of, runs_of_target
+from lasnn.results import store
 from lasnn.storage import files
 
 COUNTED = "trainings, looks at test images, exhibits, notebooks, Snakemake, DVC, and the start of each process"
@@ -29,13 +29,13 @@ def print_plan(
         raise InputError(f"{at_once} jobs at once were asked for: at least 1 is needed")
     runs = runs_of_target(preset, target)
     missing = [run for run in runs if not Path(preset.folder(run), "metrics.json").exists()]
-    taken = [run for run in missing if same_elsewhere(preset, run)]
+    taken = [run for run in missing if next(store.finished(preset, run), None)]
     missing = [run for run in missing if run not in taken]
     written = [path for name in exhibits(target) for path in files_of(preset, name)]
     datasets = sorted({run.dataset for run in runs})
     print(f"preset {preset.name}, target {target}: {len(runs)} runs, {len(missing)} of them to do")
     if taken:
-        print(f"  {'of other presets':24} {len(taken):5}   taken from there, as their settings are the same")
+        print(f"  {'made already':24} {len(taken):5}   taken from another preset, or from what was replaced")
     kinds = Counter(_kind(run) for run in runs)
     for kind, count in sorted(kinds.items()):
         print(f"  {kind:24} {count:5}")

@@ -16,7 +16,7 @@ LAST = ("notebooks/README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 
 def paths() -> list[Path]:
     """Every document of the checkout, as the site lists them."""
-    middle = sorted(path.relative_to(CHECKOUT).as_posix() for path in CHECKOUT.glob("docs/*.md"))
+    middle = sorted(path.relative_to(CHECKOUT).as_posix() for path in CHECKOUT.glob("docs/**/*.md"))
     names = dict.fromkeys([*FIRST, *middle, *LAST])
     return [Path(name) for name in names if (CHECKOUT / name).exists()]
 

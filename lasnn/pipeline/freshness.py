@@ -1,11 +1,11 @@
-"""Whether what lies there is what the plan asks for: judged by what files say and hold, never by clocks or notes.
+"""What must be made again: runs, prepared images, exhibits and pages that are there and are not what the plan asks for.
 
-A run fits if its files are those that its provenance describes, its settings (with the revision of the code) are the
-plan's, its parents are the checkpoints that are there now, and its images are those that are prepared now or would be.
-An exhibit fits if it shows the plan's choice of cells and rests on the files that are there now. No torch.
+Judged by what files say and hold, never by times or by Snakemake's notes. A run: `lasnn.results.fits`, and whatever it
+rests on. An exhibit fits if it shows the plan's choice of cells and rests on the files that are there now. No torch.
 """
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
 from lasnn.datasets.arrays import header_of
@@ -13,142 +13,70 @@ from lasnn.datasets.arrays import load as load_prepared
 from lasnn.errors import InputError
 from lasnn.pipeline import notebooks
 from lasnn.pipeline.sources import expected_content
-from lasnn.pipeline.workflow import RUN_FILES
 from lasnn.plan.config import DATA_REVISION, Preset
 from lasnn.plan.runs import Run
-from lasnn.plan.settings_diff import changes
 from lasnn.report import EXHIBITS, files_of, runs_of_target
+from lasnn.results.fits import OLD, RUN_FILES, damaged, identity_of, provenance_of, unfit
 from lasnn.storage import files
 from lasnn.storage.digests import Digests
 from lasnn.storage.files import Json
-
-OLD = "made by an earlier version of lasnn"
-SAID = ("run", "preset", "settings", "parents", "data")  # what is remembered of metrics.json
-DAMAGE = (InputError, OSError, KeyError, TypeError, ValueError, AttributeError)
 
 
 class Judge:
     """One look at a preset's files. A reason is one phrase; None means that the files fit, or that there are none.
 
-    What is not there at all is no fault: whoever needs it makes it. `checkpoints`: whether a run must have its
-    checkpoint, which one that was taken up from kept results (`lasnn.pipeline.reference`) may lack.
+    A file that is missing altogether is no fault: Snakemake makes it when a job needs it. `checkpoints`: whether a run
+    must have its checkpoint, which one that was taken up from kept results (`lasnn.pipeline.reference`) may lack.
     """
 
     def __init__(self, preset: Preset, digests: Digests | None = None, checkpoints: bool = False):
         self.preset, self.digests, self.checkpoints = preset, digests or Digests(None), checkpoints
-        self._runs: dict[Run, str | None] = {}
-        self._data: dict[str, str | None] = {}
+        self._reasons: dict[Run | str, str | None] = {}
+
+    def _once(self, what: Run | str, look: Callable[[], str | None]) -> str | None:
+        """The reason that `look` gives, asked once; a file that can't be read is a reason too."""
+        if what not in self._reasons:
+            try:
+                self._reasons[what] = look()
+            except (InputError, OSError) as error:
+                self._reasons[what] = " ".join(str(error).split())
+        return self._reasons[what]
 
     # ---- runs
 
     def run(self, run: Run) -> str | None:
         """Why a run's files must be made again."""
-        if run not in self._runs:
-            try:
-                self._runs[run] = self._run(run)
-            except DAMAGE as error:
-                self._runs[run] = _told(error)
-        return self._runs[run]
+        return self._once(run, lambda: self._run(run))
 
     def outs(self, run: Run) -> list[str]:
         """The files by which a run is judged, as the workflow names them."""
         return [f"{self.preset.folder(run)}/{name}" for name in RUN_FILES]
 
     def _run(self, run: Run) -> str | None:
-        folder, there = Path(self.preset.folder(run)), [path for path in self.outs(run) if Path(path).exists()]
-        if not there:
+        folder = Path(self.preset.folder(run))
+        lacking = [path for path in self.outs(run) if not Path(path).exists()]
+        if len(lacking) == len(RUN_FILES):
             return None
-        needed = [name for name in RUN_FILES if self.checkpoints or name != "model.pt"]
-        if missing := [name for name in needed if not (folder / name).exists()]:
-            return f"{folder / missing[0]} is missing"
-        if reason := self.unfit_in(run, folder):
-            return reason
+        if missing := [path for path in lacking if self.checkpoints or not path.endswith("/model.pt")]:
+            return f"{missing[0]} is missing"
         for parent in self.preset.parents(run):
             if reason := self.run(parent):
                 return f"it rests on {parent}, which is to be made again: {reason}"
+        if reason := unfit(self.preset, run, digests=self.digests) or damaged(folder, self.digests):
+            return reason
         if reason := self.data(run.dataset):
             return f"its images are to be prepared again: {reason}"
-        return None
-
-    def unfit_in(self, run: Run, folder: Path) -> str | None:
-        """Why the files of `run` in `folder` are not those that the plan asks for, beside what its parents are."""
-        said, stated, made = self.metrics(folder), self.stated(folder), self.digests
-        if reason := self.answers_otherwise(run, said):
-            return reason
-        if not stated:
-            return OLD
-        for name, digest in stated.items():
-            if (folder / name).exists() and made.sha256(folder / name) != digest:
-                endings = ": its line endings were changed" if files.is_but_for_endings(folder / name, digest) else ""
-                return f"{folder / name} is not the file that its provenance describes{endings}"
-        for parent, digest in said["parents"].items():
-            there = self.checkpoint(Path(self.preset.root, parent))
-            if there not in (None, digest):
-                return f"made from another {parent} than the one that is there now"
-        return self.other_images(run, said, folder)
-
-    def lacks_parents(self, run: Run, folder: Path) -> bool:
-        """Whether a parent that a run's metrics name has no checkpoint here with which it could be compared."""
-        return any(
-            self.checkpoint(Path(self.preset.root, parent)) is None for parent in self.metrics(folder)["parents"]
-        )
-
-    def answers_otherwise(self, run: Run, said: Json) -> str | None:
-        """Why metrics are those of another run, of other settings or of other parents."""
-        if said["run"]["path"] != str(run) or said["preset"] != self.preset.name:
-            return f"it holds the run {said['run']['path']} of preset {said['preset']}"
-        if changed := changes(self.preset, run, said["settings"]):
-            return f"made with other settings ({changed[0]})"
-        if sorted(said["parents"]) != sorted(map(str, self.preset.parents(run))):
-            return f"made from other parents ({', '.join(said['parents']) or 'none'})"
-        return None
-
-    def other_images(self, run: Run, said: Json, folder: Path) -> str | None:
-        """Why a run's images are not those of its dataset; where nothing is prepared, its source is compared."""
-        path = self.preset.config.data_file(run.dataset)
-        if Path(path).exists():
-            other = self.header(path)["digest"] != said["data"]["digest"]
-            return f"made from other images than {path} holds now" if other else None
-        source = self.provenance(folder)["source"]
-        return self._other_source(run.dataset, source, said["data"].get("side"))
-
-    def checkpoint(self, folder: Path) -> str | None:
-        """The digest of a parent's checkpoint as it is now, of one that is not kept as stated, None without either."""
-        if (folder / "model.pt").exists():
-            return self.digests.sha256(folder / "model.pt")
-        return self.stated(folder).get("model.pt") if (folder / "provenance.json").exists() else None
-
-    def metrics(self, folder: Path) -> Json:
-        """What a run's metrics say of what made it."""
-        path = folder / "metrics.json"
-        return self.digests.record("metrics", [path], lambda: {key: files.read_json(path)[key] for key in SAID})
-
-    def provenance(self, folder: Path) -> Json:
-        """The digests that a run's provenance states, and what its images came from."""
-        path = folder / "provenance.json"
-
-        def reckon() -> Json:
-            content = files.read_json(path)
-            return {"files": content.get("files", {}), "source": content["data"].get("source", {})}
-
-        return self.digests.record("provenance", [path], reckon)
-
-    def stated(self, folder: Path) -> dict[str, str]:
-        """The digests that a run's provenance states, by file."""
-        stated: dict[str, str] = self.provenance(folder)["files"]
-        return stated
+        if Path(self.preset.config.data_file(run.dataset)).exists():
+            return None  # `unfit` has compared them
+        source, data = provenance_of(folder, self.digests)["source"], identity_of(folder, self.digests)["data"]
+        return self._other_source(run.dataset, source, data.get("side"))
 
     # ---- images
 
     def data(self, dataset: str) -> str | None:
         """Why a prepared file must be made again."""
-        if dataset not in self._data:
-            path = self.preset.config.data_file(dataset)
-            try:
-                self._data[dataset] = self._prepared(dataset, path) if Path(path).exists() else None
-            except DAMAGE as error:
-                self._data[dataset] = _told(error)
-        return self._data[dataset]
+        path = self.preset.config.data_file(dataset)
+        return self._once(path, lambda: self._prepared(dataset, path) if Path(path).exists() else None)
 
     def header(self, path: str) -> Json:
         """Digest, source and side of a prepared file, whose images were once checked to have that digest."""
@@ -176,30 +104,23 @@ class Judge:
         if source.get("verified", "none") != "none":
             return None
         content = expected_content(self.preset.config, dataset, self.digests)
-        found = source.get("content") or source.get("sha256")
-        if content is None or content == found:
+        if content in (None, source.get("content") or source.get("sha256")):
             return None
         return f"the source of {dataset} holds other images than were prepared"
 
-    # ---- exhibits
+    # ---- exhibits and pages
 
     def exhibit(self, name: str) -> str | None:
         """Why an exhibit must be made again."""
-        try:
-            return self._exhibit(name)
-        except DAMAGE as error:
-            return _told(error)
+        return self._once(name, lambda: self._exhibit(name))
 
     def _exhibit(self, name: str) -> str | None:
         paths, exhibit = files_of(self.preset, name), EXHIBITS[name]
-        if not any(Path(path).exists() for path in paths):
-            return None
-        if missing := [path for path in paths if not Path(path).exists()]:
-            return f"{missing[0]} is missing"
+        missing = [path for path in paths if not Path(path).exists()]
+        if missing:
+            return f"{missing[0]} is missing" if len(missing) < len(paths) else None
         source = f"{self.preset.root}/exhibits/{name}.json"
         said = self.digests.record("exhibit", [source], lambda: _of_exhibit(source))
-        if said["made"] is None:
-            return OLD
         if said["plan"] != exhibit.plan(self.preset):
             return "made with another scope"
         if sorted(said["files"]) != sorted(exhibit.made_from(self.preset)):
@@ -208,8 +129,7 @@ class Judge:
             if reason := self.run(run):
                 return f"it shows {run}, which is to be made again: {reason}"
         for path, digest in said["files"].items():
-            place = exhibit.place_of(path)
-            if not place.exists():
+            if not (place := exhibit.place_of(path)).exists():
                 return f"{path} is missing"
             if self.digests.sha256(place) != digest:
                 return f"made from another {path}"
@@ -218,15 +138,10 @@ class Judge:
                 return f"{Path(source).with_name(file)} has changed since it was made"
         return None
 
-    # ---- pages
-
     def page(self, name: str) -> str | None:
         """Why a notebook's page must be made again."""
         page = f"{self.preset.root}/notebooks/{name}.html"
-        try:
-            return self._page(name, page) if Path(page).exists() else None
-        except DAMAGE as error:
-            return _told(error)
+        return self._once(page, lambda: self._page(name, page) if Path(page).exists() else None)
 
     def _page(self, name: str, page: str) -> str | None:
         overview = name == "overview"
@@ -243,15 +158,11 @@ class Judge:
 
 
 def _of_exhibit(path: str) -> Json:
+    """What an exhibit says that it was made from; InputError if an earlier version left it."""
     content = files.read_json(path)
-    return {"plan": content["plan"], "files": content["files"], "made": content.get("made")}
-
-
-def _told(error: Exception) -> str:
-    """A damaged file as a phrase."""
-    if isinstance(error, KeyError):
-        return f"{OLD}: it lacks {error}"
-    return " ".join(str(error).split()) or type(error).__name__
+    if not isinstance(content.get("files"), dict) or not isinstance(content.get("made"), dict):
+        raise InputError(f"{path} was {OLD}")
+    return {"plan": content.get("plan"), "files": content["files"], "made": content["made"]}
 
 
 def drop_resume_states(preset: Preset) -> None:

@@ -9,9 +9,8 @@ from pathlib import Path
 from lasnn.errors import InputError
 from lasnn.pipeline.scores import scores
 from lasnn.plan.config import Config, Preset
-from lasnn.plan.overlays import Overlay
 from lasnn.plan.runs import parse
-from lasnn.plan.settings_diff import changes
+from lasnn.results.fits import unfit
 from lasnn.storage import files
 
 
@@ -24,7 +23,7 @@ class Finished:
     accuracy: float | None
     settings: str | None
     finished: str | None  # ISO 8601, UTC
-    state: str  # as planned | other settings: ... | not in the configuration: ... | damaged: ...
+    state: str  # as planned | made with other settings (...) or so | not in the configuration: ... | damaged: ...
     scores: dict[str, float] = field(default_factory=dict)  # the numbers of scores.json
 
     def json(self) -> dict[str, object]:
@@ -71,19 +70,21 @@ def _finished(preset: Preset, run: str, path: Path) -> Finished:
         accuracy,
         digest,
         ended.astimezone(UTC).isoformat(timespec="seconds"),
-        _state(preset, run, metrics["settings"]),
+        _state(preset, run),
         numbers,
     )
 
 
-def _state(preset: Preset, name: str, settings: Overlay) -> str:
+def _state(preset: Preset, name: str) -> str:
     try:
         run = parse(name)
         preset.check_names(run)
-        changed = changes(preset, run, settings)
     except InputError as error:
         return f"not in the configuration: {error}"
-    return f"other settings: {changed[0]}" if changed else "as planned"
+    try:
+        return unfit(preset, run) or "as planned"
+    except InputError as error:  # a parent's file
+        return f"damaged: {error}"
 
 
 def lines(found: list[Finished]) -> str:

@@ -150,7 +150,7 @@ def made_from(preset: Preset, name: str, digests: Digests) -> str:
 
 def sealed(page: str) -> str | None:
     """What a page says that it was made from, if it is as it was written."""
-    text = Path(page).read_text(encoding="utf-8")
+    text = Path(page).read_text(encoding="utf-8", errors="replace")  # a damaged one is not as it was written
     found = SEAL.search(text)
     return found[1] if found and _digest(text.replace(found[0], "", 1)) == found[2] else None
 

@@ -54,7 +54,7 @@ def _work(small: Callable[[], None]) -> float:
 
 
 def _training() -> None:
-    import lasnn.pipeline.kept
+    import lasnn.results.store
     import lasnn.training.stages  # noqa: F401
     from lasnn.compiled import library
 

@@ -7,8 +7,8 @@ Of checkpoints those are kept that other runs start from and that a training mad
 spiking network from which nothing starts is left out, and so are teachers on demand and what came from another machine
 without its checkpoint (`left_out.json` names both). So is what follows from the kept files without a training
 (`lasnn.training.composing`), if it follows to the byte when it is exported: `import` composes it again, and takes the
-run without its checkpoint where the digest is another. Of an ANN that is kept under another preset with the same
-settings (`lasnn.pipeline.sharing`) only what it says of itself is kept again, for a reader and the site.
+run without its checkpoint where the digest is another. Of an ANN that is kept under another preset, with the same
+fingerprint, only what it says of itself is kept again, for a reader and the site.
 """
 
 import hashlib
@@ -16,13 +16,14 @@ import shutil
 from pathlib import Path
 
 from lasnn.errors import InputError
-from lasnn.pipeline import kept as replaced
-from lasnn.pipeline import scores, sharing
+from lasnn.pipeline import scores
 from lasnn.pipeline.freshness import Judge
-from lasnn.pipeline.workflow import RUN_FILES
 from lasnn.plan.config import Config, Preset
 from lasnn.plan.runs import AnnRun, ConvertedRun, Run, SnnRun
 from lasnn.report import EXHIBITS, files_of, runs_of_target
+from lasnn.results import store
+from lasnn.results.fits import RUN_FILES, unfit
+from lasnn.results.store import Held
 from lasnn.storage import files
 
 PICTURES = (".svg", ".png")
@@ -84,8 +85,8 @@ def export(config: Config, name: str | None = None, with_runs: bool = True, with
             continue
         exported.append(str(run))
         source, target = Path(preset.folder(run)), folder_of(preset) / str(run)
-        other = sharing.same_elsewhere(preset, run, folder_of(preset).parent)
-        if other and sharing.gives(preset, other, source):
+        other = _elsewhere(preset, run)
+        if other and store.gives(preset, other, source):
             for file in {*RUN_FILES, *described(preset, run)}.difference(SAID):
                 (target / file).unlink(missing_ok=True)
             count += sum(_copied(source / file, target / file) for file in SAID)
@@ -132,19 +133,19 @@ def take_up(config: Config, name: str | None = None) -> str:
         kept, target, other = source / str(run), Path(preset.folder(run)), None
         elsewhere = _left_out(preset, run, ELSEWHERE)
         here = (kept / "metrics.json").exists() and not elsewhere
-        if not here and not (other := sharing.same_elsewhere(preset, run, source.parent)):
+        if not here and not (other := _elsewhere(preset, run)):
             if elsewhere and not (target / "metrics.json").exists():
                 others[str(run)] = "kept under another preset, where it isn't whole or not as planned any more"
             continue
         lies = any((target / name).exists() for name in RUN_FILES)
         if (target / "resume.pt").exists() or (lies and judge.run(run) is None):
             there += 1
-        elif reason := _other_images(judge, run, other) if other else _unfit(judge, run, kept):
+        elif reason := _why_not(judge, run, None if other else kept):
             others[str(run)] = reason
         else:
             if other:
-                replaced.keep(preset, run)
-                sharing.put(preset, other, target)
+                store.keep(preset, run)
+                store.put(preset, other, target)
             elif not _taken(preset, run, kept, target):
                 lacking.append(f"{target}/model.pt")
             scores.write(preset, [run])
@@ -180,16 +181,14 @@ def _taken(preset: Preset, run: Run, kept: Path, target: Path) -> bool:
     spared = leaf or (may_lack and not (kept / "model.pt").exists())
     names = described(preset, run) + ([] if spared else ["model.pt"])
     _check(kept, names)
-    replaced.keep(preset, run)
-    for file in RUN_FILES:  # of a run that does not fit: nothing of it may stay beside the new files
-        (target / file).unlink(missing_ok=True)
-    for file in names:
-        _copied(kept / file, target / file)
-    if leaf or not spared:
-        return True
-    if content := _may_be_composed(preset, run, kept) if follows(preset, run) else None:
-        files.write_bytes(target / "model.pt", content)
-    return content is not None
+    content = _may_be_composed(preset, run, kept) if spared and not leaf and follows(preset, run) else None
+    store.keep(preset, run)
+    with files.together(target, (store.LOG, *RUN_FILES)) as scratch:
+        for file in names:
+            files.write_bytes(scratch / file, (kept / file).read_bytes())
+        if content:
+            files.write_bytes(scratch / "model.pt", content)
+    return leaf or not spared or content is not None
 
 
 def _may_be_composed(preset: Preset, run: Run, kept: Path) -> bytes | None:
@@ -199,24 +198,27 @@ def _may_be_composed(preset: Preset, run: Run, kept: Path) -> bytes | None:
         return None
 
 
-def _unfit(judge: Judge, run: Run, kept: Path) -> str | None:
-    """Why a kept run does not answer what the plan asks; None if it does."""
-    if reason := judge.answers_otherwise(run, said := judge.metrics(kept)):
-        return reason
-    for parent, digest in said["parents"].items():
-        there = judge.checkpoint(Path(judge.preset.root, parent))  # or as its provenance states it
-        if there is None:
-            return f"its parent {parent} is not there"
-        if there != digest:
-            return f"made from another {parent} than the one that is there"
-    return _other_images(judge, run, kept)
+def _elsewhere(preset: Preset, run: Run) -> Path | None:
+    """The folder of the same ANN among another preset's kept results, whole; of other runs not all parents are kept."""
+    if not isinstance(run, AnnRun):
+        return None
+    roots = [folder_of(preset.config.preset(name)) for name in preset.config.file.presets if name != preset.name]
+    places = (Held(root / str(run), root) for root in roots)
+    return next((one.folder for one in places if store.is_whole(one.folder) and store.fits(preset, run, one)), None)
 
 
-def _other_images(judge: Judge, run: Run, kept: Path) -> str | None:
-    data = Path(judge.preset.config.data_file(run.dataset))
-    if not data.exists():
+def _why_not(judge: Judge, run: Run, kept: Path | None) -> str | None:
+    """Why a kept run is not what the plan asks for, made from the images and parents that are here; None if it is.
+
+    Another preset's (`kept` is None) has been compared, and has no parents.
+    """
+    preset, data = judge.preset, judge.preset.config.data_file(run.dataset)
+    if not Path(data).exists():
         return f"{data} is missing: `snakemake --cores 1 {data}` makes it"
-    return judge.other_images(run, judge.metrics(kept), kept)
+    for parent in preset.parents(run):
+        if not Path(preset.folder(parent), "provenance.json").exists():
+            return f"its parent {parent} is not there"
+    return unfit(preset, run, kept, Path(preset.root), judge.digests) if kept else None
 
 
 def _check(kept: Path, names: list[str]) -> None:

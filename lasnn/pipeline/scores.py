@@ -13,6 +13,7 @@ from lasnn.plan.config import Preset
 from lasnn.plan.exhibit_settings import Energy
 from lasnn.plan.runs import Run
 from lasnn.report.energy import averages, snn_joules
+from lasnn.results.fits import whole_metrics
 from lasnn.storage import files
 from lasnn.storage.files import Json
 
@@ -51,9 +52,10 @@ def write(preset: Preset, runs: Iterable[Run]) -> int:
     for run in runs:
         folder = Path(preset.folder(run))
         try:
-            found = scores(files.read_json(folder / "metrics.json"), preset.energy)
-        except (InputError, OSError, KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError):
+            metrics = whole_metrics(folder)
+        except (InputError, OSError):
             continue
+        found = scores(metrics, preset.energy)
         text = json.dumps(found, indent=1) + "\n"
         path = folder / NAME
         if not path.exists() or path.read_text(encoding="utf-8") != text:

@@ -23,9 +23,3 @@ def expected_content(config: Config, dataset: str, digests: Digests) -> str | No
     if place.is_file():
         return digests.sha256(place)
     return str(digests.fact(f"content of {dataset} in", listing_of(place), lambda: content_of(place)))
-
-
-def data_params(config: Config, dataset: str, digests: Digests) -> str:
-    """What a prepared dataset depends on, as one word: side, revision and what its source holds."""
-    content = expected_content(config, dataset, digests)
-    return config.data_params(dataset) + (f" content {content}" if content else "")

@@ -11,8 +11,8 @@ from lasnn.errors import InputError
 from lasnn.pipeline.freshness import Judge
 from lasnn.plan.config import Config, Preset
 from lasnn.plan.runs import Run, parse
-from lasnn.plan.settings_diff import changes
 from lasnn.report import EXHIBITS
+from lasnn.results.fits import unfit
 from lasnn.storage import files
 
 KEYS = ("row_label", "dataset", "student", "teacher", "method", "encoding", "timesteps", "metric", "variant")
@@ -156,23 +156,15 @@ def _run_faults(found: Trace, run: Run, metrics: files.Json, stated: dict[str, s
             faults += [f"{path} is missing"] if name != "model.pt" else []  # of a checkpoint a line says so
         elif (is_now := found.sha256(path)) != digest:
             faults.append(f"{path} is {is_now[:12]} now, {digest[:12]} when it was made")
-    changed = changes(preset, run, metrics["settings"])
-    faults += [f"{run} was made with other settings than the plan has: {change}" for change in changed]
-    if sorted(metrics["parents"]) != sorted(map(str, preset.parents(run))):
-        faults.append(f"{run} was made from {', '.join(metrics['parents'])}, which the plan has otherwise")
-    for parent, digest in metrics["parents"].items():
+    if reason := unfit(preset, run):
+        faults.append(f"{run} is not what the plan asks for: {reason}")
+    for parent in metrics["parents"]:
         path = Path(preset.root, parent, "model.pt")
-        there = found.sha256(path) if path.exists() else files.stated_digest(path)
-        if there is None:
+        if not path.exists() and files.stated_digest(path) is None:
             faults.append(f"{path} is missing")
-        elif there != digest:
-            faults.append(f"{run} started from {parent} {digest[:12]}, which is {there[:12]} now")
-    data = preset.config.data_file(run.dataset)
-    is_now = found.images(data)
+    is_now = found.images(preset.config.data_file(run.dataset))
     if len(is_now) != 64:
         faults.append(is_now)
-    elif is_now != metrics["data"]["digest"]:
-        faults.append(f"{run} was made from images {metrics['data']['digest'][:12]}, {data} holds {is_now[:12]} now")
     return faults
 
 

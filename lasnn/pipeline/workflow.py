@@ -8,29 +8,30 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
-from datetime import date
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-import yaml
+from ruamel.yaml.error import YAMLError
 
 from lasnn.compiled.machine_code import folder
 from lasnn.errors import InputError
 from lasnn.pipeline import cards
-from lasnn.pipeline.notebooks import NOTEBOOKS
+from lasnn.pipeline.notebooks import NOTEBOOKS, pages_of
 from lasnn.pipeline.slurm import Partition
-from lasnn.plan.config import CONFIG, PASSED_ON, Config
+from lasnn.plan.config import CONFIG, PASSED_ON, Config, Preset
 from lasnn.plan.lookup import known, pick
 from lasnn.plan.names import check_overrides
+from lasnn.plan.overlays import merged
+from lasnn.plan.runs import Run
 from lasnn.plan.sides import check_runs
-from lasnn.plan.yaml_file import parsed
+from lasnn.plan.yaml_file import parsed, understood
 from lasnn.report import EXHIBITS, TARGETS, files_of, runs_of_target
+from lasnn.results.fits import RUN_FILES
 from lasnn.storage import commit
 
 PASSED_CARDS = "LASNN_CARDS"  # environment variable
 OTHER_TARGETS = ("notebooks", "site")  # rules that make pages
-RUN_FILES = ("model.pt", "metrics.json", "predictions.npz", "provenance.json")
 
 
 def command_line() -> argparse.Namespace | None:
@@ -124,28 +125,35 @@ def check_container() -> None:
         raise InputError("--containerize asks conda for the names of environments: have conda on PATH for it")
 
 
+def configured(files: Iterable[Path | str], given: dict[str, object]) -> object:
+    """The configuration: files laid over one another, then what `--config` gave.
+
+    Snakemake hands its own reading of them to a Snakefile too, in YAML 1.1: there 1e-05 is a word, `off` is false, and
+    of a double key the last one counts. InputError if `--config` brings names that neither the files have nor anything
+    else that was typed uses.
+    """
+    options = command_line()
+    content: dict[str, object] = {}
+    for found in map(parsed, files):
+        if not isinstance(found, dict):
+            return found
+        content = merged(content, found)
+    overrides = {key: typed(value) for key, value in given.items()}
+    check_overrides(overrides, content, map(str, (options and options.targets) or ()))
+    return merged(content, overrides)
+
+
 def typed(value: object) -> object:
-    """What `--config key={...}` says, as YAML reads it: Snakemake leaves every nested number a word."""
+    """A value of `--config` as YAML 1.2 reads it: Snakemake leaves every number within `{...}` or `[...]` a word."""
     if isinstance(value, dict):
         return {key: typed(entry) for key, entry in value.items()}
     if isinstance(value, list):
         return [typed(entry) for entry in value]
     if isinstance(value, str):
-        with contextlib.suppress(yaml.YAMLError):
-            meant = yaml.safe_load(value)
-            return value if isinstance(meant, dict | list | date) else meant
-    return str(value) if isinstance(value, date) else value  # a folder may be called like a day
-
-
-def check_typed(config: dict[str, object], files: Iterable[Path | str]) -> None:
-    """InputError if `--config` brings names that neither these files have nor anything else that was typed uses."""
-    options = command_line()
-    known_names: dict[str, dict[str, object]] = {}
-    for content in map(parsed, files):
-        for key, names in content.items() if isinstance(content, dict) else ():
-            if isinstance(names, dict):
-                known_names.setdefault(key, {}).update(names)
-    check_overrides(config, known_names, map(str, (options and options.targets) or ()))
+        with contextlib.suppress(YAMLError, ValueError):
+            meant = understood(value)
+            return value if isinstance(meant, dict | list) else meant
+    return value
 
 
 def pass_on(content: dict[str, object]) -> None:
@@ -184,36 +192,38 @@ def record_lineage(presets: Iterable[str]) -> None:
     """
     if "DVC_STAGE" in os.environ:
         return
-    _ask_dvc("record", presets)
-
-
-def restore_runs(config: Config, presets: Iterable[str]) -> bool:
-    """With `checkpoints: pull`, bring what DVC has before Snakemake looks what is missing; whether that went well."""
-    options = command_line()
-    if config.file.checkpoints == "train" or options is None or "DVC_STAGE" in os.environ:
-        return True
-    if options.dryrun:
-        print("checkpoints: pull: a dry run restores nothing and counts as missing what it would", file=sys.stderr)
-        return True
-    return _ask_dvc("restore", presets) == 0
-
-
-def _ask_dvc(verb: str, presets: Iterable[str]) -> int:
-    """A process of its own, as DVC takes a second to load, and one that sees config.yaml as DVC does."""
+    # A process of its own, as DVC takes a second to load, and one that sees config.yaml as DVC does.
     environment = {name: value for name, value in os.environ.items() if name != PASSED_ON}
     environment |= imports_of(Path(__file__).resolve().parents[2])
-    return subprocess.run([sys.executable, "-m", "lasnn", verb, *presets], env=environment, check=False).returncode
+    subprocess.run([sys.executable, "-m", "lasnn", "record", *presets], env=environment, check=False)
 
 
 def check_plan(config: Config, presets: Iterable[str], targets: Iterable[str]) -> None:
     """InputError for whatever the plan shows to be impossible, in the runs of these presets and in typed ones."""
+    for preset, runs in runs_asked(config, presets, targets):
+        check_runs(preset, runs)
+
+
+def runs_asked(config: Config, presets: Iterable[str], targets: Iterable[str]) -> Iterator[tuple[Preset, list[Run]]]:
+    """The planned runs of these presets, and typed ones with all that they rest on."""
     for name in presets:
         preset = config.preset(name)
-        check_runs(preset, runs_of_target(preset, "all"))
+        yield preset, runs_of_target(preset, "all")
     for target in map(str, targets):
         if Path(target).name in RUN_FILES:
             preset, run = config.locate(str(Path(target.removeprefix("./")).parent))
-            check_runs(preset, preset.ancestors([run]))
+            yield preset, preset.ancestors([run])
+
+
+def files_asked(config: Config, presets: Sequence[str], targets: Iterable[str]) -> Iterator[str]:
+    """Every file that a rule might find in its way: of these runs and their images, of exhibits and pages."""
+    for preset, runs in runs_asked(config, presets, targets):
+        yield from (preset.config.data_file(dataset) for dataset in {run.dataset for run in runs})
+        yield from (f"{preset.folder(run)}/{name}" for run in runs for name in (*RUN_FILES, "benchmark.tsv"))
+    for preset in map(config.preset, presets):
+        yield from (path for name in EXHIBITS for path in files_of(preset, name))
+        yield from (f"{preset.root}/exhibits/{name}.benchmark.tsv" for name in EXHIBITS)
+        yield from pages_of(preset).values()
 
 
 def check_targets(config: Config, targets: Iterable[str]) -> None:

@@ -7,7 +7,6 @@ from typing import TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from lasnn.errors import InputError
-from lasnn.plan.section import spelled
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -15,7 +14,7 @@ Model = TypeVar("Model", bound=BaseModel)
 def checked(model: type[Model], content: object, where: str) -> Model:
     """`content` as that section; InputError in one line that begins with `where`."""
     try:
-        return model.model_validate_json(json.dumps(spelled(model, content)))
+        return model.model_validate_json(json.dumps(content))
     except ValidationError as error:
         raise InputError(f"{where}: {first(error, model)}") from None
     except TypeError as error:  # a date, say

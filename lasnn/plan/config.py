@@ -131,11 +131,6 @@ class Config:
             return []
         return [pick(self.file.variants, part, "variant") for part in variant.split(AND)]
 
-    def data_params(self, dataset: str) -> str:
-        """What a prepared dataset depends on, as JSON; never where a mirror or a folder lies."""
-        own = self.own_dataset(dataset)
-        return json.dumps({"revision": DATA_REVISION, "dataset": dataset, "side": own.side if own else None})
-
     def data_file(self, dataset: str) -> str:
         """Where the prepared images of a dataset lie."""
         return f"{self.file.folders.data}/{dataset}.npz"

@@ -37,7 +37,6 @@ class ConfigFile(Section):
     architectures: dict[str, OwnArchitecture] = Field(default_factory=dict)
     adopted: dict[str, Adopted] = Field(default_factory=dict)
     device: Literal["auto", "cpu", "cuda"]
-    checkpoints: Literal["train", "pull"]
     save_minutes: Annotated[float, Field(ge=0)]
     protocol: Overlay
     presets: dict[str, Overlay]

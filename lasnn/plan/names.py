@@ -47,16 +47,15 @@ def check_names(file: ConfigFile) -> None:
             known(DATASETS, name, "dataset in config: mirror")
 
 
-def check_overrides(
-    typed: Mapping[str, object], file: Mapping[str, Iterable[str] | None], words: Iterable[str]
-) -> None:
+def check_overrides(typed: Mapping[str, object], file: Mapping[str, object], words: Iterable[str]) -> None:
     """InputError if `--config` brings a preset, a variant or a dataset that config.yaml lacks and nothing typed names.
 
     A misspelt name would otherwise be a new one, and change nothing. `words`: all else that was typed.
     """
     said = " ".join([str(typed.get("preset", "")), *words])
     for key, kind in (("presets", "preset"), ("variants", "variant"), ("datasets", "dataset")):
-        given, there = typed.get(key), file.get(key) or {}
+        given, found = typed.get(key), file.get(key)
+        there: Iterable[str] = found if isinstance(found, Mapping) else ()
         for name in given if isinstance(given, Mapping) else ():
             if name not in there and not re.search(rf"(?<![a-z0-9]){re.escape(str(name))}(?![a-z0-9])", said):
                 known(there, name, f"{kind} in --config {key}")

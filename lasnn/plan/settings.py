@@ -2,25 +2,23 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from lasnn.plan.architectures import OwnArchitecture
 from lasnn.plan.exhibit_settings import Claims, Energy, Scope
 from lasnn.plan.section import Count, Positive, Rate, Section, Share
 
 
-def _off(value: object) -> object:
-    """`off` without quotes is the word for false in YAML 1.1; `dvc exp run -S` writes YAML 1.2, where it is a word."""
-    return "off" if value is False else value
-
-
 class Data(Section):
+    LATER: ClassVar[tuple[str, ...]] = ("watched",)
+
     train_images: Positive | None
     test_images: Positive | None
     held_out: Positive
     assess: Literal["test", "held_out"]
     crop_padding: Count
     flip: bool
+    watched: Positive | None = None
 
 
 class Network(Section):
@@ -35,6 +33,8 @@ class Network(Section):
 
 
 class Training(Section):
+    LATER: ClassVar[tuple[str, ...]] = ("amsgrad",)
+
     optimizer: Literal["sgd", "adam"]
     lr: Rate
     momentum: Annotated[float, Field(ge=0, lt=1)]
@@ -48,6 +48,7 @@ class Training(Section):
     decay: Annotated[float, Field(gt=0, le=1)]
     warmup_epochs: Count
     clip_norm: Rate | None
+    amsgrad: bool = False
 
 
 class Balancing(Section):
@@ -83,6 +84,7 @@ class Spiking(Section):
         "train_offsets",
         "loss",
         "consistency",
+        "consistency_target",
         "consistency_temperature",
         "firing_penalty",
     )
@@ -102,6 +104,7 @@ class Spiking(Section):
     train_offsets: bool = False
     loss: Literal["total", "every_step"] = "total"
     consistency: Annotated[float, Field(ge=0)] = 0.0
+    consistency_target: Literal["mean", "correct"] = "mean"
     consistency_temperature: Rate = 3.0
     firing_penalty: Annotated[float, Field(ge=0)] = 0.0
 
@@ -112,9 +115,10 @@ class Choices(Section):
 
 
 class Attention(Section):
-    LATER: ClassVar[tuple[str, ...]] = ("norm", "labels")
+    LATER: ClassVar[tuple[str, ...]] = ("share", "norm", "labels")
 
     alpha: Annotated[float, Field(ge=0)]
+    share: Annotated[float, Field(ge=0)] | None = None
     alpha_schedule: Literal["const", "linear_to_zero"]
     map: Literal["spatial", "scalar"]
     distance: Literal["l2", "l2sq", "mse"]
@@ -134,7 +138,7 @@ class Attention(Section):
 class LabelKd(Section):
     weight: Share
     temperature: Rate
-    form: Literal["mix", "sum"]
+    form: Literal["mix", "sum", "added"]
 
 
 class SpikeKd(Section):
@@ -168,7 +172,7 @@ class Compute(Section):
     threads: Positive
     rows: Positive
     micro_batch: Positive | Literal["auto"]
-    amp: Annotated[Literal["off", "tf32", "bf16", "bf16_grad"], BeforeValidator(_off)]
+    amp: Literal["off", "tf32", "bf16", "bf16_grad"]
     deterministic: bool
 
 
@@ -282,6 +286,8 @@ class Protocol(Section):
                 raise ValueError("teacher.batch is 1: teachers have batch norm, which needs at least two images")
             if training.optimizer == "sgd" and training.wd_mode == "decoupled":
                 raise ValueError(f"{name}.wd_mode: decoupled goes with optimizer: adam; for sgd use l2")
+            if training.optimizer == "sgd" and training.amsgrad:
+                raise ValueError(f"{name}.amsgrad: true goes with optimizer: adam; for sgd leave it out")
         micro, batch = self.compute.micro_batch, self.student.batch
         if micro != "auto" and batch % micro:
             raise ValueError(f"compute.micro_batch {micro} does not divide student.batch {batch}: choose a divisor")

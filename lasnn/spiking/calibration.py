@@ -21,6 +21,7 @@ from lasnn.networks import Net
 from lasnn.networks.layers import Neuron, ReLU
 from lasnn.networks.plain import Layer
 from lasnn.networks.residual import Block
+from lasnn.optimizers import eager
 from lasnn.plan.lookup import given
 from lasnn.spiking.conversion import neurons, spiking
 from lasnn.spiking.neurons import LIF, Dynamics, streaming
@@ -199,7 +200,7 @@ def train_weights(
     scale, theta = station.input_unit / station.unit, station.threshold
     weight = (station.synapses.weight.detach() / scale).requires_grad_()
     extra = _extra(station, seen.layer_input)
-    optim = torch.optim.Adam([weight], lr=recipe.lr)
+    optim = eager(torch.optim.Adam)([weight], lr=recipe.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optim, max(1, recipe.steps))
     for _ in range(recipe.steps):
         chosen = torch.randint(len(target), (min(recipe.batch, len(target)),), generator=draws).to(target.device)

@@ -5,11 +5,12 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -43,6 +44,29 @@ def replacing(path: Path | str) -> Iterator[BinaryIO]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+@contextlib.contextmanager
+def together(folder: Path, names: Sequence[str]) -> Iterator[Path]:
+    """A scratch folder; when the block ends well, its files take the places of all files `names` of `folder`.
+
+    They are on disk before anything is replaced. Then old files go and new ones come; of both the last of `names` marks
+    that they are whole: it goes first and comes last. A killed writer leaves a part of one set, without that file, and
+    never a part of each.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=folder, prefix=".", suffix=".part"))
+    try:
+        yield scratch
+        for name in reversed(names):
+            (folder / name).unlink(missing_ok=True)
+        _flush_folder(folder)
+        for name in names:
+            if (scratch / name).exists():
+                os.replace(scratch / name, folder / name)
+        _flush_folder(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def write_bytes(path: Path | str, content: bytes) -> None:
@@ -110,7 +134,10 @@ def stated_digest(path: Path | str) -> str | None:
 def sweep(folder: Path | str, name: str = "") -> None:
     """Remove what killed writers of `name` (of any file, if empty) left in a folder: for whoever holds its lock."""
     for left in Path(folder).glob(f".{name}*.part"):
-        left.unlink(missing_ok=True)
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def sha256(path: Path | str) -> str:

@@ -3,12 +3,7 @@
 Kept results leave out two kinds. An untrained network's weights are draws of its seed. A converted network has its
 ANN's weights, and its thresholds stand in metrics.json (as JSON spells a float32: exactly). Whoever composes one
 compares its digest with the stated one: another version of torch may pack the same content in other bytes.
-
-And a training that another preset has made gives this preset's checkpoint: only that name and its parents' digests
-differ (`lasnn.pipeline.sharing`).
 """
-
-from pathlib import Path
 
 import torch
 
@@ -35,15 +30,6 @@ def composed(preset: Preset, run: Run, metrics: Json) -> bytes:
     more = {} if isinstance(run, AnnRun) else {"ann_accuracy": metrics["ann_accuracy"]}
     net = task.new_network() if isinstance(run, AnnRun) else _converted(task, metrics)
     return checkpoint.packed(net.state_dict(), {name: metrics[name] for name in SAID} | more)
-
-
-def readdressed(path: Path, preset: str, parents: dict[str, str]) -> bytes:
-    """The checkpoint at `path` as a run of `preset` from these parents (path: digest) would have written it.
-
-    InputError if it is damaged.
-    """
-    weights, meta = checkpoint.load(path)
-    return checkpoint.packed(weights, meta | {"preset": preset, "parents": parents})
 
 
 def _converted(task: Task[Run, Settings], metrics: Json) -> Net:

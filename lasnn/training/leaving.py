@@ -21,6 +21,7 @@ from lasnn.networks import Net
 from lasnn.plan.config import dump, identity
 from lasnn.plan.runs import Run
 from lasnn.plan.settings import Settings
+from lasnn.results.fits import RUN_FILES
 from lasnn.storage import checkpoint, commit, files
 from lasnn.storage.marks import marks_of
 from lasnn.storage.provenance import Stopwatch, describe
@@ -48,7 +49,7 @@ class Result:
 def leave(
     folder: Path, task: Task[Run, Settings], origin: Origin, result: Result, stopwatch: Stopwatch, console: Console
 ) -> None:
-    """Write the run's files, the checkpoint after those that describe it; then drop the resume state if it can go."""
+    """Write the run's files, which appear at once; then drop the resume state if it can go."""
     prepared, settings = origin.prepared, task.settings
     data = {
         "dataset": prepared.name,
@@ -74,17 +75,18 @@ def leave(
     buffer = io.BytesIO()
     arrays: dict[str, Any] = {"format": np.int64(FORMAT), "image_ids": task.test.ids.numpy(), **result.predictions}
     np.savez(buffer, **arrays)
-    files.write_bytes(folder / "predictions.npz", buffer.getvalue())
     marks = marks_of(common | result.metrics)
-    warned = {"warnings": marks} if marks else {}
-    files.write_json(folder / "metrics.json", common | result.metrics | warned, seal=True)
-    checkpoint.save(folder / "model.pt", result.net.state_dict(), common | {"accuracy": accuracy} | result.meta)
-    cost = stopwatch.stop()
-    digests = {name: files.sha256(folder / name) for name in ("model.pt", "metrics.json", "predictions.npz")}
-    made_by = {"implementation": implementation(task.device)} | result.origin
-    written = common | {"data": data | {"source": prepared.source}, "files": digests}
-    where = describe(task.device)
-    files.write_json(folder / "provenance.json", written | where | made_by | cost, seal=True)
+    more = result.metrics | {"fingerprint": origin.fingerprint} | ({"warnings": marks} if marks else {})
+    with files.together(folder, RUN_FILES) as scratch:
+        files.write_bytes(scratch / "predictions.npz", buffer.getvalue())
+        files.write_json(scratch / "metrics.json", common | more, seal=True)
+        checkpoint.save(scratch / "model.pt", result.net.state_dict(), common | {"accuracy": accuracy} | result.meta)
+        cost = stopwatch.stop()
+        digests = {name: files.sha256(scratch / name) for name in ("model.pt", "metrics.json", "predictions.npz")}
+        made_by = {"implementation": implementation(task.device)} | result.origin
+        written = common | {"data": data | {"source": prepared.source}, "files": digests}
+        where = describe(task.device)
+        files.write_json(scratch / "provenance.json", written | where | made_by | cost, seal=True)
     if "SLURM_JOB_ID" not in os.environ:
         (folder / "resume.pt").unlink(missing_ok=True)
     console.say(

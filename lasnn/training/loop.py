@@ -14,6 +14,7 @@ from lasnn.console import Progress
 from lasnn.datasets.batches import Batch, Images, sizes, training_batches
 from lasnn.errors import InputError
 from lasnn.networks.layers import Dropout
+from lasnn.optimizers import eager
 from lasnn.plan.settings import Data, Training
 from lasnn.stopping import Stopped
 from lasnn.training import health
@@ -74,12 +75,13 @@ def optimizer(net: nn.Module, recipe: Training) -> torch.optim.Optimizer:
     parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
     decay = recipe.weight_decay
     if recipe.optimizer == "adam":
-        adam = torch.optim.AdamW if recipe.wd_mode == "decoupled" else torch.optim.Adam
+        adam = eager(torch.optim.AdamW if recipe.wd_mode == "decoupled" else torch.optim.Adam)
         optim: torch.optim.Optimizer = adam(
-            parameters, lr=recipe.lr, betas=recipe.betas, weight_decay=decay, fused=True
+            parameters, lr=recipe.lr, betas=recipe.betas, weight_decay=decay, amsgrad=recipe.amsgrad, fused=True
         )
     else:
-        optim = torch.optim.SGD(parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=decay, fused=True)
+        sgd = eager(torch.optim.SGD)
+        optim = sgd(parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=decay, fused=True)
     in_memory_order(optim, parameters)
     return optim
 

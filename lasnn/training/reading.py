@@ -11,19 +11,22 @@ from lasnn.datasets.arrays import Prepared, load
 from lasnn.datasets.batches import split
 from lasnn.errors import InputError, again
 from lasnn.plan.config import Preset, dump, identity
+from lasnn.plan.fingerprint import fingerprint_with
 from lasnn.plan.runs import Run
 from lasnn.plan.settings import Settings
-from lasnn.plan.settings_diff import changes
-from lasnn.storage import checkpoint, files
+from lasnn.results.fits import damaged, unfit
+from lasnn.storage import checkpoint
+from lasnn.storage.digests import Digests
 from lasnn.training.device import implementation
 from lasnn.training.task import Parent, Task
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a run's inputs come from, as its files will say: the dataset and the parents' digests."""
+    """Where a run's inputs come from, as its files will say: its fingerprint, the dataset and the parents' digests."""
 
     preset: str
+    fingerprint: str
     prepared: Prepared
     parents: dict[str, str]  # digest of each parent's checkpoint, by its run
     tag: str  # of everything that the result depends on: a resume file of another tag is not taken up
@@ -31,12 +34,13 @@ class Origin:
 
 def read(preset: Preset, run: Run, settings: Settings, device: torch.device) -> tuple[Task[Run, Settings], Origin]:
     """The run at hand and where it comes from; InputError if something is missing, damaged or of another plan."""
-    digests = {str(parent): files.sha256(_model(preset, run, parent)) for parent in preset.parents(run)}
-    parents = tuple(_parent(preset, run, parent, digests[str(parent)]) for parent in preset.parents(run))
-    prepared = _prepared(preset, run)
+    prepared, seen = _prepared(preset, run), Digests(None)
+    parents = tuple(_parent(preset, run, parent, seen) for parent in preset.parents(run))
+    digests = {str(parent.run): seen.sha256(_model(preset, run, parent.run)) for parent in parents}
     train, test = split(prepared, settings.data, device)
     task = Task(run, settings, parents, train, test, len(prepared.classes), prepared.side)
-    return task, Origin(preset.name, prepared, digests, _tag(run, settings, digests, prepared, device))
+    tag = _tag(run, settings, digests, prepared, device)
+    return task, Origin(preset.name, fingerprint_with(preset, run, settings), prepared, digests, tag)
 
 
 def _prepared(preset: Preset, run: Run) -> Prepared:
@@ -44,6 +48,8 @@ def _prepared(preset: Preset, run: Run) -> Prepared:
     if not path.exists():
         raise InputError(f"no prepared images {path}: make them with `python -m lasnn data {run.dataset}`")
     prepared = load(path)
+    if prepared.side != (side := preset.config.side(run.dataset)):
+        raise InputError(f"{path} was prepared with side {prepared.side}, and has {side} now: {again(path)}")
     if prepared.subset and not preset.config.file.allow_subset:
         raise InputError(f"{path} holds only a part of {prepared.title}: delete it, or set allow_subset: true")
     return prepared
@@ -56,16 +62,12 @@ def _model(preset: Preset, run: Run, parent: Run) -> Path:
     return path
 
 
-def _parent(preset: Preset, run: Run, parent: Run, digest: str) -> Parent:
+def _parent(preset: Preset, run: Run, parent: Run, seen: Digests) -> Parent:
     path = _model(preset, run, parent)
-    if files.stated_digest(path) not in (None, digest):
-        raise InputError(f"{path} has changed since it was made, as its provenance.json says: {again(path)}")
-    weights, meta = checkpoint.load(path, digest)
-    if meta.get("run") != identity(parent) or meta.get("preset") != preset.name:
-        found = meta.get("run", {}).get("path", "something else")
-        raise InputError(f"{path} is the checkpoint of {found}, not of {parent}: {again(path)}")
-    if changed := changes(preset, parent, meta["settings"]):
-        raise InputError(f"{path} was made with other settings ({changed[0]}): {again(path)}")
+    if reason := unfit(preset, parent, digests=seen) or damaged(path.parent, seen):
+        what = f"{run} starts from {path.parent}, which is not what the plan asks for"
+        raise InputError(f"{what}: {reason}; {again(path)}")
+    weights, meta = checkpoint.load(path, seen.sha256(path))
     arch = preset.config.networks.known[parent.network_name]
     return Parent(parent, arch, preset.settings(parent).network, weights, meta)
 

@@ -52,6 +52,11 @@ class Task(Generic[Kind, Its]):
         """The training images that automatic choices look at."""
         return self.train.last(self.settings.data.held_out)
 
+    @property
+    def watched(self) -> Images:
+        """The test images that a training's log looks at after each epoch; nothing else depends on them."""
+        return self.test.first(self.settings.data.watched)
+
     def parent(self, kind: type[Run]) -> Parent:
         """The parent of this kind."""
         return next(parent for parent in self.parents if isinstance(parent.run, kind))

@@ -61,24 +61,6 @@ def test_a_link_to_a_parent_folder_ends(tmp_path):
 def test_members_outside_the_folder(name, tmp_path):
     message = message_of(read_all, zip_of(tmp_path / "bad.zip", **{name: b"x"}))
     assert message.startswith(f"archive bad.zip is refused: its member {name!r} lies outside")
-    message = message_of(archives.tar_members, tar_of(tmp_path / "bad.tar.gz", (name, tarfile.REGTYPE, "")), {"x"})
-    assert message.startswith(f"archive bad.tar.gz is refused: its member {name!r} lies outside")
-
-
-@pytest.mark.parametrize(
-    ("kind", "target"),
-    [
-        (tarfile.SYMTYPE, "/etc/passwd"),
-        (tarfile.SYMTYPE, "../x"),
-        (tarfile.SYMTYPE, "good"),
-        (tarfile.LNKTYPE, "good"),
-        (tarfile.CHRTYPE, ""),
-        (tarfile.FIFOTYPE, ""),
-    ],
-)
-def test_links_and_devices_in_a_tar(kind, target, tmp_path):
-    path = tar_of(tmp_path / "bad.tar.gz", ("good", tarfile.REGTYPE, ""), ("link", kind, target))
-    assert "its member 'link' is a link or a device" in message_of(archives.tar_members, path, {"good"})
 
 
 def test_link_in_a_zip(tmp_path):
@@ -97,19 +79,10 @@ def test_member_twice(tmp_path):
     assert "holds 'x.png' twice" in message_of(read_all, tmp_path / "bad.zip")
 
 
-def test_tar_members_are_read_without_extraction(tmp_path):
-    path = tar_of(tmp_path / "a.tar.gz", ("f/one", tarfile.REGTYPE, ""), ("f/two", tarfile.REGTYPE, ""))
-    assert archives.tar_members(path, {"f/one", "f/none"}) == {"f/one": b"data"}
-    assert list(tmp_path.iterdir()) == [path]
-
-
 def test_truncated_archives(tmp_path):
     path = zip_of(tmp_path / "a.zip", **{"x.png": bytes(1000)})
     path.write_bytes(path.read_bytes()[:-10])
     assert "archive a.zip cannot be opened: expected a whole zip" in message_of(read_all, path)
-    path = tar_of(tmp_path / "a.tar.gz", ("x", tarfile.REGTYPE, ""))
-    path.write_bytes(path.read_bytes()[:40])
-    assert "archive a.tar.gz cannot be read: expected a whole tar" in message_of(archives.tar_members, path, {"x"})
 
 
 def test_damaged_member(tmp_path):
@@ -127,12 +100,6 @@ def test_declared_size_is_checked(tmp_path):
     for size, text in [(2**31, "the limit is 67,108,864"), (10, "damaged at 'x.png'"), (2000, "found 1,000")]:
         path.write_bytes(whole[:place] + struct.pack("<I", size) + whole[place + 4 :])
         assert text in message_of(read_all, path)
-
-
-def test_large_tar_member(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "TAR_MEMBER_LIMIT", 3)
-    path = tar_of(tmp_path / "a.tar.gz", ("x", tarfile.REGTYPE, ""))
-    assert "'x' has 4 bytes, the limit is 3" in message_of(archives.tar_members, path, {"x"})
 
 
 def test_wrong_md5(tmp_path):

@@ -67,6 +67,23 @@ def test_consistency_by_hand():
     assert z.grad.numpy() == pytest.approx(expected, rel=1e-10)
 
 
+def test_consistency_with_the_steps_that_are_right_by_hand():
+    """Image 0 has label 1: its first step is right (2.0 is the largest), its second isn't. Image 1 has label 2: its
+    first step alone is right too; with labels that no step gives the target is uniform, as all logits are 0.
+    """
+    asked = spiking_of(loss="every_step", consistency=0.5, consistency_target="correct", consistency_temperature=2.0)
+    expected = 0.5 * divergence(Z[0], Z, 2.0).mean()
+    assert consistency(step(Z), asked).item() == pytest.approx(expected, rel=1e-12)
+    both = np.array([Z[0], 2 * Z[0]])  # right in both steps: their mean
+    assert consistency(step(both), asked).item() == pytest.approx(
+        0.5 * divergence(1.5 * Z[0], both, 2.0).mean(), rel=1e-12
+    )
+    wrong = np.roll(Z[:1], 1, axis=2)
+    assert consistency(step(wrong), asked).item() == pytest.approx(
+        0.5 * divergence(np.zeros((2, 3)), wrong, 2.0).mean(), rel=1e-12
+    )
+
+
 def test_terms_are_added_where_they_are_asked_for():
     rate = torch.tensor(0.25)
     assert added_terms(step(Z), None, spiking_of()) == {}

@@ -65,7 +65,7 @@ def softmax(z):
     return e / e.sum(1, keepdims=True)
 
 
-@pytest.mark.parametrize(("form", "weights"), [("mix", (0.25, 0.75)), ("sum", (1.0, 1.0))])
+@pytest.mark.parametrize(("form", "weights"), [("mix", (0.25, 0.75)), ("sum", (1.0, 1.0)), ("added", (1.0, 0.75))])
 def test_label_distillation_by_hand(form, weights):
     z, z_teacher, labels = np.array([[1.0, 2.0, 0.5], [0.0, -1.0, 3.0]]), np.array([[4.0, 0, 1], [1, 1, 5.0]]), [1, 2]
     tau = 4.0

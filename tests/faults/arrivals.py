@@ -13,17 +13,20 @@ import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import torch
 import yaml
 
 from lasnn.__main__ import main
 from lasnn.errors import InputError
-from lasnn.pipeline import kept
 from lasnn.pipeline.freshness import Judge
-from lasnn.plan.config import Config, merged
+from lasnn.plan.adoptions import weights_path
+from lasnn.plan.config import Config, dump
+from lasnn.plan.overlays import merged
 from lasnn.plan.runs import Run, parse
+from lasnn.results import store
 from lasnn.storage import checkpoint, files
 
-from .tiny import CHAIN, HASHED, Ended, Place, Tally, forked
+from .tiny import ANN, CHAIN, CONVERTED, HASHED, SNN, TEACHER, Ended, Place, Tally, forked
 
 OTHER = {  # settings of which every run of the chain reads some
     "presets": {
@@ -35,6 +38,7 @@ OTHER = {  # settings of which every run of the chain reads some
         }
     }
 }
+SECTIONS = {ANN: "ann", TEACHER: "teacher", CONVERTED: "curve", SNN: "student"}  # what only this one of the chain reads
 FILES = ("model.pt", "metrics.json", "predictions.npz", "provenance.json", "log.jsonl")
 Way = Callable[["Field", str, random.Random], None]
 
@@ -60,6 +64,8 @@ class Field:
             folder = self.place.run(path)
             shutil.rmtree(folder, ignore_errors=True)
             shutil.copytree(self.whole / "quick" / path, folder)
+        for other in (self.place.results / "second", self.place.results / "reference"):
+            shutil.rmtree(other, ignore_errors=True)
         (self.place.folder / "data" / "digits.npz").write_bytes(self.data)
         self.place.config.write_text(self.settings)
         shelf = self.place.results / ".kept"
@@ -67,7 +73,11 @@ class Field:
         if keep:
             preset = self.config().preset()
             for path in CHAIN:
-                kept.keep(preset, parse(path))
+                store.keep(preset, parse(path))
+
+    def change(self, **overlay: object) -> None:
+        """Change the configuration."""
+        self.place.config.write_text(yaml.safe_dump(merged(yaml.safe_load(self.settings), overlay)))
 
     def config(self) -> Config:
         return Config(yaml.safe_load(self.place.config.read_text()))
@@ -76,7 +86,7 @@ class Field:
         """What a call of the workflow does with the chain, in a process of its own: judge, keep, make in order."""
 
         def action() -> int:
-            os.environ[kept.ALLOWED] = "[]"
+            store.allow([])
             preset = self.config().preset()
             judge, made = Judge(preset), set()
             ordered = [path for path in CHAIN if judge.run(parse(path)) or not self.there(path)]
@@ -86,7 +96,7 @@ class Field:
             for path in CHAIN:
                 run: Run = parse(path)
                 if path in ordered or made.intersection(map(str, preset.parents(run))):
-                    kept.keep(preset, run, judge)
+                    store.keep(preset, run, judge.digests)
                     for name in FILES[:4]:
                         (self.place.run(path) / name).unlink(missing_ok=True)
                     if status := main([run.kind, str(self.place.run(path)), "--config", str(self.place.config)]):
@@ -232,8 +242,61 @@ def touched(field: Field, path: str, draw: random.Random) -> None:
 
 
 def settings_changed(field: Field, path: str, draw: random.Random) -> None:
-    content = merged(yaml.safe_load(field.settings), OTHER)
-    field.place.config.write_text(yaml.safe_dump(content))
+    field.change(**OTHER)
+
+
+def of_this_run(path: str) -> dict:
+    """Other settings of one run of the chain and of no other."""
+    section = SECTIONS[path]
+    return {section: OTHER["presets"]["quick"][section]}
+
+
+def parent_changed_and_gone(field: Field, path: str, draw: random.Random) -> None:
+    """Its folder deleted as well: nothing is there that was made with the former settings but its children."""
+    field.change(presets={"quick": of_this_run(path)})
+    for one in draw.choice(([path], [path, *CHAIN[:3]])):
+        shutil.rmtree(field.place.run(one), ignore_errors=True)
+
+
+def weights_exchanged(field: Field, path: str, draw: random.Random) -> None:
+    """The ANN is to have weights of elsewhere, in place of those that it was trained to; its folder is deleted."""
+    weights, _ = checkpoint.load(field.others.run(ANN) / "model.pt")
+    file = field.place.folder / "elsewhere.pt"
+    torch.save(weights, file)
+    entry = {"file": file.name, "sha256": files.sha256(file)}
+    field.change(adopted={f"quick/{ANN}": entry})
+    config = field.config()
+    kept = weights_path(config, config.file.adopted[f"quick/{ANN}"])
+    kept.parent.mkdir(exist_ok=True)
+    shutil.copyfile(file, kept)
+    for one in draw.choice(([ANN], [ANN, path])):
+        shutil.rmtree(field.place.run(one), ignore_errors=True)
+
+
+def stale_runs_exported(field: Field, path: str, draw: random.Random) -> None:
+    """And imported again where there is nothing else."""
+    parent_changed_and_gone(field, path, draw)
+
+    def action() -> int:
+        config = ["--config", str(field.place.config)]
+        status = main(["export", *config])
+        shutil.rmtree(field.place.results / "quick")
+        return status or main(["import", *config])
+
+    assert forked(action, field.place.said).status in (0, 2)  # 2: nothing was worth keeping
+
+
+def of_another_preset(field: Field, path: str, draw: random.Random) -> None:
+    """The chain as a second preset made it, with the same settings or with others, of some or of all runs."""
+    presets = yaml.safe_load(field.settings)["presets"]
+    second = draw.choice(({}, of_this_run(path), OTHER["presets"]["quick"]))
+    field.change(presets={"second": merged(presets["quick"], second)})
+    whole = field.others if second == OTHER["presets"]["quick"] else field.place
+    preset = field.config().preset("second")
+    for one in CHAIN:
+        store.put(preset, whole.run(one), field.place.results / "second" / one)
+    for one in draw.choice(([path], CHAIN)):
+        shutil.rmtree(field.place.run(one))
 
 
 def data_deleted(field: Field, path: str, draw: random.Random) -> None:
@@ -280,12 +343,22 @@ WAYS: dict[str, Way] = {
     "provenance deleted": deleted("provenance.json"),
     "touched": touched,
     "settings changed": settings_changed,
+    "parent changed, folder gone": parent_changed_and_gone,
+    "adopted weights exchanged": weights_exchanged,
+    "stale runs exported": stale_runs_exported,
+    "of another preset": of_another_preset,
     "data deleted": data_deleted,
     "data of another source": data_swapped,
 }
 # Where the files are a run of the same settings on another machine, the plan has no other opinion of them; what follows
 # from them must be made from them. Where the images are others, every run must be made from these.
-CONSISTENT = {"other bytes", "data of another source"}
+CONSISTENT = {
+    "other bytes",
+    "data of another source",
+    "parent changed, folder gone",
+    "adopted weights exchanged",
+    "stale runs exported",
+}
 
 
 def arrive(place: Place, count: int) -> Tally:
@@ -332,13 +405,17 @@ def _fault(field: Field, name: str, ended: Ended) -> str | None:
 
 def _inconsistent(field: Field) -> str | None:
     """A run that was not made from the parents, images and settings that are there, or is not as it says."""
-    digest = json.loads(str(_header(field)))["digest"]
+    digest, preset = json.loads(str(_header(field)))["digest"], field.config().preset()
     for path in CHAIN:
         folder = field.place.run(path)
         try:
             metrics, made = files.read_json(folder / "metrics.json"), files.read_json(folder / "provenance.json")
         except InputError as error:
             return str(error)
+        if metrics["settings"] != json.loads(dump(preset.settings(parse(path)))):
+            return f"{path} was made with other settings"
+        if sorted(metrics["parents"]) != sorted(map(str, preset.parents(parse(path)))):
+            return f"{path} was made from other runs"
         if metrics["data"]["digest"] != digest:
             return f"{path} was made from other images"
         for parent, stated in metrics["parents"].items():

@@ -48,19 +48,21 @@ def state_after(operations: list[tuple], survive: random.Random) -> dict[str, by
     pending: list[tuple] = []
 
     def apply(operation: tuple) -> None:
+        durable.pop(operation[1], None)
         if operation[0] == "rename":
-            durable[operation[2]] = content.get(operation[1], b"")  # never flushed: an empty file
-        else:
-            durable.pop(operation[1], None)
+            durable[operation[2]] = operation[3]
 
     for operation in operations:
         match operation:
             case ("file", path, flushed):
                 content[path] = flushed
             case ("folder", path):
-                for change in [change for change in pending if os.path.dirname(change[-1]) == path]:
+                for change in [change for change in pending if path in map(os.path.dirname, change[1:3])]:
                     apply(change)
                     pending.remove(change)
+            case ("rename", source, target):
+                content[target] = content.pop(source, b"")  # never flushed: an empty file
+                pending.append((*operation, content[target]))
             case _:
                 pending.append(operation)
     for change in pending[: survive.randint(0, len(pending))]:
@@ -85,6 +87,7 @@ def cut_power(place: Place, count: int) -> Tally:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             for name, content in state_after(operations[:cut], survive).items():
+                Path(name).parent.mkdir(exist_ok=True)
                 Path(name).write_bytes(content)
             torn = half_written(folder)
             last = place.make(path)

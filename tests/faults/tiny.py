@@ -44,6 +44,7 @@ TINY = {
     "save_minutes": 0,  # a save after every batch
     "presets": {
         "quick": {
+            "scope": {"steps": {"poisson-T100": 4}},
             "data": {"train_images": 48, "test_images": 16, "held_out": 16},
             "teacher": {"epochs": 1},
             "ann": {"epochs": 3, "batch": 16},

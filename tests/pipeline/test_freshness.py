@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +15,21 @@ import yaml
 from PIL import Image
 from tiny import done, snakemake
 
-from lasnn.datasets.arrays import load
 from lasnn.datasets.preparation import prepare
 from lasnn.errors import InputError
-from lasnn.pipeline import kept
-from lasnn.pipeline.freshness import Judge
-from lasnn.pipeline.sources import data_params, expected_content
+from lasnn.pipeline import reference
+from lasnn.pipeline.freshness import Judge, drop_resume_states
+from lasnn.pipeline.listing import finished as listed
+from lasnn.pipeline.sources import expected_content
+from lasnn.pipeline.stamp import _check_writable
 from lasnn.plan.config import Config, read
+from lasnn.plan.fingerprint import fingerprint
 from lasnn.plan.overlays import merged
 from lasnn.plan.runs import parse
-from lasnn.report import EXHIBITS, files_of, runs_of_target
+from lasnn.report import EXHIBITS, runs_of_target
 from lasnn.report.answers import answering, same_images
+from lasnn.results import store
+from lasnn.results.fits import RUN_FILES
 from lasnn.storage import checkpoint, files
 from lasnn.storage.digests import Digests
 
@@ -167,6 +170,89 @@ def test_a_parent_of_the_same_settings_and_other_bytes_ages_its_children(project
     assert f"made from another {parent}" in found[LASNN] or "rests on" in found[LASNN]
 
 
+# ---- A: parents that are gone ----------------------------------------------------------------------------------------
+
+GONE = "made from runs of other settings than the plan has for"
+
+
+def gone(*runs):
+    for run in runs:
+        shutil.rmtree(Path("results/tiny", run))
+
+
+def test_a_missing_parent_of_the_same_settings_ages_nothing(project):
+    gone(TEACHER)
+    assert {name for name in reasons() if "/" in name} == set()  # Table IV shows the teacher itself
+    assert plan(project, "results/tiny/exhibits/table2.csv") == set()
+
+
+def test_children_of_a_parent_that_changed_and_is_gone_are_made_again(project):
+    """Nothing is there that was made with the former settings but the children."""
+    change({"presets": {"tiny": {"teacher": {"epochs": 2}}}})
+    gone(TEACHER)
+    for path in Path("results/tiny/exhibits").glob("table2.*"):
+        path.unlink()
+    assert reasons()[LASNN] == f"{GONE} {TEACHER}"
+    assert "table4" in reasons()
+    made = plan(project, "results/tiny/exhibits/table2.csv")
+    assert {f"results/tiny/{TEACHER}", f"results/tiny/{LASNN}", "results/tiny/exhibits/table2.csv"} <= made
+    assert not {f"results/tiny/{ANN}", f"results/tiny/{HYBRID}"} & made
+    with pytest.raises(InputError, match=f"{LASNN} is not what the plan asks for: {GONE} {TEACHER}"):
+        answering(parse(LASNN), read().preset())
+
+
+def test_a_changed_grandparent_is_seen_behind_missing_parents(project):
+    change({"presets": {"tiny": {"ann": {"epochs": 2}}}})
+    gone(ANN, CONVERTED)
+    assert reasons()[LASNN] == f"{GONE} {CONVERTED}"
+    assert "as planned" not in {one.state for one in listed(read(), None, ["conv3fc2", "snn"])}
+
+
+def test_export_leaves_stale_runs_behind(project):
+    change({"presets": {"tiny": {"teacher": {"epochs": 2}}}})
+    gone(TEACHER)
+    said = reference.export(read())
+    assert f"{GONE} {TEACHER}" in said
+    assert not Path("results/reference/tiny", LASNN).exists()
+    assert Path("results/reference/tiny", HYBRID).exists()
+
+
+@pytest.mark.parametrize("before", [None, "a"])
+def test_exchanged_weights_age_the_runs_that_rest_on_them(project, before):
+    """Of an ANN that was trained here, or adopted with other weights; its folder deleted."""
+
+    def adopt(digest):
+        entry = {f"tiny/{ANN}": {"file": "weights.pt", "sha256": digest * 64}} if digest else {}
+        Path("adopted.yaml").write_text(yaml.safe_dump(entry))
+
+    adopt(before)
+    preset = read().preset()
+    for run in map(parse, (ANN, CONVERTED, HYBRID, LASNN)):  # as they are when they were made from these weights
+        rewritten(str(run), lambda said, run=run: said.update(fingerprint=fingerprint(preset, run)))
+        settings = json.loads(preset.settings(run).model_dump_json())
+        rewritten(str(run), lambda said, settings=settings: said.update(settings=settings))
+    gone(ANN)
+    assert {run for run in (CONVERTED, HYBRID, LASNN) if run in reasons()} == set()
+    adopt("b")
+    assert {run for run in (CONVERTED, HYBRID, LASNN) if run in reasons()} == {CONVERTED, HYBRID, LASNN}
+
+
+def without_fingerprint(run):
+    rewritten(run, lambda said: said.pop("fingerprint"))
+
+
+def test_runs_of_earlier_versions_are_compared_by_what_their_parents_say(project):
+    """They state no fingerprint. It follows from theirs, as long as the parents are there."""
+    for run in (TEACHER, ANN, CONVERTED, HYBRID, LASNN):
+        without_fingerprint(run)
+    assert {run for run in reasons() if "/" in run} == set()
+    change({"presets": {"tiny": {"teacher": {"epochs": 2}}}})
+    assert "rests on" in reasons()[LASNN]
+    gone(TEACHER)
+    assert "did not state the settings of its parents, and not all of these are there" in reasons()[LASNN]
+    assert HYBRID not in reasons()
+
+
 EXHIBIT_FILES = {
     "a number": "table2.csv",
     "its page": "table2.html",
@@ -213,6 +299,21 @@ def test_a_page_shows_what_is_there_now(project):
     page.write_text("<html><head></head>old</html>")
     assert Judge(preset).page("energy") is not None
     assert Judge(preset).page("spike_counts") is None  # there is none
+
+
+def test_what_a_training_goes_on_from_stays_until_its_run_is_finished(tmp_path):
+    """A job that is killed between two of its files needs it once more."""
+    content = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
+    preset = Config(content | {"folders": {"results": str(tmp_path), "data": str(tmp_path)}}).preset("quick")
+    folder = Path(preset.folder(parse("ann/digits/vgg5/base/s0")))
+    folder.mkdir(parents=True)
+    (folder / "resume.pt").touch()
+    for name in RUN_FILES:
+        drop_resume_states(preset)
+        assert (folder / "resume.pt").exists()
+        (folder / name).touch()
+    drop_resume_states(preset)
+    assert not (folder / "resume.pt").exists()
 
 
 # ---- A: own data -----------------------------------------------------------------------------------------------------
@@ -267,21 +368,21 @@ def another_place(content, own):
 def test_own_images_are_their_content(tmp_path, monkeypatch, what):
     content, own = birds(tmp_path, monkeypatch)
     assert judged(content) is None
-    before = data_params(Config(content), "birds", Digests(None))
+    before = expected_content(Config(content), "birds", Digests(None))
     what(content, own)
     assert judged(content) == "the source of birds holds other images than were prepared"
-    assert data_params(Config(content), "birds", Digests(None)) != before
+    assert expected_content(Config(content), "birds", Digests(None)) != before
 
 
 def test_where_own_images_lie_says_nothing(tmp_path, monkeypatch):
     content, own = birds(tmp_path, monkeypatch)
-    before = data_params(Config(content), "birds", Digests(None))
+    before = expected_content(Config(content), "birds", Digests(None))
     shutil.copytree(own, tmp_path / "moved")
     shutil.rmtree(own)
     assert judged(content) is None  # a clone with prepared images alone
     content["datasets"]["birds"]["folder"] = str(tmp_path / "moved")
     assert judged(content) is None
-    assert data_params(Config(content), "birds", Digests(None)) == before
+    assert expected_content(Config(content), "birds", Digests(None)) == before
     content["datasets"]["birds"]["side"] = 16
     assert "side" in judged(content)
 
@@ -358,9 +459,9 @@ def test_a_replaced_run_is_kept_and_taken_up_again(project, kind):
     preset, run = read().preset(), parse(KINDS[kind])
     folder = Path(preset.folder(run))
     before = {path.name: files.sha256(path) for path in folder.iterdir() if path.name in ("model.pt", "metrics.json")}
-    place = kept.keep(preset, run)
+    place = store.keep(preset, run)
     shutil.rmtree(folder)
-    assert kept.take_up(preset, run) == place
+    assert store.take(preset, run) == place
     assert {name: files.sha256(folder / name) for name in before} == before
     assert reasons() == {}
 
@@ -368,7 +469,7 @@ def test_a_replaced_run_is_kept_and_taken_up_again(project, kind):
 @pytest.mark.parametrize("what", ["settings", "damage", "parents"])
 def test_a_kept_run_that_does_not_fit_stays_where_it_is(project, what):
     preset, run = read().preset(), parse(HYBRID)
-    place = kept.keep(preset, run)
+    place = store.keep(preset, run)
     shutil.rmtree(preset.folder(run))
     if what == "settings":
         change({"presets": {"tiny": {"student": {"epochs": 3}}}})
@@ -377,15 +478,15 @@ def test_a_kept_run_that_does_not_fit_stays_where_it_is(project, what):
         (place / "model.pt").write_bytes(b"damaged")
     else:
         shutil.rmtree(Path("results/tiny", CONVERTED))
-    assert kept.take_up(read().preset(), run) is None
+    assert store.take(read().preset(), run) is None
     assert place.is_dir()
 
 
 def test_keeping_costs_no_room_and_happens_once(project):
     preset, run = read().preset(), parse(HYBRID)
-    place = kept.keep(preset, run)
+    place = store.keep(preset, run)
     assert os.path.samefile(place / "model.pt", Path(preset.folder(run), "model.pt"))
-    assert kept.keep(preset, run) == place
+    assert store.keep(preset, run) == place
     assert len(list(place.parent.iterdir())) == 1
 
 
@@ -433,6 +534,41 @@ def test_the_way_out_of_a_run_of_other_settings(project):
     assert "Nothing to be done" in done(project, "--cores", 1, target).stderr
 
 
+@pytest.mark.parametrize("when", [1, 4e9, None], ids=["1970", "2099", "now"])
+def test_the_workflow_hears_of_it_whatever_the_dates(project, when):
+    """A stale run among fresh ones, all files dated alike; a dry run changes no byte."""
+    change({"presets": {"tiny": {"student": {"epochs": 2}}}})
+    before = {path: path.read_bytes() for path in Path("results").rglob("*") if path.is_file()}
+    for path in before:
+        os.utime(path, when and (when, when))
+    made = plan(project, "results/tiny/exhibits/table2.csv")
+    assert {f"results/tiny/{HYBRID}", f"results/tiny/{LASNN}", "results/tiny/exhibits/table2.csv"} <= made
+    assert not {f"results/tiny/{run}" for run in (ANN, TEACHER, CONVERTED)} & made
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_what_was_typed_is_made_whatever_fits(project):
+    assert {f"results/tiny/{run}" for run in (ANN, TEACHER, CONVERTED, HYBRID, LASNN)} <= plan(project, "-F", "tables")
+    after = plan(project, "tables", "-R", "converted")
+    assert {f"results/tiny/{run}" for run in (CONVERTED, HYBRID, LASNN)} <= after
+    assert not {f"results/tiny/{ANN}", f"results/tiny/{TEACHER}"} & after
+
+
+def test_a_setting_that_is_changed_back_finds_its_files(project):
+    """Made with other settings, made with the first ones again: nothing is trained the second time."""
+    target = f"results/tiny/{HYBRID}/metrics.json"
+    before = {name: files.sha256(Path(target).with_name(name)) for name in ("model.pt", "metrics.json")}
+    settings = Path("config.yaml").read_text()
+    change({"presets": {"tiny": {"student": {"lr": 0.02}}}})
+    done(project, "--cores", 1, target)
+    assert files.sha256(target) != before["metrics.json"]
+    Path("config.yaml").write_text(settings)
+    said = done(project, "--cores", 1, target).stderr
+    assert "taken from results/.kept/tiny/" in said
+    assert {name: files.sha256(Path(target).with_name(name)) for name in before} == before
+    assert "Nothing to be done" in done(project, "--cores", 1, target).stderr
+
+
 def as_nobody(action):
     """What it says as another user, in a process of its own."""
     read_end, write_end = os.pipe()
@@ -461,7 +597,7 @@ def test_files_of_somebody_else_end_the_call_before_the_first_job(rights, free):
         place.chmod(rights)
         (place / "model.pt").write_text("theirs")
         (place / "model.pt").chmod(0o666)
-        told = as_nobody(lambda: kept.check_writable([str(place / "metrics.json"), str(place / "model.pt")]))
+        told = as_nobody(lambda: _check_writable([str(place / "metrics.json"), str(place / "model.pt")]))
     expected = f"InputError: {place}/model.pt does not fit the plan and can't be replaced here: it belongs to root"
     assert told == "nothing" if free else told.startswith(expected)
 
@@ -469,8 +605,8 @@ def test_files_of_somebody_else_end_the_call_before_the_first_job(rights, free):
 # ---- what it costs ---------------------------------------------------------------------------------------------------
 
 
-def test_only_what_changed_is_read_again(project):
-    time.sleep(2.1)  # files that changed a moment ago are not remembered
+def test_only_what_changed_is_read_again(project, monkeypatch):
+    monkeypatch.setattr("lasnn.storage.digests.FRESH", 0.0)  # as if the files had lain there for long
     preset, index = read().preset(), Path("index.json")
     for expected in ("all", "none", "one"):
         if expected == "one":
@@ -482,12 +618,3 @@ def test_only_what_changed_is_read_again(project):
         assert all(judge.run(run) is None for run in runs_of_target(preset, "tables"))
         assert {"all": digests.read > 10, "none": digests.read == 0, "one": digests.read == 1}[expected]
         digests.save()
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 1}', '{"version": 1, "facts": {"x": 1}}', "null"])
-def test_a_damaged_index_is_no_index(project, content):
-    Path("index.json").write_text(content)
-    digests = Digests(Path("index.json"))
-    assert digests.sha256("config.yaml") == files.sha256("config.yaml")
-    assert load("data/digits.npz").digest
-    assert files_of(read().preset(), "table2")

@@ -12,13 +12,13 @@ from tiny import done
 
 from lasnn.__main__ import main
 from lasnn.errors import InputError
-from lasnn.pipeline import reference, sharing
+from lasnn.pipeline import reference
 from lasnn.pipeline.trace import trace
 from lasnn.plan.config import read
 from lasnn.plan.runs import parse
 from lasnn.report import EXHIBITS
+from lasnn.results import store
 from lasnn.storage import files
-from lasnn.training.composing import readdressed
 
 TEACHER, STUDENT = "ann/digits/vgg16bn/base/s0", "snn/digits/conv3fc2/hybrid/poisson-T2/none/base/s0"
 CONVERTED, UNTRAINED = "converted/digits/conv3fc2/poisson/base/s0", "ann/digits/vgg16bn/random_teacher/s0"
@@ -262,20 +262,12 @@ def test_changed_line_endings_are_named(kept):
         reference.take_up(read())
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "results/reference/a/metrics.json",
-        "results/reference/b.csv",
-        "lasnn/report/paper.csv",
-        "x.svg",
-        ".ci/run",
-        "y.png",
-    ],
-)
-@pytest.mark.parametrize(
-    "wish", [["core.autocrlf=true"], ["core.autocrlf=input"], ["core.eol=crlf", "core.autocrlf=false"]], ids=str
-)
+TEXTS = ("results/reference/a/metrics.json", "results/reference/b.csv", "lasnn/report/paper.csv", "x.svg", ".ci/run")
+WISHES = (["core.autocrlf=true"], ["core.autocrlf=input"], ["core.eol=crlf", "core.autocrlf=false"])
+
+
+@pytest.mark.parametrize("path", [*TEXTS, "y.png"])
+@pytest.mark.parametrize("wish", WISHES, ids=str)
 def test_a_clone_has_the_same_bytes_whatever_line_endings_it_asks_for(tmp_path, git, path, wish):
     """Some kept tables have two bytes at the end of a line themselves."""
     content = b"a,b\r\n" if path.endswith("b.csv") else b"\x89\r\n\0\n" if path.endswith("png") else b"a\nb\n"
@@ -317,8 +309,8 @@ def test_what_the_kept_runs_of_this_repository_were_made_from_is_kept_too(monkey
             if (root / parent / "provenance.json").exists():
                 found = files.read_json(root / parent / "provenance.json")["files"]["model.pt"]
             else:
-                elsewhere = sharing.same_elsewhere(preset, parse(parent), root.parent)
-                found = hashlib.sha256(readdressed(elsewhere / "model.pt", preset.name, {})).hexdigest()
+                elsewhere = reference._elsewhere(preset, parse(parent))
+                found = hashlib.sha256(store.readdressed(elsewhere / "model.pt", preset.name, {})).hexdigest()
             assert found == digest, (path, parent)
             seen += 1
     assert seen > 100

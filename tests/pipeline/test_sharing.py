@@ -10,12 +10,13 @@ import yaml
 from tiny import done
 
 from lasnn.__main__ import main
-from lasnn.pipeline import kept, reference, sharing
+from lasnn.pipeline import reference
 from lasnn.pipeline.freshness import Judge
 from lasnn.pipeline.trace import trace
 from lasnn.plan.config import read
 from lasnn.plan.overlays import merged
 from lasnn.plan.runs import parse
+from lasnn.results import store
 from lasnn.storage import files
 
 TEACHER, ANN = "ann/digits/vgg16bn/base/s0", "ann/digits/conv3fc2/base/s0"
@@ -31,7 +32,7 @@ def project(finished, tmp_path, monkeypatch):
     folder = tmp_path / "project"
     shutil.copytree(finished, folder, symlinks=True, ignore=shutil.ignore_patterns(".git", ".dvc", ".kept"))
     monkeypatch.chdir(folder)
-    monkeypatch.setenv(kept.ALLOWED, "[]")  # as in a job of a workflow that was told to make nothing again
+    monkeypatch.setenv(store.ALLOWED, "[]")  # as in a job of a workflow that was told to make nothing again
     change({"presets": {"second": yaml.safe_load(Path("config.yaml").read_text())["presets"]["tiny"]}})
     return folder
 
@@ -42,7 +43,7 @@ def change(overlay):
 
 
 def elsewhere(run=TEACHER):
-    return sharing.same_elsewhere(read().preset("second"), parse(run))
+    return next((one.folder for one in store.finished(read().preset("second"), parse(run))), None)
 
 
 def digests(folder):
@@ -54,7 +55,7 @@ def test_it_is_to_the_byte_what_a_training_gives(project, monkeypatch):
     taken = digests(SECOND / TEACHER)
     assert files.read_json(SECOND / TEACHER / "provenance.json")["trained_in"] == "tiny"
     shutil.rmtree(SECOND / TEACHER)
-    monkeypatch.delenv(kept.ALLOWED)  # typed by hand, a verb trains
+    monkeypatch.delenv(store.ALLOWED)  # typed by hand, a verb trains
     assert main(["ann", str(SECOND / TEACHER)]) == 0
     assert "trained_in" not in files.read_json(SECOND / TEACHER / "provenance.json")
     assert digests(SECOND / TEACHER) == taken != digests(FIRST / TEACHER)
@@ -103,7 +104,7 @@ def test_a_student_is_taken_with_all_that_it_rests_on(project, monkeypatch):
     assert Judge(read().preset("second"), checkpoints=True).run(parse(STUDENT)) is None
     taken = digests(SECOND / STUDENT)
     shutil.rmtree(SECOND / STUDENT)
-    monkeypatch.delenv(kept.ALLOWED)
+    monkeypatch.delenv(store.ALLOWED)
     assert main(["snn", str(SECOND / STUDENT)]) == 0
     assert digests(SECOND / STUDENT) == taken != digests(FIRST / STUDENT)
 
@@ -115,7 +116,7 @@ def test_a_run_is_not_taken_where_a_parent_is_another_one(project, monkeypatch):
     assert elsewhere(STUDENT) == FIRST / STUDENT
     change({"presets": {"second": {"teacher": {"lr": 0.03}}}})
     assert elsewhere(STUDENT) is None  # its teacher would be trained
-    monkeypatch.delenv(kept.ALLOWED)
+    monkeypatch.delenv(store.ALLOWED)
     assert main(["ann", str(SECOND / TEACHER)]) == 0
     assert elsewhere(STUDENT) is None  # its teacher was
 
@@ -140,20 +141,20 @@ def test_weights_decide_where_a_parent_says_the_same(project):
     shutil.copy(SECOND / ANN / "model.pt", SECOND / TEACHER / "model.pt")
     assert main(["converted", str(SECOND / CONVERTED)]) == 0
     assert elsewhere(STUDENT) == FIRST / STUDENT
-    assert sharing.take_up(read().preset("second"), parse(STUDENT)) is None
+    assert store.take(read().preset("second"), parse(STUDENT)) is None
     assert not (SECOND / STUDENT).exists()
 
 
 def test_of_kept_results_only_anns_are_shared(project):
     reference.export(read(), "tiny")
-    presets = read().preset("second"), KEPT
-    assert sharing.same_elsewhere(presets[0], parse(ANN), presets[1]) == KEPT / "tiny" / ANN
-    assert sharing.same_elsewhere(presets[0], parse(CONVERTED), presets[1]) is None
+    second = read().preset("second")
+    assert reference._elsewhere(second, parse(ANN)) == KEPT / "tiny" / ANN
+    assert reference._elsewhere(second, parse(CONVERTED)) is None
 
 
 @pytest.mark.parametrize("forced", ['["*"]', '["ann"]'])
 def test_what_was_told_to_be_made_again_is_trained(project, monkeypatch, forced):
-    os.environ[kept.ALLOWED] = forced
+    os.environ[store.ALLOWED] = forced
     assert main(["ann", str(SECOND / TEACHER)]) == 0
     assert "trained_in" not in files.read_json(SECOND / TEACHER / "provenance.json")
 
@@ -183,7 +184,7 @@ def test_another_training_of_the_same_settings_is_kept_beside_it(project):
     assert main(["ann", str(SECOND / ANN)]) == 0
     reference.export(read(), "tiny")
     path = KEPT / "tiny" / ANN
-    sharing.put(read().preset("tiny"), FIRST / TEACHER, path)  # weights of something else
+    store.put(read().preset("tiny"), FIRST / TEACHER, path)  # weights of something else
     metrics = files.read_json(FIRST / ANN / "metrics.json")
     files.write_json(path / "metrics.json", metrics, seal=True)
     provenance = files.read_json(path / "provenance.json")
@@ -197,9 +198,9 @@ def test_the_plan_does_not_count_it(project, capsys):
     first, second = capsys.readouterr().out.splitlines()[:2]
     runs = int(re.search(r"(\d+) runs", first)[1])
     assert f"{runs} runs, 0 of them to do" in first
-    assert re.search(rf"of other presets +{runs} ", second)
+    assert re.search(rf"made already +{runs} ", second)
     change({"presets": {"second": {"ann": {"lr": 0.03}}}})  # and so all that rests on it
     assert main(["plan", "table2", "--preset", "second", "--quick"]) == 0
     first, second = capsys.readouterr().out.splitlines()[:2]
     assert f"{runs} runs, {runs - 1} of them to do" in first
-    assert re.search(r"of other presets +1 ", second)
+    assert re.search(r"made already +1 ", second)

@@ -1,7 +1,6 @@
 """The real Snakefile in a working copy: what it plans, what it refuses, what it reruns, and where its jobs run."""
 
 import csv
-import fcntl
 import json
 import os
 import re
@@ -17,6 +16,7 @@ from tiny import done, snakemake
 
 from lasnn.pipeline import workflow
 from lasnn.report import TARGETS
+from lasnn.storage.locks import only_writer
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("workflow", "lasnn", "config.yaml", "environment.yml", "pyproject.toml")
@@ -258,8 +258,8 @@ def alone(tmp_path):
     return copy_of_project(tmp_path)
 
 
-def test_a_killed_workflow_goes_on_and_says_so_in_one_line(alone):
-    """kill -9 of snakemake alone: its lock stays, and the job that it started goes on as an orphan."""
+def test_a_killed_workflow_goes_on_after_unlock(alone):
+    """kill -9 of snakemake alone: its lock stays, one line says how to go on, and the job goes on as an orphan."""
     process = subprocess.Popen(
         [sys.executable, "-m", "snakemake", "--cores", "1", "data/digits.npz"],
         cwd=alone,
@@ -274,28 +274,31 @@ def test_a_killed_workflow_goes_on_and_says_so_in_one_line(alone):
     process.wait()
     process.stdout.close()
     assert list((alone / ".snakemake" / "locks").iterdir())
+    refused = snakemake(alone, "--cores", "1", "data/digits.npz")
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1].startswith(
+        "error: a killed snakemake left its lock here: `snakemake --unlock` removes it, then run this again"
+    )
+    done(alone, "--unlock")
     for _ in range(50):  # the orphan holds the data file's own lock while it lives
         again = snakemake(alone, "--cores", "1", "data/digits.npz")
         if "is being made by another process" not in again.stderr + again.stdout:
             break
     assert again.returncode == 0, again.stderr
-    (said,) = [line for line in again.stderr.splitlines() if "killed snakemake" in line]
-    assert said == "a killed snakemake left its lock here; no process holds it: removed, and the work goes on"
     assert (alone / "data" / "digits.npz").exists()
 
 
 def test_a_second_workflow_in_the_folder_gets_one_line(alone):
-    """The first one is played by its two locks, Snakemake's and ours."""
+    """The first one is played by its two locks, Snakemake's and ours: one line; a dry run passes."""
     (alone / ".snakemake" / "locks").mkdir(parents=True)
     (alone / ".snakemake" / "locks" / "0.output.lock").write_text("data/digits.npz\n")
-    with open(alone / ".snakemake" / "lasnn.lock", "w") as held:
-        fcntl.flock(held, fcntl.LOCK_SH)
+    with only_writer(alone / ".snakemake" / "lasnn.lock", "it"):
         busy = snakemake(alone, "--cores", "1", "data/digits.npz")
         looking = snakemake(alone, "-n", "data/digits.npz")
     assert busy.returncode == 1
     assert [line for line in busy.stderr.splitlines() if "error" in line.lower()] == [
-        "error: another snakemake is at work in this folder: wait until it ends, "
-        "or end it with Ctrl-C, which saves first"
+        f"error: another snakemake is at work in this folder (number {os.getpid()}): wait for it, or end it with "
+        f"`kill {os.getpid()}`, which saves first, and run this again"
     ]
     assert looking.returncode == 0, looking.stderr
     assert not (alone / "data").exists()

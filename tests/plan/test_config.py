@@ -10,7 +10,7 @@ import yaml
 
 from lasnn.errors import InputError
 from lasnn.plan.config import Config, dump, merged, read, restore
-from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun
+from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun, parse
 from lasnn.report.cells import focus_cell, runs_of
 
 CONTENT = yaml.safe_load(Path("config.yaml").read_text())
@@ -59,20 +59,64 @@ def test_settings_survive_the_command_line():
         restore(run, json.dumps(text))
 
 
-def test_parents_are_shared_with_the_base_run_unless_the_variant_reaches_them():
-    preset = changed(
-        variants={"narrow": {"network": {"width": 0.5}}, "weak": {"for": {"vgg16bn": {"teacher": {"epochs": 0}}}}}
-    )
-    preset = preset.preset("quick")
+PARENTS = {
+    "ann/cifar100/vgg7/base/s2": [],
+    "converted/cifar100/vgg7/direct/base/s2": ["ann/cifar100/vgg7/base/s2"],
+    "snn/cifar100/vgg7/conversion/direct-T8/none/base/s2": ["converted/cifar100/vgg7/direct/base/s2"],
+    "snn/cifar100/vgg7/hybrid/poisson-T5/none/base/s2": ["converted/cifar100/vgg7/poisson/base/s2"],
+    "snn/cifar100/vgg7/lasnn_grad/direct-T8/resnet20/base/s2": [
+        "converted/cifar100/vgg7/direct/base/s2",
+        "ann/cifar100/resnet20/base/s2",
+    ],
+    "snn/cifar100/vgg7/calibration/direct-T8/none/base/s2": ["ann/cifar100/vgg7/base/s2"],
+    # Along the chain vgg5, conv3fc2, conv3fc2; from random weights the conversion is the base run's.
+    "snn/digits/conv3fc2/kd_spike/poisson-T10/snn_conv3fc2/scratch/s2": [
+        "converted/digits/conv3fc2/poisson/base/s2",
+        "snn/digits/conv3fc2/kd_spike/poisson-T10/snn_vgg5/scratch/s2",
+    ],
+    "snn/digits/conv3fc2/kd_spike/poisson-T10/snn_vgg5/alpha01/s2": [
+        "converted/digits/conv3fc2/poisson/base/s2",
+        "snn/digits/vgg5/kd_spike/poisson-T10/none/base/s2",
+    ],
+    "snn/digits/vgg5/kd_spike/poisson-T10/none/base/s2": ["converted/digits/vgg5/poisson/base/s2"],
+    # Of a variant a parent carries what changes its own settings or its parents'.
+    "snn/digits/vgg5/lasnn_act/poisson-T10/vgg16bn/alpha01/s2": [
+        "converted/digits/vgg5/poisson/base/s2",
+        "ann/digits/vgg16bn/base/s2",
+    ],
+    "snn/digits/vgg5/lasnn_act/poisson-T10/vgg16bn/random_teacher/s2": [
+        "converted/digits/vgg5/poisson/base/s2",
+        "ann/digits/vgg16bn/random_teacher/s2",
+    ],
+    "snn/digits/vgg5/lasnn_act/poisson-T10/vgg16bn/narrow__alpha01/s2": [
+        "converted/digits/vgg5/poisson/narrow/s2",
+        "ann/digits/vgg16bn/narrow/s2",
+    ],
+    "snn/digits/vgg5/kd_label/direct-T4/vgg16bn/lr_1e3__quantised__every_step/s2": [
+        "converted/digits/vgg5/direct/quantised/s2",
+        "ann/digits/vgg16bn/base/s2",
+    ],
+    "snn/digits/vgg5/hybrid/poisson-T10/none/other_ann/s2": ["converted/digits/vgg5/poisson/other_ann/s2"],
+    "converted/digits/vgg5/poisson/other_ann/s2": ["ann/digits/vgg5/other_ann/s2"],
+    "snn/digits/vgg5/lasnn_act/direct-T4/vgg16bn/calibrated_start__alpha01/s2": [
+        "snn/digits/vgg5/calibration/direct-T4/none/base/s2",
+        "ann/digits/vgg5/base/s2",
+        "ann/digits/vgg16bn/base/s2",
+    ],
+}
 
-    def parents(variant):
-        return preset.parents(SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn", variant))
 
-    assert parents("alpha01") == (ConvertedRun("digits", "vgg5", "poisson"), AnnRun("digits", "vgg16bn"))
-    assert parents("weak") == (ConvertedRun("digits", "vgg5", "poisson"), AnnRun("digits", "vgg16bn", "weak"))
-    converted, teacher = parents("narrow")
-    assert (converted.variant, teacher.variant) == ("narrow", "narrow")
-    assert preset.parents(converted) == (AnnRun("digits", "vgg5", "narrow"),)
+@pytest.fixture(scope="module")
+def family():
+    chain = {"scope": {"spike_chain": ["vgg5", "conv3fc2", "conv3fc2"]}}
+    variants = {"narrow": {"network": {"width": 0.5}}, "other_ann": {"ann": {"lr": 0.5}}}
+    return changed(presets={"quick": chain}, variants=variants).preset("quick")
+
+
+@pytest.mark.parametrize("run", PARENTS)
+def test_parents_of_every_kind_of_run(family, run):
+    """Of its dataset, its input and its seed: the start first, the teacher last."""
+    assert list(map(str, family.parents(parse(run)))) == PARENTS[run]
 
 
 def test_joined_variants_lay_both_overlays_the_right_one_later():
@@ -94,35 +138,24 @@ def test_every_seed_or_the_first_one():
     scope = {"seeds": [3, 1, 2], "repeated": ["hybrid", "lasnn_act+leak_1"], "students": ["vgg5"]}
     preset = changed(presets={"quick": {"scope": scope}}).preset("quick")
 
-    def seeds(method, variant="base", encoding="poisson"):
-        cell = replace(focus_cell(preset, "Table S4", method, variant), encoding=encoding)
+    def seeds(method, variant="base", **words):
+        cell = replace(focus_cell(preset, "Table S4", "hybrid", variant), method=method, **words)
         return [run.seed for run in runs_of(cell, preset)]
 
     assert (seeds("hybrid"), seeds("hybrid", "alpha01"), seeds("lasnn_act")) == ([3, 1, 2], [3], [3])
     assert seeds("lasnn_act", "leak_1") == [3, 1, 2]
     assert seeds("hybrid", encoding="direct") == [3, 1, 2]
+    assert seeds("lasnn_act", "leak_1", teacher="ResNet20") == [3]  # not the student's usual teacher
+    assert [seeds("ann_teacher", teacher=name) for name in ("VGG16", "ResNet20")] == [[3, 1, 2], [3]]
     preset = changed(presets={"quick": {"scope": scope | {"repeated_inputs": ["poisson"]}}}).preset("quick")
     assert (seeds("hybrid"), seeds("hybrid", encoding="direct")) == ([3, 1, 2], [3])
     preset = changed(presets={"quick": {"scope": scope | {"repeated": None}}}).preset("quick")
     assert (seeds("hybrid", "alpha01"), seeds("lasnn_act")) == ([3, 1, 2], [3, 1, 2])
 
 
-def test_spiking_teachers_follow_the_chain_and_its_variant():
-    preset = changed(presets={"quick": {"scope": {"spike_chain": ["vgg5", "conv3fc2", "conv3fc2"]}}}).preset("quick")
-    last = SnnRun("digits", "conv3fc2", "kd_spike", "poisson", 10, "snn_conv3fc2", "scratch", 2)
-    middle, head = replace(last, teacher="snn_vgg5"), replace(last, student="vgg5", teacher="none")
-    start = ConvertedRun("digits", "conv3fc2", "poisson", seed=2)  # a random start needs no other conversion
-    assert preset.parents(last) == (start, middle)
-    assert preset.parents(middle) == (start, head)
-    assert preset.parents(head) == (replace(start, student="vgg5"),)
-    longer = replace(last, variant="alpha01")  # of no concern here: the teacher is the base run's
-    assert preset.parents(longer) == (start, replace(middle, variant="base"))
-
-
-def test_calibration_starts_from_the_ann_and_reads_its_own_sections():
+def test_calibration_reads_its_own_sections():
     run = SnnRun("digits", "vgg5", "calibration", "direct", 8, variant="calibration_none")
     base, other = changed().preset("quick"), changed(protocol={"student": {"lr": 0.1}, "balancing": {"steps": 7}})
-    assert base.parents(run) == (AnnRun("digits", "vgg5"),)
     assert base.settings(run) == other.preset("quick").settings(run)
     assert base.settings(run).calibration.form == "none"
     assert base.settings(replace(run, method="conversion")).calibration is None
@@ -225,9 +258,9 @@ def test_a_file_that_is_no_configuration(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("preset: quick\npreset: paper\n", "the key 'preset' stands twice"),
-        ("a: &one {x: 1}\nb: {<<: *one, x: 2, y: 3, y: 4}\n", "the key 'y' stands twice"),
-        ("preset: [quick", "expected ',' or ']'"),
+        ("preset: quick\npreset: paper\n", 'line 2: found duplicate key "preset"'),
+        ("a: &one {x: 1}\nb: {<<: *one, x: 2, y: 3, y: 4}\n", 'line 2: found duplicate key "y"'),
+        ("preset: [quick", "line 1: expected ',' or ']'"),
         ("\x00", "special characters are not allowed"),
     ],
 )
@@ -237,10 +270,3 @@ def test_what_is_not_yaml_is_one_line(tmp_path, text, found):
         read(tmp_path / "config.yaml")
     assert found in str(error.value)
     assert "\n" not in str(error.value)
-
-
-def test_off_without_quotes_is_off():
-    """`dvc exp run -S` writes config.yaml anew in YAML 1.2, where `off` needs no quotes."""
-    changed = Config(merged(CONTENT, {"protocol": {"compute": {"amp": yaml.safe_load("off")}}}))
-    run = AnnRun("digits", "vgg5")
-    assert changed.preset("quick").settings(run) == Config(CONTENT).preset("quick").settings(run)

@@ -1,6 +1,5 @@
 """Everything that the plan can know is said when it is read, in one line, before any job."""
 
-import datetime
 import re
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import yaml
 
 from lasnn.errors import InputError
 from lasnn.networks import build
-from lasnn.pipeline.workflow import check_places, check_plan, typed
+from lasnn.pipeline.workflow import check_places, check_plan, configured, typed
 from lasnn.plan.architectures import Networks
 from lasnn.plan.config import Config, read
 from lasnn.plan.layers import taps_by_resolution
@@ -18,7 +17,7 @@ from lasnn.plan.names import check_overrides
 from lasnn.plan.overlays import merged
 from lasnn.plan.sides import takes
 from lasnn.plan.vocabulary import STUDENTS, TEACHERS
-from lasnn.plan.yaml_file import parsed
+from lasnn.plan.yaml_file import parsed, understood, written
 
 WHOLE = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
 
@@ -102,30 +101,65 @@ def test_a_mirror_of_an_unknown_dataset_is_refused(name):
 # ---- numbers, lists --------------------------------------------------------------------------------------------------
 
 
+def spelt(section, key, number):
+    """The configuration with a number of preset `quick` as it is typed into a file."""
+    return config({"presets": {"quick": understood(f"{section}: {{{key}: {number}}}")}})
+
+
 @pytest.mark.parametrize(
-    ("spelt", "meant"),
+    ("typed", "meant"),
     [("1e-05", 1e-5), ("1e-3", 1e-3), ("1E-3", 1e-3), (".5", 0.5), ("5.", 5), ("+1e+0", 1), ("0.001", 0.001), ("1", 1)],
 )
-def test_a_number_in_any_spelling_of_yaml_1_2_is_one(spelt, meant):
-    preset = config({"presets": {"quick": {"student": {"lr": spelt}}}}).preset("quick")
-    assert preset._stack(frozenset(), "base").student.lr == meant
+def test_a_number_in_any_spelling_of_yaml_1_2_is_one(typed, meant):
+    """Snakemake's YAML 1.1 takes 1e-05 for a word."""
+    assert spelt("student", "lr", typed).preset("quick")._stack(frozenset(), "base").student.lr == meant
 
 
-@pytest.mark.parametrize("spelt", ["1e1", "0xA", "0o12", "10", "+10"])
-def test_a_whole_number_in_any_spelling_is_one(spelt):
-    preset = config({"presets": {"quick": {"student": {"epochs": spelt}}}}).preset("quick")
-    assert preset._stack(frozenset(), "base").student.epochs == 10
+@pytest.mark.parametrize("typed", ["1e1", "0xA", "0o12", "10", "+10"])
+def test_a_whole_number_in_any_spelling_is_one(typed):
+    """Ten epochs, also as 1e1 and in other bases."""
+    assert spelt("student", "epochs", typed).preset("quick")._stack(frozenset(), "base").student.epochs == 10
 
 
-@pytest.mark.parametrize("spelt", ["fast", "1e", "1e400", "0x", "--1", "1 000", "nan", ".inf"])
-def test_a_word_is_no_number(spelt):
-    assert "student.lr is" in refused({"presets": {"quick": {"student": {"lr": spelt}}}})
+@pytest.mark.parametrize(
+    "typed", ["fast", "1e", "1e400", "0x", "--1", "1 000", "nan", ".inf", "'0.1'", "off", "2020-10-10"]
+)
+def test_a_word_is_no_number(typed):
+    """One line for what can't be a learning rate, infinity and words in quotes among it."""
+    with pytest.raises(InputError, match=r"student\.lr is") as error:
+        spelt("student", "lr", typed)
+    assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("note", ["1e3", "10", "0x1"])
-def test_a_word_that_looks_like_a_number_stays_a_word_where_words_are_meant(note):
-    assert config({"protocol": {"scope": {"note": note}}}).preset("quick").scope.note in (note, None) or True
-    assert config({"folders": {"results": note}}).file.folders.results == note
+def test_a_fraction_is_no_whole_number():
+    """Only whole numbers lose their point: half an epoch is refused."""
+    with pytest.raises(InputError, match=r"student\.epochs is 1\.5"):
+        spelt("student", "epochs", "15e-1")
+
+
+@pytest.mark.parametrize("word", ["off", "on", "yes", "no", "y", "2020-10-10", "2001-12-14 21:59:43", "1:30"])
+def test_a_word_of_yaml_1_2_is_a_word(word):
+    """Booleans, days and sixties of YAML 1.1: a folder may be called like a day, `amp: off` needs no quotes."""
+    assert understood(f"a: {word}") == {"a": word}
+    assert typed({"mirror": {"cifar10": word}}) == {"mirror": {"cifar10": word}}
+
+
+def test_command_line_and_files_lie_over_one_another(tmp_path):
+    """`--config` over the later file over the earlier one, mapping by mapping, each read as YAML 1.2."""
+    (tmp_path / "one.yaml").write_text("preset: quick\npresets: {quick: {student: {lr: 1e-05, epochs: 1}}}\n")
+    (tmp_path / "two.yaml").write_text("presets: {quick: {student: {epochs: 2}, compute: {amp: off}}}\n")
+    found = configured(
+        [tmp_path / "one.yaml", tmp_path / "two.yaml"], {"presets": {"quick": {"teacher": {"lr": "1e-3"}}}}
+    )
+    quick = {"student": {"lr": 1e-5, "epochs": 2}, "compute": {"amp": "off"}, "teacher": {"lr": 1e-3}}
+    assert found == {"preset": "quick", "presets": {"quick": quick}}
+
+
+def test_a_name_that_only_the_command_line_has_is_refused_in_a_file_of_names(tmp_path):
+    """A misspelt preset of `--config` is no new one."""
+    (tmp_path / "config.yaml").write_text("preset: quick\npresets: {quick: {}}\n")
+    with pytest.raises(InputError, match="did you mean 'quick'"):
+        configured([tmp_path / "config.yaml"], {"presets": {"quik": {}}})
 
 
 TWICE = {
@@ -161,12 +195,6 @@ def test_a_folder_that_rules_cannot_spell_is_refused(spelt):
     assert "is no folder that rules can spell" in refused({"folders": {"data": spelt}})
 
 
-@pytest.mark.parametrize("day", ["2020-10-10", "2020-1-1", "2001-12-14 21:59:43"])
-def test_a_folder_may_be_called_like_a_day(day):
-    assert typed({"mirror": day}) == {"mirror": day}
-    assert typed({"mirror": datetime.date(2020, 10, 10)}) == {"mirror": "2020-10-10"}
-
-
 def missing(path):
     pass
 
@@ -198,6 +226,12 @@ def test_an_unusable_configuration_is_one_line(tmp_path, what):
         parsed(tmp_path / "config.yaml")
     assert "\n" not in str(error.value)
     assert "config.yaml" in str(error.value)
+
+
+def test_what_is_written_is_read_back():
+    """Words that look like numbers, as a digest may, keep their quotes."""
+    content = {"file": "1e5", "sha256": "12e4", "mean": [0.5, 1e-05, 1.0], "off": "off", "none": None}
+    assert understood(written(content)) == content
 
 
 @pytest.mark.parametrize("place", ["results", "data", "results/quick"])

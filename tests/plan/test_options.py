@@ -1,4 +1,4 @@
-"""Options that mean nothing for a run are refused in one line, before anything is made; parents follow the options."""
+"""Options that mean nothing for a run are refused in one line, before anything is made."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import yaml
 
 from lasnn.errors import InputError
 from lasnn.plan.config import Config, merged
-from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun
+from lasnn.plan.runs import AnnRun, SnnRun
 from lasnn.plan.sides import check_runs
 
 CONTENT = yaml.safe_load(Path("config.yaml").read_text())
@@ -76,21 +76,3 @@ def test_options_at_their_default_leave_no_trace():
     assert "levels" not in settings["network"]
     turned = quick().settings(run("lasnn_act", teacher="vgg16bn", variant="raw_map__every_step")).model_dump()
     assert (turned["attention"]["norm"], turned["spiking"]["loss"]) == ("none", "every_step")
-
-
-def test_parents_of_a_calibrated_start():
-    """The calibration at the same T and the ANN that it began with; the teacher comes last."""
-    preset = quick()
-    asked = run("lasnn_act", variant="calibrated_start__alpha01", teacher="vgg16bn")
-    assert preset.parents(asked) == (run("calibration"), AnnRun("digits", "vgg5"), AnnRun("digits", "vgg16bn"))
-
-
-def test_a_parent_carries_only_what_reaches_it():
-    """Of three joined variants one is of the ANN, so trainings with other losses share it and its conversion."""
-    preset = quick()
-    converted = ConvertedRun("digits", "vgg5", "direct", "quantised")
-    for variant in ("quantised__every_step", "lr_1e3__quantised", "lr_1e3__quantised__every_step"):
-        assert preset.parents(run(variant=variant)) == (converted,)
-    assert preset.parents(converted) == (AnnRun("digits", "vgg5", "quantised"),)
-    teacher = AnnRun("digits", "vgg16bn")
-    assert preset.parents(run("kd_label", variant="quantised", teacher="vgg16bn")) == (converted, teacher)

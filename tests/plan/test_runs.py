@@ -5,7 +5,8 @@ import json
 import pytest
 
 from lasnn.errors import InputError
-from lasnn.plan.config import read
+from lasnn.plan.config import dump, merged, read
+from lasnn.plan.fingerprint import changes
 from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun, parse, split
 from lasnn.report import runs_of_target
 
@@ -67,14 +68,24 @@ def test_names_by_which_the_configuration_means_a_run():
     assert run.names == {"cifar10", "vgg5", "lasnn_act", "poisson", "poisson-T100"}  # not its teacher, variant or seed
 
 
-def test_another_revision_of_the_stage_is_a_difference():
-    from lasnn.plan.config import dump, read
-    from lasnn.plan.settings_diff import changes
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({}, []),
+        ({"revision": SnnRun.REVISION - 1}, [f"revision: {SnnRun.REVISION - 1} then, {SnnRun.REVISION} now"]),
+        ({"revision": None}, [f"revision: None then, {SnnRun.REVISION} now"]),
+        ({"data": {"flip": True}}, ["data.flip: True then, False now"]),
+        ({"data": {"shear": 0}}, ["data.shear: 0 then, 'absent' now"]),
+        ({"older": {"key": None}}, ["older.key: None then, 'absent' now"]),
+    ],
+)
+def test_a_setting_of_another_value_or_that_only_one_has_is_a_difference(changed, told):
+    preset, run = read().preset("quick"), SnnRun("digits", "vgg5", "hybrid", "poisson", 10)
+    assert changes(preset, run, merged(json.loads(dump(preset.settings(run))), changed)) == told
 
+
+def test_a_setting_that_the_run_did_not_know_is_a_difference():
     preset, run = read().preset("quick"), SnnRun("digits", "vgg5", "hybrid", "poisson", 10)
     made_with = json.loads(dump(preset.settings(run)))
-    assert changes(preset, run, made_with) == []
-    for revision in (SnnRun.REVISION - 1, SnnRun.REVISION + 1, None):
-        assert changes(preset, run, made_with | {"revision": revision}) == [
-            f"revision: {revision!r} then, {SnnRun.REVISION} now"
-        ]
+    del made_with["data"]["flip"]
+    assert changes(preset, run, made_with) == ["data.flip: 'absent' then, False now"]

@@ -1,17 +1,11 @@
 """Figure 6 from written metrics and journals, by hand."""
 
-import json
-from pathlib import Path
-
 import pandas as pd
 import pytest
-import yaml
-from tiny import answering
+from made_up import finish, preset_in
 
-from lasnn.plan.config import Config, identity, merged
 from lasnn.report import EXHIBITS, bars, style
 from lasnn.report.exhibits.figure6 import ACCURACY, EQUAL, SIMILAR, first_reaching
-from lasnn.storage.files import write_json
 
 # Test accuracy and rates of two layers (30 and 10 neurons) after each epoch; T as in the preset.
 EPOCHS = {
@@ -30,25 +24,16 @@ def test_first_reaching():
 
 @pytest.fixture
 def preset(tmp_path):
-    content = yaml.safe_load(Path("config.yaml").read_text())
-    changes = {
-        "folders": {"results": str(tmp_path), "data": str(tmp_path)},
-        "presets": {"quick": {"scope": {"students": ["vgg5"]}}},
-    }
-    found = Config(merged(content, changes)).preset("quick")
+    found = preset_in(tmp_path, {"students": ["vgg5"]})
     for run in EXHIBITS["figure6"].runs(found):
         epochs = EPOCHS[run.encoder, run.steps]
-        folder = Path(found.folder(run))
         last = dict(zip(NEURONS, epochs[-1][1:], strict=True))
         spikes = {
             name: {"neurons": count, "images": 20, "total": round(20 * count * last[name] * run.steps)}
             for name, count in NEURONS.items()
         }
-        data = {"title": "Digits", "subset": False, "train_images": 8, "test_images": 20, "assessed": "test"}
-        metrics = {"revision": 1, "run": identity(run), "accuracy": epochs[-1][0], "spikes": spikes, "data": data}
-        write_json(folder / "metrics.json", answering(found, run, metrics))
-        lines = [{"test_accuracy": at, "rates": {"c1": c1, "f1": f1}} for at, c1, f1 in epochs]
-        (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        log = [{"test_accuracy": at, "rates": {"c1": c1, "f1": f1}} for at, c1, f1 in epochs]
+        finish(found, run, epochs[-1][0], log=log, spikes=spikes)
     return found
 
 

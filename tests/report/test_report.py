@@ -1,7 +1,6 @@
 """Exhibits: the paper's numbers, the runs behind each cell, and tables that never show what no run made."""
 
 import csv
-import json
 import math
 from collections import Counter
 from dataclasses import replace
@@ -9,138 +8,109 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
-from tiny import answering
+from made_up import CONTENT, DATA, finish, preset_in
 
 from lasnn.errors import InputError
-from lasnn.plan.config import Config, identity, merged, read
+from lasnn.plan.config import Config, merged, read
 from lasnn.plan.runs import BASE, AnnRun, SnnRun
 from lasnn.plan.vocabulary import METHODS
 from lasnn.report import EXHIBITS, PAPER, exhibits_of, runs_of_target
 from lasnn.report.cells import KEYS, Cell, paper_cells, runs_of
-from lasnn.report.context import with_context
-from lasnn.report.exhibit import Table
+from lasnn.report.exhibit import Table, remarks
 from lasnn.report.exhibits.table_s4 import compared
-from lasnn.report.rows import number, table
+from lasnn.report.rows import as_printed, number, table
 
-CONTENT = yaml.safe_load(Path("config.yaml").read_text())
 LASNN = SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn")
 
 
 @pytest.fixture
 def preset(tmp_path):
-    """`quick` with two seeds in a folder of its own, where nothing has run."""
-    folders = {"results": str(tmp_path / "results"), "data": str(tmp_path / "data")}  # not where images may lie already
-    overlay = {"folders": folders, "presets": {"quick": {"scope": {"seeds": [0, 1]}}}}
-    return Config(merged(CONTENT, overlay)).preset("quick")
-
-
-def pretend(preset, run, accuracy, **more):
-    """A finished run's metrics, as a run leaves them."""
-    metrics = {
-        "accuracy": accuracy,
-        "run": identity(run),
-        "revision": 1,
-        "data": {"title": "Digits", "subset": False, "train_images": 1437, "test_images": 360, "assessed": "test"},
-        "choices": {"scale": 0.7, "leak": 1.0, "logit_scale": "mean", "start_accuracy": 60.0},
-    }
-    folder = Path(preset.folder(run))
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "metrics.json").write_text(json.dumps(answering(preset, run, metrics | more)))
-
-
-def rows_of_paper():
-    with open(PAPER, newline="") as file:
-        return list(csv.DictReader(file))
+    return preset_in(tmp_path, {"seeds": [0, 1]})
 
 
 def test_the_papers_numbers_parse_and_their_nine_keys_are_unique():
-    rows = rows_of_paper()
-    assert len(rows) == 193
-    assert max(Counter(tuple(row[key] for key in KEYS) for row in rows).values()) == 1
-    for row in rows:
-        assert row["value"] == "" or row["metric"] in ("timesteps",) or float(row["value"]) is not None
-    assert max(Counter((row["exhibit"], row["row_label"], row["metric"]) for row in rows).values()) > 1
+    with open(PAPER, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert set(Counter(tuple(row[key] for key in KEYS) for row in rows).values()) == {1}
+    assert all(math.isfinite(float(row["value"] or 0)) for row in rows if row["metric"] != "timesteps")
+
+
+NOTHING = Config(merged(CONTENT, {"presets": {"quick": {"scope": {"datasets": {"cifar10": None}}}}})).preset("quick")
+PRINTED = {"table1": ("Table I", 5), "table2": ("Table II", 28), "table3": ("Table III", 4), "table4": ("Table IV", 18)}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_every_printed_number_of_a_table_is_shown_as_the_papers(name):
+    exhibit, (title, count) = EXHIBITS[name], PRINTED[name]
+    shown = Counter(exhibit.arrange(exhibit.tidy(NOTHING)).filter(like="paper").to_numpy().ravel())
+    printed = Counter(f"{cell.paper:.2f}" for cell in paper_cells(title) if cell.paper is not None)
+    assert printed.total() == count
+    assert shown - Counter({"-": shown["-"]}) == printed
+
+
+HYBRID = Cell("", "", "CIFAR-10", "VGG5", "", "hybrid", "poisson", "100", "top1")
+TAUGHT = {"method": "lasnn_act", "teacher": "unspecified"}
+CHAINED = {"method": "kd_spike", "student": "3Conv2Linear"}
+EVERY_METHOD = preset_in(Path(), {"seeds": [0, 1], "methods": list(METHODS)})
 
 
 @pytest.mark.parametrize(
-    "name", ["Table I", "Table II", "Table III", "Table IV", "Fig 3", "Fig 4", "Fig 5a", "Fig 6", "Fig 7"]
+    ("changes", "runs"),
+    [
+        ({}, "snn/digits/vgg5/hybrid/poisson-T10/none/base"),
+        ({"timesteps": ""}, "snn/digits/vgg5/hybrid/poisson-T10/none/base"),
+        ({"timesteps": "30"}, "snn/digits/vgg5/hybrid/poisson-T5/none/base"),
+        ({"timesteps": "31"}, None),
+        ({"encoding": "direct", "timesteps": "50"}, "snn/digits/vgg5/hybrid/direct-T8/none/base"),
+        ({"variant": "leak_1"}, "snn/digits/vgg5/hybrid/poisson-T10/none/leak_1"),
+        ({"student": "3Conv2Linear"}, "snn/digits/conv3fc2/hybrid/poisson-T10/none/base"),
+        ({"student": "VGG9"}, None),
+        ({"dataset": "CIFAR-100"}, None),
+        ({"note": "literature value quoted"}, None),
+        (TAUGHT, "snn/digits/vgg5/lasnn_act/poisson-T10/vgg16bn/base"),
+        (TAUGHT | {"teacher": "ResNet20"}, "snn/digits/vgg5/lasnn_act/poisson-T10/resnet20/base"),
+        (TAUGHT | {"teacher": "DenseNet121"}, None),
+        ({"method": "calibration"}, None),
+        ({"method": "calibration", "encoding": "direct"}, "snn/digits/vgg5/calibration/direct-T16/none/base"),
+        ({"method": "ann", "encoding": "analog", "timesteps": ""}, "ann/digits/vgg5/base"),
+        ({"method": "ann_teacher", "student": "", "teacher": "VGG16"}, "ann/digits/vgg16bn/base"),
+        ({"method": "ann_teacher", "student": "", "teacher": "DenseNet121"}, None),
+        ({"method": "kd_spike"}, "snn/digits/vgg5/kd_spike/poisson-T10/none/base"),
+        (CHAINED, None),  # it is not the head of the chain
+        (CHAINED | {"teacher": "VGG5 SNN"}, "snn/digits/conv3fc2/kd_spike/poisson-T10/snn_vgg5/base"),
+        (CHAINED | {"teacher": "3Conv2Linear SNN"}, "snn/digits/conv3fc2/kd_spike/poisson-T10/snn_conv3fc2/base"),
+        (CHAINED | {"teacher": "unspecified"}, "snn/digits/conv3fc2/kd_spike/poisson-T10/snn_conv3fc2/base"),
+        (CHAINED | {"teacher": "VGG9 SNN"}, None),
+    ],
 )
-def test_every_exhibit_of_the_paper_has_rows(name):
-    assert paper_cells(name) or any(row["exhibit"].startswith(name) for row in rows_of_paper())
+def test_runs_behind_a_cell(changes, runs):
+    """One for each seed; none where the preset leaves out what the cell names. The last of a chain is its student."""
+    expected = [f"{runs}/s{seed}" for seed in (0, 1)] if runs else []
+    assert list(map(str, runs_of(replace(HYBRID, **changes), EVERY_METHOD))) == expected
+
+
+AT_FULL_SIZE = SnnRun("cifar10", "vgg5", "hybrid", "poisson", 100)
 
 
 @pytest.mark.parametrize(
-    ("exhibit", "count", "value"),
-    [("Table I", 5, 83.27), ("Table II", 28, 80.38), ("Table III", 4, 42.38), ("Table IV", 18, 95.84)],
+    ("cell", "run", "size", "printed"),
+    [
+        ({}, AT_FULL_SIZE, {}, True),
+        ({"timesteps": ""}, replace(AT_FULL_SIZE, steps=16), {}, True),
+        ({"method": "ann"}, AnnRun("cifar10", "vgg5"), {}, True),
+        ({}, replace(AT_FULL_SIZE, steps=16), {}, False),
+        ({"dataset": "CIFAR-100"}, AT_FULL_SIZE, {}, False),
+        ({}, AT_FULL_SIZE, {"width": 0.125}, False),
+        ({}, AT_FULL_SIZE, {"fc": 64}, False),
+        ({}, AT_FULL_SIZE, {"train_images": 10_000}, False),
+        ({}, AT_FULL_SIZE, {"test_images": 2_000}, False),
+    ],
 )
-def test_cells_of_the_tables(exhibit, count, value):
-    cells = paper_cells(exhibit)
-    assert len(cells) == count
-    assert value in [cell.paper for cell in cells]
-
-
-NOTHING = {"presets": {"quick": {"scope": {"datasets": {"cifar10": None}}}}}
-PAPERS = {  # what is printed together, and what shows it
-    "table1": ["Table I"],
-    "table2": ["Table II"],
-    "table3": ["Table III"],
-    "table4": ["Table IV"],
-    "figure3": ["Fig 3"],
-    "figure4": ["Fig 4"],
-    "figure5": ["Fig 5a", "Fig 5b"],
-}
-
-
-def joins(ours, paper):
-    """Whether two rows agree in the nine keys; what the paper leaves open agrees with everything."""
-    opened = {"teacher": ("", "unspecified"), "encoding": ("", "unspecified"), "timesteps": ("", "unspecified")}
-    return all(ours[key] == paper[key] or paper[key] in opened.get(key, ()) for key in KEYS)
-
-
-@pytest.mark.parametrize("name", PAPERS)
-def test_every_row_of_the_paper_joins_a_produced_one(preset, name):
-    produced = [{key: getattr(cell, key) for key in KEYS} for cell in EXHIBITS[name].cells(preset)]
-    printed = [row for row in rows_of_paper() if row["exhibit"].split(" / ")[0] in PAPERS[name]]
-    assert printed
-    for row in printed:
-        assert any(joins(one, row) for one in produced), row
-    if name.startswith("table"):  # and nothing else is in it
-        more = [one["row_label"] for one in produced if not any(joins(one, row) for row in printed)]
-        assert all(label.startswith("reconstruction, ") for label in more)
-        assert len(more) == (6 if name == "table3" else 0)  # three networks from two starts
-
-
-@pytest.mark.parametrize("name", ["table1", "table2", "table3", "table4"])
-def test_every_printed_number_of_a_table_is_shown(name):
-    """With nothing run, so that no number of ours is mistaken for one."""
-    preset = Config(merged(CONTENT, NOTHING)).preset("quick")
-    exhibit = EXHIBITS[name]
-    shown = Counter(str(value) for value in exhibit.arrange(exhibit.tidy(preset)).to_numpy().ravel())
-    printed = Counter(f"{cell.paper:.2f}" for cell in paper_cells(*PAPERS[name]) if cell.paper is not None)
-    assert sum(printed.values()) == {"table1": 5, "table2": 28, "table3": 4, "table4": 18}[name]
-    assert {value: count for value, count in shown.items() if value in printed} == dict(printed)
-
-
-def test_only_ours_is_called_a_reconstruction(preset):
-    exhibit = EXHIBITS["table3"]
-    shown = exhibit.arrange(exhibit.tidy(Config(merged(CONTENT, NOTHING)).preset("quick")))
-    ours = shown["work"].str.startswith("reconstruction")
-    assert ours.sum() == 6
-    assert (shown["method"].str.contains("reconstruction") == ours).all()
-    assert (shown.loc[ours, "paper, %"] == "-").all()
-    assert shown.loc[shown["paper, %"] == "42.38", "method"].tolist() == ["spike KD"]
-
-
-def test_runs_behind_cells(preset):
-    cell = next(c for c in paper_cells("Table II") if (c.student, c.method) == ("VGG5", "lasnn_act"))
-    assert runs_of(cell, preset) == [LASNN, SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn", seed=1)]
-    assert runs_of(next(c for c in paper_cells("Table II") if c.dataset == "CIFAR-100"), preset) == []
-    assert runs_of(next(c for c in paper_cells("Table I") if c.quoted), preset) == []
-    teacher = next(c for c in paper_cells("Table IV") if c.row_label == "teacher VGG16")
-    assert runs_of(teacher, preset) == [AnnRun("digits", "vgg16bn", seed=seed) for seed in (0, 1)]
-    without = next(c for c in paper_cells("Table IV") if (c.student, c.method) == ("VGG5", "conversion"))
-    assert runs_of(without, preset)[0] == SnnRun("digits", "vgg5", "conversion", "poisson", 10)
+def test_only_the_papers_own_size_counts_as_printed(cell, run, size, printed):
+    """The network's width, all images of the cell's dataset, and the T that the cell names."""
+    whole = {"width": 1.0, "fc": None, "train_images": 50_000, "test_images": 10_000} | size
+    metrics = {"data": whole, "settings": {"network": whole}}
+    assert as_printed(replace(HYBRID, **cell), run, metrics) is printed
 
 
 def test_the_paper_preset_runs_every_cell_of_tables_2_and_4():
@@ -170,48 +140,19 @@ def test_the_paper_preset_holds_every_training_that_the_paper_reports():
     assert base.total() + direct["lasnn_act"] + scratch["hybrid"] + scratch["lasnn_act"] == 44
 
 
-def test_mean_and_deviation_over_seeds_and_the_paper_beside_them(preset):
-    other = SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn", seed=1)
-    pretend(preset, LASNN, 90.0)
-    pretend(preset, other, 92.0, teacher_weaker=True)
-    cell = next(c for c in paper_cells("Table II") if (c.student, c.method) == ("VGG5", "lasnn_act"))
-    table = Table("one cell", lambda preset: [cell], lambda tidy: tidy[["ours", "paper"]])
-    tidy = table.tidy(preset)
-    line = tidy.iloc[0]
-    assert (line["ours"], line["n"], line["paper"], line["ran_dataset"], line["ran_steps"]) == (
-        91.0,
-        2,
-        86.68,
-        "Digits",
-        10,
-    )
-    assert line["sd"] == pytest.approx(2**0.5)
-    assert line["runs"].split() == [str(LASNN), str(other)]
-    from lasnn.report.exhibit import remarks
-
-    notes = " ".join(remarks(tidy, preset))
-    for words in ("does not rank methods", "n_train 1437, n_test 360", "teacher is weaker"):
+def test_what_numbers_rest_on_is_said_below_them(preset):
+    cells = [c for c in paper_cells("Table II") if (c.student, c.method) == ("VGG5", "lasnn_act")]
+    for run in runs_of(cells[0], preset):
+        finish(preset, run, 90.0, teacher_weaker=run.seed == 1)
+    notes = " ".join(remarks(table(cells, preset), preset))
+    for words in ("does not rank methods", "n_train 1437, n_test 20", "teacher is weaker"):
         assert words in notes
 
 
-def test_company_is_a_mean_over_the_seeds_of_a_cell(preset):
-    few, many = ({"1": {"total": total, "neurons": 10, "images": 2}} for total in (20, 40))
-    base = next(c for c in paper_cells("Table II") if (c.student, c.method) == ("VGG5", "lasnn_act"))
-    for variant, start in ((BASE, 60.0), ("scratch", math.nan)):
-        first = replace(LASNN, variant=variant)
-        pretend(preset, first, 90.0, spikes=few, ann_accuracy=95.0, teacher_accuracy=97.0)
-        pretend(preset, replace(first, seed=1), 92.0, spikes=many, ann_accuracy=96.0)
-        line = with_context(table([replace(base, variant=variant)], preset), preset).iloc[0]
-        assert (line["ann"], line["teacher_accuracy"]) == (95.5, 97.0)  # where there is one
-        assert line["start"] == pytest.approx(start, nan_ok=True)  # from scratch there is none
-        assert line["spikes"] == 1.5  # one and two for each neuron and image
-        assert pd.isna(line["scale"]) == (variant == "scratch")  # and no balanced thresholds
-
-
 def test_a_variant_is_compared_with_the_base_runs_of_its_seeds(preset):
-    pretend(preset, LASNN, 90.0)
-    pretend(preset, replace(LASNN, seed=1), 80.0)
-    pretend(preset, replace(LASNN, variant="alpha01"), 91.0)
+    finish(preset, LASNN, 90.0)
+    finish(preset, replace(LASNN, seed=1), 80.0)
+    finish(preset, replace(LASNN, variant="alpha01"), 91.0)
     of = {"lasnn_act": f"{LASNN} {replace(LASNN, seed=1)}", "hybrid": None}
     lines = [("lasnn_act", BASE), ("lasnn_act", "alpha01"), ("hybrid", BASE)]
     tidy = pd.DataFrame(lines, columns=["method", "variant"])
@@ -229,14 +170,10 @@ def test_of_what_a_variant_changes_for_methods_a_line_says_its_own(preset):
 
 
 def test_mixed_revisions_and_subsets_are_said(preset):
-    from lasnn.report.exhibit import remarks
-    from lasnn.report.rows import table
-
     cells = [c for c in paper_cells("Table II") if c.student == "VGG5" and c.method in ("hybrid", "kd_label")]
     for cell, revision in zip(cells, (1, 2), strict=True):
         for run in runs_of(cell, preset):
-            data = {"title": "Digits", "subset": True, "train_images": 10, "test_images": 5, "assessed": "test"}
-            pretend(preset, run, 50.0, revision=revision, data=data)
+            finish(preset, run, 50.0, revision=revision, data=DATA | {"subset": True})
     notes = " ".join(remarks(table(cells, preset), preset))
     assert "revisions of the code are mixed: snn1, snn2" in notes
     assert "holds only a part" in notes

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from oracle import apply, dyadic, dyadic_input, small
+from oracle import apply, bright_input, dyadic, dyadic_input, small
 from torch import nn
 
 from lasnn.errors import InputError
@@ -66,11 +66,15 @@ def test_best_threshold_by_search():
     assert best_threshold(torch.zeros(3), 4, 95) == 0
 
 
-def test_thresholds_are_averaged_exponentially_over_batches():
-    """Largest activations 1, 2, 4 with momentum 1/2: 1, 1.5, 2.75."""
+@pytest.mark.parametrize(("momentum", "theta"), [(0.5, 2.75), (0.75, 1.9375), (0.0, 4.0)])
+def test_thresholds_are_averaged_exponentially_over_batches(momentum, theta):
+    """Largest activations 1, 2, 4; the momentum m is the weight of what was found before: θ <- m θ + (1 - m) largest.
+
+    With 1/2: 1, 1.5, 2.75; with 3/4: 1, 1.25, 1.9375.
+    """
     ann = one_layer([[1.0, 0.0, 0.0]])
     batches = [torch.tensor([[size, 0.0, 0.0]]) for size in (1.0, 2.0, 4.0)]
-    assert average_thresholds(ann, batches, STEPS, 1, 0.5) == {"f1": 2.75}
+    assert average_thresholds(ann, batches, STEPS, 1, momentum) == {"f1": theta}
 
 
 def test_a_silent_layer_is_refused_by_name():
@@ -237,6 +241,25 @@ def test_weights_are_found_again():
     seen = Means(None, x, x)
     train_weights(station, seen, target + 0.75 / 16, STEPS, recipe(steps=300, batch=32, lr=0.01), draws)
     assert synapses.weight.tolist()[0] == pytest.approx([0.2, 0.5], abs=0.1)
+
+
+def test_the_rate_on_weights_falls_as_a_cosine():
+    """Two steps of Adam against the same sign: 1/8, then half of that; as stored twice as much."""
+    found = trained(weight_station([0.5, 0.0]), [[0.5, 0.0]], [[0.9]], steps=2)
+    assert found[0, 0].item() == pytest.approx(0.5 + 2 * (1 / 8 + 1 / 16), rel=1e-3)
+
+
+def test_the_input_of_a_block_is_the_output_of_the_one_before_in_the_anns_units():
+    """Whatever the thresholds of either are: the shortcut's current is made of it."""
+    ann = small("resnet12").double()
+    names = neurons(spiking(ann, Dynamics()))
+    thetas = {name: (0.25, 0.5, 1.0)[index % 3] for index, name in enumerate(names)}
+    net, stations = amplitude(ann, thetas, STEPS, Dynamics())
+    by_name = {station.name: station for station in stations}
+    x = bright_input(1, 3)[0].double()
+    given = means(net, by_name["b1"], x, STEPS, 64).output
+    assert given.any()
+    assert torch.equal(means(net, by_name["b2"], x, STEPS, 64).layer_input, given)
 
 
 def test_a_junction_also_hears_its_shortcut():

@@ -23,6 +23,7 @@ from lasnn.spiking.conversion import (
     settle,
     spiking,
     start_at,
+    synapses_of,
     thresholds,
     train_offsets,
     train_thresholds,
@@ -237,10 +238,18 @@ def test_scaling_of_a_base_residual_network_leaves_its_blocks():
     assert all(torch.equal(a, b) for a, b in zip(scaled.parameters(), net.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("constants", [False, True])
 @pytest.mark.parametrize("name", ["vgg5", "resnet12"])
-def test_a_trained_gain_is_a_threshold(name):
-    """A gain of 2 and half the threshold: the same spikes, bit for bit, as powers of 2 don't round."""
+def test_a_trained_gain_is_a_threshold(name, constants):
+    """A gain of 2 and half the threshold: the same spikes, bit for bit, as powers of 2 don't round; so are offsets of
+    each channel and initial potentials.
+    """
     net, x = small_snn(name, Dynamics(0.5)), dyadic_input(12, 2)
+    if constants:
+        start_at(net, 0.5)
+        for layer in net.layers.values():
+            for neuron in neurons(layer).values():
+                neuron.offset = torch.full((len(synapses_of(layer, neuron).weight),), 1 / 32)
     before = list(thresholds(net).values())
     train_thresholds(net)
     for neuron in neurons(net).values():

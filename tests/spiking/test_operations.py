@@ -92,6 +92,13 @@ def test_operations_are_counts_times_fan_out():
     assert seen.spikes["c1"].total == seen.counts["c1"].sum()
 
 
+def test_spikes_of_either_sign_are_counted():
+    """Black images, x = -1: the signed rate code sends -1 in each of 5 steps from 3 x 16 x 16 inputs."""
+    black = Images(torch.zeros(2, 3, 16, 16, dtype=torch.uint8), torch.tensor([0, 1]), torch.arange(2))
+    found = operations(network(), evaluate(network(), black, "poisson", 5))
+    assert found["encoder_spikes"] == 5 * 3 * 16 * 16
+
+
 def test_direct_encoding_sends_no_spikes():
     net = network()
     images = Images(torch.full((2, 3, 16, 16), 200, dtype=torch.uint8), torch.tensor([0, 1]), torch.arange(2))

@@ -55,6 +55,25 @@ def test_a_truncated_file_is_refused_by_name(tmp_path, share):
         checkpoint.load(path)
 
 
+def test_a_checkpoint_of_another_digest_is_refused(tmp_path):
+    path = tmp_path / "model.pt"
+    checkpoint.save(path, WEIGHTS, {})
+    checkpoint.load(path, files.sha256(path))
+    with pytest.raises(InputError, match=r"model\.pt has changed since it was made \(expected sha256 000000000000"):
+        checkpoint.load(path, "0" * 64)
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o002, 0o077])
+def test_a_file_has_the_rights_of_any_new_file(tmp_path, mask):
+    """So that others can read results where a user lets them."""
+    before = os.umask(mask)
+    try:
+        files.write_json(tmp_path / "metrics.json", {})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "metrics.json").stat().st_mode & 0o777 == 0o666 & ~mask
+
+
 def test_a_checkpoint_cannot_run_code(tmp_path):
     class Evil:
         def __reduce__(self):

@@ -12,11 +12,12 @@ import time
 from unittest.mock import Mock
 
 import pytest
+from filelock import FileLock
 
 from lasnn.console import Console
 from lasnn.errors import InputError
 from lasnn.pipeline import single_instance
-from lasnn.storage import holders
+from lasnn.storage import locks
 from lasnn.storage.locks import only_writer
 
 HOLD = """
@@ -60,7 +61,7 @@ def test_a_second_writer_gets_one_line_that_names_the_first(tmp_path, holder):
 )
 def test_a_writer_on_another_machine_is_named_with_it(tmp_path, monkeypatch, job, host, said):
     monkeypatch.setenv("SLURM_JOB_ID", job)
-    monkeypatch.setattr(holders.socket, "gethostname", lambda: f"{host}.example.org")
+    monkeypatch.setattr(locks.socket, "gethostname", lambda: f"{host}.example.org")
     with only_writer(tmp_path / ".lock", "it"):
         monkeypatch.undo()
         with pytest.raises(InputError, match=said), only_writer(tmp_path / ".lock", "it"):
@@ -80,6 +81,15 @@ def test_the_lock_is_released_when_the_block_fails(tmp_path):
     for _ in range(2):
         with pytest.raises(ZeroDivisionError), only_writer(tmp_path / ".lock", "it"):
             raise ZeroDivisionError
+
+
+def test_a_lock_file_goes_while_it_is_held(tmp_path, monkeypatch):
+    """A moment later it may be another's, who would then keep nobody out."""
+    lock, release, there = tmp_path / ".lock", FileLock.release, []
+    monkeypatch.setattr(FileLock, "release", lambda *words, **named: (there.append(lock.exists()), release(*words)))
+    with only_writer(lock, "it"):
+        assert lock.exists()
+    assert there[0] is False  # at the first call; another follows when the lock is forgotten
 
 
 def test_many_that_come_and_go_never_overlap(tmp_path):
@@ -140,63 +150,85 @@ def test_a_stage_told_to_stop_before_it_trains_ends_at_once_with_one_line(number
     assert said == f"error: stopped by {number.name}; the same command begins this step anew\n"
 
 
-# ---- where the locks of the system lie or are missing, the name in the file counts --------------------------------
+@pytest.fixture
+def without_flock(monkeypatch):
+    """A network file system without locks."""
+    monkeypatch.setattr(fcntl, "flock", Mock(side_effect=OSError(errno.ENOLCK, "No locks available")))
 
 
-def someone(**changes):
-    return holders.myself() | changes
+def test_without_locks_of_the_system_the_file_is_the_lock(tmp_path, monkeypatch, without_flock):
+    """A second writer on such a file system is refused while the first one holds the file, and may then have it."""
+    with only_writer(tmp_path / ".lock", "it"):
+        with pytest.raises(InputError, match=r"it is being made by another process .as .*\.lock.held says"):
+            only_writer(tmp_path / ".lock", "it").__enter__()
+        assert [path.name for path in tmp_path.iterdir()] == [".lock.held"]
+    with only_writer(tmp_path / ".lock", "it"):
+        pass
+    assert not list(tmp_path.iterdir())
 
 
-LIVING = {
-    "another host": lambda pid: someone(host="elsewhere", process=1),
-    "another host of the same boot": lambda pid: someone(host="elsewhere", process=pid),
-    "this host": lambda pid: someone(process=pid, began=holders._began(pid)),
-}
-DEAD = {
-    "an earlier boot": lambda pid: someone(boot="earlier", process=pid, began=holders._began(pid)),
-    "a number given out again": lambda pid: someone(process=pid, began="1"),
-    "no such process": lambda pid: someone(process=2**22 + 1),
-}
-FLOCKS = {"succeeds for everybody": lambda *words: None, "is missing": OSError(errno.ENOLCK, "No locks available")}
+def test_without_locks_of_the_system_a_dead_process_holds_nothing(tmp_path, without_flock):
+    """The file of a killed process names it, so the next one takes it over at its second try."""
+    code = f"import errno, fcntl\ndef flock(*_): raise OSError(errno.ENOLCK, '')\nfcntl.flock = flock\n{HOLD}"
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / ".lock")], stdout=subprocess.PIPE)
+    process.stdout.readline()
+    with pytest.raises(InputError, match="it is being made by another process"):
+        only_writer(tmp_path / ".lock", "it").__enter__()
+    process.kill()
+    process.communicate()
+    assert (tmp_path / ".lock.held").exists()
+    with only_writer(tmp_path / ".lock", "it"):
+        pass
 
 
-@pytest.mark.parametrize("flock", FLOCKS)
-@pytest.mark.parametrize("name", LIVING)
-def test_a_lock_of_a_process_that_may_live_is_never_taken(tmp_path, monkeypatch, holder, flock, name):
-    lock = tmp_path / "other.lock"
-    lock.write_text(json.dumps(LIVING[name](holder.pid)))
-    monkeypatch.setattr(fcntl, "flock", Mock(side_effect=FLOCKS[flock]))
-    with pytest.raises(InputError, match=f"it is being made by process {json.loads(lock.read_text())['process']}"):
-        only_writer(lock, "it").__enter__()
-    assert json.loads(lock.read_text()) == LIVING[name](holder.pid)
+# ---- one snakemake for each folder -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("flock", FLOCKS)
-@pytest.mark.parametrize("name", DEAD)
-def test_a_lock_of_a_dead_process_is_taken(tmp_path, monkeypatch, holder, flock, name):
-    lock = tmp_path / "other.lock"
-    lock.write_text(json.dumps(DEAD[name](holder.pid)))
-    monkeypatch.setattr(fcntl, "flock", Mock(side_effect=FLOCKS[flock]))
-    with only_writer(lock, "it"):
-        assert json.loads(lock.read_text())["process"] == os.getpid()
-    assert not lock.exists()
-
-
-@pytest.mark.parametrize("flock", FLOCKS)
-@pytest.mark.parametrize("name", [*LIVING, *DEAD])
-def test_snakemakes_lock_is_only_taken_from_the_dead(tmp_path, monkeypatch, holder, flock, name):
-    folder, said = tmp_path / ".snakemake", []
-    (folder / "locks").mkdir(parents=True)
-    (folder / "locks" / "0.output.lock").write_text("data/digits.npz\n")
-    (folder / "lasnn.lock").write_text(json.dumps((LIVING | DEAD)[name](holder.pid)))
-    monkeypatch.setattr(fcntl, "flock", Mock(side_effect=FLOCKS[flock]))
+@pytest.fixture
+def typed(monkeypatch):
+    """The options of a call that makes something."""
     options = argparse.Namespace(dryrun=False, unlock=False, nolock=False)
     monkeypatch.setattr(single_instance, "command_line", lambda: options)
-    if name in LIVING:
-        with pytest.raises(InputError, match=r"another snakemake is at work in this folder .process"):
-            single_instance.claim(folder, said.append)
-        assert (folder / "locks" / "0.output.lock").exists()
-    else:
-        single_instance.claim(folder, said.append)
-        assert not (folder / "locks").exists()
-        assert len(said) == 1
+    monkeypatch.setattr(single_instance, "_held", [])
+    return options
+
+
+@pytest.mark.parametrize("looks", ["dryrun", "unlock", "nolock", None])
+def test_a_second_snakemake_is_refused_unless_it_only_looks(tmp_path, typed, looks):
+    """One line that names the first one's process; a dry run, --unlock and --nolock pass."""
+    code = HOLD.replace("sys.argv[1]", "sys.argv[1] + '/lasnn.lock'")
+    first = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
+    first.stdout.readline()
+    try:
+        if looks:
+            setattr(typed, looks, True)
+            single_instance.claim(tmp_path)
+        else:
+            said = rf"^another snakemake is at work in this folder \(number {first.pid}\): wait for it, or end it with"
+            with pytest.raises(InputError, match=said):
+                single_instance.claim(tmp_path)
+    finally:
+        first.kill()
+        first.communicate()
+    assert not single_instance._held
+
+
+def test_the_lock_of_a_killed_snakemake_is_one_line_that_says_what_removes_it(tmp_path, typed):
+    """Snakemake's own lock outlives kill -9 and is left to `snakemake --unlock`."""
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks" / "0.output.lock").write_text("data/digits.npz\n")
+    with pytest.raises(InputError, match=r"^a killed snakemake left its lock here: `snakemake --unlock` removes it"):
+        single_instance.claim(tmp_path)
+    assert (tmp_path / "locks" / "0.output.lock").exists()
+    single_instance._held.pop().release()
+    (tmp_path / "locks" / "0.output.lock").unlink()
+    single_instance.claim(tmp_path)
+    single_instance._held.pop().release()
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, typed):
+    """Snakemake would end in a traceback there, in a dry run as well."""
+    (tmp_path / "file").write_text("")
+    typed.dryrun = True
+    with pytest.raises(InputError, match=r"file/\.snakemake can't be written \(Not a directory\)"):
+        single_instance.claim(tmp_path / "file" / ".snakemake")

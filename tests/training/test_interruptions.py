@@ -9,8 +9,8 @@ from chains import ANN, CALIBRATED, CONVERTED, HASHED, LASNN, TEACHER, Tiny
 
 from lasnn import stopping
 from lasnn.pipeline.freshness import drop_resume_states
-from lasnn.pipeline.workflow import RUN_FILES
 from lasnn.plan.config import read
+from lasnn.results.fits import RUN_FILES
 from lasnn.storage import checkpoint, files
 from lasnn.storage.locks import only_writer
 

@@ -2,13 +2,18 @@
 
 import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 import torch
 from oracle import close, small
+from torch import nn
 from trainings import ann_losses, job, pictures, recipe, same, snn_losses, student
 
+from lasnn.networks.layers import Dropout
+from lasnn.optimizers import eager
 from lasnn.training.loop import Moment, fit, learning_rate, optimizer
 
 
@@ -20,6 +25,38 @@ def rates(**update):
 def test_steps_by_hand():
     found = rates(epochs=10, milestones=(0.6, 0.8, 0.9), decay=0.1)
     assert found == pytest.approx([0.1] * 6 + [0.01] * 2 + [0.001] + [0.0001])
+
+
+@pytest.mark.parametrize("milestones", [(0.2,), (0.1, 0.2)])
+def test_no_milestone_comes_before_the_first_epoch_is_over(milestones):
+    """0.2 of two epochs rounds to none; two such milestones fall together."""
+    assert rates(epochs=2, milestones=milestones, decay=0.1) == pytest.approx([0.1, 0.1 * 0.1 ** len(milestones)])
+
+
+def test_the_gradient_norm_of_the_log_is_the_mean_over_batches(tmp_path):
+    """A loss of 3w has the gradient 3, in each of two batches of four images."""
+    net = small("conv3fc2")
+
+    def losses(part, moment):
+        return {"one": 3 * next(iter(net.parameters())).flatten()[0]}
+
+    (line,) = fit(net, losses, pictures(8), job(tmp_path, epochs=1)).lines
+    assert line["gradient_norm"] == pytest.approx(3)
+
+
+def test_each_dropout_layer_draws_a_mask_of_its_own(tmp_path):
+    """Three layers of dropout 1/2 see the same ones in one batch, and leave others of them."""
+    net = nn.Sequential(*(Dropout(0.5) for _ in range(3)), nn.Linear(1, 1))
+    seen = []
+
+    def losses(part, moment):
+        seen.append([layer(torch.ones(1, len(part.batch), 256)).detach() for layer in list(net)[:3]])
+        return {"none": 0 * net[3].weight.sum()}
+
+    fit(net, losses, pictures(4), job(tmp_path, epochs=1))
+    (masks,) = seen
+    assert all(set(mask.unique().tolist()) == {0.0, 2.0} for mask in masks)
+    assert not any(torch.equal(masks[a], masks[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
 
 
 def test_steps_of_the_paper():
@@ -49,9 +86,58 @@ def test_the_rate_of_each_epoch_is_the_one_in_the_training_log(tmp_path):
 
 def test_optimizers():
     net = small("conv3fc2")
-    assert type(optimizer(net, recipe())) is torch.optim.SGD
-    assert type(optimizer(net, recipe(optimizer="adam"))) is torch.optim.Adam
-    assert type(optimizer(net, recipe(optimizer="adam", wd_mode="decoupled"))) is torch.optim.AdamW
+    assert isinstance(optimizer(net, recipe()), torch.optim.SGD)
+    assert not isinstance(optimizer(net, recipe(optimizer="adam")), torch.optim.AdamW)
+    plain, ams = (optimizer(net, recipe(optimizer="adam", amsgrad=amsgrad)) for amsgrad in (False, True))
+    assert isinstance(plain, torch.optim.Adam)
+    assert (plain.defaults["amsgrad"], ams.defaults["amsgrad"]) == (False, True)
+    assert isinstance(optimizer(net, recipe(optimizer="adam", wd_mode="decoupled")), torch.optim.AdamW)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW])
+def test_an_unwrapped_optimizer_is_torchs_bit_for_bit(kind):
+    """Five steps with hooks, state saved and loaded after the third: weights and state as in torch's own class."""
+
+    def trained(kind):
+        weights = [torch.nn.Parameter(torch.linspace(-1, 1, 12).reshape(3, 4)), torch.nn.Parameter(torch.ones(4))]
+        made = lambda: kind(weights, lr=0.1, weight_decay=0.01, fused=True)  # noqa: E731
+        optim, calls = made(), []
+        optim.register_step_post_hook(lambda *_: calls.append("hook"))
+        for step in range(5):
+            optim.zero_grad()
+            (weights[0] @ weights[1]).sin().sum().backward()
+            optim.step()
+            if step == 2:
+                state, optim = optim.state_dict(), made()
+                optim.load_state_dict(state)
+        assert calls == ["hook"] * 3
+        return [*weights, *(value for entry in optim.state_dict()["state"].values() for value in entry.values())]
+
+    ours, theirs = trained(eager(kind)), trained(kind)
+    pairs = [(a, b) for a, b in zip(ours, theirs, strict=True) if b is not None]  # SGD without momentum has no buffer
+    assert pairs
+    assert all(torch.equal(torch.as_tensor(a), torch.as_tensor(b)) for a, b in pairs)
+
+
+def test_a_training_loads_no_compiler():
+    """A job that trains and counts operations imports neither torch._dynamo nor sympy, which cost over a second."""
+    code = """
+import sys, torch
+from lasnn.networks import build
+from lasnn.optimizers import eager
+from lasnn.spiking.conversion import spiking
+from lasnn.spiking.neurons import Dynamics
+from lasnn.spiking.operations import fan_outs
+net = spiking(build("conv3fc2", 10, 16, width=0.125, fc=8), Dynamics())
+optim = eager(torch.optim.Adam)(net.parameters(), lr=0.1, fused=True)
+optim.zero_grad()
+net(torch.ones(2, 1, 3, 16, 16)).logits.sum().backward()
+optim.step()
+fan_outs(net)
+print({"torch._dynamo", "sympy"} & set(sys.modules))
+"""
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown == "set()\n"
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam"])

@@ -3,16 +3,23 @@
 import math
 import os
 import signal
+import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
+from oracle import settings_of
 from trainings import interrupt, job, pictures, position, same, snn_losses, student, without_clock
 
+from lasnn.console import Console
 from lasnn.errors import InputError
+from lasnn.plan.runs import SnnRun
 from lasnn.stopping import Stopped, listening
 from lasnn.storage import checkpoint
 from lasnn.training.loop import fit
+from lasnn.training.reading import _tag
+from lasnn.training.resume import Parts
 
 
 @pytest.mark.parametrize("where", ["losses", "watch"])
@@ -46,6 +53,51 @@ def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, capsys, name, where)
     assert same(resumed, whole)
     for line, other in zip(found.lines, expected.lines, strict=True):
         assert {**line, "seconds": 0} == {**other, "seconds": 0}
+
+
+def test_the_seconds_of_an_interrupted_process_count(tmp_path):
+    """Saved after each batch; the third of an epoch fails after 0.4 s of two others; the rest takes less than that."""
+    made = job(tmp_path, epochs=1)
+    often = replace(made, saves=replace(made.saves, minutes=0.0))
+    net, calls = student(), interrupt(3)
+
+    def losses(part, moment, pause):
+        time.sleep(pause)
+        return {"none": 0 * net.readout.weight.sum()}
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(net, lambda part, moment: (calls(), losses(part, moment, 0.2))[1], pictures(), often)
+    (line,) = fit(net, lambda part, moment: losses(part, moment, 0), pictures(), often).lines
+    assert line["seconds"] > 0.4
+
+
+@pytest.mark.parametrize(("tag", "value"), [("one", 1), ("other", 2)])
+def test_finished_parts_are_taken_up_by_the_run_that_left_them_alone(tmp_path, tag, value):
+    """Parts of other settings, parents or images are made anew."""
+    assert Parts(tmp_path / "resume.pt", "one", Console()).made("x", lambda: 1) == 1
+    assert Parts(tmp_path / "resume.pt", tag, Console()).made("x", lambda: 2) == value
+
+
+CHANGES = {
+    "run": {"run": SnnRun("digits", "vgg5", "hybrid", "poisson", 4, seed=1)},
+    "settings": {"settings": settings_of("hybrid", spiking={"leak": 0.5})},
+    "parents": {"parents": {"ann/x": "1" * 64}},
+    "images": {"prepared": SimpleNamespace(digest="1" * 64)},
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_resume_state_belongs_to_run_settings_parents_and_images(what):
+    """Its tag is another one where any of them is."""
+    same = {
+        "run": SnnRun("digits", "vgg5", "hybrid", "poisson", 4),
+        "settings": settings_of("hybrid"),
+        "parents": {"ann/x": "0" * 64},
+        "prepared": SimpleNamespace(digest="0" * 64),
+        "device": torch.device("cpu"),
+    }
+    assert _tag(**same) == _tag(**same)
+    assert _tag(**same | CHANGES[what]) != _tag(**same)
 
 
 def test_a_finished_training_resumes_to_itself(tmp_path):

@@ -4,14 +4,12 @@ import shutil
 import sys
 from pathlib import Path
 
-from snakemake.utils import update_config
-
 from lasnn.pipeline import needs, notebooks, slurm
 from lasnn.plan.adoptions import with_adoptions
 from lasnn.plan.config import Config, dump
 from lasnn.errors import InputError
 from lasnn.pipeline.freshness import drop_resume_states
-from lasnn.pipeline.orders import Orders, replaces, stop
+from lasnn.pipeline.stamp import Inputs, forced_words, renew
 from lasnn.report import EXHIBITS, TARGETS, Figure, Table, exhibits_of, files_of, names_of
 from lasnn.plan.runs import AND, NAME, NUMBER, AnnRun, ConvertedRun, SnnRun
 from lasnn.plan.vocabulary import ENCODERS, METHODS, NO_TEACHER
@@ -21,25 +19,23 @@ from lasnn.pipeline.workflow import (
     check_places,
     check_plan,
     check_targets,
-    check_typed,
     command_line,
     command_line_targets,
+    configured,
+    files_asked,
     imports_of,
     keep_byte_code,
     pass_on,
     presets_of,
     record_lineage,
-    restore_runs,
     strange_checkout,
-    typed,
 )
 
 keep_byte_code()
-update_config(config, typed(workflow.config_settings.overwrite_config))
-config = with_adoptions(config)
 
 try:
-    check_typed(typed(workflow.config_settings.config), [CONFIG_FILE, *workflow.config_settings.configfiles])
+    config = configured([CONFIG_FILE, *workflow.config_settings.configfiles], workflow.config_settings.config)
+    config = with_adoptions(config)
     CONFIG = Config(config)
     check_targets(CONFIG, command_line_targets())
     PRESETS = presets_of(CONFIG, command_line_targets())
@@ -51,18 +47,17 @@ try:
     if not workflow.remote_exec:
         if warning := strange_checkout(CHECKOUT):
             say(warning)
-        if not restore_runs(CONFIG, PRESETS):  # it has said why
-            raise SystemExit(1)
         for preset in PRESETS:
             drop_resume_states(CONFIG.preset(preset))
 except InputError as error:
     say(f"error: {error}")
     raise SystemExit(1)
 
-# What Snakemake must make again is what does not fit the plan; a job's own process is told what to make.
-ORDERS = None
+# Inputs as they are needed, and the stamp for what does not fit the plan; a job's own process is told what to make.
+INPUTS = None
 if workflow.is_main_process:
-    ORDERS = Orders(CONFIG, command_line(), lambda paths: workflow.dag.forcefiles.update(paths), say)
+    renew(files_asked(CONFIG, PRESETS, command_line_targets()))
+    INPUTS = Inputs(CONFIG, lambda: forced_words(workflow.dag_settings), say)
 
 NETWORKS = CONFIG.networks
 RESULTS, DATA = CONFIG.file.folders.results, CONFIG.file.folders.data
@@ -113,22 +108,13 @@ def run_of(kind, wildcards):
     return kind.from_words(dict(wildcards.items()))
 
 
-def still(paths, outs):
-    """Inputs of these outputs; their times count for nothing where the outputs fit."""
-    return [ancient(path) for path in paths] if ORDERS and ORDERS.still(outs) else paths
-
-
-def needed(preset, run, inputs):
-    """Of the inputs of a run those that it needs, as it lies there."""
-    return still(ORDERS.run(preset, run, inputs), [f"{preset.folder(run)}/metrics.json"]) if ORDERS else inputs
-
-
 def data_of(kind):
     """The prepared images that a run is made from."""
 
     def data(wildcards):
         preset, run = CONFIG.preset(wildcards.preset), run_of(kind, wildcards)
-        return needed(preset, run, [preset.config.data_file(run.dataset)])
+        paths = [preset.config.data_file(run.dataset)]
+        return INPUTS.run(preset, run, paths) if INPUTS else paths
 
     return data
 
@@ -138,21 +124,15 @@ def models_of(kind):
 
     def models(wildcards):
         preset, run = CONFIG.preset(wildcards.preset), run_of(kind, wildcards)
-        return needed(preset, run, [f"{preset.folder(parent)}/model.pt" for parent in preset.parents(run)])
+        paths = [f"{preset.folder(parent)}/model.pt" for parent in preset.parents(run)]
+        return INPUTS.run(preset, run, paths) if INPUTS else paths
 
     return models
 
 
 def source_of(wildcards):
     """No file that the workflow knows: what a dataset is prepared from may lie anywhere."""
-    if ORDERS:
-        ORDERS.data(wildcards.dataset)
-    return []
-
-
-def data_params(wildcards):
-    """What a prepared dataset depends on: a digest of its source, never where that lies."""
-    return ORDERS.data_params(wildcards.dataset) if ORDERS else CONFIG.data_params(wildcards.dataset)
+    return INPUTS.data(wildcards.dataset) if INPUTS else []
 
 
 def settings_of(kind):
@@ -192,23 +172,14 @@ def minutes_of(kind):
 
 def sources_of(wildcards):
     """Every file that an exhibit is made from."""
-    preset = CONFIG.preset(wildcards.preset)
-    if ORDERS is None:
-        return EXHIBITS[wildcards.exhibit].files(preset)
-    return still(ORDERS.exhibit(preset, wildcards.exhibit), files_of(preset, wildcards.exhibit))
-
-
-def plan_of(wildcards):
-    """What of the configuration an exhibit shows."""
-    return EXHIBITS[wildcards.exhibit].plan(CONFIG.preset(wildcards.preset))
+    preset, name = CONFIG.preset(wildcards.preset), wildcards.exhibit
+    return INPUTS.exhibit(preset, name) if INPUTS else EXHIBITS[name].files(preset)
 
 
 def notebook_inputs(wildcards):
     """What a notebook reads: metrics of the spiking runs behind the tables, or every exhibit."""
-    preset = CONFIG.preset(wildcards.preset)
-    if ORDERS is None:
-        return notebooks.inputs(preset, wildcards.notebook)
-    return still(ORDERS.page(preset, wildcards.notebook), [f"{preset.root}/notebooks/{wildcards.notebook}.html"])
+    preset, name = CONFIG.preset(wildcards.preset), wildcards.notebook
+    return INPUTS.page(preset, name) if INPUTS else notebooks.inputs(preset, name)
 
 
 def pages():
@@ -229,8 +200,9 @@ def made_with_site():
 
 
 onstart:
-    if replaces(workflow):
+    if INPUTS and not workflow.touch:
         try:
-            ORDERS.before_the_first_job(job.output for job in workflow.dag.needrun_jobs())
+            INPUTS.before_the_first_job(job.output for job in workflow.dag.needrun_jobs())
         except InputError as error:
-            stop(error, say)
+            say(f"error: {error}")
+            raise SystemExit(1)

@@ -14,8 +14,6 @@ rule data:
         gpu=0,
         mem_mb=4000,
         runtime=120,
-    params:
-        source=data_params,
     message:
         "Preparing {wildcards.dataset}"
     shell:

@@ -26,8 +26,6 @@ rule table:
         gpu=0,
         mem_mb=2000,
         runtime=10,
-    params:
-        plan=plan_of,
     message:
         "Writing {wildcards.exhibit}"
     shell:
@@ -61,8 +59,6 @@ rule figure:
         gpu=0,
         mem_mb=2000,
         runtime=10,
-    params:
-        plan=plan_of,
     message:
         "Drawing {wildcards.exhibit}"
     shell:

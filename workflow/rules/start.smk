@@ -27,7 +27,7 @@ try:
     if not workflow.remote_exec:
         check_folder(CHECKOUT)
         parsed(CONFIG_FILE)
-        claim(Path(".snakemake"), say)
+        claim(Path(".snakemake"))
 except InputError as error:
     say(f"error: {error}")
     raise SystemExit(1)

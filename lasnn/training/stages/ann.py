@@ -30,7 +30,7 @@ def train_ann(task: Task[AnnRun, AnnSettings], saves: Saves, console: Console) -
 
     @tf32(False)
     def look(epoch: int) -> dict:
-        accuracy = evaluate(net, task.test, "direct", 1, rows=rows).accuracy
+        accuracy = evaluate(net, task.watched, "direct", 1, rows=rows).accuracy
         return {"test_accuracy": accuracy, "weight_norms": weight_norms(net)}
 
     job = Job(recipe, task.settings.data, task.run.seed, recipe.batch, saves)

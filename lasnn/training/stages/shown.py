@@ -6,6 +6,7 @@ import torch
 from lasnn.datasets.batches import Batch, Images, plain_batches
 from lasnn.distillation.attention import VARIANTS, as_compared
 from lasnn.distillation.objectives import OBJECTIVES, Step
+from lasnn.errors import InputError
 from lasnn.networks import Net, Output
 from lasnn.plan.lookup import given
 from lasnn.plan.runs import SnnRun
@@ -13,6 +14,7 @@ from lasnn.plan.settings import SnnSettings
 from lasnn.spiking.encoders import encode, image_noise
 
 IMAGES = 8
+IMAGES_FOR_ALPHA = 64
 
 
 @torch.no_grad()
@@ -44,7 +46,13 @@ def watched_maps(net: Net, teacher: Net, test: Images, run: SnnRun, settings: Sn
 
 
 def gradient_share(
-    net: Net, teacher: Net, test: Images, run: SnnRun, settings: SnnSettings, logit_scale: str
+    net: Net,
+    teacher: Net,
+    images: Images,
+    run: SnnRun,
+    settings: SnnSettings,
+    logit_scale: str,
+    count: int = IMAGES,
 ) -> dict[str, float]:
     """||dL_at/do|| / ||dL_rest/do|| by level, of the spikes o [T, B, C, H, W] that are tapped there, on these images.
 
@@ -55,7 +63,7 @@ def gradient_share(
     norms = []
     for of_maps in (True, False):
         with torch.enable_grad():
-            output, batch = shown_to(net, test, run, settings)
+            output, batch = shown_to(net, images, run, settings, count)
             step = Step(batch, output, output.logits / (run.steps if logit_scale == "mean" else 1), teacher, 0.0)
             terms = OBJECTIVES[run.method](step, settings)
             loss = torch.stack([term for name, term in terms.items() if (name == "attention") == of_maps]).sum()
@@ -64,8 +72,33 @@ def gradient_share(
     return {level: attention / rest for level, attention, rest in zip(output.stages, *norms, strict=True) if rest}
 
 
-def shown_to(net: Net, test: Images, run: SnnRun, settings: SnnSettings) -> tuple[Output, Batch]:
-    """What a student makes of them, under the first encoder seed of evaluation."""
-    batch = next(plain_batches(test.first(IMAGES), IMAGES))
+def with_alpha(
+    net: Net, teacher: Net, held_out: Images, run: SnnRun, settings: SnnSettings, logit_scale: str
+) -> SnnSettings:
+    """`settings` with the α that gives the attention loss its `attention.share` of the gradient, if they ask for one.
+
+    The share is proportional to α. It is that of the level where it is largest, on held-out training images, of the
+    network as the training begins with it. InputError if the attention loss has no gradient there.
+    """
+    attention = given(settings.attention)
+    if attention.share is None:
+        return settings
+
+    def weighted(alpha: float) -> SnnSettings:
+        return settings.model_copy(update={"attention": attention.model_copy(update={"alpha": alpha})})
+
+    images = held_out.first(IMAGES_FOR_ALPHA)
+    of_one = gradient_share(net, teacher, images, run, weighted(1.0), logit_scale, IMAGES_FOR_ALPHA)
+    if not max(of_one.values(), default=0.0) > 0:
+        raise InputError(
+            f"attention.share is {attention.share:g}, but before the first update the attention loss has no gradient "
+            f"at any level of {run.student}: set attention.alpha, or choose other attention.levels"
+        )
+    return weighted(attention.share / max(of_one.values()))
+
+
+def shown_to(net: Net, images: Images, run: SnnRun, settings: SnnSettings, count: int = IMAGES) -> tuple[Output, Batch]:
+    """What a student makes of the first `count`, under the first encoder seed of evaluation."""
+    batch = next(plain_batches(images.first(count), count))
     noise = image_noise(settings.evaluation.seeds[0], range(len(batch)), batch.x.device)
     return net.eval()(encode(run.encoder, batch.x, run.steps, noise, settings.encoder.gain)), batch

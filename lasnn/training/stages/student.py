@@ -20,7 +20,7 @@ from lasnn.training.health import weight_norms
 from lasnn.training.loop import Job, Losses, Moment, Part, fit
 from lasnn.training.precision import products_in, tf32
 from lasnn.training.resume import Saves
-from lasnn.training.stages.shown import gradient_share, watched_maps
+from lasnn.training.stages.shown import gradient_share, watched_maps, with_alpha
 from lasnn.training.task import Task
 
 # What `micro_batch: auto` lets the currents, spikes and gradients of a step take. On a GPU small parts cost most: a
@@ -41,7 +41,7 @@ def train(
 
     Returns what metrics.json and what provenance.json is to say of it.
     """
-    run, settings, test = task.run, task.settings, task.test
+    run, settings, test = task.run, task.settings, task.watched
     net.taps = {}  # what is not tapped need not be kept for the backward pass
     if settings.attention:
         taps = TAPS[settings.attention.taps]
@@ -50,6 +50,7 @@ def train(
 
     share = None
     if settings.attention:
+        settings = with_alpha(net, given(teacher), task.held_out, run, settings, logit_scale)
         share = gradient_share(net, given(teacher), test, run, settings, logit_scale)
         shares = ", ".join(f"{level} {value:.3g}" for level, value in share.items())
         saves.console.say(f"gradient of the attention loss, in terms of the other terms': {shares}")
@@ -81,7 +82,10 @@ def train(
     with tf32(settings.compute.amp != "off" and task.device.type == "cuda"):
         log = fit(net, losses, task.train, job, look)
     settle(net)
-    return log.best() | ({} if share is None else {"attention_share": share}), log.cost()
+    pulled = {} if share is None else {"attention_share": share}
+    if settings.attention and settings.attention.share is not None:
+        pulled["attention_alpha"] = settings.attention.alpha
+    return log.best() | pulled, log.cost()
 
 
 def student_losses(net: Net, teacher: Net | None, run: SnnRun, settings: SnnSettings, logit_scale: str) -> Losses:

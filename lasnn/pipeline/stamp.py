@@ -1,0 +1,155 @@
+"""How Snakemake hears what must be made again: by a stamp, a file that is newer than every result.
+
+The stamp is an input of every rule. Where a rule's files are there and don't fit the plan (`lasnn.pipeline.freshness`),
+Snakemake sees a newer input; elsewhere it is `ancient`, which ages nothing. It holds another word in each call, as
+Snakemake leaves out a newer input whose content it has recorded. The other inputs of what fits are `ancient` too, and
+only those that are there: no clock ages it, and nothing is made for it. Input functions read and change nothing.
+
+Before the first job everything finished that is about to be replaced is kept (`lasnn.results.store`).
+"""
+
+import atexit
+import contextlib
+import os
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lasnn.errors import InputError
+from lasnn.pipeline import notebooks, progress
+from lasnn.pipeline.freshness import Judge
+from lasnn.pipeline.single_instance import others_at_work
+from lasnn.plan.config import Config, Preset
+from lasnn.plan.runs import Run
+from lasnn.report import EXHIBITS, files_of
+from lasnn.results import store
+from lasnn.results.fits import RUN_FILES
+from lasnn.storage import files
+from lasnn.storage.digests import Digests
+
+STAMP = Path(".snakemake", "lasnn", "stamp")
+SHOWN = 8  # reasons that are printed; all others follow from them or are of the same kind
+SECOND = 10**9  # ns
+
+Words = Callable[[], list[str]]
+
+
+class Inputs:
+    """Inputs of rules in one call of Snakemake: `forced` gives what was typed to be made again, `say` prints a line."""
+
+    def __init__(self, config: Config, forced: Words, say: Callable[[str], None]):
+        self.config, self.forced, self.say = config, forced, say
+        self.digests = Digests()
+        self.judges: dict[str, Judge] = {}
+        self.told: set[str] = set()
+        atexit.register(self.digests.save)
+
+    def judge(self, preset: Preset) -> Judge:
+        """The one judge of a preset in this call."""
+        if preset.name not in self.judges:
+            self.judges[preset.name] = Judge(preset, self.digests)
+        return self.judges[preset.name]
+
+    def run(self, preset: Preset, run: Run, paths: list[str]) -> list[Any]:
+        """Of the inputs of a run those that it needs. A whole run, with or without its checkpoint, needs no other."""
+        judge = self.judge(preset)
+        outs = [path for path in judge.outs(run) if not path.endswith("/model.pt")]
+        return self._inputs(paths, outs, judge.run(run), str(run))
+
+    def data(self, dataset: str) -> list[Any]:
+        """No file that the workflow knows: what a dataset is prepared from may lie anywhere."""
+        path = self.config.data_file(dataset)
+        return self._inputs([], [path], self.judge(self.config.preset()).data(dataset), path)
+
+    def exhibit(self, preset: Preset, name: str) -> list[Any]:
+        """The files that an exhibit is made from."""
+        reason = self.judge(preset).exhibit(name)
+        return self._inputs(
+            EXHIBITS[name].files(preset), files_of(preset, name), reason, f"{preset.root}/exhibits/{name}"
+        )
+
+    def page(self, preset: Preset, name: str) -> list[Any]:
+        """The files that a notebook reads."""
+        page = f"{preset.root}/notebooks/{name}.html"
+        return self._inputs(notebooks.inputs(preset, name), [page], self.judge(preset).page(name), page)
+
+    def _inputs(self, paths: list[str], outs: Sequence[str], reason: str | None, name: str) -> list[Any]:
+        from snakemake.io import ancient
+
+        if reason is not None:
+            self._tell(name, reason)
+            return [*paths, str(STAMP)]
+        if all(os.path.exists(path) for path in outs):
+            there = [path for path in paths if os.path.exists(path)]
+            paths = there if self.forced() else [ancient(path) for path in there]  # what was typed ages what follows
+        return [*paths, ancient(str(STAMP))]
+
+    def _tell(self, name: str, reason: str) -> None:
+        if name in self.told or reason.startswith(("it rests on", "it shows")):
+            return
+        self.told.add(name)
+        if len(self.told) <= SHOWN:
+            self.say(f"to be made again: {name}: {reason}")
+        elif len(self.told) == SHOWN + 1:
+            self.say("to be made again: more that does not fit")
+
+    def before_the_first_job(self, outputs: Iterable[Iterable[str]]) -> None:
+        """Keep what the jobs with these outputs are about to replace, and let them know what they may take up.
+
+        InputError, with nothing changed, if a file that doesn't fit can't be replaced.
+        """
+        jobs = [paths for paths in ([str(path) for path in outs] for outs in outputs) if paths]
+        _check_writable([path for outs in jobs for path in outs])
+        runs = [self.config.locate(str(Path(outs[0]).parent)) for outs in jobs if Path(outs[0]).name in RUN_FILES]
+        progress.begin([preset.folder(run) for preset, run in runs], [path for outs in jobs for path in outs])
+        for preset, run in runs:
+            store.keep(preset, run, self.digests)
+        for path in (Path(outs[0]) for outs in jobs if outs[0].endswith(".npz")):
+            if path.parent == Path(self.config.file.folders.data) and path.exists():
+                with contextlib.suppress(InputError):  # a damaged file is no loss
+                    store.keep_images(path, self.judge(self.config.preset()).header(str(path))["digest"])
+        store.allow(self.forced())
+
+
+def renew(paths: Iterable[str]) -> None:
+    """Write the stamp, newer than these files.
+
+    Those that are dated in the future are dated a second before it. A dry run leaves the stamp to another call that is
+    at work, which compares its date with those of what its jobs write.
+    """
+    if STAMP.exists() and others_at_work(STAMP.parents[1]):
+        return
+    files.write_text(STAMP, secrets.token_hex())
+    limit = os.stat(STAMP).st_mtime_ns
+    for path in paths:
+        with contextlib.suppress(OSError):  # there is none, or it belongs to somebody else
+            if os.lstat(path).st_mtime_ns >= limit:
+                os.utime(path, ns=(limit - SECOND, limit - SECOND), follow_symlinks=False)
+
+
+def forced_words(settings: Any) -> list[str]:
+    """What was typed to be made whatever lies there, by Snakemake's own settings: rules, files, or everything."""
+    if settings is None:
+        return []
+    if settings.forceall:
+        return [store.EVERYTHING]
+    words = {*settings.forcerun, *(settings.targets if settings.forcetargets else ())}
+    return sorted(str(word).removeprefix("./") for word in words)
+
+
+def _check_writable(paths: Iterable[str]) -> None:
+    """InputError that names the first of these files which this user can't replace."""
+    for path in map(Path, paths):
+        if path.exists() and not (os.access(path.parent, os.W_OK | os.X_OK) and _may_remove(path)):
+            owner = path.owner() if hasattr(path, "owner") else "somebody else"
+            raise InputError(
+                f"{path} does not fit the plan and can't be replaced here: it belongs to {owner}; ask for it to be "
+                "made again, get the right to write there, or set folders.results to a folder of your own"
+            )
+
+
+def _may_remove(path: Path) -> bool:
+    """A sticky folder, such as /tmp, lets only owners remove a file."""
+    folder = path.parent.stat()
+    return not folder.st_mode & 0o1000 or os.geteuid() in (0, folder.st_uid, path.stat().st_uid)

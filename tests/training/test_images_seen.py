@@ -1,0 +1,144 @@
+"""Which images each step may look at: training, held-out and test images are marked, and every look is recorded.
+
+Learning sees training images alone; choices and the training accuracy the held-out ones among them; test images judge,
+and the training's log watches them. So other test images leave every weight, threshold and choice as it is.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from worlds import NAMES, RUN, differing, images, world
+
+from lasnn.datasets.batches import scaled
+from lasnn.plan.config import merged
+
+PLAIN = {
+    "data": {"crop_padding": 0, "flip": False, "watched": 4},
+    "choices": {"images": 5},
+    "calibration": {"form": "advanced_weights"},
+}
+TRAINED = ("HYBRID", "HYBRID_DIRECT", "LABEL", "ACT", "GRAD", "HEAD", "SPIKE")
+EVERYTHING = ("ANN", "TEACHER", "CONVERTED", "DIRECT", "CONVERSION", *TRAINED, "CALIBRATED")
+WORLDS = {
+    "base": ({}, EVERYTHING),
+    "automatic": ({"spiking": {"scale": "search", "logit_scale": "auto", "leak_guard": 2.0}}, ("CONVERSION", "HYBRID")),
+    "normalised": ({"balancing": {"norm": "max"}}, ("CONVERTED",)),
+    "by_share": ({"attention": {"share": 0.5}}, ("ACT", "GRAD")),
+}
+
+
+def marked(prefix, count, start=0):
+    return {f"{prefix}{index}" for index in range(start, start + count)}
+
+
+def looked_at(name, overlay):
+    """Names of the images that a run's networks saw: while one of them was learning, and else. For direct input."""
+    pixels = {"train": images().train_images, "test": images().test_images}
+    known = {
+        scaled(torch.from_numpy(one[None])).numpy().tobytes(): f"{split}{index}"
+        for split, all_of_them in pixels.items()
+        for index, one in enumerate(all_of_them)
+    }
+    seen = {True: set(), False: set()}
+
+    def note(module, inputs):
+        if isinstance(module, torch.nn.Conv2d) and module.in_channels == 3:
+            rows = inputs[0][0].detach().contiguous(memory_format=torch.channels_last)
+            rows = (row[None].numpy() for row in rows if row.any())  # black ones count a network's neurons
+            seen[module.training].update(known[row.tobytes()] for row in rows)
+
+    base = world(overlay)
+    for parent in base.plan.parents(RUN[name]):
+        base.found(NAMES[parent])
+    handle = torch.nn.modules.module.register_module_forward_pre_hook(note)
+    try:
+        base.changed(name, base.plan)
+    finally:
+        handle.remove()
+    return seen[True], seen[False]
+
+
+@pytest.mark.parametrize("assess", ["test", "held_out"])
+def test_every_look_at_an_image(assess):
+    """24 of 36 training images, of which 8 are held out, and 10 of 14 test images; 4 of these are watched, 8 in curves.
+
+    The first 5 held-out ones decide what is chosen. Where held-out images judge, training has 16 and holds out 8.
+    """
+    overlay = merged(PLAIN, {"data": {"assess": assess}})
+    learning, judging = marked("train", 24 if assess == "test" else 16), marked("test", 10)
+    choosing, shown = marked("train", 5, 16), marked("test", 8)
+    if assess == "held_out":
+        judging = shown = marked("train", 8, 16)
+        choosing = marked("train", 5, 8)
+    assert looked_at("ANN", overlay) == (learning, judging)
+    assert looked_at("TEACHER", overlay) == (learning, judging)
+    learned, looked = looked_at("HYBRID_DIRECT", overlay)
+    assert (learned, looked) == (learning, choosing | judging)
+    for name in ("DIRECT", "CALIBRATED"):
+        learned, looked = looked_at(name, overlay)
+        assert not learned
+        assert looked - learning == (shown if name == "DIRECT" else judging)
+        assert len(looked & learning) > 5
+
+
+@pytest.mark.parametrize(("where", "name"), [(where, name) for where, (_, names) in WORLDS.items() for name in names])
+def test_other_test_images_change_what_is_judged_alone(where, name):
+    """And what the training's log watches; the share of the gradient that it notes is of watched images."""
+    base, other = world(WORLDS[where][0]), replace(images(), **noise("test", 14))
+    noted = {"watched"} if name in ("ANN", "TEACHER", *TRAINED) else set()
+    noted |= {"share"} if name in ("ACT", "GRAD") else set()
+    assert differing(base.found(name), base.changed(name, base.plan, other)) == {"judged"} | noted
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_test_images_are_not_looked_at_where_held_out_ones_judge(name):
+    base, other = world({"data": {"assess": "held_out"}}), replace(images(), **noise("test", 14))
+    assert differing(base.found(name), base.changed(name, base.plan, other)) == set()
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_held_out_images_that_judge_teach_nothing(name):
+    """The last 8 of the 24: other ones change what is judged and watched, and no choice: that looks at the 8 before."""
+    base = world({"data": {"assess": "held_out"}})
+    found = differing(base.found(name), base.changed(name, base.plan, with_noise("train", range(16, 24))))
+    assert "judged" in found
+    assert found <= {"judged", "watched", "share"}
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_images_beyond_those_asked_for_change_nothing(name):
+    """Training images from the 25th on, test images from the 11th on."""
+    base, other = world({}), with_noise("train", range(24, 36))
+    other = replace(
+        other, **{key: getattr(with_noise("test", range(10, 14)), key) for key in ("test_images", "test_labels")}
+    )
+    assert differing(base.found(name), base.changed(name, base.plan, other)) == set()
+
+
+@pytest.mark.parametrize(
+    ("which", "changed"), [(range(16), set()), (range(21, 24), set()), (range(16, 21), {"choices"})]
+)
+def test_choices_look_at_the_first_held_out_images_alone(which, changed):
+    """Of a network that is merely converted training images decide nothing else."""
+    base = world({"choices": {"images": 5}})
+    assert (
+        differing(base.found("CONVERSION"), base.changed("CONVERSION", base.plan, with_noise("train", which)))
+        == changed
+    )
+
+
+def noise(split, count):
+    draws = np.random.default_rng(1)
+    pixels = draws.integers(0, 256, (count, 3, 8, 8)).astype(np.uint8)
+    return {f"{split}_images": pixels, f"{split}_labels": draws.integers(0, 4, count)}
+
+
+def with_noise(split, which):
+    """The images with noise, and other labels, in place of these."""
+    fresh, changed = noise(split, len(getattr(images(), f"{split}_labels"))), {}
+    for key, value in fresh.items():
+        changed[key] = getattr(images(), key).copy()
+        changed[key][list(which)] = value[list(which)]
+    return replace(images(), **changed)

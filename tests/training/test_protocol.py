@@ -1,0 +1,495 @@
+"""Every setting of config.yaml's protocol that a run reads: change it, and what it is for changes, and nothing else.
+
+A row names a key, another value for it, what both sides are set to beforehand, and for some runs the groups of what
+they find (`worlds.groups`) that must differ then. All other groups must be the same to the bit; the parents stay as
+they were. A run whose settings stay the same is the same; which runs' settings change is looked up in `READ`.
+"""
+
+import math
+from functools import reduce
+
+import pytest
+import torch
+from first_update import first_update
+from worlds import RUN, TERMS, differing, plan, world
+
+from lasnn.plan.config import merged
+from lasnn.plan.section import Section
+from lasnn.plan.settings import Protocol
+from lasnn.training.device import set_up
+
+ANALOG = {"ANN", "RESIDUAL_ANN", "TEACHER"}
+CONVERTING = {"CONVERTED", "DIRECT", "RESIDUAL"}
+TRAINED = {"HYBRID", "HYBRID_DIRECT", "LABEL", "ACT", "GRAD", "HEAD", "SPIKE"}
+CHOOSING = {"CONVERSION", *TRAINED}
+READ = {  # the runs that read a section
+    "data": set(RUN),
+    "network": set(RUN),
+    "teacher": {"TEACHER"},
+    "ann": {"ANN", "RESIDUAL_ANN"},
+    "balancing": CONVERTING | CHOOSING,
+    "curve": CONVERTING,
+    "encoder": set(RUN) - ANALOG,
+    "neuron": set(RUN) - ANALOG,
+    "spiking": CHOOSING,
+    "choices": CHOOSING,
+    "student": TRAINED,
+    "attention": {"ACT", "GRAD"},
+    "label_kd": {"LABEL"},
+    "spike_kd": {"HEAD", "SPIKE"},
+    "calibration": {"CALIBRATED"},
+    "evaluation": CHOOSING | {"CALIBRATED"},
+    "compute": set(RUN),
+}
+SET_FOR_THEM = {  # runs for which a key is fixed: teachers have no levels, an entry of `for` gives direct input p99.7
+    "network.levels": {"TEACHER"},
+    "balancing.stat": {"DIRECT", "RESIDUAL", "HYBRID_DIRECT"},
+}
+ELSEWHERE = {"scope", "energy", "claims"}  # no run reads them: tests/report/test_settings.py
+UNSWEPT = {  # keys without a row, and what holds them
+    "compute.threads": "changes no bit: test_threads_are_those_of_torch",
+    "compute.rows": "changes no bit: test_no_inference_call_takes_more_rows",
+    "compute.micro_batch": "changes rounding alone: test_no_part_of_a_batch_is_larger",
+    "compute.amp": "of some processors: tests/compiled/test_products.py, tests/training/test_gpu.py",
+    "compute.deterministic": "a GPU alone has operations that aren't: tests/training/test_gpu.py",
+}
+
+END = "weights watched judged"  # what follows from another update
+LOSS = f"terms gradient {END}"
+BRIEF = {name: {"epochs": 2, "batch": 24, "lr": 0.05, "milestones": [0.5]} for name in ("ann", "teacher", "student")}
+SGD, ADAM = ({name: {"optimizer": one} for name in ("ann", "teacher", "student")} for one in ("sgd", "adam"))
+EVERY = {"spiking": {"loss": "every_step"}}
+
+GRADIENT = f"gradient {END}"
+BALANCED = "balanced thresholds judged"
+CALIBRATION = "amplitudes thresholds constants weights judged"
+AWAKE = {"spiking": {"init": "scratch", "potential": 0.9}}  # else the last layers of random weights are silent
+SCRATCH, STDB = {"spiking": {"init": "scratch"}}, {"spiking": {"surrogate": "stdb"}}
+CLIP = {"network": {"levels": 4}, "balancing": {"norm": "clip"}}
+NORM, TWO, LONG, P997 = (
+    {"balancing": one} for one in ({"norm": "max"}, {"batches": 2}, {"steps": 60}, {"stat": "p99.7"})
+)
+WHOLE = {"spiking": {"scale": 1.0}}
+CONSISTENT = {"spiking": {"loss": "every_step", "consistency": 0.5}}
+SHARE = {"attention": {"share": 0.5}}
+SEARCH, LABELS = {"spiking": {"scale": "search"}}, {"attention": {"labels": True}}
+POTENTIAL, ADVANCED = ({"calibration": {"form": form}} for form in ("advanced_potential", "advanced_weights"))
+LABEL_KD = (("weight", 0.7), ("temperature", 2.0), ("form", "sum"), ("form", "added"))
+WEIGHTS = {"images": 6, "steps": 3, "batch": 2, "lr": 0.02}
+
+
+def row(key, value, where=None, rates=None, **expected):
+    return pytest.param(key, value, where or {}, rates, expected, id=f"{key}={value}".replace(" ", ""))
+
+
+def trained(name, run):
+    """The rows of one of the three training sections, with the learning rates of all epochs."""
+    sgd, adam = merged(BRIEF, SGD), merged(BRIEF, ADAM)
+    rows = [
+        ("optimizer", "adam", sgd, END, [0.05, 0.005]),
+        ("lr", 0.02, sgd, f"lr {END}", [0.02, 0.002]),
+        ("momentum", 0.5, sgd, END, [0.05, 0.005]),
+        ("betas", [0.5, 0.999], adam, END, [0.05, 0.005]),
+        ("betas", [0.9, 0.9], adam, END, [0.05, 0.005]),
+        ("weight_decay", 0.1, sgd, END, [0.05, 0.005]),
+        ("wd_mode", "decoupled", adam, END, [0.05, 0.005]),
+        ("amsgrad", True, merged(adam, {name: {"epochs": 3}}), END, [0.05, 0.05, 0.005]),
+        ("batch", 12, sgd, f"terms gradient {END}", [0.05, 0.005]),
+        ("epochs", 3, sgd, f"lr {END}", [0.05, 0.05, 0.005]),
+        ("schedule", "cosine", sgd, f"lr {END}", [0.05, 0.025]),
+        ("milestones", [0.9], sgd, f"lr {END}", [0.05, 0.05]),
+        ("decay", 0.5, sgd, f"lr {END}", [0.05, 0.025]),
+        ("warmup_epochs", 1, sgd, f"lr {END}", [0.025, 0.005]),
+        ("clip_norm", 0.01, sgd, END, [0.05, 0.005]),
+    ]
+    return [row(f"{name}.{key}", value, where, rates, **{run: found}) for key, value, where, found, rates in rows]
+
+
+ROWS = [
+    *trained("teacher", "TEACHER"),
+    *trained("ann", "ANN"),
+    *trained("student", "HYBRID"),
+    # ---- data
+    row(
+        "data.train_images",
+        16,
+        BRIEF,
+        ANN=LOSS,
+        TEACHER=LOSS,
+        CONVERTED=BALANCED,
+        HYBRID=f"choices {LOSS}",
+        CALIBRATED=CALIBRATION,
+    ),
+    row(
+        "data.test_images",
+        6,
+        ANN="watched judged",
+        CONVERTED="judged",
+        CALIBRATED="judged",
+        HYBRID="watched judged",
+        ACT="watched judged share",
+    ),
+    row("data.held_out", 7, ANN="", CONVERTED="", CALIBRATED="", HYBRID="choices fit"),
+    row(
+        "data.assess", "held_out", BRIEF, ANN=LOSS, CONVERTED=BALANCED, HYBRID=f"choices {LOSS}", CALIBRATED=CALIBRATION
+    ),
+    row(
+        "data.crop_padding",
+        2,
+        BRIEF,
+        ANN=LOSS,
+        TEACHER=LOSS,
+        CONVERTED=BALANCED,
+        HYBRID=LOSS,
+        CALIBRATED=CALIBRATION,
+        CONVERSION="",
+    ),
+    row("data.watched", 6, ANN="watched", CONVERTED="", CALIBRATED="", HYBRID="watched", ACT="watched share"),
+    row(
+        "data.flip",
+        False,
+        BRIEF,
+        ANN=LOSS,
+        TEACHER=LOSS,
+        CONVERTED=BALANCED,
+        HYBRID=LOSS,
+        CALIBRATED=CALIBRATION,
+        CONVERSION="",
+    ),
+    # ---- network: a converted network is built as its ANN was
+    row("network.width", 0.25, BRIEF, ANN=LOSS, TEACHER=LOSS, CONVERTED="", HYBRID="", CALIBRATED=""),
+    row("network.fc", 16, BRIEF, ANN=LOSS, TEACHER="", CONVERTED="", HYBRID="", CALIBRATED=""),
+    row("network.init", "base", BRIEF, ANN=LOSS, TEACHER=LOSS, CONVERTED="", HYBRID="", CALIBRATED=""),
+    row("network.init", "base", AWAKE, HYBRID=LOSS),
+    row("network.dropout_scale", 1.0, BRIEF, ANN=LOSS, TEACHER="", CONVERTED="", HYBRID="", CALIBRATED=""),
+    row("network.teacher_norm", "dataset_stats", BRIEF, ANN="", TEACHER=LOSS, CONVERTED="", HYBRID="", CALIBRATED=""),
+    row("network.levels", 2, merged(BRIEF, CLIP), ANN=LOSS, TEACHER=""),
+    # ---- balancing
+    row("balancing.norm", "max", CONVERTED=BALANCED, CONVERSION="", HYBRID="", SPIKE=""),
+    row("balancing.norm", "robust", NORM, CONVERTED=BALANCED),
+    row("balancing.norm_images", 10, CONVERTED="", SPIKE=""),
+    row("balancing.norm_images", 10, NORM, CONVERTED=BALANCED),
+    row("balancing.steps", 30, CONVERTED=BALANCED, HYBRID="", SPIKE=f"choices thresholds {LOSS}"),
+    row("balancing.steps", 10, NORM, CONVERTED=""),
+    row("balancing.images", 6, CONVERTED=BALANCED, HYBRID="", SPIKE=f"choices thresholds {LOSS}"),
+    row("balancing.images", 6, NORM, CONVERTED=""),
+    row("balancing.batches", 2, CONVERTED=BALANCED, HYBRID=""),
+    row("balancing.batches", 2, P997, SPIKE=f"choices thresholds {LOSS}"),
+    row("balancing.stat", "p99.7", CONVERTED=BALANCED, HYBRID=""),
+    row("balancing.stat", "p99.7", TWO, CONVERTED=BALANCED, HYBRID="", SPIKE=f"choices thresholds {LOSS}"),
+    row("balancing.augment", False, CONVERTED=BALANCED, HYBRID=""),
+    row("balancing.augment", False, {"choices": {"images": 4}}, SPIKE=f"thresholds {LOSS}"),
+    row("balancing.augment", False, NORM, CONVERTED=BALANCED),
+    row("balancing.residual", "base", LONG, CONVERTED="", RESIDUAL=BALANCED),
+    # ---- curve
+    row("curve.steps", 13, CONVERTED="judged"),
+    row("curve.images", 6, CONVERTED="judged"),
+    row("curve.scales", [1.0, 0.6], CONVERTED="judged"),
+    row("curve.grid", [5, 12], CONVERTED="judged"),
+    # ---- encoder, neuron
+    row(
+        "encoder.gain",
+        0.5,
+        CONVERTED=BALANCED,
+        DIRECT="",
+        CONVERSION="choices judged",
+        HYBRID=f"choices {LOSS}",
+        HYBRID_DIRECT="",
+    ),
+    row(
+        "neuron.order",
+        "delayed",
+        CONVERTED=BALANCED,
+        CONVERSION="choices judged",
+        HYBRID=f"choices {LOSS}",
+        CALIBRATED="constants judged",
+    ),
+    row("neuron.order", "instant_reset", CONVERTED="", CONVERSION="", HYBRID=f"choices {LOSS}", CALIBRATED=""),
+    row(
+        "neuron.reset",
+        "hard",
+        CONVERTED=BALANCED,
+        CONVERSION="choices judged",
+        HYBRID=f"choices {LOSS}",
+        CALIBRATED="constants judged",
+    ),
+    # ---- spiking
+    row("spiking.scale", 0.4, CONVERSION="choices thresholds judged", HYBRID=f"choices thresholds {LOSS}"),
+    row("spiking.scale", "search", CONVERSION="choices thresholds judged", HYBRID=f"choices thresholds {LOSS}"),
+    row("spiking.leak", 0.5, CONVERSION="", HYBRID=f"choices {LOSS}"),
+    row("spiking.leak_guard", 0.0, CONVERSION="", HYBRID=f"choices {LOSS}"),
+    row("spiking.logit_scale", "sum", CONVERSION="choices", HYBRID=f"choices {LOSS}"),
+    row("spiking.logit_scale", "auto", HYBRID=""),
+    row("spiking.surrogate", "bellec_noscale", HYBRID=GRADIENT),
+    row("spiking.surrogate", "literal", HYBRID=GRADIENT),
+    row("spiking.surrogate", "stdb", HYBRID=GRADIENT),
+    row("spiking.gamma", 0.2, HYBRID=GRADIENT),
+    row("spiking.stdb", [0.2, 0.01], HYBRID=""),
+    row("spiking.stdb", [0.2, 0.01], STDB, HYBRID=GRADIENT),
+    row("spiking.stdb", [0.3, 0.1], STDB, HYBRID=GRADIENT),
+    row("spiking.gamma", 0.2, STDB, HYBRID=""),
+    row("spiking.reset_grad", True, HYBRID=GRADIENT),
+    row("spiking.init", "scratch", HYBRID=f"thresholds {LOSS}"),
+    row("spiking.init", "converted_weights", HYBRID=f"thresholds {LOSS}"),
+    row("spiking.init", "calibrated", WHOLE, HYBRID_DIRECT=f"choices thresholds constants {LOSS}"),
+    row("spiking.train_thresholds", True, HYBRID=f"thresholds {GRADIENT}"),
+    row("spiking.steps_schedule", "double_first", HYBRID=LOSS),
+    row("spiking.potential", 0.5, CONVERSION="choices constants judged", HYBRID=f"choices constants {LOSS}"),
+    row("spiking.potential", 0.5, SCRATCH, HYBRID=f"choices constants {LOSS}"),
+    row("spiking.train_offsets", True, HYBRID=f"constants {GRADIENT}"),
+    row("spiking.loss", "every_step", HYBRID=LOSS),
+    row("spiking.consistency", 0.5, EVERY, HYBRID=LOSS),
+    row("spiking.consistency_target", "correct", EVERY, HYBRID=""),
+    row("spiking.consistency_target", "correct", CONSISTENT, HYBRID=LOSS),
+    row("spiking.consistency_temperature", 2.0, EVERY, HYBRID=""),
+    row("spiking.consistency_temperature", 2.0, CONSISTENT, HYBRID=LOSS),
+    row("spiking.firing_penalty", 0.5, HYBRID=LOSS),
+    # ---- choices
+    row("choices.images", 5, CONVERSION="choices", HYBRID="choices fit"),
+    row("choices.scale_grid", [0.2, 0.3], HYBRID=""),
+    row("choices.scale_grid", [0.2, 0.3], SEARCH, HYBRID=f"choices thresholds {LOSS}"),
+    # ---- attention
+    row("attention.alpha", 0.45, ACT=f"{LOSS} share", GRAD=f"{LOSS} share"),
+    row("attention.alpha", 0.45, SHARE, ACT="", GRAD=""),
+    row("attention.share", 0.5, ACT=f"choices {LOSS} share", GRAD=f"choices {LOSS} share"),
+    row("attention.share", 1.0, SHARE, ACT=f"choices {LOSS} share", GRAD=f"choices {LOSS} share"),
+    row("attention.alpha_schedule", "linear_to_zero", ACT=END, GRAD=END),
+    row("attention.map", "scalar", ACT=f"{LOSS} share", GRAD=f"{LOSS} share"),
+    row("attention.distance", "l2sq", ACT=f"{LOSS} share", GRAD=f"{LOSS} share"),
+    row("attention.distance", "mse", ACT=f"{LOSS} share", GRAD=f"{LOSS} share"),
+    row("attention.taps", "deep", ACT=f"{LOSS} share", GRAD=f"{LOSS} share"),
+    row("attention.levels", ["low", "mid"], ACT=f"{LOSS} share", GRAD=f"{LOSS} share"),
+    row("attention.student_act", "per_step", ACT=f"{LOSS} share", GRAD=""),
+    row("attention.kappa", 0.5, ACT="", GRAD=f"{LOSS} share"),
+    row("attention.sam_include_self", True, ACT="", GRAD=f"{LOSS} share"),
+    row("attention.sam_detach_trace", True, ACT="", GRAD=f"{GRADIENT} share"),
+    row("attention.teacher_grad", "input", ACT="", GRAD=f"{LOSS} share"),
+    row("attention.teacher_grad_of", "logit", ACT="", GRAD=f"{LOSS} share"),
+    row("attention.grad_norm", "none", ACT="", GRAD=f"{LOSS} share"),
+    row("attention.norm", "none", ACT=f"{LOSS} share", GRAD=""),
+    row("attention.labels", True, ACT=f"{LOSS} share", GRAD=f"{LOSS} share"),
+    # ---- label_kd, spike_kd
+    *(row(f"label_kd.{key}", value, LABEL=LOSS) for key, value in LABEL_KD),
+    *(row(f"label_kd.{key}", value, LABELS, ACT=f"{LOSS} share", GRAD=f"{LOSS} share") for key, value in LABEL_KD),
+    row("spike_kd.weight", 0.7, SPIKE=LOSS, HEAD=""),
+    row("spike_kd.window", 3, SPIKE=LOSS, HEAD=""),
+    row("spike_kd.stride", 2, SPIKE=LOSS, HEAD=""),
+    # ---- calibration
+    row("calibration.form", "none", CALIBRATED=CALIBRATION),
+    row("calibration.form", "advanced_potential", CALIBRATED="constants judged"),
+    row("calibration.form", "advanced_weights", POTENTIAL, CALIBRATED="weights constants judged"),
+    row("calibration.images", 5, CALIBRATED=CALIBRATION),
+    row("calibration.batches", 2, CALIBRATED=CALIBRATION),
+    row("calibration.momentum", 0.6, CALIBRATED=CALIBRATION),
+    row("calibration.candidates", 20, CALIBRATED=CALIBRATION),
+    row("calibration.augment", False, CALIBRATED=CALIBRATION),
+    *(row(f"calibration.weights.{key}", value, CALIBRATED="") for key, value in WEIGHTS.items()),
+    *(
+        row(f"calibration.weights.{key}", value, ADVANCED, CALIBRATED="weights constants judged")
+        for key, value in WEIGHTS.items()
+    ),
+    # ---- evaluation
+    row(
+        "evaluation.seeds",
+        [1, 2],
+        CONVERSION="judged",
+        HYBRID="judged",
+        ACT="watched judged share",
+        HYBRID_DIRECT="judged",
+        CALIBRATED="judged",
+    ),
+]
+
+
+def nested(key, value):
+    """The overlay that sets one dotted key."""
+    return reduce(lambda inner, name: {name: inner}, reversed(key.split(".")), value)
+
+
+@pytest.mark.parametrize(("key", "value", "where", "rates", "expected"), ROWS)
+def test_a_setting_changes_what_it_is_for_and_nothing_else(key, value, where, rates, expected, monkeypatch):
+    """The first update of a training that starts from converted weights is the one by hand, too."""
+    base, preset = world(where), plan(merged(where, nested(key, value)))
+    for name, groups in expected.items():
+        now = base.changed(name, preset)
+        assert differing(base.found(name), now) == set(groups.split()), name
+        if rates:
+            assert [line["lr"] for line in now.log] == pytest.approx(rates)
+        if name in TRAINED and by_hand(now.task):
+            terms, gradient = first_update(now, monkeypatch)
+            assert {term: now.log[0][term] for term in TERMS[:-1] if term in now.log[0]} == pytest.approx(
+                terms, rel=1e-5
+            )
+            if key != "spiking.train_thresholds":  # whose gains are parameters that the oracle has not
+                assert now.log[0]["gradient_norm"] == pytest.approx(gradient, rel=1e-4)
+
+
+def by_hand(task):
+    """Whether the oracle knows the start, and all images are in the first batch."""
+    known = task.settings.spiking.init in ("converted", "converted_weights")
+    return known and task.settings.training.batch >= len(task.train)
+
+
+@pytest.mark.parametrize(("key", "value", "where", "rates", "expected"), ROWS)
+def test_a_setting_is_one_of_the_runs_that_read_it(key, value, where, rates, expected):
+    """And of no other; a run that a row looks at in vain is one of those."""
+    before, after = plan(where), plan(merged(where, nested(key, value)))
+    reading = {name for name, run in RUN.items() if before.settings(run) != after.settings(run)}
+    also = {"ACT", "GRAD"} if key.startswith("label_kd") and where else set()
+    known = READ[key.split(".")[0]] | also
+    assert reading == known - SET_FOR_THEM.get(key, set())
+    assert set(expected) <= known
+
+
+def keys_of(section, prefix):
+    for name, field in section.model_fields.items():
+        inner = field.annotation
+        nested = isinstance(inner, type) and issubclass(inner, Section)
+        yield from keys_of(inner, f"{prefix}{name}.") if nested else [prefix + name]
+
+
+def test_every_key_has_a_row():
+    """A new one needs a row that shows what it changes, or a place among those that can't have one."""
+    sections = {name for name in Protocol.model_fields if name not in ELSEWHERE}
+    keys = {key for key in keys_of(Protocol, "") if key.split(".")[0] in sections}
+    swept = {row.values[0] for row in ROWS}
+    assert swept | set(UNSWEPT) == keys
+    assert not swept & set(UNSWEPT)
+    assert set(READ) == sections
+
+
+# ---- by hand ---------------------------------------------------------------------------------------------------------
+
+
+def test_thresholds_are_scaled_set_to_one_or_those_of_the_calibration():
+    """s times the balanced ones; `potential` starts every neuron at that share of its threshold."""
+    balanced = thresholds_of(world({}).found("CONVERTED"))
+    for scale in (0.3, 0.4):
+        found = world({"spiking": {"scale": scale, "potential": 0.5}}).found("HYBRID")
+        assert thresholds_of(found) == pytest.approx({name: scale * theta for name, theta in balanced.items()})
+        starts = {name: value for name, value in found.state.items() if name.endswith(".initial")}
+        assert [start.item() for start in starts.values()] == pytest.approx(
+            [t / 2 for t in thresholds_of(found).values()]
+        )
+    for init in ("scratch", "converted_weights"):
+        assert set(thresholds_of(world({"spiking": {"init": init}}).found("HYBRID")).values()) == {1.0}
+    began = world(merged(WHOLE, {"spiking": {"init": "calibrated"}}))
+    assert thresholds_of(began.found("HYBRID_DIRECT")) == thresholds_of(began.found("CALIBRATED"))
+
+
+def thresholds_of(found):
+    return found.result.metrics["thresholds"]
+
+
+@pytest.mark.parametrize(("stat", "together"), [("max", max), ("p99.7", lambda values: sum(values) / len(values))])
+def test_thresholds_of_several_batches(stat, together):
+    """The largest of each layer, or the mean; the first batch is the one that is taken alone."""
+    one, two = (world({"balancing": {"stat": stat, "batches": batches}}).found("CONVERTED") for batches in (1, 2))
+    by_batch = two.result.metrics["thresholds_by_batch"]
+    assert by_batch[:1] == one.result.metrics["thresholds_by_batch"]
+    assert list(thresholds_of(two).values()) == pytest.approx([together(each) for each in zip(*by_batch, strict=True)])
+
+
+def test_choices_are_made_as_asked():
+    """The scale of the grid with the best accuracy; leak 1 where the leak costs more than the guard; s as given."""
+    choices = world({"spiking": {"scale": "search", "logit_scale": "auto"}}).found("HYBRID").result.metrics["choices"]
+    by_scale = choices["accuracy_by_scale"]
+    assert list(by_scale) == ["0.2", "0.4"]
+    assert choices["scale"] == max((accuracy, float(scale)) for scale, accuracy in by_scale.items())[1]
+    assert choices["logit_scale"] == min(choices["start_cross_entropy_of"], key=choices["start_cross_entropy_of"].get)
+    assert choices["images"] == 8
+    for guard, leak in ((0.0, 1.0), (100.0, 0.05)):
+        choices = world({"spiking": {"leak": 0.05, "leak_guard": guard}}).found("HYBRID").result.metrics["choices"]
+        assert choices["leak"] == leak
+
+
+def test_a_curve_is_drawn_as_asked():
+    """One for each scale, over the steps of the grid that it reaches, on the first test images."""
+    found = world({"curve": {"scales": [1.0, 0.6], "grid": [5, 11, 30], "steps": 11, "images": 7}}).found("CONVERTED")
+    curves = found.result.metrics["curves"]
+    assert [curve["scale"] for curve in curves] == [1.0, 0.6]
+    assert [list(curve["accuracy"]) for curve in curves] == [["5", "11"]] * 2
+    assert found.result.predictions["predicted"].shape == (2, 2, 7)
+    assert {layer["images"] for curve in curves for layer in curve["spikes"].values()} == {7}
+    assert max(layer["per_neuron"] for curve in curves for layer in curve["spikes"].values()) <= 11
+
+
+def test_amplitudes_are_averaged_over_batches():
+    """θ <- m θ + (1 - m) of the batch: two batches move it from the first one's by 1 - m of what lies between."""
+
+    def amplitudes(**asked):
+        found = world({"calibration": asked}).found("CALIBRATED")
+        return torch.tensor(list(found.result.metrics["calibration"]["amplitudes"].values()), dtype=torch.float64)
+
+    first = amplitudes(batches=1)
+    moved = {momentum: amplitudes(batches=2, momentum=momentum) - first for momentum in (0.9, 0.6)}
+    assert moved[0.6].abs().min() > 0
+    assert torch.allclose(moved[0.9] * 4, moved[0.6])
+
+
+def test_alpha_is_proportional_to_the_share_that_it_is_to_give():
+    """Also the first update's attention loss, of which it is the weight."""
+    found = {share: world({"attention": {"share": share}}).found("ACT") for share in (0.5, 1.0)}
+    half, whole = (found[share].result.metrics["attention_alpha"] for share in (0.5, 1.0))
+    assert whole == pytest.approx(2 * half)
+    assert found[1.0].log[0]["attention"] == pytest.approx(2 * found[0.5].log[0]["attention"], rel=1e-5)
+
+
+def test_sizes_of_a_network():
+    """64 and 128 channels times the width, 8 at least; `fc` units in the hidden linear layers, whatever the width."""
+    state = world({"network": {"width": 0.25, "fc": 20}, "ann": {"epochs": 0}}).found("ANN").state
+    assert [len(value) for value in state.values()] == [16, 32, 32, 20, 20, 4]
+
+
+def test_labels_of_a_step_or_of_all():
+    """With weight w label distillation is w or 1 times the same divergence, by its form; so is cross-entropy."""
+    terms = {
+        (form, weight): world({"label_kd": {"form": form, "weight": weight}}).found("LABEL").log[0]
+        for form, weight in (("sum", 0.9), ("mix", 0.9), ("mix", 0.7), ("added", 0.7))
+    }
+    whole = terms["sum", 0.9]
+    for (form, weight), line in terms.items():
+        ce, kd = {"sum": (1, 1), "mix": (1 - weight, weight), "added": (1, weight)}[form]
+        assert (line["ce"], line["kd"]) == pytest.approx((ce * whole["ce"], kd * whole["kd"]), rel=1e-6)
+
+
+# ---- compute: what changes no result ---------------------------------------------------------------------------------
+
+
+def sizes_seen(name, **compute):
+    """Images times steps of each call of a run's first layer, in evaluation and in training; and the run."""
+    seen = {True: [], False: []}
+
+    def note(module, inputs):
+        if isinstance(module, torch.nn.Conv2d) and module.in_channels == 3:
+            seen[torch.is_grad_enabled()].append(inputs[0].shape[0] * inputs[0].shape[1])
+
+    handle = torch.nn.modules.module.register_module_forward_pre_hook(note)
+    try:
+        found = world({}).changed(name, plan({"compute": compute}))
+    finally:
+        handle.remove()
+    return max(seen[False], default=0), max(seen[True], default=0), found
+
+
+@pytest.mark.parametrize(("name", "most"), [("ANN", 8), ("CONVERTED", 24), ("HYBRID", 8), ("CALIBRATED", 8)])
+def test_no_inference_call_takes_more_rows(name, most):
+    """Images times steps; the results are the same to the bit where nothing is summed over."""
+    rows, _, found = sizes_seen(name, rows=most)
+    assert rows == most
+    assert sizes_seen(name)[0] > most
+    assert "weights" not in differing(found, world({}).found(name))
+
+
+def test_no_part_of_a_batch_is_larger():
+    """Four steps of 6 of the 24 images at once; the gradient is that of all up to rounding."""
+    (_, rows, found), whole = sizes_seen("HYBRID", micro_batch=6), sizes_seen("HYBRID")
+    assert (rows, whole[1]) == (4 * 6, 4 * 24)
+    assert found.log[0]["gradient_norm"] == pytest.approx(whole[2].log[0]["gradient_norm"], rel=1e-5)
+    assert math.isclose(found.log[0]["ce"], whole[2].log[0]["ce"], rel_tol=1e-5)
+
+
+@pytest.mark.parametrize("threads", [2, 1])
+def test_threads_are_those_of_torch(threads):
+    set_up(torch.device("cpu"), plan({"compute": {"threads": threads}}).settings(RUN["ANN"]).compute)
+    assert torch.get_num_threads() == threads
