@@ -54,6 +54,10 @@ def add(verbs: "argparse._SubParsersAction[Parser]", common: Parser) -> None:
     runs.add_argument("--json", action="store_true", help="JSON in place of lines")
     runs.set_defaults(act=runs_verb)
 
+    false = verbs.add_parser("false-verdicts", parents=[common], help="how often a rule judges where nothing differs")
+    false.add_argument("--draws", type=positive, default=2000, help="simulated comparisons (default: 2000)")
+    false.set_defaults(act=false_verdicts_verb)
+
     site = verbs.add_parser("site", parents=[common], help="build a static site from what is finished; makes no result")
     site.add_argument("--preset", help="default: `preset` of the configuration")
     site.set_defaults(act=site_verb)
@@ -86,6 +90,12 @@ def runs_verb(options: argparse.Namespace, console: Console) -> None:
 
     found = listing.finished(read(options.config), options.preset, options.words)
     print(json.dumps([one.json() for one in found], indent=1) if options.json else listing.lines(found))
+
+
+def false_verdicts_verb(options: argparse.Namespace, console: Console) -> None:
+    from lasnn.report import false_verdicts
+
+    print(false_verdicts.page(options.draws))
 
 
 def diagnose_verb(options: argparse.Namespace, console: Console) -> None:

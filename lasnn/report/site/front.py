@@ -10,7 +10,19 @@ from lasnn.report.site.shown import Shown
 from lasnn.report.site.write import Behind, missing, picture, shown_table
 
 FRONT = ("claims", "table2", "figure_steps")  # what a visitor sees first; everything else is a link away
-CLAIM_COLUMNS = ("claim", "verdict", "network", "difference", "unit", "p after Holm", "n", "ours", "paper")
+CLAIM_COLUMNS = (
+    "claim",
+    "verdict",
+    "network",
+    "logits",
+    "difference",
+    "interval",
+    "unit",
+    "p after Holm",
+    "n",
+    "ours",
+    "paper",
+)
 
 
 def front(found: list[Shown], preset: Preset, lineage: Lineage, kept: Path) -> str:
