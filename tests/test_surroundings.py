@@ -251,7 +251,7 @@ def test_a_file_system_without_locks_is_not_taken_for_another_process(tmp_path, 
 # ---- kernels of Jupyter ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("foreign", ["JUPYTER_PATH", "JUPYTER_DATA_DIR", "no HOME"])
+@pytest.mark.parametrize("foreign", ["JUPYTER_PATH", "JUPYTER_DATA_DIR", "no HOME", "MPLBACKEND"])
 def test_notebooks_run_in_the_interpreter_of_the_job(tmp_path, monkeypatch, foreign):
     import nbformat
     import papermill
@@ -265,7 +265,8 @@ def test_notebooks_run_in_the_interpreter_of_the_job(tmp_path, monkeypatch, fore
         monkeypatch.setenv("HOME", str(tmp_path / "nowhere"))
     else:
         monkeypatch.setenv(foreign, str(tmp_path))
-    source = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import sys\nsys.executable")])
+    code = "import sys\nfrom matplotlib import pyplot\nsys.executable"
+    source = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
     source.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(source, tmp_path / "source.ipynb")
     before = dict(os.environ)

@@ -92,14 +92,14 @@ def sort_out(preset: Preset, digests: Digests | None = None) -> tuple[list[str],
     for dataset in sorted({run.dataset for run in runs}):
         if Path(preset.config.data_file(dataset)).exists():
             fitting.append(f"data-{dataset}")
-    judged: list[tuple[str, str, Sequence[Run], Callable[[], str | None]]] = [
-        (dvc_yaml.stage_name(run), preset.folder(run), preset.parents(run), partial(judge.run, run)) for run in runs
+    judged: list[tuple[str, list[str], Sequence[Run], Callable[[], str | None]]] = [
+        (dvc_yaml.stage_name(run), judge.outs(run), preset.parents(run), partial(judge.run, run)) for run in runs
     ]
     for name, exhibit in EXHIBITS.items():
-        path = f"{preset.root}/exhibits/{name}.json"
-        judged.append((f"exhibit-{name}", path, exhibit.runs(preset), partial(judge.exhibit, name)))
-    for stage, path, parents, why_not in judged:
-        if not Path(path).exists():
+        paths = [f"{preset.root}/exhibits/{name}.json"]
+        judged.append((f"exhibit-{name}", paths, exhibit.runs(preset), partial(judge.exhibit, name)))
+    for stage, paths, parents, why_not in judged:
+        if not any(Path(path).exists() for path in paths):  # `dvc pull` leaves empty folders of what it does not have
             continue
         behind = [one for one in map(dvc_yaml.stage_name, parents) if one not in fitting]
         reason = f"it rests on {behind[0]}" if behind else why_not()
@@ -129,7 +129,7 @@ def why_locked() -> str:
 def _parsed_once(path: Path) -> Iterator[None]:
     """DVC reads the parameters of each stage twice, and parses the whole file each time; here it does so once.
 
-    The 84 stages of `quick` take 9 s of CPU in place of 28, of 494 stages 50 in place of 160.
+    The 84 stages of `quick` take 9 s of CPU in place of 28 (of config.yaml with 580 lines).
     """
     from dvc.utils.serialize import LOADERS, load_yaml
 
