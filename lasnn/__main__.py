@@ -36,7 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
 def obeyed(options: argparse.Namespace, console: Console) -> int:
     """The exit status of a verb; whatever ends it early is one line, but for defects."""
     try:
-        status = options.act(options, console) or 0
+        with console.alive(options.verb):
+            status = options.act(options, console) or 0
         sys.stdout.flush()  # here, where a reader that has left does no harm
         return status
     except InputError as error:
@@ -112,7 +113,7 @@ def parser() -> argparse.ArgumentParser:
     common = OneLineParser(add_help=False)
     common.add_argument("--config", default=CONFIG, type=Path, help="the configuration file (default: config.yaml)")
     common.add_argument("--log", type=Path, help="also write what is printed to this file")
-    verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
+    verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB", dest="verb")
 
     data = verbs.add_parser("data", parents=[common], help="prepare a dataset: one file of arrays")
     data.add_argument("dataset", help=f"one of {', '.join(KNOWN)}, or a name under `datasets:` in the configuration")

@@ -107,7 +107,10 @@ def diagnose_verb(options: argparse.Namespace, console: Console) -> None:
 
     loaded = load(options.folder)
     sick = diagnose.patient(preset, run, loaded.net, loaded.meta["settings"], options.steps, options.images)
-    found = diagnosis.diagnose(sick.net, sick.images, sick.run.encoder, sick.steps, gain=sick.gain)
+    with console.progress(len(sick.images), f"diagnosis at T = {sick.steps}") as progress:
+        found = diagnosis.diagnose(
+            sick.net, sick.images, sick.run.encoder, sick.steps, gain=sick.gain, step=progress.step
+        )
     tried = diagnose.trials(sick, found, options.tries)
     if options.json:
         report = {"run": str(run), "preset": preset.name} | found.json() | {"words": diagnosis.words(found)}
