@@ -192,11 +192,11 @@ def files_of_target(target):
     return [path for name in exhibits_of(target) for path in files_of(CONFIG.preset(), name)]
 
 
-def made_with_site():
+def made_with_site(wildcards):
     """What is typed beside `site`, which then shows it; nothing else is made for it."""
     named = {"notebooks": pages(), **{target: files_of_target(target) for target in TARGETS}}
     named["all"] = [*named["all"], *pages()]
-    return [path for word in command_line_targets() for path in named.get(word, ())]
+    return [path for word in workflow.dag_settings.targets for path in named.get(str(word), ())]
 
 
 onstart:
