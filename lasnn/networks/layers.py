@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
 from lasnn.compiled import draws, library
+from lasnn.compiled.machine_code import Loops, memory
 from lasnn.compiled.products import convolve, multiply
 
 Operation = Callable[[Tensor], Tensor]
@@ -164,7 +165,7 @@ class ReLU(Neuron):
         super()._load_from_state_dict(state, prefix, *rest)
 
 
-def loops_for(x: Tensor) -> SimpleNamespace | None:
+def loops_for(x: Tensor) -> Loops | None:
     """The compiled loops, if they can pool these images [N, C, H, W]: float32, channels last, even sides, on a CPU."""
     plain = (
         x.device.type == "cpu" and x.dtype == torch.float32 and x.numel() > 0 and x.shape[2] % 2 == x.shape[3] % 2 == 0
@@ -202,7 +203,7 @@ class AveragePool(torch.autograd.Function):
         if loops := loops_for(x):
             count, channels, height, width = x.shape
             out = x.new_empty(count, height // 2, width // 2, channels).permute(0, 3, 1, 2)
-            loops.pool(x.data_ptr(), out.data_ptr(), height, width * channels, channels, 0, count)
+            loops.pool(memory(x), memory(out), height, width * channels, channels, 0, count)
             return out
         return F.avg_pool2d(x, 2)
 
@@ -216,7 +217,7 @@ class AveragePool(torch.autograd.Function):
         dense = gradient.permute(0, 2, 3, 1).is_contiguous() and gradient.dtype == torch.float32
         if dense and (loops := loops_for(result)):
             count, channels, tall, wide = ctx.shape
-            loops.unpool(gradient.data_ptr(), result.data_ptr(), tall, wide * channels, channels, 0, count)
+            loops.unpool(memory(gradient), memory(result), tall, wide * channels, channels, 0, count)
             return result
         if (2 * height, 2 * width) != ctx.shape[2:]:
             result.zero_()

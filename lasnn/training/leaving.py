@@ -24,7 +24,7 @@ from lasnn.plan.settings import Settings
 from lasnn.storage import checkpoint, files
 from lasnn.storage.marks import marks_of
 from lasnn.storage.provenance import Stopwatch, describe
-from lasnn.training.device import implementation
+from lasnn.training.device import implementation, loops
 from lasnn.training.reading import Origin
 from lasnn.training.task import Task
 
@@ -81,7 +81,7 @@ def leave(
     checkpoint.save(folder / "model.pt", result.net.state_dict(), common | {"accuracy": accuracy} | result.meta)
     cost = stopwatch.stop()
     digests = {name: files.sha256(folder / name) for name in ("model.pt", "metrics.json", "predictions.npz")}
-    made_by = {"implementation": implementation(task.device)} | result.origin
+    made_by = {"implementation": implementation(task.device), "loops": loops(task.device)} | result.origin
     written = common | {"data": data | {"source": prepared.source}, "files": digests}
     files.write_json(folder / "provenance.json", written | describe(task.device) | made_by | cost, seal=True)
     if "SLURM_JOB_ID" not in os.environ:
