@@ -7,7 +7,8 @@ key, 24 bits from either half of each, P the length of a row. Compiled loops and
 import torch
 from torch import Tensor
 
-from lasnn.compiled.machine_code import library, memory
+from lasnn.compiled.machine_code import library
+from lasnn.compiled.views import memory
 
 GOLDEN, FIRST, SECOND = (
     word - (1 << 64) for word in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lasnn.compiled.machine_code import Array, loops, memory, over
+from lasnn.compiled.machine_code import loops, over
+from lasnn.compiled.views import Array, memory
 
 # Share of non-zero inputs up to which events win, by the number of outputs (docs/performance.md has the measurement).
 NARROW, WIDE, MATRIX = {16: 0.12, 32: 0.18}, 0.3, 0.22

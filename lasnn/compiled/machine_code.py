@@ -23,11 +23,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
-Array = np.ndarray[tuple[int], np.dtype[Any]]  # the numbers of a dense tensor in the order of its memory
 LOOPS = ("scan_loops", "event_loops")  # modules of this package, imported only to be compiled
 SOURCES = (*LOOPS, "vectors", "compiling", "machine_code")
 SETTINGS = {  # numba's own defaults of what changes the code that it makes; no name: of the processor that it finds
@@ -92,16 +87,6 @@ def described() -> str:
     if library() is None:
         return f"none: {_reason}"
     return f"numba {_version('numba')}, llvmlite {_version('llvmlite')}, {_processor()[0]}"
-
-
-def memory(x: Tensor | None, size: int | None = None) -> Array:
-    """The numbers of a dense tensor in the order of its memory, or `size` of them: an array that shares it.
-
-    None, for an argument that a loop doesn't read, is an array without numbers.
-    """
-    if x is None:
-        return torch.empty(0).numpy()
-    return x.detach().as_strided((x.numel() if size is None else size,), (1,)).numpy()
 
 
 # ---- where the code is kept ------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lasnn import seeding
 from lasnn.compiled import draws, library
-from lasnn.compiled.machine_code import memory
+from lasnn.compiled.views import memory
 
 Noise = Callable[[int, torch.Size], Tensor]  # steps, image batch's shape -> uniform [T, B, 3, H, W] in [0, 1)
 
