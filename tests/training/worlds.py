@@ -6,6 +6,7 @@ from the same parents: what differs between the two is what these settings do in
 
 import json
 import tempfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -119,12 +120,12 @@ class World:
             MADE[key] = self._make(run, self.plan, self.prepared)
         return MADE[key]
 
-    def changed(self, name, preset, prepared=None):
-        """The run under the settings of another preset, or with other images, from this world's parents."""
-        return self._make(RUN[name], preset, prepared or self.prepared)
+    def changed(self, name, preset, prepared=None, seed=0):
+        """The run under another preset's settings, with other images or seed, from this world's parents."""
+        return self._make(replace(RUN[name], seed=seed), preset, prepared or self.prepared)
 
     def _parent(self, run):
-        found = self.found(NAMES[run])
+        found = self.found(NAMES[replace(run, seed=0)])
         meta = {"accuracy": found.result.metrics["accuracy"]} | found.result.meta
         arch, network = self.plan.config.networks.known[run.network_name], self.plan.settings(run).network
         return Parent(run, arch, network, {name: value.clone() for name, value in found.state.items()}, meta)
