@@ -19,12 +19,14 @@ from lasnn.plan.config import CONFIG, Config, Preset, read, restore
 from lasnn.plan.known_datasets import KNOWN
 from lasnn.plan.runs import KINDS, Run
 from lasnn.plan.settings import Settings
+from lasnn.storage import user
 from lasnn.storage.locks import only_writer
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; 0 if it went well, 2 with one line if the input was at fault."""
     open_streams()
+    user.complete()
     options = parser().parse_args(arguments)
     console = Console(log=options.log)
     with stopping.listening(to_the_end=arguments is None):
@@ -34,7 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
 def obeyed(options: argparse.Namespace, console: Console) -> int:
     """The exit status of a verb; whatever ends it early is one line, but for defects."""
     try:
-        status = options.act(options, console) or 0
+        with console.alive(options.verb):
+            status = options.act(options, console) or 0
         sys.stdout.flush()  # here, where a reader that has left does no harm
         return status
     except InputError as error:
@@ -110,7 +113,7 @@ def parser() -> argparse.ArgumentParser:
     common = OneLineParser(add_help=False)
     common.add_argument("--config", default=CONFIG, type=Path, help="the configuration file (default: config.yaml)")
     common.add_argument("--log", type=Path, help="also write what is printed to this file")
-    verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
+    verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB", dest="verb")
 
     data = verbs.add_parser("data", parents=[common], help="prepare a dataset: one file of arrays")
     data.add_argument("dataset", help=f"one of {', '.join(KNOWN)}, or a name under `datasets:` in the configuration")

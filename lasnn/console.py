@@ -2,7 +2,9 @@
 
 import contextlib
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from tqdm import tqdm
@@ -11,8 +13,10 @@ from tqdm import tqdm
 class Console:
     """Lines to standard error and, if given, to a log file; progress with ETA to both."""
 
+    INTERVAL = 10.0  # seconds after which a person wants to see something
+
     def __init__(self, name: str = "", log: Path | str | None = None):
-        self.name = name
+        self.name, self.last = name, time.monotonic()  # when something was last seen of it
         self.log = None
         if log is not None:
             try:
@@ -25,6 +29,7 @@ class Console:
     def say(self, line: str) -> None:
         """One line, with the run's name in front."""
         line = f"{self.name}: {line}" if self.name else line
+        self.last = time.monotonic()
         with contextlib.suppress(OSError, ValueError):  # the terminal is gone: no reason to lose a training
             tqdm.write(line, file=sys.stderr)
         self.record(line + "\n")
@@ -45,6 +50,25 @@ class Console:
         """One line that starts with `warning:`."""
         self.say(f"warning: {line}")
 
+    @contextlib.contextmanager
+    def alive(self, what: str) -> Iterator[None]:
+        """While the block runs, one line for every ten seconds in which nothing else was seen of it."""
+        over, began = threading.Event(), time.monotonic()
+        self.last = began
+
+        def watch() -> None:
+            while not over.wait(max(0.01, self.last + self.INTERVAL - time.monotonic())):
+                if (now := time.monotonic()) >= self.last + self.INTERVAL:
+                    self.say(f"{what} is at work, {now - began:.0f} s until now")
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
+
     def progress(self, total: int, what: str) -> "Progress":
         """A bar of `total` units."""
         return Progress(self, total, what)
@@ -53,7 +77,7 @@ class Console:
 class Progress:
     """A bar where standard error is a terminal; else, and in the log, a line with ETA every ten seconds."""
 
-    INTERVAL = 10.0
+    INTERVAL = Console.INTERVAL
 
     def __init__(self, console: Console, total: int, what: str):
         self.console, self.total, self.what = console, total, what
@@ -74,6 +98,7 @@ class Progress:
     def step(self, count: int = 1, note: str = "") -> None:
         """Some units are done."""
         self.done += count
+        self.console.last = time.monotonic()
         self.bar.set_postfix_str(note, refresh=False)
         self.bar.update(count)
         now = time.monotonic()

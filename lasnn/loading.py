@@ -1,5 +1,8 @@
 """A finished run's network for use in a script."""
 
+import contextlib
+import operator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lasnn.errors import InputError
-from lasnn.networks import Output, build
+from lasnn.networks import Net, Output, build
 from lasnn.networks.quantised import quantise
 from lasnn.plan.architectures import architecture
 from lasnn.plan.runs import parse
@@ -34,6 +37,10 @@ class Loaded(nn.Module):
         self.encoder = getattr(self.run, "encoder", "direct")
         self.steps = getattr(self.run, "steps", meta["settings"].get("curve", {}).get("steps", 1))
         self.gain = meta["settings"].get("encoder", {}).get("gain", 1.0)
+        with single_precision():
+            self.net = self._built(weights, meta)
+
+    def _built(self, weights: dict[str, Tensor], meta: Json) -> Net:
         network, data = meta["settings"]["network"], meta["data"]
         own = meta["settings"].get("architecture")
         net = build(
@@ -55,22 +62,27 @@ class Loaded(nn.Module):
                 with_spiking_readout(net, dynamics)
             with_dynamics(net, leak=meta.get("leak", 1.0))
         net.load_state_dict(weights)
-        self.net = net.eval()
+        return net.eval()
 
     def observe(self, images: Tensor, steps: int | None = None, seed: int = 0) -> Output:
         """Run the network on images [B, 3, H, W] in [0, 1]: features, tapped activations, logits.
 
-        InputError if they are of another type, shape, side or range.
+        InputError if they are of another type, shape, side or range, or `steps` is no T, or the weights were converted.
         """
         check_images(images, self.net.side)
-        x = (images * 2 - 1).contiguous(memory_format=torch.channels_last)
-        noise = batch_noise(generator(seed, "loaded network", device=x.device))
-        return self.net(encode(self.encoder, x, steps or self.steps, noise, self.gain))
+        steps = check_steps(self.steps if steps is None else steps)
+        if (kind := self.net.readout.weight.dtype) != torch.float32:
+            raise InputError(f"the network was made {kind}, and it computes in float32: call its .float()")
+        with single_precision():
+            x = (images.float() * 2 - 1).contiguous(memory_format=torch.channels_last)
+            noise = batch_noise(generator(seed, "loaded network", device=x.device))
+            return self.net(encode(self.encoder, x, steps, noise, self.gain))
 
     @torch.no_grad()
     def forward(self, images: Tensor, steps: int | None = None, seed: int = 0) -> Tensor:
         """Logits [B, K] after T steps."""
-        return self.observe(images, steps, seed).logits
+        with single_precision():
+            return self.observe(images, steps, seed).logits
 
     def graph(self) -> "nir.NIRGraph":
         """The network in NIR, for other simulators; a converted run's at s = 1. InputError for an ANN."""
@@ -87,6 +99,26 @@ class Loaded(nn.Module):
     def thresholds(self) -> dict[str, float]:
         """The threshold of each spiking layer (none in an ANN); a converted run's are unscaled."""
         return thresholds(self.net)
+
+
+@contextlib.contextmanager
+def single_precision() -> Iterator[None]:
+    """float32 in the block, whatever default and autocast the caller has set: compiled loops know nothing else."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def check_steps(steps: object) -> int:
+    """T, if it is a whole number above 0; else InputError in one line."""
+    with contextlib.suppress(TypeError):
+        if not isinstance(steps, bool) and (found := operator.index(steps)) > 0:  # type: ignore[arg-type]
+            return found
+    raise InputError(f"steps is {steps!r}, a whole number above 0 was expected: leave it out for the run's own T")
 
 
 def check_images(images: Tensor, side: int) -> None:

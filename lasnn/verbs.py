@@ -54,6 +54,10 @@ def add(verbs: "argparse._SubParsersAction[Parser]", common: Parser) -> None:
     runs.add_argument("--json", action="store_true", help="JSON in place of lines")
     runs.set_defaults(act=runs_verb)
 
+    false = verbs.add_parser("false-verdicts", parents=[common], help="how often a rule judges where nothing differs")
+    false.add_argument("--draws", type=positive, default=2000, help="simulated comparisons (default: 2000)")
+    false.set_defaults(act=false_verdicts_verb)
+
     site = verbs.add_parser("site", parents=[common], help="build a static site from what is finished; makes no result")
     site.add_argument("--preset", help="default: `preset` of the configuration")
     site.set_defaults(act=site_verb)
@@ -88,6 +92,12 @@ def runs_verb(options: argparse.Namespace, console: Console) -> None:
     print(json.dumps([one.json() for one in found], indent=1) if options.json else listing.lines(found))
 
 
+def false_verdicts_verb(options: argparse.Namespace, console: Console) -> None:
+    from lasnn.report import false_verdicts
+
+    print(false_verdicts.page(options.draws))
+
+
 def diagnose_verb(options: argparse.Namespace, console: Console) -> None:
     config = read(options.config)
     preset, run = config.locate(options.folder)
@@ -97,7 +107,10 @@ def diagnose_verb(options: argparse.Namespace, console: Console) -> None:
 
     loaded = load(options.folder)
     sick = diagnose.patient(preset, run, loaded.net, loaded.meta["settings"], options.steps, options.images)
-    found = diagnosis.diagnose(sick.net, sick.images, sick.run.encoder, sick.steps, gain=sick.gain)
+    with console.progress(len(sick.images), f"diagnosis at T = {sick.steps}") as progress:
+        found = diagnosis.diagnose(
+            sick.net, sick.images, sick.run.encoder, sick.steps, gain=sick.gain, step=progress.step
+        )
     tried = diagnose.trials(sick, found, options.tries)
     if options.json:
         report = {"run": str(run), "preset": preset.name} | found.json() | {"words": diagnosis.words(found)}

@@ -5,6 +5,7 @@ the words of the equations. Convolutions and products are torch's own functions 
 """
 
 import math
+from functools import cache
 from typing import get_args
 
 import torch
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 from lasnn.networks import Net, build, initialise
 from lasnn.networks.layers import Conv, Dropout, Flatten, Linear, Pool
 from lasnn.networks.residual import Block
-from lasnn.plan.config import read
+from lasnn.plan.config import Preset, read
 from lasnn.plan.runs import SnnRun
 from lasnn.plan.settings import Neuron as NeuronSettings
 from lasnn.plan.settings import SnnSettings, Spiking
@@ -196,10 +197,16 @@ def bright_input(steps: int, batch: int, side: int = 8, seed: int = 0) -> Tensor
     return (dyadic_input(steps, batch, side, seed) + 1) / 2
 
 
+@cache
+def quick() -> Preset:
+    """The preset `quick` of config.yaml, read once: that takes a good part of a second."""
+    return read().preset("quick")
+
+
 def settings_of(method: str = "lasnn_act", encoder: str = "poisson", **sections: dict) -> SnnSettings:
     """Real settings from config.yaml; `attention={"alpha": 0.0}` changes that key of that section."""
     teacher = "vgg16bn" if METHODS[method].teacher and not METHODS[method].chained else "none"
-    settings = read().preset("quick").settings(SnnRun("digits", "vgg5", method, encoder, 4, teacher))
+    settings = quick().settings(SnnRun("digits", "vgg5", method, encoder, 4, teacher))
     changed = {name: getattr(settings, name).model_copy(update=update) for name, update in sections.items()}
     return settings.model_copy(update=changed)
 

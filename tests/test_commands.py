@@ -44,6 +44,7 @@ RUN = {
     r"python -m lasnn (ann|converted|snn)( .+)?": ("tests/training/chains.py", "main([verb"),
     r"python -m lasnn plan .+": ("tests/training/test_command_line.py", '"lasnn", "plan"'),
     r"python -m lasnn trace( .+)?": ("tests/pipeline/test_trace.py", 'main(["trace"'),
+    r"python -m lasnn false-verdicts": ("tests/report/test_false_verdicts.py", 'main(["false-verdicts"'),
     r"python -m lasnn lineage": ("tests/pipeline/test_dvc_yaml.py", "from lasnn.pipeline"),
     r"python -m lasnn (runs|diagnose|adopt|export-nir|--version)( .+)?": (MODELS, '"lasnn", *words'),
     r"dvc (pull --allow-missing|remote add .+)": (DVC, 'dvc(origin, "push")'),

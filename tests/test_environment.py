@@ -41,7 +41,6 @@ SHOWS = {
     "mypy": "mypy",
     "pandas-stubs": "import pandas",  # what mypy knows of these packages
     "scipy-stubs": "from scipy",
-    "types-pyyaml": "import yaml",
     "types-tqdm": "from tqdm",
 }
 # For the lineage of checkpoints and the notebooks. Take a name out as soon as something uses it.

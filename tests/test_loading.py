@@ -1,11 +1,16 @@
-"""Images for a loaded network: checked in one line, before they run through it."""
+"""A loaded network: images and T are checked in one line, and what the caller set for torch changes no bit."""
+
+import functools
 
 import numpy as np
 import pytest
 import torch
 
 from lasnn.errors import InputError
-from lasnn.loading import check_images
+from lasnn.loading import Loaded, check_images
+from lasnn.networks import build, initialise
+from lasnn.spiking.conversion import spiking
+from lasnn.spiking.neurons import Dynamics
 
 
 @pytest.mark.parametrize(
@@ -41,3 +46,43 @@ def test_other_images_are_one_line(images, told):
     assert "\n" not in str(error.value)
     assert str(error.value).startswith("images [B, 3, 16, 16] in [0, 1] were expected, ")
     assert told in str(error.value)
+
+
+X = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+
+
+@functools.cache
+def kept(kind):
+    """Weights and meta of an ANN, or a spiking network of T = 4 whose neurons fire."""
+    path = {"ann": "ann/digits/vgg5/base/s0"}.get(kind, f"snn/digits/vgg5/hybrid/{kind}-T4/none/base/s0")
+    net = initialise(build("vgg5", 10, 16, width=0.125, fc=16), "vgg5", "he", torch.Generator().manual_seed(1))
+    weights = (net if kind == "ann" else spiking(net, Dynamics())).state_dict()
+    weights |= {name: torch.tensor(0.1) for name in weights if name.endswith("threshold")}
+    network = {"width": 0.125, "fc": 16, "dropout_scale": 0.0}
+    settings = {"network": network, "neuron": {"order": "sync", "reset": "soft"}}
+    return weights, {"run": {"path": path}, "settings": settings, "data": {"classes": 10, "side": 16}}
+
+
+@pytest.mark.parametrize("steps", [0, -1, 2.5, True, "3", float("nan"), [4]])
+def test_what_is_no_number_of_steps_is_one_line(steps):
+    with pytest.raises(InputError, match=r"^steps is .*, a whole number above 0 was expected"):
+        Loaded(*kept("poisson"))(X, steps=steps)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("made", ["ann", "direct", "poisson"])
+def test_another_precision_is_refused_as_the_networks_and_changes_nothing_as_the_callers(kind, made):
+    expected = Loaded(*kept(made))(X)
+    assert expected.any()
+    with pytest.raises(InputError, match=rf"^the network was made {kind}, and it computes in float32: call its .float"):
+        Loaded(*kept(made)).to(kind)(X)
+    before = Loaded(*kept(made))
+    torch.set_default_dtype(kind)
+    try:
+        assert torch.equal(before(X), expected)
+        assert torch.equal(Loaded(*kept(made))(X), expected)
+        assert torch.equal(before(X.double()), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(before(X), expected)

@@ -1,6 +1,8 @@
 """Where clusters and CI put it: closed streams, odd folders, another's checkout, foreign kernels, full disks."""
 
+import argparse
 import errno
+import getpass
 import json
 import os
 import re
@@ -15,8 +17,9 @@ from tiny import snakemake
 
 import lasnn.__main__ as door
 from lasnn.errors import InputError
-from lasnn.pipeline import dvc_record, notebooks
+from lasnn.pipeline import dvc_record, notebooks, workflow
 from lasnn.pipeline.workflow import check_whole_workflow, configuration, strange_checkout
+from lasnn.storage import user
 
 
 def shell(words, folder=".", **environment):
@@ -70,17 +73,90 @@ def checkout(tmp_path_factory):
     return copy_project(tmp_path_factory.mktemp("a b ü") / "check out")
 
 
+def another_lasnn(folder):
+    (folder / "lasnn").mkdir(parents=True)
+    (folder / "lasnn" / "__init__.py").write_text("raise SystemExit('another lasnn')")
+    return str(folder)
+
+
 @pytest.mark.parametrize("name", ["elsewhere", "with blanks and ü"])
-def test_the_working_folder_may_lie_elsewhere(checkout, tmp_path, name):
-    """Blanks and non-ASCII letters everywhere; the checkout can't be written by then."""
+def test_the_working_folder_may_lie_elsewhere(checkout, tmp_path, monkeypatch, name):
+    """Blanks and non-ASCII letters everywhere, another lasnn there and on PYTHONPATH; the checkout can't be written."""
     place = tmp_path / name
-    place.mkdir()
+    monkeypatch.setenv("PYTHONPATH", another_lasnn(tmp_path / "path"))
+    another_lasnn(place)
     folders = "folders={results: 'my results', data: 'd ä/x'}"
     words = ("--snakefile", checkout / "workflow" / "Snakefile", "--directory", place, "--cores", 1)
     result = snakemake(tmp_path, *words, "d ä/x/digits.npz", "--config", folders)
     assert result.returncode == 0, result.stderr
     assert (place / "d ä" / "x" / "digits.npz").exists()
     assert not (checkout / ".snakemake").exists()
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{}, {"PYTHONSAFEPATH": "1"}, {"PYTHONPATH": "another"}, {"PYTHONPATH": "another", "PYTHONSAFEPATH": "1"}],
+)
+@pytest.mark.parametrize("here", ["checkout", "beside another lasnn"])
+def test_the_record_imports_what_the_jobs_import(tmp_path, monkeypatch, capfd, variables, here):
+    another = another_lasnn(tmp_path)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value.replace("another", another))
+    monkeypatch.chdir(Path.cwd() if here == "checkout" else tmp_path)
+    assert workflow._ask_dvc("--version", []) == 0
+    assert capfd.readouterr().out.startswith("lasnn ")
+
+
+@pytest.mark.parametrize(
+    "words", [["workflow"], ["docs", "-s", "../workflow/Snakefile"], ["lasnn/plan", "-s", "../../workflow/Snakefile"]]
+)
+def test_a_folder_of_the_checkout_is_no_place_for_results(checkout, words):
+    """Snakemake finds the workflow from there, and would make everything anew, into that folder."""
+    folder = checkout / words[0]
+    folder.mkdir(exist_ok=True)
+    result = snakemake(folder, "-n", *words[1:], "tables")
+    (line,) = [line for line in result.stderr.splitlines() if "error" in line.lower()]
+    assert line.startswith(f"error: results would lie in {words[0]}, a folder of the checkout: type this in ")
+    assert result.returncode == 1
+    assert not (folder / ".snakemake").exists()
+
+
+@pytest.mark.parametrize("meant", ["config.yaml", "--directory", "the checkout", "elsewhere"])
+def test_a_folder_that_is_meant_is_one(tmp_path, monkeypatch, meant):
+    checkout, below = tmp_path / "checkout", tmp_path / "checkout" / "below"
+    below.mkdir(parents=True)
+    monkeypatch.chdir({"the checkout": checkout, "elsewhere": tmp_path}.get(meant, below))
+    options = argparse.Namespace(directory=below if meant == "--directory" else None)
+    monkeypatch.setattr(workflow, "command_line", lambda: options)
+    if meant == "config.yaml":
+        Path("config.yaml").write_text("preset: quick")
+    workflow.check_folder(checkout)
+
+
+@pytest.mark.parametrize("variables", [{}, {"HOME": "/a/home"}, {"USER": "me"}, {"LOGNAME": "me", "HOME": "/a/home"}])
+@pytest.mark.parametrize("taken", [False, True], ids=["", "a folder of that name is another's"])
+def test_a_number_without_a_name_gets_a_name_and_a_home(tmp_path, monkeypatch, variables, taken):
+    """A container under a bare number: DVC, papermill and Snakemake ask for both. What there is stays."""
+    for name in (*user.NAMES, "HOME"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("os.getuid", lambda: 1234567)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    if taken:
+        (tmp_path / "lasnn-1234567").mkdir()
+    user.complete()
+    assert getpass.getuser() == ("me" if {"USER", "LOGNAME"} & set(variables) else "uid1234567")
+    home = variables.get("HOME") or os.environ["HOME"]
+    assert str(Path.home()) == home
+    assert "HOME" in variables or (Path(home).parent == tmp_path and Path(home).stat().st_mode & 0o777 == 0o700)
+
+
+@pytest.mark.parametrize("path", ["~nobody-here/x", "~nobody-here", "~0/x"])
+def test_a_home_that_is_not_known_is_one_line(path):
+    with pytest.raises(InputError, match=rf"^{path}: the system knows no such home: write the whole path$"):
+        user.expanded(path)
 
 
 def test_files_are_utf8_whatever_the_locale(finished, tmp_path):
@@ -175,7 +251,7 @@ def test_a_file_system_without_locks_is_not_taken_for_another_process(tmp_path, 
 # ---- kernels of Jupyter ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("foreign", ["JUPYTER_PATH", "JUPYTER_DATA_DIR", "no HOME"])
+@pytest.mark.parametrize("foreign", ["JUPYTER_PATH", "JUPYTER_DATA_DIR", "no HOME", "MPLBACKEND"])
 def test_notebooks_run_in_the_interpreter_of_the_job(tmp_path, monkeypatch, foreign):
     import nbformat
     import papermill
@@ -189,7 +265,8 @@ def test_notebooks_run_in_the_interpreter_of_the_job(tmp_path, monkeypatch, fore
         monkeypatch.setenv("HOME", str(tmp_path / "nowhere"))
     else:
         monkeypatch.setenv(foreign, str(tmp_path))
-    source = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import sys\nsys.executable")])
+    code = "import sys\nfrom matplotlib import pyplot\nsys.executable"
+    source = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
     source.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(source, tmp_path / "source.ipynb")
     before = dict(os.environ)

@@ -32,7 +32,7 @@ def contents(name: str, place: Path, scratch: Path) -> Contents:
     if place.is_file():
         check_md5(place, kind.tgz_md5)
         with tarfile.open(place) as archive:
-            archive.extractall(scratch, filter="data")
+            archive.extractall(scratch)  # the publisher's own, as its MD5 says; 3.11.2 knows no filter
         place = scratch / kind.base_folder
     expected = dict([*kind.train_list, *kind.test_list, (kind.meta["filename"], kind.meta["md5"])])
     for file, md5 in expected.items():

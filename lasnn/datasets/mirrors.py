@@ -8,6 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 from lasnn.datasets.archives import TAR_ENDINGS, check_md5, md5_of
 from lasnn.datasets.downloads import Unavailable, fetch
 from lasnn.errors import InputError
+from lasnn.storage.user import expanded
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def locate(name: str, official: Official, mirror: str, scratch: Path) -> Path:
     wanted = candidates(name, official)
     if "://" in mirror:
         return _fetched(name, wanted, mirror, scratch)
-    place = Path(mirror).expanduser()
+    place = expanded(mirror)
     if place.is_file():
         return place
     if not place.is_dir():

@@ -15,6 +15,7 @@ from lasnn.plan.config import DATA_REVISION
 from lasnn.plan.known_datasets import KNOWN, Source
 from lasnn.plan.lookup import pick
 from lasnn.storage.files import sha256, sweep
+from lasnn.storage.user import expanded
 
 # Datasets that need no archive: what they come from, and the function that returns them.
 EMBEDDED: dict[str, tuple[str, Callable[[], Contents]]] = {
@@ -39,7 +40,7 @@ def prepare(
     path = Path(path)
     sweep(path.parent, path.name)
     if folder is not None:
-        _prepare_own(name, path, Path(folder).expanduser(), side)
+        _prepare_own(name, path, expanded(folder), side)
         return
     source = pick(KNOWN, name, "dataset")
     if name in EMBEDDED:

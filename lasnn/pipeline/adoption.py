@@ -61,12 +61,12 @@ def with_entry(config: Config, preset: Preset, run: AnnRun, entry: Adopted) -> P
 def keep(preset: Preset, run: AnnRun, weights: Path, place: Path) -> None:
     """Copy the file to where adopted files lie, and write the run down beside config.yaml, which is in `place`."""
     entry, config = preset.config.file.adopted[f"{preset.name}/{run}"], preset.config
-    kept = weights_path(config, entry)
+    kept = weights_path(config.file.folders.data, entry)
     if not kept.exists():
         with open(weights, "rb") as source, files.replacing(kept) as copy:
             shutil.copyfileobj(source, copy)
     content = recorded(place / FILE) | {f"{preset.name}/{run}": entry.model_dump(mode="json", exclude_none=True)}
-    files.write_text(place / FILE, HEAD + written(content))
+    files.write_text(place / FILE, HEAD + written(dict(sorted(content.items()))))
 
 
 def check_accuracy(stated: float | None, measured: float, doubts: list[str]) -> None:

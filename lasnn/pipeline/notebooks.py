@@ -129,9 +129,11 @@ def own_kernel() -> Iterator[None]:
         files.write_json(Path(scratch, "data", "kernels", KERNEL, "kernel.json"), spec)
         places = {"JUPYTER_PATH": Path(scratch, "data"), "JUPYTER_DATA_DIR": Path(scratch, "data")}
         places |= {"JUPYTER_RUNTIME_DIR": Path(scratch, "runtime"), "JUPYTER_CONFIG_DIR": Path(scratch, "config")}
-        places |= {"IPYTHONDIR": Path(scratch, "ipython")}
-        before = {name: os.environ.get(name) for name in places}
-        os.environ.update({name: str(place) for name, place in places.items()})
+        places |= {"IPYTHONDIR": Path(scratch, "ipython"), "MATPLOTLIBRC": Path(os.devnull)}
+        own = {name: str(place) for name, place in places.items()}
+        own["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # which a kernel takes by itself
+        before = {name: os.environ.get(name) for name in own}
+        os.environ.update(own)
         try:
             yield
         finally:

@@ -231,7 +231,7 @@ def _check(kept: Path, names: list[str]) -> None:
             if files.is_but_for_endings(path, digests[path.name]):
                 raise InputError(
                     f"{path} has other line endings than when it was made, as core.autocrlf makes them: remove the "
-                    f"files of {kept.parent} and below, and `git checkout {kept.parent}` brings them as they were"
+                    f"files below {kept.parent}, and `git checkout {kept.parent}` brings them as they were"
                 )
             raise InputError(f"{path} is not the file that its provenance describes: `git checkout {path}`")
 

@@ -1,12 +1,11 @@
 """What the sources of images hold now: a digest of a folder or archive, whatever its place is called. No torch."""
 
-from pathlib import Path
-
 from lasnn.datasets.content import content_of, listing_of
 from lasnn.datasets.preparation import located
 from lasnn.errors import InputError
 from lasnn.plan.config import Config
 from lasnn.storage.digests import Digests
+from lasnn.storage.user import expanded
 
 
 def expected_content(config: Config, dataset: str, digests: Digests) -> str | None:
@@ -16,7 +15,7 @@ def expected_content(config: Config, dataset: str, digests: Digests) -> str | No
     """
     own = config.own_dataset(dataset)
     try:
-        place = Path(own.folder).expanduser() if own else located(dataset, config.mirror(dataset))
+        place = expanded(own.folder) if own else located(dataset, config.mirror(dataset))
     except InputError:  # an empty mirror: what is prepared stays
         return None
     if place is None or not place.exists():

@@ -61,6 +61,26 @@ def check_whole_workflow(snakefile: str, checkout: Path) -> None:
         )
 
 
+def check_folder(checkout: Path) -> None:
+    """InputError if this is a folder of the checkout itself: results would lie in it, and all would be made anew.
+
+    Who means it has a config.yaml there, or names the folder.
+    """
+    here, options = Path.cwd().resolve(), command_line()
+    if checkout in here.parents and not CONFIG.exists() and not (options and options.directory):
+        raise InputError(
+            f"results would lie in {here.relative_to(checkout)}, a folder of the checkout: type this in {checkout}, or "
+            "name the folder that you mean, `--directory FOLDER`"
+        )
+
+
+def imports_of(checkout: Path) -> dict[str, str]:
+    """Variables with which `python -m lasnn` takes lasnn from this checkout, whatever else has that name."""
+    before = os.environ.get("PYTHONPATH")
+    places = os.pathsep.join([str(checkout), *([before] if before else [])])
+    return {"PYTHONPATH": places, "PYTHONSAFEPATH": "1"}  # safe: not from the folder where it is typed
+
+
 def check_places(config: Config, presets: Iterable[str]) -> None:
     """InputError if results or data lie behind a link that leads out of the folder: DVC can't follow it."""
     here = Path.cwd().resolve()
@@ -174,6 +194,7 @@ def record_lineage(presets: Iterable[str]) -> None:
         return
     # A process of its own, as DVC takes a second to load, and one that sees config.yaml as DVC does.
     environment = {name: value for name, value in os.environ.items() if name != PASSED_ON}
+    environment |= imports_of(Path(__file__).resolve().parents[2])
     subprocess.run([sys.executable, "-m", "lasnn", "record", *presets], env=environment, check=False)
 
 
@@ -207,31 +228,49 @@ def files_asked(config: Config, presets: Sequence[str], targets: Iterable[str]) 
 
 def check_targets(config: Config, targets: Iterable[str]) -> None:
     """InputError with the known names if a target is neither a rule nor a file that some rule makes."""
-    for target in targets:
-        target = str(target).removeprefix("./")
-        results, data = config.file.folders.results, config.file.folders.data
-        if target in (*TARGETS, *OTHER_TARGETS):
-            continue
-        if target in EXHIBITS:
-            paths = files_of(config.preset(), target)
-            raise InputError(f"{target!r} is an exhibit, not a target: ask for one of its files, {' or '.join(paths)}")
-        if match := re.fullmatch(rf"{re.escape(data)}/(?P<dataset>[^/]+)\.npz", target):
-            config.own_dataset(match["dataset"])
-        elif match := re.fullmatch(rf"{re.escape(results)}/(?P<preset>[^/]+)/exhibits/(?P<name>[^/]+)\.(\w+)", target):
-            _check_exhibit(config, match["preset"], match["name"], match[3])
-        elif match := re.fullmatch(rf"{re.escape(results)}/(?P<preset>[^/]+)/notebooks/(?P<name>[^/]+)\.html", target):
-            config.preset(match["preset"])
-            known(NOTEBOOKS, match["name"], "notebook")
-        elif target.startswith(f"{results}/") and Path(target).name in RUN_FILES:
-            config.locate(str(Path(target).parent))
-        else:
-            near = get_close_matches(target, [*TARGETS, *OTHER_TARGETS], n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
+    for target in map(str, targets):
+        if not _is_target(config, target.removeprefix("./")):
+            results, data = config.file.folders.results, config.file.folders.data
+            near = _meant(config, target)
+            hint = f" (did you mean {near!r}?)" if near else ""
             raise InputError(
                 f"unknown target {target!r}{hint}: known are {', '.join([*TARGETS, *OTHER_TARGETS])}, "
                 f"{results}/<preset>/exhibits/<exhibit>.<ending>, {results}/<preset>/<run>/model.pt "
                 f"and {data}/<dataset>.npz"
             )
+
+
+def _is_target(config: Config, target: str) -> bool:
+    """Whether some rule makes it; InputError if it names a preset, run, exhibit or notebook that there isn't."""
+    results, data = re.escape(config.file.folders.results), re.escape(config.file.folders.data)
+    if target in (*TARGETS, *OTHER_TARGETS):
+        return True
+    if target in EXHIBITS:
+        paths = files_of(config.preset(), target)
+        raise InputError(f"{target!r} is an exhibit, not a target: ask for one of its files, {' or '.join(paths)}")
+    if match := re.fullmatch(rf"{data}/(?P<dataset>[^/]+)\.npz", target):
+        config.own_dataset(match["dataset"])
+    elif match := re.fullmatch(rf"{results}/(?P<preset>[^/]+)/exhibits/(?P<name>[^/]+)\.(\w+)", target):
+        _check_exhibit(config, match["preset"], match["name"], match[3])
+    elif match := re.fullmatch(rf"{results}/(?P<preset>[^/]+)/notebooks/(?P<name>[^/]+)\.html", target):
+        config.preset(match["preset"])
+        known(NOTEBOOKS, match["name"], "notebook")
+    elif target.startswith(f"{config.file.folders.results}/") and Path(target).name in RUN_FILES:
+        config.locate(str(Path(target).parent))
+    else:
+        return False
+    return True
+
+
+def _meant(config: Config, target: str) -> str | None:
+    """The target that somebody means who spells a path otherwise, or names a run's folder or another file in it."""
+    place = os.path.relpath(os.path.realpath(target)) if "/" in target else target
+    ways = [place, f"{place}/model.pt", *(f"{place}.{ending}" for ending in ("md", "svg", "html", "npz"))]
+    for guess in (*ways, f"{Path(place).parent}/model.pt"):
+        with contextlib.suppress(InputError):
+            if _is_target(config, guess):
+                return guess
+    return next(iter(get_close_matches(target, [*TARGETS, *OTHER_TARGETS], n=1)), None)
 
 
 def _check_exhibit(config: Config, preset: str, name: str, ending: str) -> None:

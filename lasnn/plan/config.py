@@ -28,15 +28,8 @@ from lasnn.plan.options import check_levels, check_options
 from lasnn.plan.overlays import Overlay, entries, merged, without_for
 from lasnn.plan.picked import picked
 from lasnn.plan.runs import AND, BASE, AnnRun, ConvertedRun, Run, SnnRun, parse, split
-from lasnn.plan.scope import check_method, check_scope, pair_above
-from lasnn.plan.settings import (
-    SETTINGS,
-    AnnSettings,
-    ConvertedSettings,
-    Protocol,
-    Settings,
-    SnnSettings,
-)
+from lasnn.plan.scope import check_method, check_readings, check_scope, pair_above
+from lasnn.plan.settings import SETTINGS, AnnSettings, ConvertedSettings, Protocol, Settings, SnnSettings
 from lasnn.plan.vocabulary import ENCODERS, METHODS, NO_TEACHER
 from lasnn.plan.yaml_file import parsed
 
@@ -170,6 +163,10 @@ class Preset:
     def claims(self) -> Claims:
         return self._stack(frozenset(), BASE).claims
 
+    def logit_scale(self, variant: str) -> str:
+        """How the spiking runs of a variant read the logits, where no entry `for` says otherwise."""
+        return self._stack(frozenset(), variant).spiking.logit_scale
+
     @overload
     def settings(self, run: AnnRun) -> AnnSettings: ...
     @overload
@@ -255,6 +252,7 @@ class Preset:
     def check(self) -> None:
         """InputError if the scope names what doesn't exist, or an own network for which its images are too small."""
         check_scope(self.scope, self.name, self.config.dataset_names, self.config.variant_names, self.config.networks)
+        check_readings(self.scope, self.name, self.logit_scale)
         for dataset in filter(None, self.scope.datasets.values()):
             for name in (*self.scope.students, *self.scope.teachers):
                 self.config.networks.check_at(name, self.config.side(dataset))

@@ -1,6 +1,6 @@
 """Settings on which no run depends: what a preset runs, and how exhibits count and judge."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -14,8 +14,12 @@ class Scope(Section):
     `repeated_inputs` the encoders with which they do; all others then take the first one only. None: all. `own` is
     the variant that was chosen for a method by itself; its runs take the seeds of the base runs. `corners` are variants
     that set the student's size and its images, each with the variant that was chosen there for a method; those that
-    `corners_once` names take the first seed alone.
+    `corners_once` names take the first seed alone. `readings` are variants that differ in how logits are read, by
+    `spiking.logit_scale`, the one that counts as printed first: the claims are judged under each, with the seeds of the
+    base runs. None: as the base runs read them.
     """
+
+    LATER: ClassVar[tuple[str, ...]] = ("readings",)
 
     note: str | None
     datasets: dict[str, str | None]
@@ -36,6 +40,7 @@ class Scope(Section):
     repeated: tuple[str, ...] | None
     repeated_inputs: tuple[str, ...] | None
     claims: tuple[str, ...]
+    readings: dict[str, str] | None = None
 
 
 class Energy(Section):
@@ -47,9 +52,11 @@ class Energy(Section):
 
 
 class Claims(Section):
-    """What verdicts on the paper's claims hang on: level, margins in points, speed-up; read by exhibits alone."""
+    """What verdicts on the paper's claims hang on: level, seeds, margins in points, speed-up; only exhibits read it."""
 
     alpha: Annotated[float, Field(gt=0, lt=1)]
+    seeds: Annotated[int, Field(ge=2)]
+    not_above: Rate
     near_ann: Rate
     teachers: Rate
     direct: Rate

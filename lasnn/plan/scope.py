@@ -1,6 +1,6 @@
 """Whether a preset's scope and a run's method name only things that exist and go together."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from lasnn.errors import InputError
 from lasnn.plan.architectures import Networks
@@ -87,6 +87,8 @@ def check_scope(
             _check_knob(f"{method}+{variant}", f"{where}.corners.{corner}", variants)
     for corner in scope.corners_once:
         known(scope.corners, corner, f"corner {where}.corners_once")
+    for variant in (scope.readings or {}).values():
+        _check_knob(f"hybrid+{variant}", f"{where}.readings", [BASE, *variants])
     for name in scope.spike_chain:
         known(students, name, f"student {where}.spike_chain")
     pairs = chain_pairs(scope.spike_chain)
@@ -100,6 +102,16 @@ def check_scope(
         known(ENCODERS, encoder, f"encoder {where}.steps")
         if not steps.isdigit():
             raise InputError(f"config: scope.steps names {name!r}: expected <encoder>-T<steps>, such as poisson-T100")
+
+
+def check_readings(scope: Scope, preset: str, logit_scale: Callable[[str], str]) -> None:
+    """InputError if a variant reads the logits otherwise than `scope.readings` of `preset` calls it."""
+    for name, variant in (scope.readings or {}).items():
+        if (found := logit_scale(variant)) != name:
+            raise InputError(
+                f"config: scope.readings of preset {preset!r} says that {variant!r} reads the logits as {name!r}, but "
+                f"its spiking.logit_scale is {found!r}: name the reading so, or another variant"
+            )
 
 
 def _check_knob(name: str, where: str, variants: Collection[str]) -> None:

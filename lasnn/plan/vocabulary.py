@@ -143,6 +143,15 @@ CLAIMS = {
     "fewer_spikes_than_kd": "LaSNN spikes less than label KD",
     "lasnn_where_overfitting": "LaSNN is above hybrid training where the student overfits",
     "faster": "conversion needs 20 times the steps of LaSNN for its accuracy",
+    "gains_grow": "LaSNN's gain on hybrid training grows with the difficulty of the task",
+    "gradient_above_hybrid": "gradient-based distillation is above hybrid training",
+    "gradient_30_below_100": "gradient-based distillation at T = 30 is below that at T = 100",
+    "gradient_takes_longer": "an epoch with gradient maps takes longer than one with activation maps",
+    "gradient_takes_memory": "training with gradient maps takes more memory than with activation maps",
+    "stable_when_shallow": "LaSNN loses less than calibration where networks become shallow",
+    "spike_kd_below_lasnn": "spike KD is below LaSNN",
+    "direct_above_poisson": "direct input lifts the accuracy of VGG5 and VGG9",
+    "direct_fewer_spikes": "direct input lowers the spikes of LaSNN",
 }
 
 LEVELS = ("low", "mid", "high")

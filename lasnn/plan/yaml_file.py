@@ -40,9 +40,11 @@ def understood(text: str) -> object:
 
 
 def written(content: object) -> str:
-    """`content` as YAML text, keys in order."""
+    """`content` as YAML text in its own order, each innermost list or mapping in one piece, nothing by reference."""
     yaml, text = YAML(typ="safe", pure=True), StringIO()
-    yaml.default_flow_style = False
+    yaml.default_flow_style, yaml.width = None, 10_000
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment] # its type is taken from the default, None
+    yaml.representer.ignore_aliases = lambda data: True
     yaml.dump(content, text)
     return text.getvalue()
 

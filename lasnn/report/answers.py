@@ -12,6 +12,8 @@ from lasnn.plan.runs import Run
 from lasnn.results.fits import other_than_planned, provenance_of, whole_metrics
 from lasnn.storage.digests import Digests
 
+_seen = Digests(None)  # parents that several runs share are read once
+
 
 @cache
 def answering(run: Run, preset: Preset, root: str | None = None) -> dict:
@@ -19,14 +21,14 @@ def answering(run: Run, preset: Preset, root: str | None = None) -> dict:
 
     InputError that names run and reason if they are missing, damaged, or not of what the plan asks for now.
     """
-    place, digests = Path(root or preset.root), Digests(None)
+    place = Path(root or preset.root)
     folder = place / str(run)
     again = f"`snakemake --cores 1 {preset.folder(run)}/metrics.json` makes it again"
     metrics = whole_metrics(folder)
-    reason = other_than_planned(preset, run, metrics, place, digests)
+    reason = other_than_planned(preset, run, metrics, place, _seen)
     if (folder / "provenance.json").exists() and not reason:
-        stated = provenance_of(folder, digests)["files"].get("metrics.json")
-        if stated not in (None, digests.sha256(folder / "metrics.json")):
+        stated = provenance_of(folder, _seen)["files"].get("metrics.json")
+        if stated not in (None, _seen.sha256(folder / "metrics.json")):
             reason = "its metrics.json is not the one that its provenance.json describes"
     if reason:
         raise InputError(f"{folder} is not what the plan asks for: {reason}; {again}")

@@ -35,6 +35,7 @@ from lasnn.report.exhibits import (
     table_s6,
     table_s7,
     table_s8,
+    table_s9,
 )
 
 EXHIBITS: dict[str, Exhibit] = {
@@ -50,6 +51,7 @@ EXHIBITS: dict[str, Exhibit] = {
     "table_s6": table_s6.EXHIBIT,
     "table_s7": table_s7.EXHIBIT,
     "table_s8": table_s8.EXHIBIT,
+    "table_s9": table_s9.EXHIBIT,
     "claims": claims.EXHIBIT,
     "figure1": figure1.EXHIBIT,
     "figure2": figure2.EXHIBIT,

@@ -127,7 +127,7 @@ def runs_of(cell: Cell, preset: Preset) -> list[Run]:
     if steps is None:
         return []
     words = (dataset, student, cell.method, cell.encoding, steps, teacher, cell.variant)
-    as_base = cell.variant in (BASE, scope.own.get(cell.method))
+    as_base = cell.variant in (BASE, scope.own.get(cell.method), *(scope.readings or {}).values())
     name = cell.method if as_base else f"{cell.method}+{cell.variant}"
     usual = teacher in (NO_TEACHER, scope.teacher_of.get(student))
     repeated = scope.repeated is None or (usual and name in scope.repeated)

@@ -1,58 +1,29 @@
 """What the paper claims, each with the comparison that is to judge it, laid down before anything is run.
 
 Every comparison asks whether `more` lies above `less`, or not further below it than a margin of section `claims`.
-`lasnn.plan.vocabulary.CLAIMS` has the sentences.
+`lasnn.plan.vocabulary.CLAIMS` has the sentences, docs/verdicts.md how a verdict is reached.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from itertools import combinations, groupby
+from dataclasses import replace
+from itertools import combinations, groupby, pairwise
 
 from lasnn.plan.config import Preset
 from lasnn.plan.lookup import given
 from lasnn.plan.runs import BASE, Run, as_snn
+from lasnn.plan.scope import chain_pairs
+from lasnn.plan.vocabulary import METHODS, NO_TEACHER
 from lasnn.report import regime, rows
-from lasnn.report.cells import Cell, elsewhere, focus_cell, paper_cells
+from lasnn.report.cells import DATASETS, Cell, elsewhere, focus_cell, paper_cells
 from lasnn.report.curves import accuracy_on_first, converted_of, curves
 from lasnn.report.energy import averages
+from lasnn.report.questions import OWN, Claim, Measure, Pair, Question, gain_over, in_each_reading, is_run, reading_of
 from lasnn.report.speedup import speed_up, steps_needed
 
 DIRECT_STEPS = ("50", "30")  # the paper names both T and not which network has which
-OWN = "each method with what was chosen for it alone"
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two cells to compare; `less` None: `more` against a number. `group` tells apart the questions of a claim."""
-
-    less: Cell | None
-    more: Cell
-    group: str = ""
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What is compared: its unit, its value for a run, and what the paper prints for a cell."""
-
-    unit: str
-    value: Callable[[Run, Preset], float | None]
-    paper: Callable[[Cell], float | None] = lambda cell: None
-
-
-@dataclass(frozen=True)
-class Claim:
-    """`margin` and `bar`: keys of the section `claims`: `more` may lie so far below `less`; it must reach so much.
-
-    `alike`: neither of the two may lie further than the margin from the other. `beyond_tables`: some of the runs belong
-    to no other table, so a preset makes them for this one only if it judges the claim.
-    """
-
-    pairs: Callable[[Preset], list[Pair]]
-    measure: Measure
-    margin: str = ""
-    bar: str = ""
-    alike: bool = False
-    beyond_tables: bool = False
+LIFTED = ("VGG5", "VGG9")  # by direct input; ResNet12 is not
+LAYERS = {"3Conv2Linear": 5, "VGG5": 5, "VGG9": 9, "ResNet12": 12, "VGG16": 16}  # of the networks of Figure 3
+INPUTS = (("poisson", "100"), ("direct", regime.STEP))  # of the student in focus, where Table II has it not
 
 
 def _accuracy(run: Run, preset: Preset) -> float:
@@ -73,8 +44,10 @@ def _speed_up(run: Run, preset: Preset) -> float | None:
 
 
 ACCURACY = Measure("points", _accuracy, elsewhere)
-SPIKES = Measure("spikes per image", _spikes)
-TIMES = Measure("times", _speed_up)
+SPIKES = Measure("spikes per image", _spikes, family="spikes")
+TIMES = Measure("times", _speed_up, family="speed")
+MINUTES = Measure("minutes per epoch", rows.epoch_minutes, elsewhere, family="cost", in_logs=True)
+GIGABYTES = Measure("GB", rows.peak_gigabytes, elsewhere, family="cost")
 
 
 def _table2(method: str) -> list[Cell]:
@@ -85,8 +58,9 @@ def _table2(method: str) -> list[Cell]:
 
 
 def _methods(less: str, more: str) -> Callable[[Preset], list[Pair]]:
-    """Both methods on each dataset and network of Table II."""
-    return lambda preset: [Pair(*cells) for cells in zip(_table2(less), _table2(more), strict=True)]
+    """Both methods on each dataset and network of Table II, under each reading of the logits."""
+    pairs = [Pair(*cells) for cells in zip(_table2(less), _table2(more), strict=True)]
+    return lambda preset: in_each_reading(pairs, preset)
 
 
 def _orderings(less: str, more: str) -> Callable[[Preset], list[Pair]]:
@@ -100,22 +74,34 @@ def _own(less: str, more: str, preset: Preset) -> list[Pair]:
     return [Pair(below, above, OWN)] if {less, more} & own.keys() else []
 
 
-def _gradient(preset: Preset) -> list[Pair]:
-    found = [cell for cell in paper_cells("Fig 5a") if cell.timesteps == "100"]
-    less, more = ([cell for cell in found if cell.method == method] for method in ("lasnn_grad", "lasnn_act"))
-    own = _own("lasnn_grad", "lasnn_act", preset)
-    return [*(Pair(*cells) for cells in zip(less, more, strict=True)), *own]
+def _fig5(metric: str, less: tuple[str, str], more: tuple[str, str]) -> list[Pair]:
+    """What Figure 5 shows of a metric for two methods, each with its T."""
+    found = [cell for cell in paper_cells("Fig 5a", "Fig 5b") if cell.metric == metric]
+    sides = [[cell for cell in found if (cell.method, cell.timesteps) == side] for side in (less, more)]
+    return [Pair(*cells) for cells in zip(*sides, strict=True)]
 
 
-def _encodings(preset: Preset) -> list[Pair]:
-    found = [cell for cell in paper_cells("Fig 6") if cell.metric == "top1"]
-    poisson = {cell.student: cell for cell in found if cell.encoding == "poisson"}
-    direct = [cell for cell in found if cell.encoding == "direct"]
-    return [
-        Pair(poisson[cell.student], replace(cell, timesteps=steps), f"direct T = {steps}, Poisson T = 100")
-        for steps in DIRECT_STEPS
-        for cell in direct
-    ]
+ACT, GRAD, GRAD_30 = ("lasnn_act", "100"), ("lasnn_grad", "100"), ("lasnn_grad", "30")
+
+
+def _gradient_above_hybrid(preset: Preset) -> list[Pair]:
+    """Gradient maps beside hybrid training of the same networks, which Table II has."""
+    hybrid = {cell.student: cell for cell in _table2("hybrid") if cell.dataset == "CIFAR-10"}
+    return [Pair(hybrid[pair.more.student], pair.more) for pair in _fig5("top1", ACT, GRAD)]
+
+
+def _encodings(less: str, *, metric: str = "top1", students: tuple[str, ...] = ()) -> Callable[[Preset], list[Pair]]:
+    """LaSNN with either input, the one named `less` first, at both T of direct input."""
+
+    def pairs(preset: Preset) -> list[Pair]:
+        found = [cell for cell in paper_cells("Fig 6") if cell.metric == metric]
+        poisson = {cell.student: cell for cell in found if cell.encoding == "poisson"}
+        direct = [cell for cell in found if cell.encoding == "direct" and cell.student in (students or poisson)]
+        both = [(poisson[cell.student], replace(cell, timesteps=steps)) for steps in DIRECT_STEPS for cell in direct]
+        named = [(one, other, f"direct T = {other.timesteps}, Poisson T = 100") for one, other in both]
+        return [Pair(one, other, name) if less == "poisson" else Pair(other, one, name) for one, other, name in named]
+
+    return pairs
 
 
 def _teachers(preset: Preset) -> list[Pair]:
@@ -138,17 +124,104 @@ def _corners(preset: Preset) -> list[Pair]:
     return found
 
 
+def _spike_kd(preset: Preset) -> list[Pair]:
+    """LaSNN of Table III beside our reconstruction of spike KD for the same student, if the chain has a teacher for it.
+
+    The quoted number is of a network that the paper doesn't name, so no line shows it.
+    """
+    titles = preset.config.networks.title
+    taught = {titles(name) for name, teacher in chain_pairs(preset.scope.spike_chain) if teacher != NO_TEACHER}
+    lasnn = [cell for cell in paper_cells("Table III") if cell.method == "lasnn_act" and cell.student in taught]
+    return [Pair(replace(cell, method="kd_spike", value="", note=""), cell) for cell in lasnn]
+
+
+def _calibrated(preset: Preset) -> list[Pair]:
+    """Calibration and LaSNN of each network of Figure 3."""
+    cells = {(cell.student, cell.method): cell for cell in paper_cells("Fig 3")}
+    pairs = [Pair(cells[name, "calibration"], cells[name, "lasnn_act"]) for name in LAYERS]
+    found = [pair for pair in pairs if is_run(pair, preset)]
+    return found if len({LAYERS[pair.more.student] for pair in found}) > 1 else []
+
+
+def _shallow_over_deep(pairs: list[Pair], preset: Preset) -> list[Question]:
+    """What LaSNN is above calibration in the shallowest networks, less that in the deepest."""
+    layers = [LAYERS[pair.more.student] for pair in pairs]
+    shallow, deep = (
+        [pair for pair, count in zip(pairs, layers, strict=True) if count == end]
+        for end in (min(layers, default=0), max(layers, default=0))
+    )
+    return [gain_over(shallow, deep, "", preset)] if pairs else []
+
+
+def _gains(preset: Preset) -> list[Pair]:
+    """LaSNN and hybrid training on each dataset of the preset.
+
+    The networks of Table II if each dataset has one that is run, else the student in focus on all of them.
+    """
+    datasets = [title for title, key in DATASETS.items() if preset.scope.datasets.get(key)]
+    printed = [pair for pair in _methods("hybrid", "lasnn_act")(preset) if is_run(pair, preset)]
+    if len(datasets) < 2 or {pair.more.dataset for pair in printed} == set(datasets):
+        return printed if len(datasets) > 1 else []
+    title = preset.config.networks.title(preset.scope.focus)
+    for encoding, steps in INPUTS:
+        pairs = [
+            Pair(
+                _focus_on(dataset, title, "hybrid", encoding, steps),
+                _focus_on(dataset, title, "lasnn_act", encoding, steps),
+            )
+            for dataset in datasets
+        ]
+        found = [pair for pair in in_each_reading(pairs, preset) if is_run(pair, preset)]
+        if found:
+            return found
+    return []
+
+
+def _focus_on(dataset: str, title: str, method: str, encoding: str, steps: str) -> Cell:
+    teacher = "unspecified" if METHODS[method].teacher else ""
+    label = f"{title} {method} on {dataset}"
+    return Cell("gains", label, dataset, title, teacher, method, encoding, steps, "top1", unit="%")
+
+
+def _harder_over_easier(pairs: list[Pair], preset: Preset) -> list[Question]:
+    """The gain on each dataset less that on the next easier one, in the paper's order of difficulty."""
+    found: dict[tuple[str, str], list[Pair]] = {}
+    for pair in pairs:
+        found.setdefault((reading_of(pair, preset), pair.more.dataset), []).append(pair)
+    ordered = {reading: [title for title in DATASETS if (reading, title) in found] for reading, _ in found}
+    return [
+        gain_over(found[reading, hard], found[reading, easy], f"{hard} over {easy}", preset)
+        for reading, titles in ordered.items()
+        for easy, hard in pairwise(titles)
+    ]
+
+
 CLAIMS = {
     "conversion_below_hybrid": Claim(_orderings("conversion", "hybrid"), ACCURACY),
-    "hybrid_below_kd": Claim(_orderings("hybrid", "kd_label"), ACCURACY),
-    "kd_below_lasnn": Claim(_orderings("kd_label", "lasnn_act"), ACCURACY),
-    "hybrid_below_lasnn": Claim(_orderings("hybrid", "lasnn_act"), ACCURACY),
-    "lasnn_near_ann": Claim(_methods("ann", "lasnn_act"), ACCURACY, margin="near_ann"),
-    "gradient_below_activation": Claim(_gradient, ACCURACY),
-    "direct_in_fewer_steps": Claim(_encodings, ACCURACY, margin="direct", beyond_tables=True),
+    "hybrid_below_kd": Claim(_orderings("hybrid", "kd_label"), ACCURACY, margin="not_above"),
+    "kd_below_lasnn": Claim(_orderings("kd_label", "lasnn_act"), ACCURACY, primary=True),
+    "hybrid_below_lasnn": Claim(_orderings("hybrid", "lasnn_act"), ACCURACY, primary=True),
+    "lasnn_near_ann": Claim(_methods("ann", "lasnn_act"), ACCURACY, margin="near_ann", primary=True),
+    "gradient_below_activation": Claim(
+        lambda preset: [*_fig5("top1", GRAD, ACT), *_own("lasnn_grad", "lasnn_act", preset)], ACCURACY
+    ),
+    "direct_in_fewer_steps": Claim(_encodings("poisson"), ACCURACY, margin="direct", beyond_tables=True),
     "teachers_alike": Claim(_teachers, ACCURACY, margin="teachers", alike=True),
     "fewer_spikes_than_conversion": Claim(_methods("lasnn_act", "conversion"), SPIKES),
     "fewer_spikes_than_kd": Claim(_methods("lasnn_act", "kd_label"), SPIKES),
     "lasnn_where_overfitting": Claim(_corners, ACCURACY, beyond_tables=True),
-    "faster": Claim(lambda preset: [Pair(None, cell) for cell in _table2("lasnn_act")], TIMES, bar="speed_up"),
+    "faster": Claim(
+        lambda preset: in_each_reading([Pair(None, cell) for cell in _table2("lasnn_act")], preset),
+        TIMES,
+        bar="speed_up",
+    ),
+    "gains_grow": Claim(_gains, ACCURACY, gains=_harder_over_easier, beyond_tables=True),
+    "gradient_above_hybrid": Claim(_gradient_above_hybrid, ACCURACY),
+    "gradient_30_below_100": Claim(lambda preset: _fig5("top1", GRAD_30, GRAD), ACCURACY, beyond_tables=True),
+    "gradient_takes_longer": Claim(lambda preset: _fig5("epoch_time", ACT, GRAD), MINUTES),
+    "gradient_takes_memory": Claim(lambda preset: _fig5("gpu_memory", ACT, GRAD), GIGABYTES),
+    "stable_when_shallow": Claim(_calibrated, ACCURACY, gains=_shallow_over_deep, beyond_tables=True),
+    "spike_kd_below_lasnn": Claim(_spike_kd, ACCURACY),
+    "direct_above_poisson": Claim(_encodings("poisson", students=LIFTED), ACCURACY, beyond_tables=True),
+    "direct_fewer_spikes": Claim(_encodings("direct", metric="avg_spikes"), SPIKES, beyond_tables=True),
 }

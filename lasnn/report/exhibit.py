@@ -41,6 +41,7 @@ class Exhibit:
     sections: tuple[str, ...] = field(default=("scope",), kw_only=True)
     endings: ClassVar[tuple[str, ...]] = ()
     shows_images: ClassVar[bool] = False  # of a dataset, whose licence may not allow to hand them on
+    ours: ClassVar[str] = "Ours: mean ± sd over n seeds"  # what its numbers are
 
     def runs(self, preset: Preset) -> list[Run]:
         """Every run behind a cell, each once."""
@@ -72,7 +73,7 @@ class Exhibit:
 
     def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
         """What stands below it."""
-        return remarks(tidy, preset)
+        return remarks(tidy, preset, self.ours)
 
     def write(self, stem: Path, preset: Preset) -> list[Path]:
         """Write its files."""
@@ -129,7 +130,7 @@ class Figure(Exhibit):
 
     def below(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
         """What stands below the drawing wherever it is put; the whole caption, `notes`, is in its JSON file."""
-        return [" ".join(basis(tidy, preset))] if "n" in tidy else self.notes(tidy, preset)
+        return [" ".join(basis(tidy, preset, self.ours))] if "n" in tidy else self.notes(tidy, preset)
 
     def write(self, stem: Path, preset: Preset) -> list[Path]:
         """Write both pictures, the numbers and the runs behind them."""
@@ -153,11 +154,11 @@ def with_training_logs(preset: Preset, paths: list[str], runs: list[Run]) -> lis
     return [*paths, *(f"{preset.folder(run)}/log.jsonl" for run in runs if preset.has_training_log(run))]
 
 
-def basis(tidy: pd.DataFrame, preset: Preset) -> list[str]:
-    """Which runs the numbers are of: preset, seeds, size, images."""
+def basis(tidy: pd.DataFrame, preset: Preset, ours: str = Exhibit.ours) -> list[str]:
+    """Which runs the numbers are of: preset, seeds, size, images. `ours`: what the numbers are."""
     ran = tidy[tidy["n"] > 0]
     seeds = ", ".join(f"{count:g}" for count in sorted(set(ran["n"]))) or "none run"
-    notes = [f"Preset {preset.name}. Ours: mean ± sd over n seeds (n = {seeds})."]
+    notes = [f"Preset {preset.name}. {ours} (n = {seeds})."]
     if preset.scope.note:
         notes.append(preset.scope.note)
     columns = ["ran_dataset", "train_images", "test_images", "assessed", "subset"]
@@ -168,9 +169,9 @@ def basis(tidy: pd.DataFrame, preset: Preset) -> list[str]:
     return notes
 
 
-def remarks(tidy: pd.DataFrame, preset: Preset) -> list[str]:
+def remarks(tidy: pd.DataFrame, preset: Preset, ours: str = Exhibit.ours) -> list[str]:
     """What a reader must know beside the numbers."""
-    ran, notes = tidy[tidy["n"] > 0], basis(tidy, preset)
+    ran, notes = tidy[tidy["n"] > 0], basis(tidy, preset, ours)
     notes[0] = f"{notes[0][:-1]}; `-`: not run or not printed."
     told = dict.fromkeys(word for words in ran["warnings"].dropna() for word in words.split(" | ") if word)
     notes += [f"{MARK} {word}." for word in list(told)[:SHOWN]]

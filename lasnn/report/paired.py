@@ -1,4 +1,4 @@
-"""Two methods side by side: their runs of the same seeds, and on which test images they differ."""
+"""Two methods side by side: their runs of the same seeds, and how often each is right on each test image."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lasnn.errors import InputError
 from lasnn.plan.config import Preset
-from lasnn.plan.runs import Run, as_snn
+from lasnn.plan.runs import Run, SnnRun, as_snn
 from lasnn.report.curves import predicted, predictions
 from lasnn.report.late import pd
 from lasnn.report.statistics import holm, more_right, sign_flips
@@ -21,22 +22,41 @@ def same_seeds(rivals: Sequence[Run], runs: Sequence[Run]) -> list[tuple[Run, Ru
     return [(against[run.seed], run) for run in runs if against.get(run.seed, run) != run]
 
 
-def image_differences(pairs: Pairs, preset: Preset, encoders: int | None = None) -> list[np.ndarray]:
+def percent_right(pairs: Pairs, preset: Preset) -> tuple[np.ndarray, np.ndarray]:
+    """For each pair and image how many percent of its encoder seeds each side is right under, [S, N] each.
+
+    The second run of a pair is a spiking one. InputError if the two were judged on different test images.
+    """
+    sides: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    for first, second in pairs:
+        classes, labels = predictions(as_snn(second), preset)
+        other = predicted(first, preset)
+        theirs = predictions(first, preset)[1] if isinstance(first, SnnRun) else labels
+        if other.shape[1] != len(labels) or not np.array_equal(theirs, labels):
+            raise InputError(
+                f"{preset.folder(first)} and {preset.folder(second)} were judged on different test images "
+                f"({other.shape[1]} and {len(labels)}): give both the same data.test_images and data.assess"
+            )
+        sides[0].append(100 * (other == labels).mean(axis=0))
+        sides[1].append(100 * (classes == labels).mean(axis=0))
+    return np.stack(sides[0]), np.stack(sides[1])
+
+
+def image_differences(pairs: Pairs, preset: Preset) -> list[np.ndarray]:
     """For each pair and image, how often the second run is right less how often the first is, over encoder seeds.
 
-    Each [N]. `encoders`: how many seeds of a Poisson encoder are looked at; by default as many as both runs have. The
-    second run is a spiking one.
+    Each [N], over as many seeds of a Poisson encoder as both runs have. The second run is a spiking one.
     """
     found = []
     for first, second in pairs:
         one, (other, labels) = predicted(first, preset), predictions(as_snn(second), preset)
-        count = encoders or min(len(one), len(other))
+        count = min(len(one), len(other))
         found.append(np.sum([more_right(one[seed], other[seed], labels) for seed in range(count)], axis=0))
     return found
 
 
 def p_on_images(pairs: Pairs, preset: Preset) -> float | None:
-    """p of the sign-flip test that both methods are alike, all seeds together; None without a pair."""
+    """p of the sign-flip test that these networks are alike, all seeds together; None without a pair."""
     return sign_flips(np.sum(image_differences(pairs, preset), axis=0)) if pairs else None
 
 

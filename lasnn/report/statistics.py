@@ -1,27 +1,14 @@
-"""Tests of orderings: paired over seeds, on the same images, and the correction for making several of them.
+"""From p to a verdict: correction for several tests, what a verdict takes, and tests of these networks alone.
 
-Every test is two-sided; the sign of the difference then says whether it speaks for a claim or against it.
+Whether one method is above another is judged by `lasnn.report.crossed`, over seeds and images. A test image by image
+(`sign_flips`) says whether the networks that were trained differ, and nothing of others trained alike: no verdict.
 """
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
-SEEDS = 3  # a test over seeds needs as many
-CONFIRMED, REFUTED, UNDECIDED = "confirmed", "refuted", "undecided"
-
-
-def paired_t(differences: Sequence[float]) -> float | None:
-    """p of Student's t-test that the mean of paired differences, one for each seed, is zero.
-
-    None where it is not defined: fewer than `SEEDS` differences, or no spread among them.
-    """
-    from scipy.stats import ttest_1samp
-
-    if len(differences) < SEEDS or math.isclose(min(differences), max(differences)):
-        return None
-    return float(ttest_1samp(differences, 0.0).pvalue)
+CONFIRMED, REFUTED, UNDECIDED, TOO_FEW = "confirmed", "refuted", "undecided", "too few seeds"
 
 
 def more_right(first: np.ndarray, second: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -30,7 +17,7 @@ def more_right(first: np.ndarray, second: np.ndarray, labels: np.ndarray) -> np.
 
 
 def sign_flips(differences: Sequence[int] | np.ndarray) -> float:
-    """p of the exact sign-flip test: were both methods alike, each image's difference d_i could as well be -d_i.
+    """p of the exact sign-flip test: were these networks alike, each image's difference d_i could as well be -d_i.
 
     `differences` [N]: on image i, how many more networks of the second method are right than of the first, over the
     seeds. With one seed d_i is -1, 0 or 1, and this is McNemar's exact test.
@@ -62,8 +49,10 @@ def holm(values: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
-def verdict(effect: float, p: float | None, alpha: float, agree: bool = True) -> str:
-    """What a corrected p says of a claim that `effect` > 0 speaks for; nothing where the seeds don't agree in sign."""
-    if p is None or p >= alpha or effect == 0 or not agree:
+def verdict(effect: float, p: float | None, alpha: float, seeds: int, least: int) -> str:
+    """What a corrected p says of a claim that `effect` > 0 speaks for; it takes at `least` so many seeds."""
+    if seeds < least:
+        return TOO_FEW
+    if p is None or p >= alpha or effect == 0:
         return UNDECIDED
     return CONFIRMED if effect > 0 else REFUTED

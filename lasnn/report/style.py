@@ -5,6 +5,7 @@ figure reads in greyscale. Nothing here loads matplotlib before a figure is draw
 """
 
 import math
+import os
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,11 +82,17 @@ def look_of(method: str) -> Look:
 
 
 def theme() -> None:
-    """Set seaborn's and matplotlib's defaults; the same numbers give the same bytes (a fixed salt, no date)."""
+    """Set seaborn's and matplotlib's defaults; the same numbers give the same bytes (a fixed salt, no date).
+
+    Neither MPLBACKEND nor a matplotlibrc of the user's changes anything.
+    """
+    os.environ.pop("MPLBACKEND", None)  # both are read as matplotlib is loaded, and a bad one ends that
+    os.environ["MATPLOTLIBRC"] = os.devnull
     import matplotlib as mpl
     import seaborn as sns
 
     mpl.use("Agg")
+    mpl.rcdefaults()  # a matplotlibrc in the working folder has been read nevertheless
     sns.set_theme(context="paper", style="whitegrid", palette="colorblind", font_scale=0.85)
     mpl.rcParams.update(
         {

@@ -138,8 +138,17 @@ class _Seen:
 
 
 @torch.no_grad()
-def diagnose(net: Net, images: Images, encoder: str, steps: int, *, gain: float = 1.0, rows: int = 512) -> Diagnosis:
-    """Simulate `net` and its analog limit on all images."""
+def diagnose(
+    net: Net,
+    images: Images,
+    encoder: str,
+    steps: int,
+    *,
+    gain: float = 1.0,
+    rows: int = 512,
+    step: Callable[[int], None] | None = None,
+) -> Diagnosis:
+    """Simulate `net` and its analog limit on all images; `step` is called with the number of those just done."""
     net.eval()
     limit, device = analog_limit(net), net.readout.weight.device
     seen = {name: _Seen(neuron) for name, neuron in neurons(net).items()}
@@ -158,6 +167,8 @@ def diagnose(net: Net, images: Images, encoder: str, steps: int, *, gain: float 
             logits.append(potential.cpu())
             analog.append(limit(_mean_input(encoder, batch.x, gain)[None]).currents[0].cpu())
             done += len(batch)
+            if step:
+                step(len(batch))
     finally:
         for hook in hooks:
             hook.remove()

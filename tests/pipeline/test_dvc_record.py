@@ -184,6 +184,20 @@ def test_clone_and_pull_train_nothing_and_changes_still_count(clone, tmp_path):
     assert jobs(clone, "tables") == set()  # looking has changed nothing
 
 
+def test_a_remote_that_dvc_has_no_package_for_costs_one_line(copy):
+    """An S3 remote without dvc-s3: runs are recorded all the same, and `dvc pull` says what to install."""
+    assert dvc(copy, "remote", "add", "-d", "store", "s3://bucket/folder").returncode == 0
+    count = len(recorded(copy))
+    Path("dvc.lock").unlink()
+    assert f"{count} stages recorded" in dvc_record.record()
+    shutil.rmtree(TRAINED)
+    shutil.rmtree(".dvc/cache")
+    refused = dvc(copy, "pull", "ann-digits-conv3fc2-s0")
+    assert refused.returncode != 0
+    (said,) = [line for line in refused.stderr.splitlines() if line.startswith("ERROR")]
+    assert "requires 'dvc-s3' to be installed" in said
+
+
 def test_a_lock_file_without_scores_serves_as_well(clone):
     """As versions wrote it that had none."""
     lock = recorded(clone)

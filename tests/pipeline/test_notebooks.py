@@ -53,3 +53,9 @@ def test_missing_runs_are_one_line(folder):
     assert Path("results/tiny/notebooks/overview.ipynb").exists()  # shows the cell
     with pytest.raises(InputError, match="unknown notebook 'spikes'"):
         notebooks.execute("results/tiny/notebooks/spikes.html")
+
+
+def test_a_page_is_made_where_no_layer_was_counted_before_its_training(tmp_path):
+    """As in a preset with thresholds that ANNs learn."""
+    notebooks.run(Path("notebooks/spike_counts.ipynb"), "results/reference/few_steps", tmp_path / "made.ipynb")
+    assert "0 % of 0 trained layers fire more" in (tmp_path / "made.ipynb").read_text()

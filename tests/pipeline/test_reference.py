@@ -258,24 +258,16 @@ def test_changed_line_endings_are_named(kept):
     """As git changes them on its way into a folder, which no `git checkout` of the same file undoes."""
     path = KEPT / TEACHER / "metrics.json"
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    with pytest.raises(InputError, match=rf"{path} has other line endings .* remove the files of {path.parents[1]}"):
+    with pytest.raises(InputError, match=rf"{path} has other line endings .* remove the files below {path.parents[1]}"):
         reference.take_up(read())
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "results/reference/a/metrics.json",
-        "results/reference/b.csv",
-        "lasnn/report/paper.csv",
-        "x.svg",
-        ".ci/run",
-        "y.png",
-    ],
-)
-@pytest.mark.parametrize(
-    "wish", [["core.autocrlf=true"], ["core.autocrlf=input"], ["core.eol=crlf", "core.autocrlf=false"]], ids=str
-)
+TEXTS = ("results/reference/a/metrics.json", "results/reference/b.csv", "lasnn/report/paper.csv", "x.svg", ".ci/run")
+WISHES = (["core.autocrlf=true"], ["core.autocrlf=input"], ["core.eol=crlf", "core.autocrlf=false"])
+
+
+@pytest.mark.parametrize("path", [*TEXTS, "y.png"])
+@pytest.mark.parametrize("wish", WISHES, ids=str)
 def test_a_clone_has_the_same_bytes_whatever_line_endings_it_asks_for(tmp_path, git, path, wish):
     """Some kept tables have two bytes at the end of a line themselves."""
     content = b"a,b\r\n" if path.endswith("b.csv") else b"\x89\r\n\0\n" if path.endswith("png") else b"a\nb\n"

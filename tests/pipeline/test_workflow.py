@@ -13,7 +13,9 @@ import yaml
 from conftest import copy_project
 from tiny import done, snakemake
 
+from lasnn.errors import InputError
 from lasnn.pipeline import workflow
+from lasnn.plan.config import read
 from lasnn.report import TARGETS
 from lasnn.storage.locks import only_writer
 
@@ -80,7 +82,7 @@ def test_one_exhibit_plans_only_what_it_needs(untouched):
 # What is refused
 
 TYPED = {
-    "target": (["tabels"], "unknown target 'tabels' (did you mean 'tables'?)"),
+    "target": ([f"{QUICK_RUN}/hybrid/poisson-T10/none/base/s0"], "s0/model.pt'?)"),
     "preset": (["tables", "--config", "preset=papr"], "unknown preset 'papr'"),
     "exhibit": (["results/quick/exhibits/table9.md"], "unknown exhibit 'table9'"),
     "method": ([f"{QUICK_RUN}/lasn_act/poisson-T10/vgg16bn/base/s0/model.pt"], "unknown method 'lasn_act'"),
@@ -111,6 +113,31 @@ def refused(folder, *words):
 def test_refuses_what_was_typed(untouched, name):
     words, reason = TYPED[name]
     assert reason in refused(untouched, *words)
+
+
+RUN = "results/quick/ann/digits/vgg5/base/s0"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (RUN, f"{RUN}/model.pt"),
+        (f"{RUN}/", f"{RUN}/model.pt"),
+        (f"{RUN}/console.log", f"{RUN}/model.pt"),
+        (f"{ROOT}/{RUN}/model.pt", f"{RUN}/model.pt"),
+        (f"{ROOT}/{RUN}", f"{RUN}/model.pt"),
+        (f"{ROOT}/data/digits.npz", "data/digits.npz"),
+        ("results//quick/exhibits/table2.md", "results/quick/exhibits/table2.md"),
+        ("workflow/../results/quick/exhibits/figure5", "results/quick/exhibits/figure5.svg"),
+        ("tabels", "tables"),
+        ("results/quick/ann/digits/vgg5", None),
+        ("/elsewhere/model.pt", None),
+    ],
+)
+def test_an_unknown_target_names_the_one_that_is_meant(typed, meant):
+    with pytest.raises(InputError, match=r"^unknown target ") as told:
+        workflow.check_targets(read(), [typed])
+    assert re.findall(r"did you mean '(.*?)'", str(told.value)) == ([meant] if meant else [])
 
 
 @pytest.mark.parametrize("name", CONFIGURED)

@@ -58,7 +58,7 @@ def test_it_is_the_digest_of_name_settings_parents_and_side():
         ({"spiking": {"potential": 0.0, "loss": "total"}}, set()),  # keys that came later, at their default
         ({"spiking": {"potential": 0.5}}, {HYBRID, LASNN}),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, dict) else "",  # a set has no order of its own
 )
 def test_a_setting_changes_the_runs_that_read_it_and_those_that_rest_on_them(overlay, expected):
     assert changed_by(preset(), preset(overlay)) == expected

@@ -142,7 +142,8 @@ TABLES = {
     ),
     # 15 images are right in the base runs, 18 with the variant: 2 / 2^3; of the other method's control 2 / 2^2; Holm.
     "table_s4": (
-        "data|network|method|variant|changes|T|s|leak|start, %|accuracy, %|to base, points|p|spikes per neuron",
+        "data|network|method|variant|changes|T|s|leak|start, %|accuracy, %|to base, points|p, these networks|"
+        "spikes per neuron",
         f"{VGG5}|LaSNN|base|-|{T10}|0.7|0.99|30.00|{shown(75)}|-|-|0.875",
         f"{VGG5}|LaSNN|alpha01|attention.alpha: 0.1|{T10}|0.7|0.99|30.00|{shown(89)}|+14.00|0.5|0.875",
         f"{VGG5}|hybrid training|scratch|spiking.init: scratch|{T10}|-|0.99|-|{shown(50)}|-10.00|0.5|1.750",
@@ -166,7 +167,8 @@ TABLES = {
     ),
     # Calibration has 9 and 10 images right, the recipe 13 in each seed: 2 / 2^4, one of six tests; hybrid training 12.
     "table_s8": (
-        "data|network|T|method|changes|accuracy, %|to ANN, points|p, calibration|p, hybrid|spikes per neuron",
+        "data|network|T|method|changes|accuracy, %|to ANN, points|p of these networks, calibration|"
+        "p of these networks, hybrid|spikes per neuron",
         f"{VGG5}|-|ANN|-|{shown(92)}|-|-|-|-",
         f"{VGG5}|4|conversion|-|{shown(33)}|-59.00|0.75|-|1.750",
         f"{VGG5}|4|calibration|-|{shown(48)}|-44.00|-|-|1.750",

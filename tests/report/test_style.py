@@ -1,5 +1,11 @@
 """The common look of figures."""
 
+import os
+import subprocess
+import sys
+
+import pytest
+
 from lasnn.report import style
 from lasnn.report.labels import METHOD_TITLES
 
@@ -22,3 +28,36 @@ def test_remarks_stay_inside_the_page():
     box = drawing.texts[0].get_window_extent()
     assert box.x1 <= drawing.bbox.x1
     assert box.y1 < 0  # below every panel
+
+
+DRAWN = """
+import hashlib, io, sys
+from lasnn.report import style
+style.theme()
+drawing, ((axes,),) = style.sheet()
+axes.plot([0, 1], [0, 1], label="a_b", **style.METHOD_STYLE["hybrid"].line)
+axes.set_title("a title")
+style.legend(drawing)
+for ending, options in {"svg": {"metadata": {"Date": None}}, "png": {}}.items():
+    drawing.savefig(buffer := io.BytesIO(), format=ending, **options)
+    print(hashlib.sha256(buffer.getvalue()).hexdigest())
+"""
+
+
+def drawn(folder, **variables):
+    environment = os.environ | {"PYTHONPATH": os.getcwd()} | variables
+    command = [sys.executable, "-c", DRAWN]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("where", ["MATPLOTLIBRC", "MPLCONFIGDIR", "working folder"])
+def test_no_setting_of_the_users_changes_a_picture(tmp_path, where):
+    """Not one that needs LaTeX, nor one that can't be read, nor a backend that isn't there."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "matplotlibrc").write_text(
+        "text.usetex: True\nfont.size: 30\nsavefig.dpi: 40\nsvg.fonttype: path\naxes.titlecolor: red\nnonsense\n"
+    )
+    variables = {} if where == "working folder" else {where: str(tmp_path / "own")}
+    theirs = drawn(tmp_path / "own" if where == "working folder" else tmp_path, MPLBACKEND="nonsense", **variables)
+    assert theirs == drawn(tmp_path)
+    assert len(theirs.split()) == 2

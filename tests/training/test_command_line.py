@@ -5,12 +5,13 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
 from chains import ANN, CONVERTED, LASNN, Tiny
 
-from lasnn.__main__ import parser
+from lasnn.__main__ import main, parser
 from lasnn.console import Console
 from lasnn.training import device
 
@@ -158,6 +159,28 @@ def test_a_log_keeps_what_was_said(tmp_path, capsys):
     assert "a run: hello" in (tmp_path / "console.log").read_text()
     assert "training 1/3" in (tmp_path / "console.log").read_text()
     assert "a run: hello" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["plan", "all", "--quick"], ["runs"], ["trace", "results/quick/" + ANN], ["data", "nothing"]]
+)
+def test_a_verb_that_takes_long_shows_that_it_is_at_work(words, capsys, monkeypatch):
+    monkeypatch.setattr(Console, "INTERVAL", 0.001)
+    main(words)
+    said = re.findall(rf"^{words[0]} is at work, \d+ s until now$", capsys.readouterr().err, re.MULTILINE)
+    assert said
+
+
+@pytest.mark.parametrize(
+    "act", [lambda one: one.say("hello"), lambda one: one.progress(3, "training").step(), lambda one: one.warn("ah")]
+)
+def test_what_shows_something_itself_is_left_in_peace(act, capsys):
+    console = Console("a run")
+    with console.alive("ann"):
+        console.last -= 5
+        act(console)
+        assert console.last + 5 > time.monotonic()
+    assert "at work" not in capsys.readouterr().err
 
 
 def test_a_reader_that_has_seen_enough_ends_the_command_silently():

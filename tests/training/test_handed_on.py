@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from chains import CONVERTED, HEAD, LASNN
-from oracle import settings_of, small, small_snn
+from oracle import quick, settings_of, small, small_snn
 from torch.nn import functional as F
 from trainings import pictures
 
@@ -106,7 +106,7 @@ def test_auto_takes_the_logits_of_the_lower_cross_entropy(monkeypatch, entropy):
 
 
 def task(run=RUN, **data):
-    settings = read().preset("quick").settings(run)
+    settings = quick().settings(run)
     settings = settings.model_copy(update={"data": settings.data.model_copy(update=data)})
     test = Images(pictures(4).pixels, pictures(4).labels, torch.arange(100, 104))
     return Task(run, settings, (), pictures(10), test, 4, 8)

@@ -1,10 +1,9 @@
 """How many images of a batch are in memory at once."""
 
 import pytest
-from oracle import small_snn
+from oracle import quick, small_snn
 
 from lasnn.networks import census
-from lasnn.plan.config import read
 from lasnn.plan.runs import SnnRun
 from lasnn.spiking.neurons import Dynamics
 from lasnn.training.stages import student
@@ -15,7 +14,7 @@ RUN = SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn")
 def settings(variant="base"):
     from dataclasses import replace
 
-    return read().preset("quick").settings(replace(RUN, variant=variant))
+    return quick().settings(replace(RUN, variant=variant))
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from lasnn.pipeline.workflow import (
     command_line_targets,
     configured,
     files_asked,
+    imports_of,
     keep_byte_code,
     pass_on,
     presets_of,
@@ -76,7 +77,7 @@ def quoted(path):
     return shlex.quote(str(path)).replace("{", "{{").replace("}", "}}")
 
 
-IMPORTS = f"export PYTHONPATH={quoted(CHECKOUT)}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; "  # wherever jobs work
+IMPORTS = "".join(f"export {name}={quoted(value)}; " for name, value in imports_of(CHECKOUT).items())
 shell.prefix(IMPORTS)
 if not IN_CONDA:
     shell.prefix(f"{IMPORTS}export PATH={quoted(Path(sys.executable).parent)}:$PATH; ")
@@ -191,11 +192,11 @@ def files_of_target(target):
     return [path for name in exhibits_of(target) for path in files_of(CONFIG.preset(), name)]
 
 
-def made_with_site():
+def made_with_site(wildcards):
     """What is typed beside `site`, which then shows it; nothing else is made for it."""
     named = {"notebooks": pages(), **{target: files_of_target(target) for target in TARGETS}}
     named["all"] = [*named["all"], *pages()]
-    return [path for word in command_line_targets() for path in named.get(word, ())]
+    return [path for word in workflow.dag_settings.targets for path in named.get(str(word), ())]
 
 
 onstart:

@@ -7,7 +7,7 @@ from lasnn.pipeline.progress import last_words
 onsuccess:
     for preset in PRESETS:
         drop_resume_states(CONFIG.preset(preset))
-    if command_line_targets() != ["site"]:  # which makes no result
+    if {str(word) for word in workflow.dag_settings.targets} != {"site"}:  # which makes no result
         record_lineage(PRESETS)
     for preset in PRESETS:
         atexit.register(

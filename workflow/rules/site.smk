@@ -3,7 +3,7 @@
 
 rule site:
     input:
-        made_with_site(),
+        made_with_site,
     log:
         f"{CONFIG.preset().root}/site.log",
     benchmark:

@@ -9,7 +9,10 @@ sys.path.insert(0, str(CHECKOUT))
 from lasnn.plan.yaml_file import parsed
 from lasnn.errors import InputError
 from lasnn.pipeline.single_instance import claim
-from lasnn.pipeline.workflow import check_whole_workflow, configuration
+from lasnn.pipeline.workflow import check_folder, check_whole_workflow, configuration
+from lasnn.storage import user
+
+user.complete()
 
 
 def say(line):
@@ -22,6 +25,7 @@ try:
     check_whole_workflow(workflow.main_snakefile, CHECKOUT)
     CONFIG_FILE = configuration(CHECKOUT)
     if not workflow.remote_exec:
+        check_folder(CHECKOUT)
         parsed(CONFIG_FILE)
         claim(Path(".snakemake"))
 except InputError as error:

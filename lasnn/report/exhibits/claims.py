@@ -2,58 +2,49 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-from statistics import mean, stdev
-from typing import Any
-
-import numpy as np
+from collections import Counter, defaultdict
 
 from lasnn.plan.config import Preset
-from lasnn.plan.runs import Run, as_snn
+from lasnn.plan.runs import Run
 from lasnn.plan.vocabulary import CLAIMS as SENTENCES
 from lasnn.report import rows
 from lasnn.report.cells import Cell, runs_of
-from lasnn.report.claims import ACCURACY, CLAIMS, Claim, Pair
+from lasnn.report.claims import CLAIMS
 from lasnn.report.curves import converted_behind
-from lasnn.report.exhibit import Table, remarks
+from lasnn.report.exhibit import Table, remarks, with_training_logs
+from lasnn.report.judged import NOT_JUDGED, NOT_RUN, Line, answer
 from lasnn.report.late import pd
-from lasnn.report.paired import image_differences
+from lasnn.report.questions import CHOICES, PRIMARY, SECONDARY, Claim, Question, is_run
 from lasnn.report.rows import number
-from lasnn.report.statistics import SEEDS, holm, paired_t, sign_flips, verdict
+from lasnn.report.statistics import holm, verdict
 
-NOT_JUDGED = "not judged in this preset"
-ALL = "all networks"
-COLUMNS = [
-    "claim",
-    "question",
-    "dataset",
-    "network",
-    "steps",
-    "unit",
-    "margin",
-    "less_paper",
-    "more_paper",
-    "less",
-    "more",
-]
-COLUMNS += ["difference", "sd", "effect", "test", "p", "p_holm", "n", "images", "verdict"]
+COLUMNS = ["claim", "question", "reading", "family", "dataset", "network", "steps", "unit", "margin"]
+COLUMNS += ["less_paper", "more_paper", "less", "more", "difference", "sd", "se", "df", "low", "high"]
+COLUMNS += ["boot_low", "boot_high", "above", "compared", "effect", "test", "p", "p_holm", "n", "images"]
+COLUMNS += ["verdict", "remark"]
+WORDS = ("question", "reading", "family", "dataset", "network", "steps", "unit", "test", "verdict", "remark")
 
 
-def _asked(preset: Preset) -> list[tuple[str, Claim, Pair]]:
-    """Every comparison for which the preset has runs or makes them."""
-    shown = {name: claim for name, claim in CLAIMS.items() if name in preset.scope.claims or not claim.beyond_tables}
-    return [(name, claim, pair) for name, claim in shown.items() for pair in claim.pairs(preset)]
+def _shown(preset: Preset) -> dict[str, Claim]:
+    """The claims for which the preset has runs or makes them."""
+    return {name: claim for name, claim in CLAIMS.items() if name in preset.scope.claims or not claim.beyond_tables}
+
+
+def _asked(preset: Preset) -> list[tuple[str, Question]]:
+    """Every line for which it may have runs."""
+    return [(name, question) for name, claim in _shown(preset).items() for question in claim.questions(preset)]
 
 
 def cells(preset: Preset) -> list[Cell]:
     """Both sides of every comparison, each once."""
-    sides = [cell for _, _, pair in _asked(preset) for cell in (pair.less, pair.more) if cell is not None]
+    sides = [cell for _, question in _asked(preset) for pair in question.pairs for cell in pair.cells]
     return list(dict.fromkeys(sides))
 
 
 class Claims(Table):
-    """A line for each claim and network, and with enough seeds one for each claim over all of its networks."""
+    """A line for each claim and network, before them one for the mean over the networks."""
+
+    ours = "Ours: means over n seeds and their difference with its interval"
 
     def runs(self, preset: Preset) -> list[Run]:
         runs = super().runs(preset)
@@ -63,182 +54,122 @@ class Claims(Table):
         judged = super().runs(preset)  # of the converted networks only their curves
         return [*super().files(preset), *(f"{preset.folder(run)}/predictions.npz" for run in judged)]
 
+    def read(self, preset: Preset) -> list[str]:
+        timed = [question for name, question in _asked(preset) if CLAIMS[name].measure.in_logs]
+        sides = [cell for question in timed for pair in question.pairs for cell in pair.cells]
+        runs = dict.fromkeys(run for cell in sides for run in runs_of(cell, preset))
+        return with_training_logs(preset, self.files(preset), list(runs))
+
     def tidy(self, preset: Preset) -> pd.DataFrame:
-        lines, together = [], defaultdict(list)
-        for name, claim, pair in _asked(preset):
-            line, differences = _compare(name, claim, pair, preset)
-            lines.append(line)
+        lines: list[Line] = []
+        for name, question in _asked(preset):
+            judged = name in preset.scope.claims
+            lines.append({"claim": name} | answer(CLAIMS[name], question, preset, judged))
+        families: dict[tuple[str, str], list[Line]] = defaultdict(list)
+        for line in lines:
             if line["verdict"] is None:
-                together[name, pair.group].append(differences)
-        single = [line for line in lines if line["verdict"] is None]
-        pooled = [_pool(*key, found, preset) for key, found in together.items() if len(found[0]) >= SEEDS]
-        for family in (single, pooled):
+                families[line["family"], line["reading"]].append(line)
+        for family in families.values():
             for line, p in zip(family, holm([line["p"] for line in family]), strict=True):
-                line |= {"p_holm": p, "verdict": verdict(line["effect"], p, preset.claims.alpha, line["agree"])}
+                said = verdict(line["effect"], p, preset.claims.alpha, line["n"], preset.claims.seeds)
+                line |= {"p_holm": p, "verdict": said}
+        there = {line["claim"] for line in lines}
+        lines += [_idle(name, preset) for name in CLAIMS if name not in there]
         order = list(CLAIMS)
-        lines = sorted([*pooled, *lines], key=lambda line: order.index(line["claim"]))
-        lines += [{"claim": name, "n": 0, "verdict": NOT_JUDGED} for name in order if name not in _names(lines)]
-        return pd.DataFrame(lines, columns=COLUMNS)
+        lines.sort(key=lambda line: order.index(line["claim"]))
+        frame = pd.DataFrame(lines, columns=COLUMNS)
+        numbers = [name for name in COLUMNS if name not in ("claim", *WORDS)]
+        return frame.assign(**{name: pd.to_numeric(frame[name]) for name in numbers})
 
     def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
-        made, settings = tidy[tidy["p"].notna()], preset.claims
-        pooled = int((made["network"] == ALL).sum())
+        settings, level = preset.claims, f"{100 * (1 - preset.claims.alpha):g} %"
+        made = tidy[tidy["p"].notna()]
+        counts = Counter(zip(made["family"], made["reading"], strict=True))
+        families = ", ".join(f"{family} with logits {reading} {count}" for (family, reading), count in counts.items())
         return [
-            *remarks(rows.table(self.cells(preset), preset), preset),
-            "Difference: the second minus the first; above minus the margin it speaks for the claim. T: our steps.",
-            "Two-sided tests. Accuracies: on the same test images under the first encoder seed. Without a margin: with "
-            "one seed McNemar's exact test, with several its extension: the signs of each image's difference, summed "
-            "over the seeds, are flipped. With a margin: t over the images, of their mean difference over the seeds. "
-            "Both speak of these trained networks, so a verdict also needs the same sign in every seed. All else, and "
-            f"all networks (each seed's mean over them): paired t over {SEEDS} seeds or more.",
-            f"Holm's correction over {len(made) - pooled} tests of single networks, and over {pooled} of all networks; "
-            f"confirmed or refuted where the corrected p is below {settings.alpha:g}, else undecided.",
-            f"Margins in points: {settings.near_ann:g} below the ANN, {settings.teachers:g} between teachers, "
-            f"{settings.direct:g} below Poisson input; the effect tested is the distance from the margin. Faster: the "
-            f"speed-up of Table S3 at the largest s, less {settings.speed_up:g}.",
+            *remarks(rows.table(self.cells(preset), preset), preset, self.ours),
+            "Difference: the second minus the first; above minus the margin it speaks for the claim. T: our steps. "
+            "Logits: how they are read, sum over T (Eq. 3, 4) or mean.",
+            "The unit is the chain of one seed: teacher, ANN, conversion, student. Accuracies: of all encoder seeds, "
+            "image by image; seeds and test images both count as drawn at random (standard error from their mean "
+            "squares, Satterthwaite's degrees of freedom). All else: Student's t over the seeds. All networks: each "
+            f"seed's mean over them. Interval: {level}; beside it a bootstrap of seeds, then images, which is too "
+            "narrow with few seeds. More above less: in how many pairs of runs of a seed, a tie is a half.",
+            f"A verdict takes {settings.seeds} seeds. Two-sided p; with a margin from two one-sided tests against it "
+            "(alike) or one (not above, near, reaches), doubled, as beyond the margin is a verdict too. Holm's "
+            f"correction within a family and reading; confirmed or refuted below {settings.alpha:g}, else undecided.",
+            f"Families: {PRIMARY}, the three claims that decide, by the mean over all networks; {SECONDARY}, other "
+            f"accuracies and each network; {CHOICES}; spikes; speed; cost. Tests made: {families or 'none'}.",
+            f"Margins in points: {settings.near_ann:g} below the ANN, {settings.not_above:g} below hybrid training, "
+            f"{settings.teachers:g} between teachers, {settings.direct:g} below Poisson input; the effect tested is "
+            "the distance from the margin. Faster: the speed-up of Table S3 at the largest s, less "
+            f"{settings.speed_up:g}. Minutes and GB: as measured in the runs, on whatever else their machine did.",
         ]
 
 
-Line = dict[str, Any]  # a row of the table, by COLUMNS
-
-
-def _names(lines: list[dict]) -> set[str]:
-    return {line["claim"] for line in lines}
-
-
-def _compare(name: str, claim: Claim, pair: Pair, preset: Preset) -> tuple[Line, list[float | None]]:
-    """A line without its corrected p, and the difference for each seed; a verdict only where nothing is judged."""
-    less, more = _same_seeds(*(runs_of(cell, preset) if cell else [] for cell in (pair.less, pair.more)))
-    bar = getattr(preset.claims, claim.bar) if claim.bar else None
-    ran = bool(more and (less or pair.less is None))
-    line: Line = {"claim": name, "question": pair.group, "dataset": pair.more.dataset, "network": pair.more.student}
-    line |= {"unit": claim.measure.unit, "n": len(more) if ran else 0, "margin": _margin(claim, preset)}
-    line |= {"less_paper": claim.measure.paper(pair.less) if pair.less else bar, "verdict": NOT_JUDGED}
-    line |= {"more_paper": claim.measure.paper(pair.more), "p": None, "test": "-"}
-    if not ran:
-        return line, []
-    values = [claim.measure.value(run, preset) for run in more]
-    others = [claim.measure.value(run, preset) for run in less] or [bar] * len(more)
-    line |= {"dataset": rows.metrics_of(more[0], preset)["data"]["title"], "steps": as_snn(more[0]).steps}
-    line |= {"less": _mean(others), "more": _mean(values)}
-    differences = [
-        None if other is None or value is None else value - other for other, value in zip(others, values, strict=True)
-    ]
-    line |= _spread(differences)
-    if name in preset.scope.claims:
-        line |= {"verdict": None} | _tested(claim, differences, preset)
-        if claim.measure is ACCURACY:
-            line |= _on_images(claim, less, more, preset)
-    return line, differences
-
-
-def _margin(claim: Claim, preset: Preset) -> float:
-    return getattr(preset.claims, claim.margin) if claim.margin else 0.0
-
-
-def _reached(values: Sequence[float | None]) -> list[float]:
-    """The values if all are there, else none."""
-    found = [value for value in values if value is not None]
-    return found if len(found) == len(values) else []
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    found = _reached(values)
-    return mean(found) if found else None
-
-
-def _spread(differences: list[float | None]) -> Line:
-    found = _reached(differences)
-    return {"difference": _mean(differences), "sd": stdev(found) if len(found) > 1 else None}
-
-
-def _agree(effects: list[float]) -> bool:
-    """Whether all seeds say the same."""
-    return min(effects) > 0 or max(effects) < 0
-
-
-def _effects(claim: Claim, differences: list[float], preset: Preset) -> list[float]:
-    """How far each seed's difference lies on the claim's side of its margin; of two margins, the one that is nearer."""
-    side = -1 if claim.alike and mean(differences) > 0 else 1
-    return [side * difference + _margin(claim, preset) for difference in differences]
-
-
-def _tested(claim: Claim, differences: list[float | None], preset: Preset) -> Line:
-    """The test over seeds, or a word why there is none."""
-    found = _reached(differences)
-    if not found:
-        return {"effect": 0.0, "p": None, "test": "none: not reached", "agree": False}
-    effects = _effects(claim, found, preset)
-    p = paired_t(effects)
-    why = f"none: {len(effects)} of {SEEDS} seeds" if len(effects) < SEEDS else "none: no spread"
-    return {"effect": mean(effects), "p": p, "test": why if p is None else "paired t", "agree": _agree(effects)}
-
-
-def _same_seeds(less: list[Run], more: list[Run]) -> tuple[list[Run], list[Run]]:
-    """The runs of either side that have a partner of their seed on the other, if there is another side."""
-    if not less or not more:
-        return less, more
-    common = {run.seed for run in less} & {run.seed for run in more}
-    return [run for run in less if run.seed in common], [run for run in more if run.seed in common]
-
-
-def _on_images(claim: Claim, less: list[Run], more: list[Run], preset: Preset) -> Line:
-    """The test on images, all seeds together."""
-    found = image_differences(list(zip(less, more, strict=True)), preset, encoders=1)
-    effects = _effects(claim, [100 * float(one.mean()) for one in found], preset)
-    together = np.sum(found, axis=0)
-    line: Line = {"effect": mean(effects), "agree": _agree(effects), "images": len(found[0])}
-    if not claim.margin:
-        return line | {"p": sign_flips(together), "test": "McNemar" if len(found) == 1 else "sign flips"}
-    p = paired_t(_effects(claim, list(100 * together / len(found)), preset))
-    return line | {"p": p, "test": "none: no spread" if p is None else "t over images"}
-
-
-def _pool(name: str, group: str, found: list[list[float | None]], preset: Preset) -> Line:
-    """A line over all networks of a claim: for each seed the mean of their differences."""
-    claim, seeds = CLAIMS[name], list(zip(*found, strict=True))
-    differences = [_mean(seed) for seed in seeds]
-    line: Line = {"claim": name, "question": group, "dataset": "", "network": ALL, "unit": claim.measure.unit}
-    line |= {"margin": _margin(claim, preset), "n": len(seeds)} | _spread(differences)
-    return line | _tested(claim, differences, preset) | {"agree": True}
+def _idle(name: str, preset: Preset) -> Line:
+    """A claim without a line of its own: its runs are made for no table, or the paper's networks are not there."""
+    has_runs = any(is_run(pair, preset) for question in CLAIMS[name].questions(preset) for pair in question.pairs)
+    return {"claim": name, "n": 0, "verdict": NOT_JUDGED if has_runs else NOT_RUN}
 
 
 def arrange(tidy: pd.DataFrame) -> pd.DataFrame:
     """What ran, and one line for each claim of which nothing did."""
-    ran = tidy[(tidy["n"] > 0) | ~tidy["claim"].isin(tidy.loc[tidy["n"] > 0, "claim"])]
-    ran = ran[(ran["n"] > 0) | ~ran["claim"].duplicated()]
-    idle = ran["n"] == 0
+    ran = tidy[
+        (tidy["n"] > 0) | (tidy["remark"].fillna("") != "") | ~tidy["claim"].isin(tidy.loc[tidy["n"] > 0, "claim"])
+    ]
+    ran = ran[(ran["n"] > 0) | (ran["remark"].fillna("") != "") | ~ran["claim"].duplicated()]
+    idle = (ran["n"] == 0) & (ran["remark"].fillna("") == "")
     digits = [0 if unit == "spikes per image" else 2 for unit in ran["unit"]]
 
     def both(less: str, more: str) -> list[str]:
         pairs = zip(ran[less], ran[more], digits, idle, strict=True)
-        shown = [tuple(number(value, digits=places) for value in values) for *values, places, _ in pairs]
+        shown = [("-", "-") if none else (number(a, digits=n), number(b, digits=n)) for a, b, n, none in pairs]
         return ["-" if values == ("-", "-") else " / ".join(values) for values in shown]
 
-    steps = ran["steps"].map(lambda value: "" if pd.isna(value) else f", T = {value:g}")
-    network = (ran["dataset"].fillna("") + " " + ran["network"].fillna("")).str.strip() + steps
+    def limits(low: str, high: str) -> list[str]:
+        pairs = zip(ran[low], ran[high], digits, strict=True)
+        return ["-" if pd.isna(a) else f"[{number(a, digits=n)}, {number(b, digits=n)}]" for a, b, n in pairs]
+
+    network = (ran["dataset"].fillna("") + " " + ran["network"].fillna("")).str.strip() + ran["steps"].map(_steps)
     question = ran["question"].fillna("").map(lambda text: f": {text}" if text else "")
-    spread = zip(ran["difference"], ran["sd"], digits, strict=True)
-    counted = zip(ran["n"], ran["images"], strict=True)
     return pd.DataFrame(
         {
             "claim": ran["claim"].map(SENTENCES) + question.where(~idle, ""),
             "network": network.where(~idle, "-"),
+            "logits": ran["reading"].where(~idle, "-"),
             "paper": both("less_paper", "more_paper"),
             "ours": both("less", "more"),
-            "difference": [number(value, sd, digits=places) for value, sd, places in spread],
-            "unit": ran["unit"].fillna("-"),
-            "test": ran["test"].fillna("-"),
+            "difference": [
+                number(value, digits=places) for value, places in zip(ran["difference"], digits, strict=True)
+            ],
+            "interval": limits("low", "high"),
+            "bootstrap": limits("boot_low", "boot_high"),
+            "unit": ran["unit"].where(~idle, "-"),
+            "more above less": [_of(*values) for values in zip(ran["above"], ran["compared"], strict=True)],
             "p": ran["p"].map(_probability),
             "p after Holm": ran["p_holm"].map(_probability),
-            "n": [_count(*values) for values in counted],
+            "family": ran["family"].where(~idle, "-"),
+            "n": [_count(*values) for values in zip(ran["n"], ran["images"], strict=True)],
             "verdict": ran["verdict"],
+            "remark": ran["remark"].fillna("").where(ran["remark"].fillna("") != "", "-"),
         }
     )
 
 
+def _steps(value: str | float | None) -> str:
+    """T of the runs, as words where the two sides have others; a CSV without any such is read back as numbers."""
+    if isinstance(value, str):
+        return f", T = {value}" if value else ""
+    return "" if value is None or pd.isna(value) else f", T = {value:g}"
+
+
 def _probability(p: float | None) -> str:
     return "-" if p is None or pd.isna(p) else f"{p:.2g}"
+
+
+def _of(share: float, count: float) -> str:
+    return "-" if pd.isna(share) else f"{share * count:g} of {count:g}"
 
 
 def _count(seeds: float, images: float | None) -> str:

@@ -27,7 +27,12 @@ class Knobs(Figure):
         words = "; ".join(
             f"{name}: {change}" for name, change in zip(changes["variant"], changes["changes"], strict=True)
         )
-        return [*super().notes(tidy, preset), "Broken line: the base run of the method.", f"Variants: {words}."]
+        return [
+            *super().notes(tidy, preset),
+            "Broken line: the base run of the method, over all of its seeds. A bar without a whisker is of one seed, "
+            "so no pair of that line: Table S4 has the difference to the base run of the same seed.",
+            f"Variants: {words}.",
+        ]
 
 
 def draw(tidy: pd.DataFrame) -> Drawing:

@@ -39,9 +39,9 @@ class Ablations(TableWithContext):
         made = int(tidy["p"].notna().sum())
         return [
             *super().notes(tidy, preset),
-            "To base: against the base runs with the same seeds. p: against them on the same images (signs flipped "
-            f"image by image), after Holm's correction over {made} tests; with one seed it says "
-            "nothing of what another training would give.",
+            "To base: against the base runs with the same seeds. p, these networks: against them on the same images "
+            f"(signs flipped image by image), after Holm's correction over {made} tests. It says whether the networks "
+            "that were trained differ and nothing of others trained alike, so it is no verdict.",
         ]
 
     def tidy(self, preset: Preset) -> pd.DataFrame:
@@ -117,7 +117,7 @@ def arrange(tidy: pd.DataFrame) -> pd.DataFrame:
                 "-" if name == BASE or pd.isna(value) else f"{value:+.2f}"
                 for name, value in zip(tidy["variant"], tidy["difference"], strict=True)
             ],
-            "p": ["-" if pd.isna(p) else f"{p:.2g}" for p in tidy["p_holm"]],
+            "p, these networks": ["-" if pd.isna(p) else f"{p:.2g}" for p in tidy["p_holm"]],
             "spikes per neuron": tidy["spikes"].map(lambda value: number(value, digits=3)),
         }
     )

@@ -62,9 +62,10 @@ class FewSteps(TableWithContext):
         made, taught = int(tidy["p"].notna().sum()), int(tidy["p_hybrid"].notna().sum())
         return [
             *super().notes(tidy, preset),
-            "To ANN: less the accuracy of the intermediate ANN that it starts from. p: against calibration, and "
-            "against hybrid training with the same options, at the same T, on the same test images and seeds (signs "
-            f"flipped image by image), after Holm's correction over {made} tests and over {taught}.",
+            "To ANN: less the accuracy of the intermediate ANN that it starts from. p of these networks: against "
+            "calibration, and against hybrid training with the same options, at the same T, on the same test images "
+            f"and seeds (signs flipped image by image), after Holm's correction over {made} tests and over {taught}; "
+            "it says nothing of others trained alike, so it is no verdict.",
         ]
 
 
@@ -84,8 +85,8 @@ def arrange(tidy: pd.DataFrame) -> pd.DataFrame:
             "changes": tidy["changes"],
             "accuracy, %": ours(tidy),
             "to ANN, points": ["-" if pd.isna(value) else f"{value:+.2f}" for value in tidy["to_ann"]],
-            "p, calibration": ["-" if pd.isna(p) else f"{p:.2g}" for p in tidy["p_holm"]],
-            "p, hybrid": ["-" if pd.isna(p) else f"{p:.2g}" for p in tidy["p_hybrid_holm"]],
+            "p of these networks, calibration": ["-" if pd.isna(p) else f"{p:.2g}" for p in tidy["p_holm"]],
+            "p of these networks, hybrid": ["-" if pd.isna(p) else f"{p:.2g}" for p in tidy["p_hybrid_holm"]],
             "spikes per neuron": tidy["spikes"].map(lambda value: number(value, digits=3)),
         }
     )

@@ -8,9 +8,23 @@ from lasnn.report.site.html import code, link, raw, table
 from lasnn.report.site.lineage import Lineage
 from lasnn.report.site.shown import Shown
 from lasnn.report.site.write import Behind, missing, picture, shown_table
+from lasnn.report.statistics import CONFIRMED, REFUTED, TOO_FEW, UNDECIDED
 
 FRONT = ("claims", "table2", "figure_steps")  # what a visitor sees first; everything else is a link away
-CLAIM_COLUMNS = ("claim", "verdict", "network", "difference", "unit", "p after Holm", "n", "ours", "paper")
+VERDICTS = (CONFIRMED, REFUTED, UNDECIDED, TOO_FEW)
+CLAIM_COLUMNS = (
+    "claim",
+    "verdict",
+    "network",
+    "logits",
+    "difference",
+    "interval",
+    "unit",
+    "p after Holm",
+    "n",
+    "ours",
+    "paper",
+)
 
 
 def front(found: list[Shown], preset: Preset, lineage: Lineage, kept: Path) -> str:
@@ -64,4 +78,5 @@ def _part(shown: Shown, preset: Preset, lineage: Lineage) -> str:
 def _verdict(text: str) -> str:
     """A verdict has its own look, and its word."""
     said = html.escape(text)
-    return f'<span class="verdict {said}">{said}</span>' if text in ("confirmed", "refuted", "undecided") else said
+    look = said.replace(" ", "-")
+    return f'<span class="verdict {look}">{said}</span>' if text in VERDICTS else said

@@ -5,11 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from lasnn.errors import InputError
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run, parse
+from lasnn.plan.yaml_file import written
 from lasnn.report.site.html import code, link, raw, table
 from lasnn.storage import files
 from lasnn.storage.files import Json
@@ -57,7 +56,7 @@ class Lineage:
             metrics, made = files.read_json(folder / "metrics.json"), files.read_json(folder / "provenance.json")
             head, *facts = self.facts(run, metrics, made)
             parents, digests = metrics["parents"], made["files"]
-            settings = yaml.safe_dump(metrics["settings"], sort_keys=False, default_flow_style=None)
+            settings = written(metrics["settings"])
         except (InputError, KeyError, TypeError) as error:
             return f"---\norphan: true\n---\n\n# {name}\n\n" + raw(f"<p>{code(folder)}: {html.escape(str(error))}</p>")
         again = f"snakemake --cores 1 {self.preset.folder(run)}/metrics.json"

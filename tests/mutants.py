@@ -1,0 +1,205 @@
+"""Mutation testing: `python -m tests.mutants --rooms training --count 60 --minutes 8`.
+
+A sample of so many changes in each room is tried, each against the tests that run its lines, fast ones first, up to
+`--limit` seconds of them: in a copy of the tree, in a process forked from one that has imported torch. Which tests run
+a line is known from one run of each file of tests under coverage. All is kept in .pytest_cache/mutants: the same call
+goes on, and tries anew what survived. tests/equivalent_mutants.txt: those that no test can see, each with its reason.
+"""
+
+import argparse
+import ast
+import hashlib
+import importlib
+import math
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+import coverage
+import pytest
+
+ROOMS = {name: [name] for name in ("training", "spiking", "distillation", "networks", "compiled", "datasets")}
+ROOMS |= {"statistics": ["report/statistics.py"], "energy": ["report/energy.py", "report/spikes_and_energy.py"]}
+ROOMS |= {"claims": ["report/claims.py", "report/exhibits/claims.py"], "rows": ["report/rows.py", "report/cells.py"]}
+ROOMS |= {"overlays": ["plan/overlays.py", "plan/picked.py", "plan/config.py"]}
+GPU = ("triton_scan.py", "triton_pool.py", "precision.py")  # what can't be tried here
+SLOW = ("pipeline", "slurm", "faults")  # whose tests start processes, which coverage doesn't see
+KEPT = Path(".pytest_cache/mutants").absolute()
+SWAPS = {  # of operators and functions
+    **{"Lt": "LtE Gt", "LtE": "Lt", "Gt": "GtE Lt", "GtE": "Gt", "Eq": "NotEq", "NotEq": "Eq", "Is": "IsNot"},
+    **{"IsNot": "Is", "In": "NotIn", "NotIn": "In", "Add": "Sub", "Sub": "Add", "Mult": "Div", "Div": "Mult"},
+    **{"FloorDiv": "Mult", "And": "Or", "Or": "And", "min": "max", "max": "min", "mean": "sum", "sum": "mean"},
+    **{"any": "all", "all": "any", "floor": "ceil", "ceil": "floor", "first": "last", "last": "first", "amin": "amax"},
+    **{"amax": "amin", "argmax": "argmin"},
+}
+LEFT = (ast.Raise, ast.Assert, ast.Import, ast.ImportFrom, ast.JoinedStr)  # messages, and what types know
+UNREAD = ("annotation", "returns", "decorator_list")
+PEOPLE = ("say", "warn", "print", "InputError", "isinstance", "TypeVar")  # what a person is told, or a type
+
+
+class Mutant(NamedTuple):
+    file: str
+    line: int
+    text: str  # of the line
+    start: int  # of the old text in the file's bytes
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        return " ".join(f"{self.file} | {self.text} | {self.old} -> {self.new}".split())
+
+
+def mutants(file: str) -> Iterator[Mutant]:
+    """All changes of a file."""
+    lines = Path(file).read_bytes().splitlines(keepends=True)
+    places, begins = [ast.parse(source := b"".join(lines))], [sum(map(len, lines[:at])) for at in range(len(lines))]
+    while places:
+        if isinstance(node := places.pop(), LEFT) or _name(node) in PEOPLE:
+            continue
+        inner = [value for name, value in ast.iter_fields(node) if name not in UNREAD]
+        flat = [one for value in inner for one in (value if isinstance(value, list) else [value])]
+        places += [one for one in flat if isinstance(one, ast.AST)]
+        for at, new in _changed(node):
+            start, end = begins[at.lineno - 1] + at.col_offset, begins[at.end_lineno - 1] + at.end_col_offset
+            if new != ast.unparse(at):
+                yield Mutant(file, at.lineno, lines[at.lineno - 1].decode(), start, source[start:end].decode(), new)
+
+
+def _name(node: ast.AST) -> str:
+    return getattr(node.func, "attr", getattr(node.func, "id", "")) if isinstance(node, ast.Call) else ""
+
+
+def _swapped(items: list, at: int) -> list:
+    return [*items[:at], items[at + 1], items[at], *items[at + 2 :]]
+
+
+def _changed(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
+    """Places of a node, each with another text."""
+    of = lambda **changed: (node, ast.unparse(type(node)(**dict(ast.iter_fields(node)) | changed)))  # noqa: E731
+    for at, operator in enumerate(getattr(node, "ops", [getattr(node, "op", None)])):
+        for new in (getattr(ast, name)() for name in SWAPS.get(type(operator).__name__, "").split()):
+            yield of(ops=[*node.ops[:at], new, *node.ops[at + 1 :]]) if hasattr(node, "ops") else of(op=new)
+    match node:
+        case ast.UnaryOp(op=ast.Not() | ast.USub(), operand=operand):
+            yield node, ast.unparse(operand)
+        case ast.Constant(value=bool(value)):
+            yield of(value=not value)
+        case ast.Constant(value=int(value) | float(value)):
+            yield from (of(value=new) for new in {value + 1, 0 if value else -1, -value})
+        case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test) | ast.comprehension(ifs=[test, *_]):
+            yield test, f"(not ({ast.unparse(test)}))"
+        case ast.Dict(values=values):
+            yield from (of(values=_swapped(values, at)) for at in range(len(values) - 1))
+        case ast.Expr(value=ast.Call()):
+            yield node, "pass"
+        case ast.Return(value=ast.BinOp(left=part) | ast.BoolOp(values=[part, *_]) | ast.Call(args=[part, *_])):
+            yield of(value=part)
+        case ast.Call(func=func, args=args, keywords=keywords):
+            if other := SWAPS.get(_name(node)):
+                yield func, ast.unparse(func).removesuffix(_name(node)) + other
+            kinds = [type(one) if isinstance(one, ast.Name | ast.Attribute) else id(one) for one in args]
+            yield from (of(args=_swapped(args, at)) for at in range(len(args) - 1) if kinds[at] == kinds[at + 1])
+            yield from (of(keywords=keywords[:at] + keywords[at + 1 :]) for at in range(len(keywords)))
+
+
+def covered(until: float) -> tuple[dict[str, dict[int, set[str]]], Counter[str]]:
+    """The tests of each file and line, and their seconds; measured where they, or anything of lasnn, have changed."""
+    lines, seconds = {}, Counter()
+    code = b"".join(source.read_bytes() for source in sorted(Path("lasnn").rglob("*.py")))
+    for path in sorted(path for path in Path("tests").rglob("test_*.py") if path.parts[1] not in SLOW):
+        data = KEPT / f"{path.stem}-{hashlib.sha256(code + path.read_bytes()).hexdigest()[:16]}"
+        if not (times := data.with_suffix(".xml")).exists():
+            if time.monotonic() > until:
+                raise SystemExit("not all tests are mapped yet: the same call goes on")
+            run = [sys.executable, "-m", "coverage", "run", f"--data-file={data}", "-m", "pytest", "-q", "-n", "0"]
+            subprocess.run([*run, f"--junitxml={times}.part", path], stdout=subprocess.DEVNULL)
+            os.replace(f"{times}.part", times)
+        for case in ElementTree.parse(times).iter("testcase"):  # one that fails as it is tells nothing
+            failed = any(child.tag in ("failure", "error") for child in case)
+            seconds[f"{path}::{case.get('name').split('[')[0]}"] += math.inf if failed else float(case.get("time"))
+        (seen := coverage.CoverageData(str(data))).read()
+        for file in seen.measured_files():
+            for line, contexts in seen.contexts_by_lineno(file).items():
+                tests = seconds.keys() & {f"{path}::{context.rpartition('.')[2]}" for context in contexts}
+                lines.setdefault(str(Path(file).relative_to(Path.cwd())), {}).setdefault(line, set()).update(tests)
+    return lines, seconds
+
+
+def tests_of(mutant: Mutant, lines: dict[str, dict[int, set[str]]]) -> set[str]:
+    """Those that run its lines; if none is seen to (an import, a fixture, numba) its file's, else its room's."""
+    own, near = lines.get(mutant.file, {}), os.path.dirname(mutant.file)
+    places = [own.get(line, set()) for line in range(mutant.line, mutant.line + mutant.old.count("\n") + 1)]
+    room = [tests for file in lines if file.startswith(near) for tests in lines[file].values()]
+    return set().union(*places) or set().union(*own.values()) or set().union(*room)
+
+
+def attempt(mutant: Mutant, tests: list[str], patience: float) -> str:
+    """What becomes of it: killed, survived or timeout."""
+    with tempfile.TemporaryDirectory(dir=KEPT) as folder:
+        apart = shutil.ignore_patterns(".git", ".venv", ".*_cache", ".snakemake", ".dvc")
+        tree = Path(shutil.copytree(".", f"{folder}/tree", copy_function=os.link, symlinks=True, ignore=apart))
+        (tree / ".git").symlink_to(Path(".git").absolute())
+        source, (start, old) = (tree / mutant.file).read_bytes(), (mutant.start, mutant.old.encode())
+        (tree / mutant.file).unlink()
+        (tree / mutant.file).write_bytes(source[:start] + mutant.new.encode() + source[start + len(old) :])
+        if not (child := os.fork()):
+            os.setsid()
+            os.chdir(tree)
+            signal.alarm(int(patience))
+            os.dup2(os.dup2(os.open(f"{folder}/said.txt", os.O_WRONLY | os.O_CREAT), 1), 2)
+            os._exit(pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--tb=short", *tests]))
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return {0: "survived", -signal.SIGALRM: "timeout"}.get(status, "killed")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
+    parser.add_argument("--rooms", nargs="+", default=list(ROOMS), choices=ROOMS)
+    for name, value in {"count": 30, "seed": 0, "jobs": 1, "limit": 60.0, "minutes": 1e6}.items():
+        parser.add_argument(f"--{name}", type=type(value), default=value)
+    options, until = parser.parse_args(), time.monotonic()
+    until += 60 * options.minutes
+    for heavy in ("numba", "pandas", "scipy.stats", "torch"):  # before the forks
+        importlib.import_module(heavy)
+    KEPT.mkdir(parents=True, exist_ok=True)
+    (results := KEPT / "results.txt").touch()
+    known = dict(line.split(" | ", 1)[::-1] for line in results.read_text().splitlines())
+    known |= dict.fromkeys(Path("tests/equivalent_mutants.txt").read_text().splitlines()[::2], "equivalent")
+    lines, seconds = covered(until)
+    wanted: dict[str, list[Mutant]] = {}
+    for room in options.rooms:
+        paths = [path for part in ROOMS[room] for path in (Path("lasnn", part), *Path("lasnn", part).rglob("*.py"))]
+        found = [m for path in sorted(paths) if path.is_file() and path.name not in GPU for m in mutants(str(path))]
+        random.Random(f"{options.seed} {room}").shuffle(found)
+        wanted[room] = list({(m.file, m.line): m for m in found}.values())[: options.count]
+
+    def judge(mutant: Mutant) -> None:
+        tests = tests_of(mutant, lines)
+        order = sorted((test for test in tests if seconds[test] < options.limit), key=seconds.get)
+        while sum(spent := [seconds[test] for test in order]) > options.limit:
+            order.pop()
+        if time.monotonic() < until:
+            now = known[str(mutant)] = attempt(mutant, order, 60 + 8 * sum(spent)) if order else "survived"
+            results.open("a").write(f"{now} | {mutant}\n")
+            print(f"{now} {mutant.file}:{mutant.line}: {mutant.old} -> {mutant.new}", flush=True)
+
+    todo = [m for room in wanted.values() for m in room if known.get(str(m)) in (None, "survived")]
+    ThreadPool(options.jobs).map(judge, sorted(todo, key=lambda m: str(m) in known), chunksize=1)
+    for room, found in wanted.items():
+        print(f"{room}: {dict(sorted(Counter(known.get(str(m), 'left') for m in found).items()))}")
+    print("", *(str(m) for room in wanted.values() for m in room if known.get(str(m)) == "survived"), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Every setting that no run reads, `scope`, `energy` and `claims`: change it, and what it is for changes."""
+
+import re
+
+import pandas as pd
+import pytest
+from made_up import preset_in
+
+from lasnn.plan.exhibit_settings import Energy, Scope
+from lasnn.plan.runs import SnnRun
+from lasnn.report import rows, runs_of_target
+from lasnn.report.exhibit import basis
+from lasnn.report.spikes_and_energy import spent
+
+BASE = {
+    "seeds": [0, 1],
+    "methods": ["conversion", "hybrid", "kd_label", "lasnn_act", "lasnn_grad", "kd_spike", "calibration"],
+    "repeated": ["hybrid"],
+    "repeated_inputs": ["poisson"],
+    "ablations": ["lasnn_act+alpha01"],
+    "low_t": ["lasnn_act+alpha01"],
+    "steps": {"direct-T4": 4, "direct-T8": 8},
+    "corners": {"n2500": {"lasnn_act": "alpha01"}},
+}
+CORNER = {"claims": ["lasnn_where_overfitting"]}
+# A key, another value, and two patterns: of all runs that are no longer planned then, and of all new ones.
+PLANNED = [
+    ("datasets", {"cifar10": None, "cifar100": "digits"}, {}, ".*", ""),  # made-up images stand for CIFAR-10 alone
+    ("students", ["vgg5"], {}, ".*(/conv3fc2/|/kd_spike/).*", ""),  # the chain has both
+    ("teachers", ["vgg16bn"], {}, ".*resnet20.*", ""),
+    ("teacher_of", {"conv3fc2": "resnet20"}, {}, r"snn/\w+/conv3fc2/.*/vgg16bn/.*", r".*(/conv3fc2/.*)?/resnet20/.*"),
+    ("methods", [*BASE["methods"][:-1]], {}, r"snn/.*/calibration/.*", ""),
+    (
+        "focus",
+        "conv3fc2",
+        {},
+        ".*/(vgg5/.*(alpha01|direct|calibration|T10)|\\w+/n2500).*",
+        ".*/(conv3fc2/|\\w+/n2500).*",
+    ),
+    (
+        "ablations",
+        ["lasnn_act+alpha03"],
+        {},
+        ".*/lasnn_act/poisson-.*/alpha01/.*",
+        ".*/lasnn_act/poisson-.*/alpha03/.*",
+    ),
+    ("own", {"hybrid": "scale_04"}, {}, "", r"snn/.*/vgg5/hybrid/.*/scale_04/s[01]"),
+    (
+        "low_t",
+        ["lasnn_act+alpha03"],
+        {},
+        ".*/lasnn_act/direct-T4/.*/alpha01/.*",
+        ".*/lasnn_act/direct-T4/.*/alpha03/.*",
+    ),
+    (
+        "recipes",
+        ["hybrid+alpha03"],
+        {},
+        "",
+        ".*/(direct/base|(conversion|calibration)/direct.*|hybrid/direct.*/alpha03)/s[01]",
+    ),
+    ("corners", {}, CORNER, ".*/n2500(__alpha01)?/.*", ""),
+    ("corners_once", ["n2500"], CORNER, ".*/n2500(__alpha01)?/s1", ""),
+    (
+        "spike_chain",
+        ["conv3fc2", "vgg5"],
+        {},
+        ".*/kd_spike/.*",
+        ".*/(conv3fc2/kd_spike/.*/none|vgg5/.*/snn_conv3fc2)/.*",
+    ),
+    ("steps", BASE["steps"] | {"poisson-T100": 12}, {}, ".*/poisson-T10/.*", ".*/poisson-T12/.*"),
+    ("seeds", [0, 2], {}, ".*/s1", ".*/s2"),
+    ("repeated", ["kd_label"], {}, ".*/hybrid/.*/s1", ".*/kd_label/.*/s1"),
+    ("repeated_inputs", ["direct"], {}, ".*poisson.*/s1", ".*direct.*/s1"),
+    ("claims", ["lasnn_where_overfitting"], {}, "", ".*(/n2500(__alpha01)?/|/vgg16bn/base/).*"),
+]
+
+
+def planned(folder, scope, target):
+    return set(map(str, runs_of_target(preset_in(folder, BASE | scope), target)))
+
+
+@pytest.mark.parametrize(("key", "value", "where", "gone", "new"), PLANNED, ids=[row[0] for row in PLANNED])
+def test_a_key_of_the_scope_plans_its_runs_alone(tmp_path, key, value, where, gone, new):
+    target = "claims" if key == "claims" else "all"
+    before, after = (planned(tmp_path, where | changed, target) for changed in ({}, {key: value}))
+    assert (bool(before - after), bool(after - before)) == (bool(gone), bool(new))
+    assert [run for run in before - after if not re.fullmatch(gone, run)] == []
+    assert [run for run in after - before if not re.fullmatch(new, run)] == []
+
+
+def test_the_scopes_note_is_printed_under_every_exhibit(tmp_path):
+    """And plans nothing."""
+    columns = ["n", "ran_dataset", "train_images", "test_images", "assessed", "subset"]
+    noted = basis(pd.DataFrame(columns=columns), preset_in(tmp_path, {"note": "Of made-up numbers."}))
+    assert noted[1:] == ["Of made-up numbers."]
+    assert planned(tmp_path, {"note": "other"}, "all") == planned(tmp_path, {}, "all")
+
+
+def test_every_key_has_a_row():
+    assert {row[0] for row in PLANNED} | {"note"} == set(Scope.model_fields)
+    assert set(ENERGY) == set(Energy.model_fields)
+
+
+RUN = SnnRun("digits", "vgg5", "hybrid", "direct", 4)
+COUNTS = {"synops": 1000.0, "macs": 500, "macs_first": 100}
+SPIKES = {"c1": {"total": 60, "neurons": 10, "images": 2}}  # 3 spikes for each neuron and image
+ENERGY = {  # joules of one image, of T analog first layers, and of the ANN; what a sum over a batch makes of 3 spikes
+    "mac_pj": (10.0, {"joules": 1900, "joules_pessimistic": 4900, "ann_joules": 5000, "batch_added": 48}),
+    "ac_pj": (2.0, {"joules": 2460, "joules_pessimistic": 3840, "ann_joules": 2300, "batch_added": 48}),
+    "batch": (4, {"joules": 1360, "joules_pessimistic": 2740, "ann_joules": 2300, "batch_added": 12}),
+}
+
+
+@pytest.mark.parametrize("key", ENERGY)
+def test_energy_by_hand(tmp_path, monkeypatch, key):
+    """A multiply-add 4.6 pJ, an addition 0.9 pJ, a batch of 16; one of them changed: in pJ, direct input, T = 4."""
+    monkeypatch.setattr(rows, "metrics_of", lambda run, preset: {"operations": COUNTS, "spikes": SPIKES})
+    value, expected = ENERGY[key]
+    found = spent(RUN, preset_in(tmp_path, {}, energy={key: value}))
+    picojoules = {name: found[name] * (1 if name == "batch_added" else 1e12) for name in expected}
+    assert picojoules == pytest.approx(expected)
+    assert (found["network_spikes"], found["spikes_per_image"], found["synops"]) == (3, 30, 1000)

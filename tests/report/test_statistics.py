@@ -1,0 +1,47 @@
+"""Correction, verdicts and the test image by image against values worked out by hand."""
+
+import numpy as np
+import pytest
+
+from lasnn.report.statistics import holm, more_right, sign_flips, verdict
+
+
+@pytest.mark.parametrize(
+    ("only_first", "only_second", "p"),
+    [(0, 0, 1), (3, 3, 1), (1, 7, 2 * (1 + 8) / 2**8), (7, 1, 18 / 256), (0, 5, 2 / 2**5), (0, 6, 2 / 2**6)],
+)
+def test_sign_flips_of_one_seed_are_mcnemars_test(only_first, only_second, p):
+    assert sign_flips([-1] * only_first + [1] * only_second + [0] * 9) == pytest.approx(p)
+
+
+def test_sign_flips_of_several_seeds_by_hand():
+    """±1 ± 2 is 3, 1, -1 or -3: half of them as far from zero as 3, all as far as 1. ±3 ± 3 ± 1 is ±7, ±5 or ±1."""
+    assert sign_flips([1, 2]) == pytest.approx(0.5)
+    assert sign_flips([-1, 2]) == pytest.approx(1)
+    assert sign_flips([3, 3, 1]) == pytest.approx(2 / 8)
+    assert sign_flips([3, 3, -1]) == pytest.approx(4 / 8)
+
+
+def test_which_network_is_right():
+    labels = np.array([0, 1, 2, 3, 4])
+    assert more_right(np.array([0, 1, 9, 9, 4]), np.array([0, 9, 2, 3, 9]), labels).tolist() == [0, -1, 1, 1, -1]
+
+
+def test_holm():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.01, None, 0.02]) == [pytest.approx(0.02), None, pytest.approx(0.02)]
+    assert holm([0.7, 0.6]) == [1, 1]
+    assert holm([]) == []
+
+
+@pytest.mark.parametrize(
+    ("effect", "p", "word"),
+    [(1, 0.01, "confirmed"), (-1, 0.01, "refuted"), (1, 0.05, "undecided"), (1, None, "undecided")],
+)
+def test_verdict(effect, p, word):
+    assert verdict(effect, p, 0.05, seeds=5, least=5) == word
+
+
+def test_no_verdict_of_four_seeds_where_five_are_asked_for():
+    assert verdict(9, 1e-9, 0.05, seeds=4, least=5) == "too few seeds"
+    assert verdict(0, None, 0.05, seeds=1, least=2) == "too few seeds"

@@ -1,0 +1,79 @@
+"""Table S9 by hand, from written metrics and logs: shares before training and after each epoch."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from tiny import answering
+
+from lasnn.plan.config import Config, identity, merged, read
+from lasnn.report import EXHIBITS
+from lasnn.report.cells import runs_of
+from lasnn.report.exhibits.table_s9 import shown_epochs
+from lasnn.storage.files import write_json
+
+SHARES = EXHIBITS["table_s9"]
+
+
+@pytest.fixture
+def preset(tmp_path):
+    """VGG5 with two seeds; the share at the low level is 0.1 to start with, and 0.2 and 0.3 more after each epoch."""
+    content = yaml.safe_load(Path("config.yaml").read_text())
+    scope = {"students": ["vgg5"], "teachers": ["vgg16bn"], "methods": ["hybrid", "kd_label", "lasnn_act"]}
+    scope |= {"seeds": [0, 1], "ablations": [], "readings": {"sum": "logit_sum", "mean": "base"}}
+    scope["steps"] = dict.fromkeys(content["protocol"]["scope"]["steps"]) | {"poisson-T100": 10}
+    folders = {"results": str(tmp_path), "data": str(tmp_path)}
+    content = merged(content, {"folders": folders, "presets": {"quick": {"scope": scope, "student": {"epochs": 2}}}})
+    found = Config(content).preset("quick")
+    for run in SHARES.runs(found):
+        part = 0.1 if run.variant == "logit_sum" else 1.0
+        data = {"title": "Digits", "subset": False, "train_images": 8, "test_images": 20, "assessed": "test"}
+        metrics = {"revision": 1, "run": identity(run), "accuracy": 50.0, "data": data}
+        metrics["attention_share"] = {"low": part * (0.1 + 0.2 * run.seed), "mid": part * 0.05}
+        place = Path(found.folder(run))
+        write_json(place / "metrics.json", answering(found, run, metrics))
+        step = 0.2 + 0.1 * run.seed
+        shares = [{"low": part * epoch * step, "high": part * 0.5} for epoch in (1, 2)]
+        (place / "log.jsonl").write_text("".join(json.dumps({"attention_share": one}) + "\n" for one in shares))
+    return found
+
+
+def test_means_over_seeds_of_both_readings_by_hand(preset):
+    tidy = SHARES.tidy(preset)
+    assert {(run.variant, run.seed) for run in SHARES.runs(preset)} == {
+        (variant, seed) for variant in ("base", "logit_sum") for seed in (0, 1)
+    }
+    assert set(zip(tidy["variant"], tidy["reading"], strict=True)) == {("base", "mean"), ("logit_sum", "sum")}
+    lines = tidy.set_index(["reading", "level"])
+    columns = ["start", "epoch_1", "epoch_2"]
+    assert lines.loc[("mean", "low"), columns].tolist() == pytest.approx([0.2, 0.25, 0.5])
+    assert lines.loc[("sum", "low"), columns].tolist() == pytest.approx([0.02, 0.025, 0.05])
+    assert lines.loc[("mean", "mid"), columns].isna().tolist() == [False, True, True]
+    assert set(tidy["n"]) == {2}
+
+
+def test_a_level_without_a_share_at_the_start_has_no_line(preset):
+    shown = SHARES.arrange(SHARES.tidy(preset))
+    assert shown["level"].tolist() == ["low", "mid", "low", "mid"]
+    assert shown.loc[shown["level"] == "low", "epoch 2"].tolist() == ["0.5000", "0.0500"]
+    assert "±" not in " ".join(SHARES.notes(SHARES.tidy(preset), preset))
+
+
+def test_epochs_that_are_shown():
+    assert shown_epochs(3) == [1, 2, 3]
+    assert shown_epochs(10) == list(range(1, 11))
+    assert shown_epochs(30) == [1, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30]
+    assert shown_epochs(100) == [1, *range(10, 101, 10)]
+
+
+@pytest.mark.parametrize("name", ["quick", "small", "verdicts", "shares", "levels", "regime", "few_steps", "paper"])
+def test_it_needs_no_run_beside_those_of_other_exhibits(name):
+    preset = read().preset(name)
+    others = {run for other, exhibit in EXHIBITS.items() if other != "table_s9" for run in exhibit.runs(preset)}
+    runs = SHARES.runs(preset)
+    assert runs
+    assert set(runs) <= others
+    assert {run for run in others if getattr(run, "method", "").startswith("lasnn")} == set(runs)
+    shown = [runs_of(cell, preset)[0] for cell in SHARES.cells(preset)]
+    assert len(shown) == len(set(shown))  # one line each, though another exhibit may look at its first seed alone
