@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from packaging.requirements import Requirement
 
 from tests import pins
 
@@ -57,32 +56,6 @@ def test_every_direct_dependency_is_pinned_as_locked(pin):
     assert re.fullmatch(r"[a-z0-9-]+==[0-9]+(\.[0-9]+)*", pin)
     name, version = pin.split("==")
     assert [package["version"] for package in LOCK["package"] if package["name"] == name] == [version]
-
-
-def test_conda_has_the_pins_of_the_pipeline():
-    assert pip_section()[: len(PIPELINE)] == PIPELINE
-
-
-def test_conda_has_every_package_of_the_pipeline_as_locked():
-    """What the direct pins bring along is walked here by hand; a name may have two versions, for two Pythons."""
-    packages = {}
-    for package in LOCK["package"]:
-        packages.setdefault(package["name"], []).append(package)
-    wanted, todo = set(), [(pin.split("==")[0], ()) for pin in PIPELINE]
-    while todo:
-        name, extras = todo.pop()
-        if (name, extras) in wanted:
-            continue
-        wanted.add((name, extras))
-        for package in packages[name]:
-            edges = [*package.get("dependencies", ())]
-            edges += [edge for extra in extras for edge in package["optional-dependencies"][extra]]
-            todo += [(edge["name"], tuple(edge.get("extra", ()))) for edge in edges]
-    expected = {(name, package["version"]) for name, _ in wanted for package in packages[name]}
-    found = [Requirement(pin) for pin in pip_section()]
-    assert {(pin.name, str(pin.specifier).removeprefix("==")) for pin in found} == expected
-    here = [pin.name for pin in found if pin.marker is None or pin.marker.evaluate()]
-    assert len(here) == len(set(here)) > 150
 
 
 @pytest.mark.skipif(not pins.uv(), reason="needs uv")

@@ -96,20 +96,6 @@ def python(folder, *words):
     return result.stdout
 
 
-def test_the_page_has_an_example_of_each():
-    files = [name for _, name, _ in blocks()]
-    for name in (
-        "plan/vocabulary",
-        "distillation/attention",
-        "spiking/encoders",
-        "distillation/objectives",
-        "datasets/stripes",
-        "report/exhibits/table_silent",
-    ):
-        assert f"lasnn/{name}.py" in files
-    assert "config.yaml" in files
-
-
 def test_the_examples_work(extended):
     from lasnn.plan.config import merged
 

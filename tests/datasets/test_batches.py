@@ -39,11 +39,6 @@ def test_scaled_pixels_by_hand():
     assert x.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_without_padding_and_flip_pixels_stay():
-    images = pictures()
-    assert torch.equal(augmented(images.pixels, data(), generator()), images.pixels)
-
-
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("padding", [0, 1, 2, 4])
 def test_crop_and_flip_by_hand(padding, flip):
@@ -62,20 +57,6 @@ def test_crop_and_flip_by_hand(padding, flip):
     if padding:
         assert set(rows.tolist()) == set(columns.tolist()) == set(range(2 * padding + 1))
     assert 0.2 < flips.float().mean() < 0.8
-
-
-def test_padding_is_black_which_scales_to_minus_one():
-    pixels = torch.full((30, 3, 4, 4), 255, dtype=torch.uint8)
-    x = scaled(augmented(pixels, data(padding=2), generator()))
-    assert set(x.unique().tolist()) == {-1.0, 1.0}
-
-
-def test_switching_one_augmentation_off_changes_no_draw_of_the_other():
-    images = pictures(20)
-    both, crop = (augmented(images.pixels, data(2, flip), generator()) for flip in (True, False))
-    _, flips = expected_draws(20, 2)
-    assert torch.equal(both[~flips], crop[~flips])
-    assert torch.equal(both[flips], crop[flips].flip(3))
 
 
 def order(seed, epoch, size=3, count=20, **augmentation):

@@ -155,30 +155,28 @@ def test_labels_of_cifar100_are_the_fine_ones(tmp_path, monkeypatch):
     """Its batches hold 20 coarse labels too. Image i has the fine class 99 - i, and is told by its first pixel."""
     import torchvision
 
-    folder = tmp_path / "cifar-100-python"
-    folder.mkdir()
-    fine, coarse = [f"fine{index:02}" for index in range(100)], [f"coarse{index:02}" for index in range(20)]
-    parts = {"meta": {"fine_label_names": fine, "coarse_label_names": coarse}}
+    fine = [f"fine{index:02}" for index in range(100)]
+    parts = {"meta": {"fine_label_names": fine, "coarse_label_names": [f"coarse{index}" for index in range(20)]}}
     for name, count in (("train", 100), ("test", 7)):
-        pixels = np.repeat(np.arange(count, dtype=np.uint8)[:, None], 3072, axis=1)
-        labels = {
-            "fine_labels": [99 - index for index in range(count)],
-            "coarse_labels": [index % 20 for index in range(count)],
-        }
-        parts[name] = {"data": pixels, **labels}
-    content = {name: pickle.dumps(part) for name, part in parts.items()}
-    for name, part in content.items():
-        (folder / name).write_bytes(part)
+        numbers = np.arange(count, dtype=np.uint8)
+        labels = {"fine_labels": (99 - numbers).tolist(), "coarse_labels": (numbers % 20).tolist()}
+        parts[name] = {"data": np.repeat(numbers[:, None], 3072, axis=1), **labels}
+    (tmp_path / "cifar-100-python").mkdir()
+    for name, part in parts.items():
+        (tmp_path / "cifar-100-python" / name).write_bytes(pickle.dumps(part))
 
     class Small(torchvision.datasets.CIFAR100):
-        train_list, test_list = ([[name, md5(content[name])]] for name in ("train", "test"))
-        meta = {"filename": "meta", "key": "fine_label_names", "md5": md5(content["meta"])}  # noqa: RUF012
+        train_list, test_list = ([[name, md5(pickle.dumps(parts[name]))]] for name in ("train", "test"))
+        meta = {"filename": "meta", "key": "fine_label_names", "md5": md5(pickle.dumps(parts["meta"]))}  # noqa: RUF012
 
     monkeypatch.setattr(torchvision.datasets, "CIFAR100", Small)
     found = prepared(tmp_path / "cifar100.npz", "cifar100", mirror=str(tmp_path))
     assert found.classes == tuple(fine)
-    assert (found.train_labels + found.train_images[:, 0, 0, 0]).tolist() == [99] * 100
-    assert (found.test_labels + found.test_images[:, 0, 0, 0]).tolist() == [99] * 7
+    for labels, images, count in (
+        (found.train_labels, found.train_images, 100),
+        (found.test_labels, found.test_images, 7),
+    ):
+        assert (labels + images[:, 0, 0, 0]).tolist() == [99] * count
 
 
 def test_download_is_kept_and_used_again(official, served, tmp_path, monkeypatch):

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 import zipfile
 
 import numpy as np
@@ -34,15 +32,6 @@ def one_line(error):
     message = str(error.value)
     assert "\n" not in message
     return message
-
-
-def test_known_sources_need_no_heavy_import():
-    code = (
-        "import sys; from lasnn.plan import KNOWN; print(sorted(KNOWN), "
-        "[m for m in ('torch', 'torchvision', 'sklearn', 'PIL') if m in sys.modules])"
-    )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert out.strip() == "['cifar10', 'cifar100', 'digits', 'tinyimagenet'] []"
 
 
 def test_digits_have_the_recorded_digest(tmp_path):

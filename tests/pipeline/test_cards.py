@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_workflow import copy_of_project
 from tiny import TINY, done
 
 from lasnn.pipeline import cards, needs
@@ -94,10 +93,10 @@ def test_a_card_hides_the_others(machine, monkeypatch, tmp_path):
     assert shown == "GPU-0\n"
 
 
-def test_the_profile_lets_one_training_run_on_each_card(machine, tmp_path):
+def test_the_profile_lets_one_training_run_on_each_card(machine, copy_of_project):
     """Four cores, two cards, three trainings ready at once: never two on a card, never three at a time."""
     machine(2)
-    folder = copy_of_project(tmp_path)
+    folder = copy_of_project
     content = yaml.safe_load((folder / "config.yaml").read_text()) | {"preset": "tiny", "presets": {"tiny": TINY}}
     (folder / "config.yaml").write_text(yaml.safe_dump(content))
     runs = [folder / f"results/tiny/ann/digits/{name}/base/s0" for name in ("conv3fc2", "vgg5", "resnet12")]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_workflow import copy_of_project
 from tiny import snakemake
 
 from lasnn.errors import InputError
@@ -127,11 +126,10 @@ def test_jobs_that_a_killed_call_left_are_named(queue):
     assert slurm.survey(typed(slurm_partition="cpu", dryrun=True), True)  # a look disturbs nothing
 
 
-def test_the_profile_without_slurm_or_its_plugin_is_one_line(tmp_path, monkeypatch):
+def test_the_profile_without_slurm_or_its_plugin_is_one_line(copy_of_project, monkeypatch):
     """Whichever of the three is lacking here; a real Slurm on this machine gets a configuration that names none."""
     monkeypatch.setenv("SLURM_CONF", os.devnull)
-    folder = copy_of_project(tmp_path)
-    result = snakemake(folder, "-n", "--workflow-profile", "workflow/profiles/slurm", "tables")
+    result = snakemake(copy_of_project, "-n", "--workflow-profile", "workflow/profiles/slurm", "tables")
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("error:")]

@@ -1,10 +1,8 @@
 """The real Snakefile in a working copy: what it plans, what it refuses, what it reruns, and where its jobs run."""
 
-import csv
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import copy_project
 from tiny import done, snakemake
 
 from lasnn.errors import InputError
@@ -21,7 +20,6 @@ from lasnn.report import TARGETS
 from lasnn.storage.locks import only_writer
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("workflow", "lasnn", "config.yaml", "environment.yml", "pyproject.toml")
 QUICK_RUN = "results/quick/snn/digits/vgg5"
 
 TRAINED = ("hybrid", "kd_label", "lasnn_act")
@@ -32,16 +30,6 @@ def tiny_snn(*methods):
     teachers = {"conversion": "none", "hybrid": "none"}
     runs = (f"{method}/poisson-T2/{teachers.get(method, 'vgg16bn')}" for method in methods)
     return {f"results/tiny/snn/digits/conv3fc2/{run}/base/s0" for run in runs}
-
-
-def copy_of_project(folder):
-    for part in PARTS:
-        source, copy = ROOT / part, folder / part
-        if source.is_dir():
-            shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, copy)
-    return folder
 
 
 def changed(folder, changes):
@@ -66,7 +54,7 @@ def made_by(jobs, *verbs):
 @pytest.fixture(scope="module")
 def untouched(tmp_path_factory):
     """A working copy in which nothing is ever made."""
-    folder = copy_of_project(tmp_path_factory.mktemp("untouched"))
+    folder = copy_project(tmp_path_factory.mktemp("untouched"))
     yield folder
     assert not (folder / "results").exists()
     assert not (folder / "data").exists()
@@ -83,28 +71,6 @@ def test_quick_plan(untouched):
     assert methods == {"conversion", *TRAINED, "lasnn_grad"}
     assert {"results/quick/ann/digits/vgg16bn/base/s0", "results/quick/ann/digits/vgg5/base/s0"} <= made_by(jobs, "ann")
     assert "results/quick/converted/digits/vgg5/poisson/base/s0" in made_by(jobs, "converted")
-
-
-def test_small_plan(untouched):
-    jobs = plan(untouched, "tables", "--config", "preset=small")
-    assert made_by(jobs, "data") == {"cifar10"}
-    assert all(made.startswith("results/small/") for made in made_by(jobs, "ann", "converted", "snn", "exhibit"))
-    assert len(made_by(jobs, "exhibit")) == len(TABLES)
-
-
-def test_paper_plan_holds_every_training_of_tables_1_to_4(untouched):
-    jobs = plan(untouched, "tables", "--config", "preset=paper")
-    assert made_by(jobs, "data") == {"cifar10", "cifar100", "tinyimagenet"}
-    planned = Counter(made.split("/")[5] for made in made_by(jobs, "snn"))
-    with open(ROOT / "lasnn" / "report" / "paper.csv", newline="") as file:
-        cells = [row for row in csv.DictReader(file) if re.fullmatch(r"Table (I|II|III|IV)", row["exhibit"])]
-    for method in ("hybrid", "kd_label", "lasnn_act"):
-        own = [row for row in cells if row["method"] == method and not row["note"].startswith("literature")]
-        pairs = {(row["dataset"], row["student"]) for row in own}
-        assert len(pairs) >= 7
-        assert planned[method] >= 3 * len(pairs)  # three seeds
-    names = {tuple(made.split("/")[3:4] + made.split("/")[7:8]) for made in made_by(jobs, "snn") if "lasnn_act" in made}
-    assert {("cifar10", "densenet121"), ("cifar10", "vgg16bn"), ("cifar100", "vgg16bn")} <= names
 
 
 def test_one_exhibit_plans_only_what_it_needs(untouched):
@@ -221,8 +187,8 @@ def test_newer_file_with_the_same_content_reruns_nothing(finished):
 # Where jobs run
 
 
-def test_use_conda_without_conda(tmp_path):
-    folder = copy_of_project(tmp_path)
+def test_use_conda_without_conda(copy_of_project):
+    folder = copy_of_project
     result = done(folder, "--cores", 1, "--use-conda", "data/digits.npz")
     said = [line for line in result.stderr.splitlines() if "interpreter that runs Snakemake" in line]
     assert len(said) == 1
@@ -231,8 +197,8 @@ def test_use_conda_without_conda(tmp_path):
     assert not list(folder.glob(".snakemake/conda/*"))
 
 
-def test_use_conda_with_the_double(tmp_path):
-    folder = copy_of_project(tmp_path)
+def test_use_conda_with_the_double(copy_of_project):
+    folder = copy_of_project
     result = done(folder, "--cores", 1, "--use-conda", "data/digits.npz", doubles=True)
     assert "interpreter that runs Snakemake" not in result.stderr
     assert (folder / "data" / "digits.npz").exists()
@@ -245,24 +211,9 @@ def test_use_conda_with_the_double(tmp_path):
 # How the rules are written
 
 
-def test_lint(untouched):
-    result = snakemake(untouched, "--lint")
-    assert result.returncode == 0, result.stdout + result.stderr
-
-
-def test_format(untouched):
-    command = [sys.executable, "-m", "snakefmt", "--check", "--config", "pyproject.toml", "workflow"]
-    result = subprocess.run(command, cwd=untouched, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout + result.stderr
-
-
 def rules():
     text = "\n\n\n".join(path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")))
     return dict(re.findall(r"^rule (\w+):\n((?:[ ]{4}.*\n|\n(?= ))+)", text + "\n", re.MULTILINE))
-
-
-def test_rules_are_the_known_ones():
-    assert sorted(rules()) == ["ann", "converted", "data", "figure", "notebook", "site", "snn", "table"]
 
 
 @pytest.mark.parametrize("name", rules())
@@ -280,9 +231,8 @@ def test_every_rule_says_what_it_needs(name):
 
 
 @pytest.fixture
-def alone(tmp_path):
-    """A working copy of its own."""
-    return copy_of_project(tmp_path)
+def alone(copy_of_project):
+    return copy_of_project
 
 
 def test_a_killed_workflow_goes_on_after_unlock(alone):

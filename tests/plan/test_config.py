@@ -39,17 +39,6 @@ def test_later_overlays_win():
     assert list(found.values()) == [100, 90, 80, 70, 60]
 
 
-def test_a_run_depends_on_its_own_sections_only():
-    base, other = changed().preset("quick"), changed(protocol={"attention": {"alpha": 0.5}}).preset("quick")
-    hybrid = SnnRun("digits", "vgg5", "hybrid", "poisson", 10)
-    assert base.settings(VGG5) != other.settings(VGG5)
-    assert base.settings(hybrid) == other.settings(hybrid)
-    ann = AnnRun("digits", "vgg5")
-    more = changed(presets={"quick": {"teacher": {"epochs": 99}, "student": {"epochs": 99}}}).preset("quick")
-    assert more.settings(ann) == base.settings(ann)
-    assert more.settings(AnnRun("digits", "vgg16bn")).training.epochs == 99
-
-
 def test_settings_survive_the_command_line():
     for run in (VGG5, AnnRun("digits", "vgg5"), ConvertedRun("digits", "vgg5", "poisson")):
         settings = read().preset("quick").settings(run)

@@ -2,8 +2,6 @@
 
 import copy
 import itertools
-import subprocess
-import sys
 import zlib
 from pathlib import Path
 
@@ -35,12 +33,17 @@ def test_every_claim_has_a_sentence_and_its_comparisons():
     assert len(CLAIMS["lasnn_where_overfitting"].pairs(regime)) == len(regime.scope.corners) == 6
 
 
+def with_scope(name, **scope):
+    """A preset with other keys of its scope."""
+    content = copy.deepcopy(CONTENT)
+    content["presets"][name]["scope"] |= scope
+    return Config(content).preset(name)
+
+
 def test_corners_compare_what_was_chosen_there():
     """LaSNN at its printed weight beside hybrid training alike; what was chosen beside what was chosen for that."""
     corners = {"half__n2500": {"hybrid": "lr_1e4", "lasnn_act": "raw_map"}, "base": {}}
-    content = copy.deepcopy(CONTENT)
-    content["presets"]["regime"]["scope"] |= {"corners": corners, "corners_once": []}
-    preset = Config(content).preset("regime")
+    preset = with_scope("regime", corners=corners, corners_once=[])
     found = {
         name: tuple((cell.method, cell.variant) for cell in pair)
         for name, pair in pairs_in(preset, "half__n2500").items()
@@ -55,23 +58,18 @@ def test_corners_compare_what_was_chosen_there():
 
 
 def test_a_corner_may_take_the_first_seed_alone():
-    content = copy.deepcopy(CONTENT)
-    corners = {"corners": {"half": {}, "base": {}}, "corners_once": ["half"]}
-    content["presets"]["regime"]["scope"] |= corners
-    preset = Config(content).preset("regime")
+    corners = {"half": {}, "base": {}}
+    preset = with_scope("regime", corners=corners, corners_once=["half"])
     for corner, seeds in (("half", [0]), ("base", [0, 1, 2])):
         cells = {cell for pair in pairs_in(preset, corner).values() for cell in pair} | {conversion_in(preset, corner)}
         assert all([run.seed for run in runs_of(cell, preset)] == seeds for cell in cells)
-    content["presets"]["regime"]["scope"] |= {"corners_once": ["n2500"]}
     with pytest.raises(InputError, match=r"unknown corner .*corners_once.*n2500"):
-        Config(content).preset("regime")
+        with_scope("regime", corners=corners, corners_once=["n2500"])
 
 
 def test_what_was_chosen_for_a_method_alone_is_compared_too():
     """Beside the lines of Table II, each side with its own choice, else its base; a line of Table S4."""
-    content = copy.deepcopy(CONTENT)
-    content["presets"]["small"]["scope"]["own"] = {"hybrid": "scale_04", "lasnn_grad": "scale_07"}
-    preset = Config(content).preset("small")
+    preset = with_scope("small", own={"hybrid": "scale_04", "lasnn_grad": "scale_07"})
     found = {
         name: [
             ((pair.less.method, pair.less.variant), (pair.more.method, pair.more.variant))
@@ -113,11 +111,6 @@ def test_no_run_is_made_for_claims_alone(name):
     if name == "quick":
         tables = runs_of_target(preset, "tables")
         assert set(EXHIBITS["claims"].runs(preset)) <= set(tables)
-
-
-def test_the_plan_is_made_without_scipy():
-    code = "import sys, lasnn.report; sys.exit('scipy' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def hits(run, seed_of_encoder=0):

@@ -1,4 +1,4 @@
-"""Tables S4 and S8 and the regime map by hand, from made-up metrics and predictions of 20 images."""
+"""Pairs of runs image by image, and the regime map by hand, from made-up metrics and predictions of 20 images."""
 
 import numpy as np
 import pytest
@@ -22,25 +22,6 @@ def written(folder, exhibit, scope, right, trained=lambda run: 0.0):
     return preset
 
 
-def test_a_knob_beside_its_base_runs_image_by_image(tmp_path):
-    """Base 12 of 20 right, one variant 16 with every seed, another 11 with one: 2 / 2^4, and one image is no proof."""
-
-    def right(run):
-        return {"base": 12, "alpha01": 16, "leak_1": 11}.get(getattr(run, "variant", ""), 15)
-
-    scope = {"ablations": ["lasnn_act+alpha01", "lasnn_act+leak_1"], "steps": {"poisson-T100": 10}}
-    scope |= {"repeated": ["lasnn_act", "lasnn_act+alpha01"]}
-    preset = written(tmp_path, "table_s4", scope, right)
-    tidy = EXHIBITS["table_s4"].tidy(preset).set_index("variant")
-    assert tidy["n"].to_dict() == {"base": 3, "alpha01": 3, "leak_1": 1}
-    assert tidy["difference"].to_dict() == {"base": 0.0, "alpha01": 20.0, "leak_1": -5.0}
-    assert np.isnan(tidy.loc["base", "p"])
-    assert tidy.loc["alpha01", ["p", "p_holm"]].tolist() == pytest.approx([2 / 2**4, 2 * 2 / 2**4])
-    assert tidy.loc["leak_1", ["p", "p_holm"]].tolist() == [1.0, 1.0]
-    shown = EXHIBITS["table_s4"].arrange(EXHIBITS["table_s4"].tidy(preset))
-    assert shown["p, these networks"].tolist() == ["-", "0.25", "1"]
-
-
 def test_all_encoder_seeds_of_a_pair_count(tmp_path):
     """One run is right with encoder seeds 1 and 2, the other with 0 alone; an ANN has one prediction: 12 right."""
     scope = {"ablations": ["lasnn_act+alpha01"], "steps": {"poisson-T100": 10}}
@@ -53,31 +34,6 @@ def test_all_encoder_seeds_of_a_pair_count(tmp_path):
     assert [one.round(9).tolist() for one in found] == [[[round(share / 3, 9)] * 20] for share in (200, 100)]
     ann = preset.parents(preset.parents(second)[0])[0]
     assert percent_right([(ann, second)], preset)[0].tolist() == [[100] * 12 + [0] * 8]
-
-
-def test_recipes_beside_calibration_and_their_ann(tmp_path):
-    """Calibration has 12 of 20 right in each seed, the recipe 18 at T = 4: six images, all three seeds, one sign each.
-
-    p = 2 / 2^6, the least of nine tests but one (conversion and two recipes at three T), so 8 times that after Holm.
-    Label distillation with the same options has 19 right: one image more is no proof.
-    """
-
-    def right(run):
-        if method_of(run) in ("hybrid", "kd_label"):
-            return (18 if run.steps == 4 else 12) + (method_of(run) == "kd_label")
-        return {"calibration": 12, "conversion": 11}.get(method_of(run), 18)
-
-    preset = written(tmp_path, "table_s8", {"recipes": ["hybrid+calibrated_start", "kd_label+calibrated_start"]}, right)
-    tidy = EXHIBITS["table_s8"].tidy(preset)
-    assert list(tidy["timesteps"]) == ["", *(step for step in ("2", "4", "8") for _ in range(4))]
-    assert set(tidy["n"]) == {3}
-    lines = tidy[tidy["timesteps"] == "4"].set_index("method")
-    assert lines.loc["hybrid", "p"] == pytest.approx(2 / 2**6)
-    assert lines.loc["hybrid", "p_holm"] == pytest.approx(8 * 2 / 2**6)
-    assert lines.loc["kd_label", ["p", "p_hybrid", "p_hybrid_holm"]].tolist() == pytest.approx([2 / 2**7, 1.0, 1.0])
-    assert np.isnan(lines.loc[["hybrid", "conversion"], "p_hybrid"].astype(float)).all()
-    assert lines.loc["conversion", "p"] == pytest.approx(1.0)  # one image, three seeds: either sign is as far
-    assert np.isnan(lines.loc["calibration", "p"])
 
 
 def test_the_regime_map_by_hand(tmp_path):

@@ -79,13 +79,6 @@ def test_a_run_has_a_page_with_its_parents_and_theirs(small, tmp_path):
     assert lineage.page_of(run, "0" * 64) is None  # its metrics are not the ones that an exhibit was made from
 
 
-def test_each_exhibit_of_the_catalogue_has_a_page(small):
-    preset, lineage = small
-    for shown in found(preset).values():
-        page = exhibit_page(shown, preset, lineage)
-        assert f"snakemake --cores 1 results/small/exhibits/{shown.name}." in page
-
-
 def test_what_was_never_made_or_can_not_be_read_says_so_in_its_place(small, tmp_path):
     preset, lineage = small
     shutil.copytree(KEPT / "exhibits", tmp_path / "exhibits")
