@@ -82,7 +82,7 @@ def train(
     with tf32(settings.compute.amp != "off" and task.device.type == "cuda"):
         log = fit(net, losses, task.train, job, look)
     settle(net)
-    pulled = {} if share is None else {"attention_share": share}
+    pulled: files.Json = {} if share is None else {"attention_share": share}
     if settings.attention and settings.attention.share is not None:
         pulled["attention_alpha"] = settings.attention.alpha
     return log.best() | pulled, log.cost()
