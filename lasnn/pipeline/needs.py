@@ -5,7 +5,9 @@ Memory is an upper bound from the run's own sizes. Minutes come from a plan that
 time or memory is asked for again with more, and goes on where it was saved.
 """
 
+import math
 import os
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -54,6 +56,15 @@ def minutes(preset: Preset, run: Run, attempt: int = 1) -> int:
     seconds = _planned(preset).get(str(run))
     first = GUESS if seconds is None else START_UP + MARGIN * seconds / 60
     return round(first * float(MORE) ** (attempt - 1))
+
+
+def attempts_more(runs: Iterable[tuple[Preset, Run]], limit: int) -> int:
+    """How many attempts the longest of these runs takes beyond one, if each of them ends after `limit` minutes.
+
+    0 where no plan was saved: how long a run takes is then unknown.
+    """
+    longest = max((_planned(preset).get(str(run), 0.0) for preset, run in runs), default=0.0)
+    return math.ceil(MARGIN * longest / 60 / max(1, limit - START_UP)) - 1 if longest else 0
 
 
 def memory_mb(preset: Preset, run: Run, on_card: bool, attempt: int = 1) -> int:

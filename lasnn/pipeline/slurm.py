@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from pathlib import Path
 from lasnn.errors import InputError
 
 PLUGIN = "snakemake_executor_plugin_slurm"
+PATIENCE = 30.0  # seconds; Slurm's programs themselves wait for 10 by default
 MINUTES = {"days": 1440, "hours": 60, "minutes": 1}
 
 
@@ -52,8 +54,15 @@ def check_tools() -> None:
 
 
 def has_accounting() -> bool:
-    """Whether finished jobs can be asked for (sacct); where not, squeue has to do."""
-    return "slurmdbd" in "".join(re.findall(r"AccountingStorageType\s*=(.*)", _said("scontrol", "show", "config")))
+    """Whether finished jobs can be asked for (sacct); where not, or where nobody answers, squeue has to do."""
+    if "slurmdbd" not in "".join(re.findall(r"AccountingStorageType\s*=(.*)", _said("scontrol", "show", "config"))):
+        return False
+    try:
+        _said("sacct", "--noheader", "--allocations", "--name", "lasnn")
+    except (InputError, OSError) as error:
+        print(f"warning: Slurm's accounting doesn't answer ({error}): squeue is asked instead", file=sys.stderr)
+        return False
+    return True
 
 
 def asked_for() -> dict[str, str]:
@@ -155,6 +164,23 @@ def accounts() -> list[str]:
     return sorted({line.strip() for line in said.splitlines() if line.strip()})
 
 
+class Attempts:
+    """Which number an attempt of a run counts as: those that saved further than the one before them don't count."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, tuple[int, int | None, int]] = {}  # folder -> attempt, time of its save, what it counts as
+
+    def counted(self, folder: str, attempt: int) -> int:
+        """Of the attempt that begins now, or that began when it was first asked for."""
+        number, before, counted = self.seen.get(folder, (attempt, None, attempt))
+        if folder not in self.seen or attempt > number:
+            state = Path(folder, "resume.pt")
+            saved = state.stat().st_mtime_ns if state.exists() else None
+            counted += attempt - number if saved == before else 0
+            self.seen[folder] = attempt, saved, counted
+        return counted
+
+
 @dataclass(frozen=True)
 class _Nodes:
     minutes: int | None
@@ -186,8 +212,11 @@ def _listed(known: Iterable[tuple[str, _Nodes]]) -> str:
 
 
 def _said(*words: str) -> str:
-    """What one of Slurm's programs prints; InputError with its last line if it fails."""
-    result = subprocess.run(words, capture_output=True, text=True, check=False)
+    """What one of Slurm's programs prints; InputError with its last line if it fails, or if it says nothing."""
+    try:
+        result = subprocess.run(words, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        raise InputError(f"{words[0]} says nothing for {PATIENCE:g} s") from None
     if result.returncode:
         lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
         raise InputError(lines[-1] if lines else f"{words[0]} failed")

@@ -12,7 +12,7 @@ import atexit
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from lasnn.results import store
 from lasnn.results.fits import RUN_FILES
 from lasnn.storage import files
 from lasnn.storage.digests import Digests
+from lasnn.storage.locks import only_writer
 
 STAMP = Path(".snakemake", "lasnn", "stamp")
 SHOWN = 8  # reasons that are printed; all others follow from them or are of the same kind
@@ -97,19 +98,30 @@ class Inputs:
     def before_the_first_job(self, outputs: Iterable[Iterable[str]]) -> None:
         """Keep what the jobs with these outputs are about to replace, and let them know what they may take up.
 
-        InputError, with nothing changed, if a file that doesn't fit can't be replaced.
+        InputError, with nothing changed, if a file that doesn't fit can't be replaced, or is being made.
         """
         jobs = [paths for paths in ([str(path) for path in outs] for outs in outputs) if paths]
         _check_writable([path for outs in jobs for path in outs])
         runs = [self.config.locate(str(Path(outs[0]).parent)) for outs in jobs if Path(outs[0]).name in RUN_FILES]
+        locks = {Path(preset.folder(run), ".lock"): f"the run {run}" for preset, run in runs}
+        images = [Path(outs[0]) for outs in jobs if Path(outs[0]).parent == Path(self.config.file.folders.data)]
+        _check_free(locks | {path.with_name(f".{path.name}.lock"): f"dataset {path.stem!r}" for path in images})
         progress.begin([preset.folder(run) for preset, run in runs], [path for outs in jobs for path in outs])
         for preset, run in runs:
             store.keep(preset, run, self.digests)
-        for path in (Path(outs[0]) for outs in jobs if outs[0].endswith(".npz")):
-            if path.parent == Path(self.config.file.folders.data) and path.exists():
+        for path in images:
+            if path.exists():
                 with contextlib.suppress(InputError):  # a damaged file is no loss
                     store.keep_images(path, self.judge(self.config.preset()).header(str(path))["digest"])
         store.allow(self.forced())
+
+
+def _check_free(locks: Mapping[Path, str]) -> None:
+    """InputError if one of these is held: an earlier call left that job at work, and Snakemake would remove its log."""
+    for lock, of in locks.items():
+        if any(lock.parent.glob(f"{lock.name}*")):
+            with only_writer(lock, of):
+                pass
 
 
 def renew(paths: Iterable[str]) -> None:

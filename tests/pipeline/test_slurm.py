@@ -1,6 +1,8 @@
 """What is read of Slurm, and what is said when it refuses: by doubles of its programs; tests/slurm has a real one."""
 
+import json
 import os
+import re
 from argparse import Namespace
 from pathlib import Path
 
@@ -29,6 +31,7 @@ def queue(monkeypatch, tmp_path):
     for name, text in {
         "sinfo": "\n".join(nodes) + "\n",
         "accounting": "none\n",
+        "sacct": "exit 0\n",
         "squeue": "",
     }.items():
         (tmp_path / name).write_text(text)
@@ -79,6 +82,58 @@ def test_accounting(queue):
     assert not slurm.has_accounting()
     queue("accounting", "slurmdbd")
     assert slurm.has_accounting()
+
+
+@pytest.mark.parametrize(
+    ("sacct", "told"),
+    [
+        ("exec sleep 60", "says nothing for 0.5 s"),
+        ("echo Connection refused >&2; exit 1", "Connection refused"),
+        ("kill $$", "failed"),
+    ],
+)
+def test_accounting_that_does_not_answer_is_not_relied_on(queue, monkeypatch, capsys, sacct, told):
+    monkeypatch.setattr(slurm, "PATIENCE", 0.5)
+    queue("accounting", "slurmdbd")
+    queue("sacct", sacct)
+    assert not slurm.has_accounting()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(rf"warning: Slurm's accounting doesn't answer \(.*{told}\): squeue is asked instead", line)
+
+
+@pytest.mark.parametrize(
+    ("hours", "limit", "more"),
+    [
+        ({"vgg5": 86}, 720, 14),
+        ({"vgg5": 5}, 720, 0),
+        ({"vgg5": 1, "vgg9": 30}, 720, 5),
+        ({}, 720, 0),
+        ({"vgg5": 0.1}, 1, 11),
+    ],
+)
+def test_a_run_that_a_partition_interrupts_has_the_attempts_that_it_takes(tmp_path, monkeypatch, hours, limit, more):
+    """Twice what was planned, over what of the partition's limit (in minutes) is left after five minutes of start."""
+    monkeypatch.chdir(tmp_path)
+    preset = Config(yaml.safe_load((ROOT / "config.yaml").read_text())).preset("quick")
+    runs = {name: parse(f"ann/digits/{name}/base/s0") for name in ("vgg5", "vgg9")}
+    needs.plan_file(preset).parent.mkdir(parents=True)
+    seconds = {str(runs[name]): 3600 * value for name, value in hours.items()}
+    needs.plan_file(preset).write_text(json.dumps({"seconds": seconds}))
+    assert needs.attempts_more([(preset, run) for run in runs.values()], limit) == more
+
+
+@pytest.mark.parametrize(
+    ("saves", "counted"),
+    [("nnnn", [1, 2, 3, 4]), ("nsss", [1, 1, 1, 1]), ("snns", [1, 2, 3, 3]), ("nsns", [1, 1, 2, 2])],
+)
+def test_an_attempt_that_saved_something_does_not_count(tmp_path, saves, counted):
+    """s: a save (of the first: before it began), n: none. Memory grows with those that count."""
+    attempts, state = slurm.Attempts(), tmp_path / "resume.pt"
+    for number, (save, expected) in enumerate(zip(saves, counted, strict=True), 1):
+        if save == "s":
+            state.touch()
+            os.utime(state, (number, number))
+        assert [attempts.counted(str(tmp_path), number) for _ in range(3)] == [expected] * 3
 
 
 def test_slurm_is_asked_before_anything_is_submitted(queue, tmp_path):

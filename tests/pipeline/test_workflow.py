@@ -15,8 +15,10 @@ from tiny import done, snakemake
 
 from lasnn.errors import InputError
 from lasnn.pipeline import workflow
+from lasnn.pipeline.stamp import Inputs
 from lasnn.plan.config import read
 from lasnn.report import TARGETS
+from lasnn.storage.locks import only_writer
 from lasnn.storage.locks import only_writer
 
 ROOT = Path(__file__).parents[2]
@@ -263,6 +265,31 @@ def test_a_killed_workflow_goes_on_after_unlock(alone):
             break
     assert again.returncode == 0, again.stderr
     assert (alone / "data" / "digits.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("made", "lock"),
+    [
+        (f"{RUN}/model.pt", f"{RUN}/.lock"),
+        (f"{QUICK_RUN}/hybrid/poisson-T10/none/base/s0/model.pt", f"{QUICK_RUN}/hybrid/poisson-T10/none/base/s0/.lock"),
+        (
+            "results/quick/converted/digits/vgg5/poisson/base/s0/model.pt",
+            "results/quick/converted/digits/vgg5/poisson/base/s0/.lock",
+        ),
+        ("data/digits.npz", "data/.digits.npz.lock"),
+    ],
+)
+def test_a_job_that_is_at_work_is_asked_for_its_lock_before_its_log_goes(tmp_path, monkeypatch, made, lock):
+    """As after a killed call on a cluster: Snakemake removes the log of whatever it is about to make."""
+    config = read()
+    monkeypatch.chdir(tmp_path)
+    inputs = Inputs(config, list, print)
+    with only_writer(lock, "it"):
+        with pytest.raises(InputError, match=rf"by another process \(number {os.getpid()}\): wait for it"):
+            inputs.before_the_first_job([["results/quick/exhibits/table2.csv"], [made]])
+        assert Path(lock).exists()
+    Path(lock).touch()  # of a dead process
+    inputs.before_the_first_job([["results/quick/exhibits/table2.csv"], [made]])
 
 
 def test_a_second_workflow_in_the_folder_gets_one_line(alone):

@@ -28,6 +28,7 @@ from lasnn.pipeline.workflow import (
     pass_on,
     presets_of,
     record_lineage,
+    runs_asked,
     strange_checkout,
 )
 
@@ -64,6 +65,13 @@ RESULTS, DATA = CONFIG.file.folders.results, CONFIG.file.folders.data
 ROOT = f"{RESULTS}/{{preset}}"
 
 CARDS = cards_of_a_training(CONFIG, PARTITION, workflow.remote_exec)
+
+ATTEMPTS = slurm.Attempts()
+# Attempts that a partition's limit ends are no failures: as many more as the longest planned run takes.
+RETRIES = None
+if PARTITION and PARTITION.minutes:
+    asked = [(preset, run) for preset, runs in runs_asked(CONFIG, PRESETS, command_line_targets()) for run in runs]
+    RETRIES = command_line().retries + needs.attempts_more(asked, PARTITION.minutes)
 
 # --use-conda works with conda and without: without it the jobs run in the interpreter that runs Snakemake.
 CONDA = shutil.which("conda") is not None
@@ -151,10 +159,11 @@ def cards_of(wildcards):
 
 
 def memory_of(kind):
-    """Megabytes of a run's host memory, more with each attempt, at most those of a node."""
+    """Megabytes of a run's host memory, more with each attempt that saved nothing, at most those of a node."""
 
     def memory(wildcards, attempt):
-        need = needs.memory_mb(CONFIG.preset(wildcards.preset), run_of(kind, wildcards), CARDS > 0, attempt)
+        preset, run = CONFIG.preset(wildcards.preset), run_of(kind, wildcards)
+        need = needs.memory_mb(preset, run, CARDS > 0, ATTEMPTS.counted(preset.folder(run), attempt))
         return min(need, PARTITION.memory_mb) if PARTITION else need
 
     return memory

@@ -13,6 +13,7 @@ rule ann:
         f"{ROOT}/{AnnRun.PATTERN}/console.log",
     benchmark:
         f"{ROOT}/{AnnRun.PATTERN}/benchmark.tsv"
+    retries: RETRIES
     conda:
         ENVIRONMENT
     threads: threads_of(AnnRun)
@@ -42,6 +43,7 @@ rule converted:
         f"{ROOT}/{ConvertedRun.PATTERN}/console.log",
     benchmark:
         f"{ROOT}/{ConvertedRun.PATTERN}/benchmark.tsv"
+    retries: RETRIES
     conda:
         ENVIRONMENT
     threads: threads_of(ConvertedRun)
@@ -71,6 +73,7 @@ rule snn:
         f"{ROOT}/{SnnRun.PATTERN}/console.log",
     benchmark:
         f"{ROOT}/{SnnRun.PATTERN}/benchmark.tsv"
+    retries: RETRIES
     conda:
         ENVIRONMENT
     threads: threads_of(SnnRun)
