@@ -19,7 +19,6 @@ from lasnn.pipeline.stamp import Inputs
 from lasnn.plan.config import read
 from lasnn.report import TARGETS
 from lasnn.storage.locks import only_writer
-from lasnn.storage.locks import only_writer
 
 ROOT = Path(__file__).parents[2]
 QUICK_RUN = "results/quick/snn/digits/vgg5"
