@@ -136,20 +136,6 @@ def test_spikes_and_gradient_of_the_scan(order, reset, reset_grad, name, device,
 
 
 @pytest.mark.parametrize(("device", "shape"), SIZES)
-@pytest.mark.parametrize("reset_grad", [False, True])
-@pytest.mark.parametrize("order", ORDERS)
-def test_a_dropout_mask_multiplies_spikes_and_their_gradient(order, reset_grad, device, shape):
-    dynamics = Dynamics(0.9, order, reset_grad=reset_grad)
-    current, weight = random_current(device, shape), noise(torch.empty(7, *shape, device=device))
-    mask = (noise(current[0], 3) > 0).float() * 1.25
-    spikes, expected = gradient(lambda x: Scan.apply(x, THETA, dynamics, mask), current, weight)
-    found, delta = gradient(ours(dynamics, None, torch.float32, mask), current, weight)
-    assert torch.equal(found, spikes)
-    assert torch.equal(found, theirs(dynamics)(current.clone()) * mask)
-    assert close(delta, expected, EXACT)
-
-
-@pytest.mark.parametrize(("device", "shape"), SIZES)
 @pytest.mark.parametrize("leak", [1.0, 0.5])
 @pytest.mark.parametrize("reset", ["soft", "hard"])
 @pytest.mark.parametrize("order", ORDERS)
@@ -332,14 +318,8 @@ def test_loss_and_gradients_of_a_network(monkeypatch, order, device):
 
     loss, *logits, gradients = run()
     monkeypatch.setattr(scanning, "backend", lambda current, dynamics: ("triton", "the test says so"))
-
-    def exact(chosen, current, threshold, dynamics, mask, pool):
-        """With ψ in float32, so that eleven layers' gradients agree to rounding."""
-        return FusedScan.apply(current, threshold, dynamics, None, torch.float32, mask)
-
-    monkeypatch.setattr(scanning, "_with_gradient", exact)
     fused_loss, *fused_logits, fused_gradients = run()
     assert fused_loss == loss
     assert all(torch.equal(a, b) for a, b in zip(fused_logits, logits, strict=True))
     for found, expected in zip(fused_gradients, gradients, strict=True):
-        assert close(found, expected, 1e-4)
+        assert close(found, expected, 2 * COMPACT)
