@@ -11,6 +11,7 @@ from lasnn.errors import InputError
 from lasnn.plan.yaml_file import parsed
 
 if TYPE_CHECKING:
+    from lasnn.plan.config import Config
     from lasnn.plan.config_file import Adopted
 
 FILE = "adopted.yaml"
@@ -31,6 +32,6 @@ def with_adoptions(content: object, path: Path | str = FILE) -> object:
     return content | {"adopted": found} if found and isinstance(content, dict) else content
 
 
-def weights_path(data: Path | str, adopted: "Adopted") -> Path:
-    """Where an adopted file is kept below the data folder."""
-    return Path(data, "adopted", f"{adopted.sha256[:32]}{Path(adopted.file).suffix}")
+def weights_path(config: "Config", adopted: "Adopted") -> Path:
+    """Where an adopted file is kept."""
+    return Path(config.file.folders.data, "adopted", f"{adopted.sha256[:32]}{Path(adopted.file).suffix}")
