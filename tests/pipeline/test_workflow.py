@@ -64,16 +64,6 @@ def untouched(tmp_path_factory):
 # What is planned
 
 
-def test_quick_plan(untouched):
-    jobs = plan(untouched, "tables")
-    assert made_by(jobs, "data") == {"digits"}
-    assert {Path(made).name for made in made_by(jobs, "exhibit")} == {Path(table).name for table in TABLES}
-    methods = {made.split("/")[5] for made in made_by(jobs, "snn")}
-    assert methods == {"conversion", *TRAINED, "lasnn_grad"}
-    assert {"results/quick/ann/digits/vgg16bn/base/s0", "results/quick/ann/digits/vgg5/base/s0"} <= made_by(jobs, "ann")
-    assert "results/quick/converted/digits/vgg5/poisson/base/s0" in made_by(jobs, "converted")
-
-
 def test_one_exhibit_plans_only_what_it_needs(untouched):
     jobs = plan(untouched, "results/quick/exhibits/table1.md")
     assert len(made_by(jobs, "exhibit")) == 1
@@ -207,25 +197,6 @@ def test_use_conda_with_the_double(copy_of_project):
     assert json.loads(asked.read_text()) == yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     assert asked.with_name("used").exists()
     assert plan(folder, "data/digits.npz") == set()  # going from conda to no conda is no reason to make a file again
-
-
-# How the rules are written
-
-
-def rules():
-    text = "\n\n\n".join(path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")))
-    return dict(re.findall(r"^rule (\w+):\n((?:[ ]{4}.*\n|\n(?= ))+)", text + "\n", re.MULTILINE))
-
-
-@pytest.mark.parametrize("name", rules())
-def test_every_rule_says_what_it_needs(name):
-    body = rules()[name]
-    parts = ("log", "benchmark", "conda", "threads", "resources", "message", "shell")
-    for part in parts if name == "site" else ("output", *parts):  # the site is made anew by each call
-        assert re.search(rf"^    {part}:", body, re.MULTILINE), part
-    of_runs = {"gpu": "cards_of", "mem_mb": r"memory_of\(\w+\)", "runtime": r"minutes_of\(\w+\)"}
-    for resource, resource_of in of_runs.items():
-        assert re.search(rf"^        {resource}=(\d+|{resource_of}),", body, re.MULTILINE), resource
 
 
 # ---- two at once, killed, and a broken configuration -----------------------------------------------------------------

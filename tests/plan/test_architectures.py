@@ -11,7 +11,6 @@ from lasnn.errors import InputError
 from lasnn.networks import build
 from lasnn.networks.layers import Pool
 from lasnn.pipeline import dvc_yaml
-from lasnn.plan.architectures import Networks
 from lasnn.plan.config import Config, dump, restore
 from lasnn.plan.fingerprint import changes
 from lasnn.plan.layers import sides_of
@@ -150,8 +149,3 @@ OWN = {
 def test_the_plan_knows_the_sides_that_builders_give(name, side):
     arch = with_own(**OWN).networks.known[name]
     assert sides_of(name, arch, side) == build(arch, 10, side, width=0.125, fc=8).sides
-
-
-def test_without_own_networks_there_are_those_of_the_paper():
-    assert len(Networks().known) == 12
-    assert Networks().teacher_ids["VGG5 SNN"] == "snn_vgg5"

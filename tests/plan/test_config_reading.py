@@ -56,11 +56,6 @@ def test_a_dataset_called_like_a_variant_is_refused(name):
     assert "names a dataset and a variant" in refused({"datasets": {name: OWN}})
 
 
-@pytest.mark.parametrize("name", ["LR-1e3", "lr__1e3"])
-def test_names_of_variants(name):
-    refused({"variants": {name: {"student": {"lr": 0.001}}}})
-
-
 # ---- names that only the command line brings -------------------------------------------------------------------------
 
 

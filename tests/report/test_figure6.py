@@ -47,6 +47,8 @@ def test_both_protocols_by_hand(preset):
     similar = {("poisson", 10): 2, ("direct", 8): 2.5, ("direct", 4): 1.75}
     assert ran.loc[SIMILAR]["ours"].to_dict() == pytest.approx(similar)
     assert ran.loc[SIMILAR]["epoch"].to_dict() == {("poisson", 10): 2, ("direct", 8): 2, ("direct", 4): 3}
+    notes = EXHIBITS["figure6"].notes(EXHIBITS["figure6"].tidy(preset), preset)
+    assert "here epochs VGG5 2 (80.0 %), 2 (79.8 %), 3 (80.0 %)." in " ".join(notes)
 
 
 def test_printed_numbers_stand_where_the_paper_has_them(preset):

@@ -190,7 +190,7 @@ def test_a_cell_without_a_run_shows_a_dash_and_a_missing_run_is_an_error(preset)
 
 def test_numbers_as_tables_show_them():
     assert number(91.0, 1.414, 2) == "91.00 ± 1.41 (n=2)"
-    assert number(91.0, None, 1) == "91.00 (n=1)"
+    assert number(91.0, None, 1) == number(91.0, float("nan"), 1) == "91.00 (n=1)"
     assert number(float("nan")) == "-"
 
 

@@ -63,6 +63,18 @@ def test_a_checkpoint_of_another_digest_is_refused(tmp_path):
         checkpoint.load(path, "0" * 64)
 
 
+def test_equal_values_give_equal_json_which_may_be_sealed(tmp_path):
+    """Keys are sorted; of a sealed file a changed number is named."""
+    one, other = tmp_path / "one.json", tmp_path / "other.json"
+    files.write_json(one, {"b": 1, "a": {"d": 2, "c": 3}}, seal=True)
+    files.write_json(other, {"a": {"c": 3, "d": 2}, "b": 1}, seal=True)
+    assert one.read_bytes() == other.read_bytes()
+    assert files.read_json(one) == {"a": {"c": 3, "d": 2}, "b": 1}
+    one.write_text(one.read_text().replace('"b": 1', '"b": 2'))
+    with pytest.raises(InputError, match=r"one\.json was changed after it was made"):
+        files.read_json(one)
+
+
 @pytest.mark.parametrize("mask", [0o022, 0o002, 0o077])
 def test_a_file_has_the_rights_of_any_new_file(tmp_path, mask):
     """So that others can read results where a user lets them."""
