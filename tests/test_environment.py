@@ -31,8 +31,7 @@ SHOWS = {
     "tabulate": "to_markdown(",  # pandas loads it for that
     "jinja2": "to_latex(",  # pandas loads it for that
     "dvc": "dvc ",
-    "papermill": "papermill ",
-    "ipykernel": "papermill ",  # the kernel that papermill starts
+    "ipykernel": '"ipykernel_launcher"',  # the kernel that papermill starts
     "nbconvert": "nbconvert ",
     "ruff": "ruff check",
     "snakefmt": "snakefmt",
@@ -43,8 +42,6 @@ SHOWS = {
     "scipy-stubs": "from scipy",
     "types-tqdm": "from tqdm",
 }
-# For the lineage of checkpoints and the notebooks. Take a name out as soon as something uses it.
-NOT_USED_YET = {"papermill", "ipykernel"}
 
 
 def pip_section():
@@ -85,4 +82,4 @@ def test_every_direct_dependency_is_used():
     def used(name):
         return SHOWS[name] in text if name in SHOWS else re.search(rf"^\s*(import|from) {name}\b", text, re.MULTILINE)
 
-    assert {name for name in NAMES if not used(name)} == NOT_USED_YET
+    assert {name for name in NAMES if not used(name)} == set()

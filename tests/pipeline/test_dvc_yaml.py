@@ -11,6 +11,7 @@ import yaml
 from dvc.dependency import ParamsDependency
 
 from lasnn.pipeline.dvc_yaml import keys_of, stages, text
+from lasnn.pipeline.stamp import STAMP
 from lasnn.plan.config import Config, merged, read
 from lasnn.report import runs_of_target
 
@@ -60,7 +61,7 @@ def snakemake_graph(folder, preset):
     command = [sys.executable, Path(__file__).with_name("snakemake_graph.py"), preset]
     environment = os.environ | {"PYTHONPATH": str(folder)}
     shown = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
-    return {out: set(inputs) for out, inputs in json.loads(shown).items()}
+    return {out: set(inputs) - {str(STAMP)} for out, inputs in json.loads(shown).items()}  # the stamp is no content
 
 
 def as_dvc_reads(folder):

@@ -68,6 +68,13 @@ PLANNED = [
         ".*/kd_spike/.*",
         ".*/(conv3fc2/kd_spike/.*/none|vgg5/.*/snn_conv3fc2)/.*",
     ),
+    (
+        "readings",
+        {"sum": "logit_sum", "mean": "base"},
+        {},
+        "",
+        r".*/(conversion|hybrid|kd_label|lasnn_act|lasnn_grad)/poisson-T10/.*/logit_sum/s[01]",
+    ),
     ("steps", BASE["steps"] | {"poisson-T100": 12}, {}, ".*/poisson-T10/.*", ".*/poisson-T12/.*"),
     ("seeds", [0, 2], {}, ".*/s1", ".*/s2"),
     ("repeated", ["kd_label"], {}, ".*/hybrid/.*/s1", ".*/kd_label/.*/s1"),
