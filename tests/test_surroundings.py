@@ -99,11 +99,12 @@ def test_the_working_folder_may_lie_elsewhere(checkout, tmp_path, monkeypatch, n
 )
 @pytest.mark.parametrize("here", ["checkout", "beside another lasnn"])
 def test_the_record_imports_what_the_jobs_import(tmp_path, monkeypatch, capfd, variables, here):
+    """This checkout's lasnn, whatever lies in the working folder or on PYTHONPATH."""
     another = another_lasnn(tmp_path)
     for name, value in variables.items():
         monkeypatch.setenv(name, value.replace("another", another))
     monkeypatch.chdir(Path.cwd() if here == "checkout" else tmp_path)
-    assert workflow._ask_dvc("--version", []) == 0
+    assert workflow.own_process("--version") == 0
     assert capfd.readouterr().out.startswith("lasnn ")
 
 

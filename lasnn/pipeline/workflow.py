@@ -192,10 +192,17 @@ def record_lineage(presets: Iterable[str]) -> None:
     """
     if "DVC_STAGE" in os.environ:
         return
-    # A process of its own, as DVC takes a second to load, and one that sees config.yaml as DVC does.
+    own_process("record", *presets)
+
+
+def own_process(*words: str) -> int:
+    """The exit status of `python -m lasnn WORDS`, which imports what the jobs import and reads config.yaml as DVC does.
+
+    DVC takes a second to load, so it has a process of its own.
+    """
     environment = {name: value for name, value in os.environ.items() if name != PASSED_ON}
     environment |= imports_of(Path(__file__).resolve().parents[2])
-    subprocess.run([sys.executable, "-m", "lasnn", "record", *presets], env=environment, check=False)
+    return subprocess.run([sys.executable, "-m", "lasnn", *words], env=environment, check=False).returncode
 
 
 def check_plan(config: Config, presets: Iterable[str], targets: Iterable[str]) -> None:
