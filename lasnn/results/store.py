@@ -123,10 +123,16 @@ def fits(preset: Preset, run: Run, one: Held) -> bool:
 
 
 def take(preset: Preset, run: Run) -> Path | None:
-    """Put in place the first that was made from the parents' weights that are here; where it lay, None without one."""
+    """Put in place the first that was made from the parents' weights that are here; where it lay, None without one.
+
+    What a killed writer left there goes, and so does the state from which an unfinished run would have gone on.
+    """
+    folder = Path(preset.folder(run))
     for one in finished(preset, run):
         if has_our_parents(preset, one):
-            put(preset, one.folder, Path(preset.folder(run)))
+            files.sweep(folder)
+            put(preset, one.folder, folder)
+            (folder / "resume.pt").unlink(missing_ok=True)
             return one.folder
     return None
 

@@ -51,9 +51,13 @@ def digests(folder):
 
 
 def test_it_is_to_the_byte_what_a_training_gives(project, monkeypatch):
+    """In place of what a killed training left: its scratch folder and its resume state."""
+    (SECOND / TEACHER / ".left.part").mkdir(parents=True)
+    (SECOND / TEACHER / "resume.pt").write_bytes(b"")
     assert main(["ann", str(SECOND / TEACHER)]) == 0
     taken = digests(SECOND / TEACHER)
     assert files.read_json(SECOND / TEACHER / "provenance.json")["trained_in"] == "tiny"
+    assert not {".left.part", "resume.pt"} & {path.name for path in (SECOND / TEACHER).iterdir()}
     shutil.rmtree(SECOND / TEACHER)
     monkeypatch.delenv(store.ALLOWED)  # typed by hand, a verb trains
     assert main(["ann", str(SECOND / TEACHER)]) == 0
