@@ -10,6 +10,7 @@ it later.
 import io
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,13 +73,11 @@ def leave(
         "data": data,
     }
     accuracy = result.metrics["accuracy"]
-    buffer = io.BytesIO()
-    arrays: dict[str, Any] = {"format": np.int64(FORMAT), "image_ids": task.test.ids.numpy(), **result.predictions}
-    np.savez(buffer, **arrays)
+    predictions = packed({"image_ids": task.test.ids.numpy(), **result.predictions})
     marks = marks_of(common | result.metrics)
     more = result.metrics | {"fingerprint": origin.fingerprint} | ({"warnings": marks} if marks else {})
     with files.together(folder, RUN_FILES) as scratch:
-        files.write_bytes(scratch / "predictions.npz", buffer.getvalue())
+        files.write_bytes(scratch / "predictions.npz", predictions)
         files.write_json(scratch / "metrics.json", common | more, seal=True)
         checkpoint.save(scratch / "model.pt", result.net.state_dict(), common | {"accuracy": accuracy} | result.meta)
         cost = stopwatch.stop()
@@ -96,3 +95,20 @@ def leave(
     unknown = commit.warning(where["code"])
     for mark in [*marks, *([unknown] if unknown else [])]:
         console.warn(mark)
+
+
+def packed(predictions: Mapping[str, np.ndarray]) -> bytes:
+    """The .npz file of these arrays: integers in the narrowest type that holds them, attention maps in half precision.
+
+    Not compressed: what compression makes of equal arrays differs from one build of zlib to the next.
+    """
+    buffer = io.BytesIO()
+    arrays: dict[str, Any] = {"format": np.int64(FORMAT)} | {name: narrowed(of) for name, of in predictions.items()}
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def narrowed(values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind in "iu" and values.size:
+        return values.astype(np.result_type(*map(np.min_scalar_type, (values.min(), values.max()))))
+    return values.astype(np.float16) if values.dtype == np.float32 else values

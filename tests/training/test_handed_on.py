@@ -318,3 +318,9 @@ def test_a_share_of_no_gradient_is_one_line():
         network.taps = TAPS["resolution"](network.sides, network.side)
     with pytest.raises(InputError, match=r"attention.share is 0.25, but .* no gradient .*: set attention.alpha"):
         shown.with_alpha(net, teacher, pictures(4), RUN, settings_of(attention={"share": 0.25}), "mean")
+
+
+@pytest.mark.parametrize(("teacher", "weaker"), [(None, False), (69.99, True), (70.0, False)])
+def test_a_teacher_below_the_students_own_ann_gets_a_warning(capsys, teacher, weaker):
+    assert snn.compare(RUN, 70.0, teacher, Console()) is weaker
+    assert ("the teacher is the weaker" in capsys.readouterr().err) is weaker

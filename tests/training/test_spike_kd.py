@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import yaml
@@ -35,15 +34,12 @@ def test_spike_kd_along_its_chain(spike_chain):
         assert "readout" not in metrics["operations"]["synops_by_layer"]
         lines = [json.loads(line) for line in (spike_chain.folder(path) / "log.jsonl").read_text().splitlines()]
         assert all(("kd" in line) == (path == TAUGHT) for line in lines)
-        with np.load(spike_chain.folder(path) / "predictions.npz") as predictions:
-            logits = predictions["logits"]
-        assert ((logits >= 0) & (logits <= 6) & (logits == logits.round())).all()  # spike counts
-        assert logits.sum() == metrics["spikes"]["readout"]["total"]
         loaded = lasnn.load(spike_chain.folder(path))
         assert loaded.thresholds == metrics["thresholds"]
         counts = loaded(digits.float() / 255)
-        assert logits.sum() > 50
-        assert counts.sum().item() == pytest.approx(logits.sum(), rel=0.3)  # with other noise
+        total = metrics["spikes"]["readout"]["total"]
+        assert total > 50
+        assert counts.sum().item() == pytest.approx(total, rel=0.3)  # with other noise
         assert torch.equal(counts, counts.round().clamp(0, 6))
 
 

@@ -39,7 +39,7 @@ def adopt_from(path: Path, adopted: Adopted) -> Callable[[Task[AnnRun, AnnSettin
             "accuracy_best_test": None,
             "epochs": 0,
         }
-        predictions = {"predicted": result.predicted, "steps": np.array([1]), "logits": result.logits}
+        predictions = {"predicted": result.predicted, "steps": np.array([1])}
         origin = {"file": adopted.file, "sha256": adopted.sha256, "layers": done.layers}
         origin |= {"folded": done.folded, "constants": done.constants}
         return Result(net, metrics, predictions, origin={"adopted": origin})

@@ -43,5 +43,5 @@ def train_ann(task: Task[AnnRun, AnnSettings], saves: Saves, console: Console) -
         "sizes": census(net)._asdict(),
         **log.best(),
     }
-    predictions = {"predicted": result.predicted, "steps": np.array([1]), "logits": result.logits}
+    predictions = {"predicted": result.predicted, "steps": np.array([1])}
     return Result(net, metrics, predictions, origin=log.cost())

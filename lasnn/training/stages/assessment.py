@@ -35,7 +35,6 @@ def assess(
     predictions = {
         "predicted": np.stack([result.predicted[-1] for result in results]),  # [seeds, N]
         "encoder_seeds": np.array(seeds),
-        "logits": first.logits,  # [N, K]
         "labels": test.labels.cpu().numpy(),  # [N]
     }
     return metrics, predictions
