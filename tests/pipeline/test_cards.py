@@ -11,10 +11,11 @@ import pytest
 import yaml
 from tiny import TINY, done
 
-from lasnn.pipeline import cards, needs
+from lasnn import cards
+from lasnn.pipeline import needs
 
 DOUBLE = Path(__file__).parents[1] / "doubles" / "cards"
-TAKE = "import sys; from lasnn.pipeline import cards; print(cards.take(), flush=True); sys.stdin.read()"
+TAKE = "import sys; from lasnn import cards; print(cards.take(), flush=True); sys.stdin.read()"
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def test_where_one_card_is_visible_there_is_nothing_to_choose(machine, trainings
 
 def test_a_card_hides_the_others(machine, monkeypatch, tmp_path):
     machine(2)
-    code = "import os; from lasnn.pipeline import cards; cards.take(); print(os.environ['CUDA_VISIBLE_DEVICES'])"
+    code = "import os; from lasnn import cards; cards.take(); print(os.environ['CUDA_VISIBLE_DEVICES'])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown == "GPU-0\n"
 

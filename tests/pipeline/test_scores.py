@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lasnn.pipeline import scores
 from lasnn.plan.config import read
 from lasnn.plan.exhibit_settings import Energy
 from lasnn.plan.runs import parse
+from lasnn.results import scores
 
 COUNTS = {"encoder_spikes": 10.0, "macs": 500, "macs_first": 100, "neurons": 30, "synops": 2000.0}
 SPIKES = {  # 60 + 30 spikes in 2 images, of 20 + 10 neurons

@@ -7,9 +7,9 @@ import pytest
 import yaml
 from tiny import answering
 
+from lasnn.plan.cells import runs_of
 from lasnn.plan.config import Config, identity, merged, read
 from lasnn.report import EXHIBITS
-from lasnn.report.cells import runs_of
 from lasnn.report.exhibits.table_s9 import shown_epochs
 from lasnn.storage.files import write_json
 

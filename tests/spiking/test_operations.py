@@ -9,7 +9,7 @@ from lasnn.networks.layers import Conv
 from lasnn.networks.residual import Block
 from lasnn.plan.exhibit_settings import Energy
 from lasnn.plan.vocabulary import STUDENTS
-from lasnn.report.energy import ann_joules, averages, snn_joules
+from lasnn.results.energy import ann_joules, averages, snn_joules
 from lasnn.spiking.conversion import set_thresholds, spiking
 from lasnn.spiking.evaluation import INPUT, evaluate
 from lasnn.spiking.neurons import Dynamics
