@@ -13,8 +13,7 @@ from pathlib import Path
 from lasnn.datasets.preparation import prepare
 from lasnn.pipeline.freshness import Judge
 from lasnn.plan.config import Preset, identity, read
-from lasnn.plan.fingerprint import fingerprint
-from lasnn.plan.runs import Run
+from lasnn.plan.runs import Run, fingerprint
 from lasnn.report import runs_of_target
 from lasnn.storage import files
 from lasnn.storage.digests import FRESH, Digests

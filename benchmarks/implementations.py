@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from benchmarks.case import Subject
 from benchmarks.measure import clock
-from lasnn.plan.lookup import pick
+from lasnn.plan.vocabulary import pick
 
 MODULES = {
     "floor": ("benchmarks.floor", "Floor", None),

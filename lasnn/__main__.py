@@ -14,9 +14,9 @@ from lasnn import verbs as models
 from lasnn.console import Console
 from lasnn.errors import InputError
 from lasnn.plan.config import CONFIG, Config, Preset, read, restore
-from lasnn.plan.known_datasets import KNOWN
 from lasnn.plan.runs import KINDS, Run
 from lasnn.plan.settings import Settings
+from lasnn.plan.vocabulary import KNOWN_DATASETS
 from lasnn.storage import user
 from lasnn.storage.locks import only_writer
 
@@ -114,7 +114,7 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB", dest="verb")
 
     data = verbs.add_parser("data", parents=[common], help="prepare a dataset: one file of arrays")
-    data.add_argument("dataset", help=f"one of {', '.join(KNOWN)}, or a name under `datasets:` in the configuration")
+    data.add_argument("dataset", help=f"one of {', '.join(KNOWN_DATASETS)}, or a name under `datasets:`")
     data.set_defaults(act=data_verb)
 
     helps = {

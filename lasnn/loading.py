@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lasnn.errors import InputError
 from lasnn.networks import Net, Output, build
 from lasnn.networks.quantised import quantise
-from lasnn.plan.architectures import architecture
+from lasnn.plan.own import architecture
 from lasnn.plan.runs import parse
 from lasnn.seeding import generator
 from lasnn.spiking.conversion import scale_thresholds, spiking, thresholds, with_dynamics, with_spiking_readout

@@ -106,9 +106,5 @@ def test_the_engine_stands_alone():
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     ours = {name for name in loaded if name.startswith("lasnn.")}
     assert {name.split(".")[1] for name in ours} <= {*FLOORS[0], *FLOORS[1], "datasets", "networks", "spiking"}
-    assert {name for name in ours if name.startswith("lasnn.plan.")} <= {
-        "lasnn.plan.lookup",
-        "lasnn.plan.layers",
-        "lasnn.plan.vocabulary",
-    }
+    assert {name for name in ours if name.startswith("lasnn.plan.")} <= {"lasnn.plan.vocabulary"}
     assert not {"pydantic", "pandas", "snakemake", "dvc", "PIL", "matplotlib"} & set(loaded)

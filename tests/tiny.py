@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from lasnn.plan.config import identity
-from lasnn.plan.fingerprint import fingerprint
+from lasnn.plan.runs import fingerprint
 
 DOUBLES = Path(__file__).parent / "doubles"
 

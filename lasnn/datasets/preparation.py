@@ -12,8 +12,7 @@ from lasnn.datasets.arrays import Contents
 from lasnn.datasets.content import content_of
 from lasnn.errors import InputError
 from lasnn.plan.config import DATA_REVISION
-from lasnn.plan.known_datasets import KNOWN, Source
-from lasnn.plan.lookup import pick
+from lasnn.plan.vocabulary import KNOWN_DATASETS, Source, pick
 from lasnn.storage.files import sha256, sweep
 from lasnn.storage.user import expanded
 
@@ -42,7 +41,7 @@ def prepare(
     if folder is not None:
         _prepare_own(name, path, expanded(folder), side)
         return
-    source = pick(KNOWN, name, "dataset")
+    source = pick(KNOWN_DATASETS, name, "dataset")
     if name in EMBEDDED:
         kind, embedded = EMBEDDED[name]
         arrays.write(path, name, source.title, embedded(), False, {"kind": kind, "sha256": None, "verified": "none"})
@@ -74,7 +73,7 @@ def _official(name: str) -> mirrors.Official:
 
 
 def _prepare_own(name: str, path: Path, place: Path, side: int | None) -> None:
-    if name in KNOWN:
+    if name in KNOWN_DATASETS:
         raise InputError(f"dataset {name!r} is a known one and cannot also have a `folder`; choose another name")
     if side is None or side < 1:
         raise InputError(f"dataset {name!r} has side {side}, expected the width of its images in pixels; set `side`")

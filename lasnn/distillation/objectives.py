@@ -11,8 +11,8 @@ from lasnn.datasets.batches import Batch
 from lasnn.distillation.attention import VARIANTS
 from lasnn.networks import Output
 from lasnn.networks.recorded import Frozen
-from lasnn.plan.lookup import given
 from lasnn.plan.settings import SnnSettings
+from lasnn.plan.vocabulary import given
 
 Terms = dict[str, Tensor]
 

@@ -5,6 +5,6 @@ An activation is a module like any other here; that some of them spike is not kn
 
 from lasnn.networks.building import FAMILIES, build, initialise
 from lasnn.networks.net import Census, Net, Output, census
-from lasnn.plan.layers import TAPS
+from lasnn.plan.vocabulary import TAPS
 
 __all__ = ["FAMILIES", "TAPS", "Census", "Net", "Output", "build", "census", "initialise"]

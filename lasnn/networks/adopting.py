@@ -21,7 +21,7 @@ from lasnn.networks.layers import Conv, Linear, Neuron, Norm, Pool, ReLU, Standa
 from lasnn.networks.net import Net
 from lasnn.networks.plain import Layer
 from lasnn.networks.residual import Block
-from lasnn.plan.lookup import given
+from lasnn.plan.vocabulary import given
 
 EPS = 1e-5  # of batch norm: torch's own, which a state dict doesn't hold
 KINDS = {4: "convolution", 2: "linear layer"}

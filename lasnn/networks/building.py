@@ -10,8 +10,7 @@ from lasnn.networks.layers import Standardise
 from lasnn.networks.net import Net
 from lasnn.networks.plain import plain, plain_bn
 from lasnn.networks.residual import residual, residual_bn
-from lasnn.plan.lookup import pick
-from lasnn.plan.vocabulary import NETWORKS, Architecture
+from lasnn.plan.vocabulary import NETWORKS, Architecture, pick
 
 FAMILIES = {
     "plain": plain,

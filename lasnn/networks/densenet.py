@@ -6,8 +6,7 @@ from torch import Tensor, nn
 from lasnn.networks.layers import Conv, GlobalAverage, Linear, Norm, Pool
 from lasnn.networks.net import Net, Tappable
 from lasnn.networks.plain import scaled
-from lasnn.plan.layers import halved
-from lasnn.plan.vocabulary import Architecture
+from lasnn.plan.vocabulary import Architecture, halved
 
 GROWTH = 32
 

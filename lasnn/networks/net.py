@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lasnn.errors import InputError
 from lasnn.networks.layers import Linear, Standardise
-from lasnn.plan.layers import taps_by_resolution
+from lasnn.plan.vocabulary import taps_by_resolution
 
 
 class Output(NamedTuple):

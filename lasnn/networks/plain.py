@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from lasnn.networks.layers import Conv, Dropout, Flatten, GlobalAverage, Linear, Neuron, Norm, Pool, Readout, ReLU
 from lasnn.networks.net import Net, Tappable
-from lasnn.plan.lookup import given
-from lasnn.plan.vocabulary import MAX_POOL, POOL, POOLS, Architecture
+from lasnn.plan.vocabulary import MAX_POOL, POOL, POOLS, Architecture, given
 
 
 class Layer(Tappable):

@@ -7,8 +7,7 @@ from torch.autograd.function import FunctionCtx
 from lasnn.networks.layers import Conv, Dropout, Flatten, GlobalAverage, Linear, Neuron, Norm, Pool, Readout, ReLU
 from lasnn.networks.net import Net, Tappable
 from lasnn.networks.plain import Layer, scaled
-from lasnn.plan.layers import halved
-from lasnn.plan.vocabulary import Architecture
+from lasnn.plan.vocabulary import Architecture, halved
 
 
 class Sum(torch.autograd.Function):

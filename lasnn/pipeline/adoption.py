@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lasnn.errors import InputError
-from lasnn.plan.adoptions import FILE, recorded, weights_path
 from lasnn.plan.config import Config, Preset
-from lasnn.plan.config_file import Adopted
+from lasnn.plan.overlays import written
+from lasnn.plan.own import ADOPTED, Adopted, recorded, weights_path
 from lasnn.plan.runs import AnnRun
-from lasnn.plan.yaml_file import written
 from lasnn.storage import files
 
 HEAD = "# Written by `python -m lasnn adopt`: runs whose weights come from a file, by preset and run.\n"
@@ -65,8 +64,8 @@ def keep(preset: Preset, run: AnnRun, weights: Path, place: Path) -> None:
     if not kept.exists():
         with open(weights, "rb") as source, files.replacing(kept) as copy:
             shutil.copyfileobj(source, copy)
-    content = recorded(place / FILE) | {f"{preset.name}/{run}": entry.model_dump(mode="json", exclude_none=True)}
-    files.write_text(place / FILE, HEAD + written(dict(sorted(content.items()))))
+    content = recorded(place / ADOPTED) | {f"{preset.name}/{run}": entry.model_dump(mode="json", exclude_none=True)}
+    files.write_text(place / ADOPTED, HEAD + written(dict(sorted(content.items()))))
 
 
 def check_accuracy(stated: float | None, measured: float, doubts: list[str]) -> None:

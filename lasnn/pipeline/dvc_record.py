@@ -17,10 +17,10 @@ from pathlib import Path
 from lasnn.errors import InputError
 from lasnn.pipeline import dvc_yaml
 from lasnn.pipeline.freshness import Judge
-from lasnn.plan.adoptions import with_adoptions
 from lasnn.plan.config import CONFIG, Config, Preset
+from lasnn.plan.overlays import parsed
+from lasnn.plan.own import with_adoptions
 from lasnn.plan.runs import Run
-from lasnn.plan.yaml_file import parsed
 from lasnn.report import EXHIBITS, runs_of_target
 from lasnn.results import scores, store
 from lasnn.storage import files

@@ -8,13 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lasnn.plan.adoptions import FILE as ADOPTED
 from lasnn.plan.config import Preset
-from lasnn.plan.overlays import entries
+from lasnn.plan.overlays import entries, written
+from lasnn.plan.own import ADOPTED as ADOPTED
 from lasnn.plan.runs import AND, BASE, AnnRun, Run, SnnRun
 from lasnn.plan.settings import SETTINGS
 from lasnn.plan.vocabulary import METHODS
-from lasnn.plan.yaml_file import written
 from lasnn.report import EXHIBITS, PAPER, files_of, runs_of_target
 from lasnn.results import scores
 from lasnn.results.fits import RUN_FILES

@@ -13,10 +13,9 @@ from pathlib import Path
 
 from lasnn.errors import InputError
 from lasnn.plan.config import Preset
-from lasnn.plan.known_datasets import KNOWN
-from lasnn.plan.lookup import given
 from lasnn.plan.runs import Run, SnnRun
 from lasnn.plan.settings import AnnSettings, ConvertedSettings, SnnSettings
+from lasnn.plan.vocabulary import KNOWN_DATASETS, given
 from lasnn.storage import files
 
 MARGIN = 2.0  # between an estimate and what is asked for
@@ -69,7 +68,7 @@ def attempts_more(runs: Iterable[tuple[Preset, Run]], limit: int) -> int:
 
 def memory_mb(preset: Preset, run: Run, on_card: bool, attempt: int = 1) -> int:
     """Megabytes of host memory to ask for."""
-    settings, known = preset.settings(run), KNOWN.get(run.dataset)
+    settings, known = preset.settings(run), KNOWN_DATASETS.get(run.dataset)
     own = preset.config.own_dataset(run.dataset)
     side = known.side if known else given(own).side
     images = (known.train + known.test) if known else (settings.data.train_images or 10_000)

@@ -15,8 +15,8 @@ from pathlib import Path
 from lasnn.console import Console
 from lasnn.errors import InputError
 from lasnn.plan.config import Preset, read
-from lasnn.plan.lookup import known
 from lasnn.plan.runs import BASE, SnnRun
+from lasnn.plan.vocabulary import known
 from lasnn.report import EXHIBITS, files_of, runs_of_target
 from lasnn.storage import files
 from lasnn.storage.digests import Digests

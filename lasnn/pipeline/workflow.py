@@ -20,12 +20,11 @@ from lasnn.errors import InputError
 from lasnn.pipeline.notebooks import NOTEBOOKS, pages_of
 from lasnn.pipeline.slurm import Partition
 from lasnn.plan.config import CONFIG, PASSED_ON, Config, Preset
-from lasnn.plan.lookup import known, pick
-from lasnn.plan.names import check_overrides
-from lasnn.plan.overlays import merged
+from lasnn.plan.options import check_runs
+from lasnn.plan.overlays import merged, parsed, understood
+from lasnn.plan.own import check_overrides
 from lasnn.plan.runs import Run
-from lasnn.plan.sides import check_runs
-from lasnn.plan.yaml_file import parsed, understood
+from lasnn.plan.vocabulary import known, pick
 from lasnn.report import EXHIBITS, TARGETS, files_of, runs_of_target
 from lasnn.results.fits import RUN_FILES
 from lasnn.storage import commit

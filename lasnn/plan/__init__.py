@@ -12,7 +12,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "config": ["Config", "Preset", "dump", "read"],
         "runs": ["AnnRun", "ConvertedRun", "Run", "SnnRun", "parse"],
         "settings": ["AnnSettings", "ConvertedSettings", "Settings", "SnnSettings"],
-        "known_datasets": ["KNOWN", "Source"],
-        "vocabulary": ["ENCODERS", "METHODS", "NETWORKS", "STUDENTS", "TEACHERS", "Architecture", "Method"],
+        "vocabulary": ["ENCODERS", "KNOWN_DATASETS", "METHODS", "NETWORKS", "STUDENTS", "TEACHERS", "Architecture"],
     },
 )

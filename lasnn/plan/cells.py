@@ -1,14 +1,96 @@
-"""A cell of an exhibit: what the paper calls it, what the paper prints there, and which runs of ours answer it."""
+"""What a preset shows: its `Scope`, and cells: the paper's name for each, its number there, and our runs behind it."""
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from lasnn.plan.config import Preset
+from pydantic import Field
+
+from lasnn.errors import InputError
+from lasnn.plan.overlays import Count, Positive, Rate, Section
 from lasnn.plan.runs import AND, BASE, AnnRun, Run, SnnRun
-from lasnn.plan.scope import chain_pairs
 from lasnn.plan.vocabulary import METHODS, NO_TEACHER
+
+if TYPE_CHECKING:
+    from lasnn.plan.config import Preset
+
+
+class Scope(Section):
+    """Which of the paper's cells a preset runs, and on what; `note` is printed under every exhibit.
+
+    `repeated` names methods (or <method>+<variant>) whose runs with the student's usual teacher take every seed,
+    `repeated_inputs` the encoders with which they do; all others then take the first one only. None: all. `own` is
+    the variant that was chosen for a method by itself; its runs take the seeds of the base runs. `corners` are variants
+    that set the student's size and its images, each with the variant that was chosen there for a method; those that
+    `corners_once` names take the first seed alone. `readings` are variants that differ in how logits are read, by
+    `spiking.logit_scale`, the one that counts as printed first: the claims are judged under each, with the seeds of the
+    base runs. None: as the base runs read them.
+    """
+
+    LATER: ClassVar[tuple[str, ...]] = ("readings",)
+
+    note: str | None
+    datasets: dict[str, str | None]
+    students: Annotated[tuple[str, ...], Field(min_length=1)]
+    teachers: Annotated[tuple[str, ...], Field(min_length=1)]
+    teacher_of: dict[str, str]
+    methods: Annotated[tuple[str, ...], Field(min_length=1)]
+    focus: str
+    ablations: tuple[str, ...]
+    own: dict[str, str]
+    low_t: tuple[str, ...]
+    recipes: tuple[str, ...]
+    corners: dict[str, dict[str, str]]
+    corners_once: tuple[str, ...]
+    spike_chain: Annotated[tuple[str, ...], Field(min_length=2)]
+    steps: dict[str, Positive | None]
+    seeds: Annotated[tuple[Count, ...], Field(min_length=1)]
+    repeated: tuple[str, ...] | None
+    repeated_inputs: tuple[str, ...] | None
+    claims: tuple[str, ...]
+    readings: dict[str, str] | None = None
+
+
+class Energy(Section):
+    """What counts cost, and the batch size by which a sum over a batch overstates spikes; read by exhibits alone."""
+
+    mac_pj: Rate
+    ac_pj: Rate
+    batch: Positive
+
+
+class Claims(Section):
+    """What verdicts on the paper's claims hang on: level, seeds, margins in points, speed-up; only exhibits read it."""
+
+    alpha: Annotated[float, Field(gt=0, lt=1)]
+    seeds: Annotated[int, Field(ge=2)]
+    not_above: Rate
+    near_ann: Rate
+    teachers: Rate
+    direct: Rate
+    speed_up: Rate
+    similar: Rate
+
+
+def chain_pairs(chain: Sequence[str]) -> list[tuple[str, str]]:
+    """Student and teacher of each run of a chain of spiking networks: each one's teacher is the one before it."""
+    return list(zip(chain, [NO_TEACHER, *(f"snn_{student}" for student in chain)], strict=False))
+
+
+def pair_above(run: SnnRun, scope: Scope) -> tuple[str, str]:
+    """Student and teacher of the run that teaches `run` in the chain; InputError if `run` isn't in it."""
+    pairs = chain_pairs(scope.spike_chain)
+    if (run.student, run.teacher) not in pairs:
+        chain = ", ".join(f"{student} with teacher {teacher}" for student, teacher in pairs)
+        raise InputError(
+            f"method {run.method!r} follows scope.spike_chain: {chain}; {str(run)!r} has {run.student} with teacher "
+            f"{run.teacher}: change the run or the chain"
+        )
+    return pairs[max(0, pairs.index((run.student, run.teacher)) - 1)]
+
 
 PAPER = Path("lasnn/report/paper.csv")  # as the workflow names it
 KEYS = ("exhibit", "row_label", "dataset", "student", "teacher", "method", "encoding", "timesteps", "metric")
@@ -72,7 +154,7 @@ def elsewhere(cell: Cell) -> float | None:
     return None
 
 
-def focus_cell(preset: Preset, exhibit: str, method: str, variant: str = BASE, label: str = "") -> Cell:
+def focus_cell(preset: "Preset", exhibit: str, method: str, variant: str = BASE, label: str = "") -> Cell:
     """A cell of ours: the preset's student in focus on CIFAR-10, Poisson input, T = 100."""
     title = preset.config.networks.title(preset.scope.focus)
     teacher = "unspecified" if METHODS[method].teacher else ""
@@ -80,7 +162,7 @@ def focus_cell(preset: Preset, exhibit: str, method: str, variant: str = BASE, l
     return Cell(exhibit, label or f"{title} {method} {variant}", *words, unit="%", variant=variant)
 
 
-def direct_cell(preset: Preset, exhibit: str, method: str, variant: str, step: str, every_seed: bool = False) -> Cell:
+def direct_cell(preset: "Preset", exhibit: str, method: str, variant: str, step: str, every_seed: bool = False) -> Cell:
     """A cell of ours: the student in focus with direct input."""
     title = preset.config.networks.title(preset.scope.focus)
     teacher = "unspecified" if method in METHODS and METHODS[method].teacher else ""
@@ -89,7 +171,7 @@ def direct_cell(preset: Preset, exhibit: str, method: str, variant: str, step: s
     return Cell(exhibit, label, *words, unit="%", variant=variant, every_seed=every_seed)
 
 
-def runs_of(cell: Cell, preset: Preset) -> list[Run]:
+def runs_of(cell: Cell, preset: "Preset") -> list[Run]:
     """Our runs behind a cell, one for each seed that it is to take; none where the preset leaves the cell out."""
     scope = preset.scope
     dataset = scope.datasets.get(DATASETS.get(cell.dataset, ""))
@@ -135,7 +217,7 @@ def runs_of(cell: Cell, preset: Preset) -> list[Run]:
     return [SnnRun(*words, seed) for seed in (scope.seeds if repeated or cell.every_seed else scope.seeds[:1])]
 
 
-def _chain_teacher(cell: Cell, student: str, preset: Preset) -> str | None:
+def _chain_teacher(cell: Cell, student: str, preset: "Preset") -> str | None:
     """The teacher that a cell means in the chain of spiking networks: none at its head, else the cell's own, else the
     student's last one. None if that is not in the chain, or the preset has not all of its networks.
     """
@@ -164,7 +246,7 @@ def corner_in_words(corner: str) -> str:
     return "size and images of the preset" if corner == BASE else corner.replace(AND, ", ")
 
 
-def pairs_in(preset: Preset, corner: str) -> dict[str, tuple[Cell, Cell]]:
+def pairs_in(preset: "Preset", corner: str) -> dict[str, tuple[Cell, Cell]]:
     """What is compared with hybrid training in a corner, by name: hybrid training, and the rival.
 
     LaSNN at the printed weight stands beside hybrid training with the same settings; what held-out images chose for a
@@ -183,17 +265,17 @@ def pairs_in(preset: Preset, corner: str) -> dict[str, tuple[Cell, Cell]]:
     return found
 
 
-def conversion_in(preset: Preset, corner: str) -> Cell:
+def conversion_in(preset: "Preset", corner: str) -> Cell:
     """The converted network of a corner without training, shown beside the comparisons."""
     return _corner_cell(preset, corner, "conversion", corner)
 
 
-def _corner_cell(preset: Preset, corner: str, method: str, variant: str) -> Cell:
+def _corner_cell(preset: "Preset", corner: str, method: str, variant: str) -> Cell:
     once = corner in preset.scope.corners_once
     return direct_cell(preset, "regime", method, variant, REGIME_STEPS, every_seed=not once)
 
 
-def regime_cells(preset: Preset) -> list[Cell]:
+def regime_cells(preset: "Preset") -> list[Cell]:
     """Both sides of every comparison and the conversions, each once."""
     pairs = [pair for corner in preset.scope.corners for pair in pairs_in(preset, corner).values()]
     found = list(dict.fromkeys(cell for pair in pairs for cell in pair))

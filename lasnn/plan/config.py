@@ -15,23 +15,15 @@ from typing import overload
 from pydantic import ValidationError
 
 from lasnn.errors import InputError
-from lasnn.plan.adoptions import FILE as ADOPTED
-from lasnn.plan.adoptions import with_adoptions
-from lasnn.plan.architectures import Networks
-from lasnn.plan.checked import checked, first
-from lasnn.plan.config_file import Adopted, ConfigFile, OwnDataset
-from lasnn.plan.exhibit_settings import Claims, Energy, Scope
-from lasnn.plan.known_datasets import KNOWN as DATASETS
-from lasnn.plan.lookup import given, known, pick
-from lasnn.plan.names import check_names
-from lasnn.plan.options import check_levels, check_options
-from lasnn.plan.overlays import Overlay, entries, merged, without_for
-from lasnn.plan.picked import picked
+from lasnn.plan.cells import Claims, Energy, Scope, pair_above
+from lasnn.plan.options import check_levels, check_method, check_options, check_readings, check_scope, picked
+from lasnn.plan.overlays import Overlay, checked, entries, first, merged, parsed, without_for
+from lasnn.plan.own import ADOPTED as ADOPTED
+from lasnn.plan.own import Adopted, ConfigFile, Networks, OwnDataset, check_names, with_adoptions
 from lasnn.plan.runs import AND, BASE, AnnRun, ConvertedRun, Run, SnnRun, parse, split
-from lasnn.plan.scope import check_method, check_readings, check_scope, pair_above
 from lasnn.plan.settings import SETTINGS, AnnSettings, ConvertedSettings, Protocol, Settings, SnnSettings
-from lasnn.plan.vocabulary import ENCODERS, METHODS, NO_TEACHER
-from lasnn.plan.yaml_file import parsed
+from lasnn.plan.vocabulary import ENCODERS, METHODS, NO_TEACHER, given, known, pick
+from lasnn.plan.vocabulary import KNOWN_DATASETS as DATASETS
 
 CONFIG = Path("config.yaml")
 PASSED_ON = "LASNN_CONFIG"  # environment variable that carries the workflow's configuration to its jobs

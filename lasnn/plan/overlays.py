@@ -1,8 +1,104 @@
-"""Overlays of the configuration: mappings laid over one another, with entries `for` the runs that they mean."""
+"""How the configuration is read: YAML 1.2, overlays laid over one another, sections that are strict."""
 
 import copy
+import json
+import posixpath
+import typing
+from collections.abc import Iterable
+from io import StringIO
+from pathlib import Path
+from typing import TypeVar, get_args, get_origin
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
+from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
+from ruamel.yaml.constructor import DuplicateKeyError, SafeConstructor
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, ScalarNode
 
 from lasnn.errors import InputError
+
+
+def parsed(path: Path | str) -> object:
+    """What the file holds, unchecked; InputError if it is missing, not YAML, or has a key twice."""
+    try:
+        content = understood(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(
+            f"no {path} in {Path.cwd()}: run from the folder that holds the project's config.yaml"
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"{path} can't be read ({error.strerror}): `git checkout config.yaml` brings it back"
+        ) from None
+    except (YAMLError, ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"{path} is not YAML: {_fault(error)}; correct that place") from None
+    if content is None:
+        raise InputError(f"{path} is empty: `git checkout config.yaml` brings it back")
+    return content
+
+
+def understood(text: str) -> object:
+    """What YAML text holds: mappings, lists, words, numbers, true, false and null. YAMLError if it is none."""
+    yaml = YAML(typ="safe", pure=True)  # the C parser that may be installed beside it reads YAML 1.1
+    yaml.Composer, yaml.Constructor = _Composer, _Constructor
+    content: object = yaml.load(text)
+    return content
+
+
+def written(content: object) -> str:
+    """`content` as YAML text in its own order, each innermost list or mapping in one piece, nothing by reference."""
+    yaml, text = YAML(typ="safe", pure=True), StringIO()
+    yaml.default_flow_style, yaml.width = None, 10_000
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment] # its type is taken from the default, None
+    yaml.representer.ignore_aliases = lambda data: True
+    yaml.dump(content, text)
+    return text.getvalue()
+
+
+class _Composer(Composer):
+    """No key twice in a mapping with a merge key either, which the constructor doesn't look at."""
+
+    def compose_mapping_node(self, anchor: str | None) -> MappingNode:
+        node: MappingNode = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, ScalarNode):
+                if key.value in seen:
+                    raise DuplicateKeyError(None, None, f'found duplicate key "{key.value}"', key.start_mark)
+                seen.add(key.value)
+        return node
+
+
+class _Constructor(SafeConstructor):
+    """Dates stay words, as a folder may be called like a day; a whole number is one in any spelling, as in 5e4."""
+
+    def construct_yaml_float(self, node: ScalarNode) -> float | int:
+        number: float = super().construct_yaml_float(node)
+        return int(number) if number.is_integer() else number
+
+
+_Constructor.add_constructor("tag:yaml.org,2002:float", _Constructor.construct_yaml_float)
+_Constructor.add_constructor("tag:yaml.org,2002:timestamp", _Constructor.construct_yaml_str)
+
+
+def _fault(error: Exception) -> str:
+    if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
+        return " ".join(str(error).split())
+    problem = str(error.problem)
+    if isinstance(error, DuplicateKeyError):
+        problem = problem.partition(" with value ")[0]  # which may be a whole section
+    return f"line {error.problem_mark.line + 1}: {problem}"
+
 
 Overlay = dict[str, object]  # section -> its settings, or a part of them
 
@@ -30,3 +126,97 @@ def entries(overlay: Overlay) -> list[tuple[str, Overlay]]:
     if not isinstance(found, dict):
         raise InputError(f"config: `for` is {found!r}: a mapping from names to settings was expected")
     return [(str(key), value) for key, value in found.items()]
+
+
+Positive = typing.Annotated[int, Field(gt=0)]
+Count = typing.Annotated[int, Field(ge=0)]
+Rate = typing.Annotated[float, Field(gt=0)]
+Share = typing.Annotated[float, Field(ge=0, le=1)]
+
+# No lists of choices: the same value twice has a meaning.
+MAY_REPEAT = {"milestones", "betas", "stdb", "spike_chain", "features", "strides", "mean", "std"}
+
+
+def _folder(value: object) -> object:
+    """A folder without a slash behind it or a dot before it, as rules spell paths."""
+    if not isinstance(value, str):
+        return value
+    if not value.strip() or set(value) & set("{}*?[]\n"):
+        raise ValueError(f"folders: {value!r} is no folder that rules can spell: leave out {{ }} * ? [ ]")
+    return posixpath.normpath(value)
+
+
+Folder = typing.Annotated[str, BeforeValidator(_folder)]
+
+
+class Section(BaseModel):
+    """A frozen section of the configuration: an unknown key, a wrong type or an impossible value is an error.
+
+    Keys in `LATER` came when there were results already: at their default they leave no trace in what describes a run,
+    so that those results are of the same settings as before.
+    """
+
+    LATER: typing.ClassVar[tuple[str, ...]] = ()
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def nothing_stands_twice(self) -> "Section":
+        """A list in which something stands twice would count it twice."""
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, tuple) and name not in MAY_REPEAT and len(set(value)) < len(value):
+                twice = next(one for one in value if value.count(one) > 1)
+                raise ValueError(f"{name} holds {twice!r} twice: remove one, as each would be counted")
+        return self
+
+    @model_serializer(mode="wrap")
+    def without_later(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Its keys without those of `LATER` that are at their default."""
+        fields: dict[str, object] = dump(self)
+        for name in self.LATER:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                fields.pop(name, None)
+        return fields
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def checked(model: type[Model], content: object, where: str) -> Model:
+    """`content` as that section; InputError in one line that begins with `where`."""
+    try:
+        return model.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        raise InputError(f"{where}: {first(error, model)}") from None
+    except TypeError as error:  # a date, say
+        raise InputError(f"{where}: {error}: only numbers, words, lists and mappings are understood") from None
+
+
+def first(error: ValidationError, model: type[BaseModel]) -> str:
+    """One line for the first thing that pydantic complains about."""
+    fault = error.errors()[0]
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        siblings = _fields(model, fault["loc"][:-1])
+        return f"unknown key {key!r}: known are {', '.join(siblings)}" if siblings else f"unknown key {key!r}"
+    if fault["type"] == "missing":
+        return f"key {key!r} is missing"
+    if fault["type"] == "value_error":  # several keys that don't go together
+        return f"{key}: {fault['ctx']['error']}" if key else str(fault["ctx"]["error"])
+    return f"{key} is {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+
+
+def _fields(model: type[BaseModel], path: Iterable[int | str]) -> list[str]:
+    kind: object = model
+    for part in path:
+        if get_origin(kind) is dict:
+            kind = get_args(kind)[1]
+        elif isinstance(kind, type) and issubclass(kind, BaseModel) and part in kind.model_fields:
+            kind = kind.model_fields[part].annotation
+        else:
+            return []
+    if not isinstance(kind, type) or not issubclass(kind, BaseModel):
+        return []
+    model = kind
+    return list(model.model_fields)

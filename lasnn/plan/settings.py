@@ -4,9 +4,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from lasnn.plan.architectures import OwnArchitecture
-from lasnn.plan.exhibit_settings import Claims, Energy, Scope
-from lasnn.plan.section import Count, Positive, Rate, Section, Share
+from lasnn.plan.cells import Claims, Energy, Scope
+from lasnn.plan.overlays import Count, Positive, Rate, Section, Share
+from lasnn.plan.own import AdoptedWeights, OwnArchitecture
 
 
 class Data(Section):
@@ -182,14 +182,6 @@ class _OfRun(Section):
     LATER: ClassVar[tuple[str, ...]] = ("architecture",)
 
     architecture: OwnArchitecture | None = None
-
-
-class AdoptedWeights(Section):
-    """Weights that were made elsewhere: their file's digest, and how their network standardises pixels in [0, 1]."""
-
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    mean: tuple[float, float, float] | None = None
-    std: tuple[Rate, Rate, Rate] | None = None
 
 
 class AnnSettings(_OfRun):

@@ -1,9 +1,42 @@
-"""The names of the field that a run is made of: networks, methods, encoders. No torch here: the workflow reads it.
+"""The names of the field that a run is made of: networks, methods, encoders, datasets. No torch, and nothing but names.
 
-A network is a line of data. `lasnn/networks/` turns the line into layers; nothing else knows its shape.
+A network is a line of data; what follows from it before it is built, the side of each layer and the layers that are
+tapped, is here too. `lasnn/networks/` turns the line into layers; nothing else knows its shape.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import pairwise
+from types import MappingProxyType
+from typing import TypeVar
+
+from lasnn.errors import InputError
+
+Value = TypeVar("Value")
+
+
+def known(names: Iterable[str], name: str, kind: str) -> str:
+    """`name` itself if it is one of `names`; else an InputError that lists them and the nearest one."""
+    names = sorted(names)
+    if name in names:
+        return name
+    near = get_close_matches(str(name), names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise InputError(f"unknown {kind} {name!r}: known are {', '.join(names)}{hint}")
+
+
+def given(value: Value | None) -> Value:
+    """`value`, which is there by what the run is: a section that its method reads, a teacher that it has."""
+    if value is None:
+        raise TypeError("nothing was given where the run's method says that something is")
+    return value
+
+
+def pick(table: Mapping[str, Value], name: str, kind: str) -> Value:
+    """The entry of `table` called `name`."""
+    return table[known(table, name, kind)]
+
 
 POOL = "A"  # 2x2 average pooling with stride 2, left out where the side is 1 already
 MAX_POOL = "M"  # the same with maxima; for teachers, as a spiking network can't compute it from rates
@@ -156,3 +189,117 @@ CLAIMS = {
 
 LEVELS = ("low", "mid", "high")
 NO_TEACHER = "none"
+
+
+def sides_of(name: str, arch: Architecture, side: int) -> dict[str, int]:
+    """The side of each layer's activation, in order; InputError if pools are left when the side is 1.
+
+    Of plain and residual networks, whose builders in `lasnn/networks/` give the same.
+    """
+    sides: dict[str, int] = {}
+    now = side
+    if arch.family.startswith("plain"):
+        for feature, following in pairwise((*arch.features, None)):
+            if feature in POOLS:
+                continue
+            sides[f"c{len(sides) + 1}"] = now
+            if following in POOLS:
+                if now == 1:
+                    raise InputError(
+                        f"network {name!r} has {sum(feature in POOLS for feature in arch.features)} pools, of which "
+                        f"images of {side}x{side} have room for {side.bit_length() - 1}: take some out of its features"
+                    )
+                now //= 2
+        return sides
+    if arch.family == "residual":
+        sides, now, prefix = dict.fromkeys(("p1", "p2", "p3"), side), side // 2, "b"
+    else:
+        now, prefix = halved(side, 2) if side > 32 else side, "s"
+    for index, stride in enumerate(arch.strides):
+        now = halved(now, stride if now > 1 or arch.family == "residual_bn" else 1)
+        sides[f"{prefix}{index + 1}"] = now
+    return sides
+
+
+def halved(side: int, stride: int) -> int:
+    """Side after a padded convolution with this stride."""
+    return (side + stride - 1) // stride
+
+
+def taps_by_resolution(sides: Mapping[str, int], side: int) -> dict[str, str]:
+    """Level -> layer: the last layers at R, R/2 and R/4, R = min(side, 32), all distinct (docs/choices.md, taps)."""
+    names, resolution, taps = list(sides), min(side, 32), {}
+    end = len(names)
+    for level, smallest in zip(reversed(LEVELS), (resolution / 4, resolution / 2, resolution), strict=True):
+        found = [index for index in range(end) if sides[names[index]] >= smallest]
+        if not found:
+            raise InputError(
+                f"taps: no layer is left for level {level!r} with a side of at least {smallest:g} in a network with "
+                f"sides {list(sides.values())}: choose a deeper network or larger images"
+            )
+        end = found[-1]
+        taps[level] = names[end]
+    return taps
+
+
+def taps_deep(sides: Mapping[str, int], side: int) -> dict[str, str]:
+    """As `taps_by_resolution`, but high is the last layer that may be tapped."""
+    return taps_by_resolution(sides, side) | {"high": list(sides)[-1]}
+
+
+TAPS = {"resolution": taps_by_resolution, "deep": taps_deep}
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the official dataset holds; a source with other numbers is a subset or another dataset."""
+
+    title: str
+    classes: int
+    side: int  # width and height in pixels, as prepared
+    train: int  # images
+    test: int
+    licence: str
+    origin: str
+
+
+KNOWN_DATASETS: Mapping[str, Source] = MappingProxyType(
+    {
+        "digits": Source(
+            title="Digits",
+            classes=10,
+            side=16,
+            train=1437,
+            test=360,
+            licence="CC BY 4.0 (UCI); distributed with scikit-learn (BSD-3-Clause)",
+            origin="UCI Optical Recognition of Handwritten Digits, as embedded in scikit-learn",
+        ),
+        "cifar10": Source(
+            title="CIFAR-10",
+            classes=10,
+            side=32,
+            train=50_000,
+            test=10_000,
+            licence="no explicit licence; cite Krizhevsky 2009",
+            origin="https://www.cs.toronto.edu/~kriz/cifar.html",
+        ),
+        "cifar100": Source(
+            title="CIFAR-100",
+            classes=100,
+            side=32,
+            train=50_000,
+            test=10_000,
+            licence="no explicit licence; cite Krizhevsky 2009",
+            origin="https://www.cs.toronto.edu/~kriz/cifar.html",
+        ),
+        "tinyimagenet": Source(
+            title="Tiny ImageNet",
+            classes=200,
+            side=64,
+            train=100_000,
+            test=10_000,  # the official validation set: the official test labels are not public
+            licence="ImageNet terms: non-commercial research",
+            origin="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+        ),
+    }
+)

@@ -5,8 +5,8 @@ from pathlib import Path
 from lasnn.console import Console
 from lasnn.errors import InputError
 from lasnn.plan.config import Config, Preset
-from lasnn.plan.lookup import known, pick
 from lasnn.plan.runs import Run
+from lasnn.plan.vocabulary import known, pick
 from lasnn.report.exhibit import Exhibit, Figure, Table
 from lasnn.report.exhibits import (
     claims,

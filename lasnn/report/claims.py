@@ -9,12 +9,10 @@ from dataclasses import replace
 from itertools import combinations, groupby, pairwise
 
 from lasnn.plan import cells as regime
-from lasnn.plan.cells import DATASETS, Cell, elsewhere, focus_cell, paper_cells
+from lasnn.plan.cells import DATASETS, Cell, chain_pairs, elsewhere, focus_cell, paper_cells
 from lasnn.plan.config import Preset
-from lasnn.plan.lookup import given
 from lasnn.plan.runs import BASE, Run, as_snn
-from lasnn.plan.scope import chain_pairs
-from lasnn.plan.vocabulary import METHODS, NO_TEACHER
+from lasnn.plan.vocabulary import METHODS, NO_TEACHER, given
 from lasnn.report import rows
 from lasnn.report.curves import accuracy_on_first, converted_of, curves
 from lasnn.report.questions import OWN, Claim, Measure, Pair, Question, gain_over, in_each_reading, is_run, reading_of

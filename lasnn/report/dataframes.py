@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lasnn.errors import InputError
-from lasnn.plan.cells import paper_cells
+from lasnn.plan.cells import Energy, paper_cells
 from lasnn.plan.config import PASSED_ON, Preset, read
-from lasnn.plan.exhibit_settings import Energy
-from lasnn.plan.lookup import given
 from lasnn.plan.runs import SnnRun
+from lasnn.plan.vocabulary import given
 from lasnn.report import pages, runs_of_target
 from lasnn.report.answers import answering, same_images
 from lasnn.report.labels import METHOD_TITLES

@@ -10,8 +10,8 @@ from pathlib import Path
 from lasnn.errors import InputError, again
 from lasnn.plan.cells import DATASETS, KEYS, Cell, runs_of
 from lasnn.plan.config import Preset
-from lasnn.plan.known_datasets import KNOWN
 from lasnn.plan.runs import Run
+from lasnn.plan.vocabulary import KNOWN_DATASETS
 from lasnn.report.answers import answering, same_images
 from lasnn.report.late import pd
 from lasnn.results.energy import averages
@@ -105,7 +105,8 @@ FILLED = ("subset", "ran_steps", "train_images", "test_images", "scale", "leak",
 
 def as_printed(cell: Cell, run: Run, metrics: dict) -> bool:
     """Whether a run is of the paper's own size: the cell's dataset and all of its images, the network's width, T."""
-    known, data, network = KNOWN.get(run.dataset), metrics["data"], metrics.get("settings", {}).get("network") or {}
+    known, data = KNOWN_DATASETS.get(run.dataset), metrics["data"]
+    network = metrics.get("settings", {}).get("network") or {}
     whole = known is not None and (data["train_images"], data["test_images"]) == (known.train, known.test)
     wide = network.get("width") == 1 and network.get("fc") is None
     steps = str(getattr(run, "steps", cell.timesteps))

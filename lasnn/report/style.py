@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lasnn.plan.lookup import given
+from lasnn.plan.vocabulary import given
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

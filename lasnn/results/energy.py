@@ -8,7 +8,7 @@ out, as is customary; every exhibit says so.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lasnn.plan.exhibit_settings import Energy
+from lasnn.plan.cells import Energy
 
 LEFT_OUT = "Energy counts operations alone: memory traffic and membrane updates are left out."
 

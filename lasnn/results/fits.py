@@ -10,8 +10,7 @@ from pathlib import Path
 from lasnn.datasets.arrays import header_of
 from lasnn.errors import InputError, again
 from lasnn.plan.config import Preset
-from lasnn.plan.fingerprint import changes, digest, fingerprint
-from lasnn.plan.runs import Run
+from lasnn.plan.runs import Run, changes, digest, fingerprint
 from lasnn.storage import files
 from lasnn.storage.digests import Digests
 from lasnn.storage.files import Json

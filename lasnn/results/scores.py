@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lasnn.errors import InputError
+from lasnn.plan.cells import Energy
 from lasnn.plan.config import Preset
-from lasnn.plan.exhibit_settings import Energy
 from lasnn.plan.runs import Run
 from lasnn.results.energy import averages, snn_joules
 from lasnn.results.fits import whole_metrics

@@ -22,7 +22,7 @@ from lasnn.networks.layers import Neuron, ReLU
 from lasnn.networks.plain import Layer
 from lasnn.networks.residual import Block
 from lasnn.optimizers import eager
-from lasnn.plan.lookup import given
+from lasnn.plan.vocabulary import given
 from lasnn.spiking.conversion import neurons, spiking
 from lasnn.spiking.neurons import LIF, Dynamics, streaming
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from lasnn.networks import Net, census
 from lasnn.networks.layers import Pool
 from lasnn.networks.residual import Block
-from lasnn.plan.layers import halved
+from lasnn.plan.vocabulary import halved
 from lasnn.spiking.conversion import neurons
 from lasnn.spiking.evaluation import INPUT, Evaluation
 

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from lasnn.console import Console
 from lasnn.datasets.batches import Images
 from lasnn.networks import Net
-from lasnn.plan.lookup import given
 from lasnn.plan.settings import SnnSettings
+from lasnn.plan.vocabulary import given
 from lasnn.spiking.conversion import with_dynamics
 from lasnn.spiking.evaluation import Evaluation, evaluate
 

@@ -14,9 +14,9 @@ from lasnn.datasets.batches import Images, split, training_batches
 from lasnn.errors import InputError
 from lasnn.networks import Net
 from lasnn.plan.config import Preset
-from lasnn.plan.lookup import given
 from lasnn.plan.runs import ConvertedRun, Run, SnnRun
 from lasnn.plan.settings import Data
+from lasnn.plan.vocabulary import given
 from lasnn.spiking import diagnosis
 from lasnn.spiking.conversion import balance, scale_thresholds, with_dynamics
 from lasnn.spiking.diagnosis import Diagnosis

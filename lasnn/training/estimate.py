@@ -16,11 +16,9 @@ from lasnn import seeding
 from lasnn.networks import Census, Net, build, census, initialise
 from lasnn.networks.quantised import quantise
 from lasnn.plan.config import Preset
-from lasnn.plan.known_datasets import KNOWN
-from lasnn.plan.lookup import given
 from lasnn.plan.runs import Run, SnnRun, as_snn
 from lasnn.plan.settings import AnnSettings, Calibration, ConvertedSettings, Settings, SnnSettings, Training
-from lasnn.plan.vocabulary import NO_TEACHER, Architecture
+from lasnn.plan.vocabulary import KNOWN_DATASETS, NO_TEACHER, Architecture, given
 from lasnn.spiking.conversion import neurons, spiking
 from lasnn.spiking.neurons import Dynamics
 from lasnn.training import probe
@@ -39,7 +37,7 @@ class Estimate:
         self.preset, self.run, self.device = preset, run, device
         self.settings: Settings = preset.settings(run)
         torch.set_num_threads(self.settings.compute.threads)
-        source = KNOWN.get(run.dataset)
+        source = KNOWN_DATASETS.get(run.dataset)
         own = preset.config.own_dataset(run.dataset)
         self.side = source.side if source else given(own).side
         self.classes = source.classes if source else 10

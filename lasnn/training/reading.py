@@ -11,8 +11,7 @@ from lasnn.datasets.arrays import Prepared, load
 from lasnn.datasets.batches import split
 from lasnn.errors import InputError, again
 from lasnn.plan.config import Preset, dump, identity
-from lasnn.plan.fingerprint import fingerprint_with
-from lasnn.plan.runs import Run
+from lasnn.plan.runs import Run, fingerprint_with
 from lasnn.plan.settings import Settings
 from lasnn.results.fits import damaged, unfit
 from lasnn.storage import checkpoint

@@ -10,7 +10,7 @@ from lasnn import seeding
 from lasnn.datasets.batches import Images, scaled
 from lasnn.networks import Net, build, initialise
 from lasnn.networks.quantised import quantise
-from lasnn.plan.architectures import architecture_of
+from lasnn.plan.own import architecture_of
 from lasnn.plan.runs import AnnRun, Run
 from lasnn.plan.settings import Network, Settings
 from lasnn.plan.vocabulary import Architecture

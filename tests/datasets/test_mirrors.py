@@ -19,7 +19,7 @@ from PIL import Image
 from lasnn import datasets
 from lasnn.datasets import downloads, preparation
 from lasnn.errors import InputError
-from lasnn.plan.known_datasets import KNOWN, Source
+from lasnn.plan.vocabulary import KNOWN_DATASETS, Source
 
 CLASSES = [f"class{index}" for index in range(10)]
 
@@ -256,7 +256,7 @@ def test_subset_needs_consent(official, batches, tmp_path):
 
 def test_too_many_images_are_another_dataset(batches, tmp_path, monkeypatch):
     small = Source("CIFAR-10", 10, 32, 29, 10, "", "")
-    monkeypatch.setattr(preparation, "KNOWN", {"cifar10": small})
+    monkeypatch.setattr(preparation, "KNOWN_DATASETS", {"cifar10": small})
     image_tree(tmp_path / "cifar10", batches)
     assert "holds 30 training images, CIFAR-10 has 29" in message_of(prepared, tmp_path / "x.npz", mirror=str(tmp_path))
 
@@ -370,6 +370,6 @@ def test_a_full_disk_is_no_fault_of_the_server(tmp_path, scripted, monkeypatch):
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "tinyimagenet"])
 def test_real_mirror(name, tmp_path):
     found = prepared(tmp_path / f"{name}.npz", name, mirror=os.environ["LASNN_TEST_MIRROR"])
-    known = KNOWN[name]
+    known = KNOWN_DATASETS[name]
     assert (len(found.classes), found.side, found.title) == (known.classes, known.side, known.title)
     assert found.subset == ((len(found.train_labels), len(found.test_labels)) != (known.train, known.test))

@@ -10,7 +10,7 @@ import pytest
 from lasnn import datasets
 from lasnn.datasets import arrays
 from lasnn.errors import InputError
-from lasnn.plan.known_datasets import KNOWN
+from lasnn.plan.vocabulary import KNOWN_DATASETS
 
 # Of the content, not of a file: it changes only if the images, labels, class names or canonical order change.
 DIGITS = "cc29516aec2bbc38fb5ef72734dcb822051d017d557c152a34d0c8c3de536572"
@@ -37,7 +37,7 @@ def one_line(error):
 def test_digits_have_the_recorded_digest(tmp_path):
     datasets.prepare("digits", tmp_path / "digits.npz")
     digits = datasets.load(tmp_path / "digits.npz")
-    known = KNOWN["digits"]
+    known = KNOWN_DATASETS["digits"]
     assert digits.digest == DIGITS
     assert digits.train_images.shape == (known.train, 3, known.side, known.side)
     assert digits.test_images.shape == (known.test, 3, known.side, known.side)

@@ -19,9 +19,9 @@ import yaml
 from lasnn.__main__ import main
 from lasnn.errors import InputError
 from lasnn.pipeline.freshness import Judge
-from lasnn.plan.adoptions import weights_path
 from lasnn.plan.config import Config, dump
 from lasnn.plan.overlays import merged
+from lasnn.plan.own import weights_path
 from lasnn.plan.runs import Run, parse
 from lasnn.results import store
 from lasnn.storage import checkpoint, files

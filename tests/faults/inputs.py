@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from lasnn.__main__ import main
 from lasnn.errors import InputError
-from lasnn.plan.yaml_file import parsed
+from lasnn.plan.overlays import parsed
 
 from .tiny import ANN, CONVERTED, ROOT, SNN, Place, Tally
 

@@ -7,8 +7,7 @@ from torch import nn
 
 from lasnn.errors import InputError
 from lasnn.networks import TAPS, build, census
-from lasnn.plan.layers import taps_by_resolution
-from lasnn.plan.vocabulary import LEVELS, NETWORKS, STUDENTS
+from lasnn.plan.vocabulary import LEVELS, NETWORKS, STUDENTS, taps_by_resolution
 from lasnn.spiking.conversion import spiking
 from lasnn.spiking.neurons import Dynamics
 

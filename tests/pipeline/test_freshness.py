@@ -23,9 +23,8 @@ from lasnn.pipeline.listing import finished as listed
 from lasnn.pipeline.sources import expected_content
 from lasnn.pipeline.stamp import _check_writable
 from lasnn.plan.config import Config, read
-from lasnn.plan.fingerprint import fingerprint
 from lasnn.plan.overlays import merged
-from lasnn.plan.runs import parse
+from lasnn.plan.runs import fingerprint, parse
 from lasnn.report import EXHIBITS, runs_of_target
 from lasnn.report.answers import answering, same_images
 from lasnn.results import store

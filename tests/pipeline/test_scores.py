@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from lasnn.plan.cells import Energy
 from lasnn.plan.config import read
-from lasnn.plan.exhibit_settings import Energy
 from lasnn.plan.runs import parse
 from lasnn.results import scores
 

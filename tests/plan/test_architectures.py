@@ -12,9 +12,8 @@ from lasnn.networks import build
 from lasnn.networks.layers import Pool
 from lasnn.pipeline import dvc_yaml
 from lasnn.plan.config import Config, dump, restore
-from lasnn.plan.fingerprint import changes
-from lasnn.plan.layers import sides_of
-from lasnn.plan.runs import AnnRun, SnnRun, parse
+from lasnn.plan.runs import AnnRun, SnnRun, changes, parse
+from lasnn.plan.vocabulary import sides_of
 from lasnn.report import runs_of_target
 
 CONTENT = yaml.safe_load(Path("config.yaml").read_text())

@@ -10,14 +10,11 @@ import yaml
 from lasnn.errors import InputError
 from lasnn.networks import build
 from lasnn.pipeline.workflow import check_places, check_plan, configured, typed
-from lasnn.plan.architectures import Networks
 from lasnn.plan.config import Config, read
-from lasnn.plan.layers import taps_by_resolution
-from lasnn.plan.names import check_overrides
-from lasnn.plan.overlays import merged
-from lasnn.plan.sides import takes
-from lasnn.plan.vocabulary import STUDENTS, TEACHERS
-from lasnn.plan.yaml_file import parsed, understood, written
+from lasnn.plan.options import takes
+from lasnn.plan.overlays import merged, parsed, understood, written
+from lasnn.plan.own import Networks, check_overrides
+from lasnn.plan.vocabulary import STUDENTS, TEACHERS, taps_by_resolution
 
 WHOLE = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
 

@@ -8,9 +8,8 @@ import pytest
 import yaml
 
 from lasnn.plan.config import Config, dump
-from lasnn.plan.fingerprint import fingerprint
 from lasnn.plan.overlays import merged
-from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun
+from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun, fingerprint
 
 ANN, TEACHER = AnnRun("digits", "vgg5"), AnnRun("digits", "vgg16bn")
 CONVERTED = ConvertedRun("digits", "vgg5", "poisson")

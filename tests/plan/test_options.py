@@ -7,8 +7,8 @@ import yaml
 
 from lasnn.errors import InputError
 from lasnn.plan.config import Config, merged
+from lasnn.plan.options import check_runs
 from lasnn.plan.runs import AnnRun, SnnRun
-from lasnn.plan.sides import check_runs
 
 CONTENT = yaml.safe_load(Path("config.yaml").read_text())
 

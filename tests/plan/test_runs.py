@@ -6,8 +6,7 @@ import pytest
 
 from lasnn.errors import InputError
 from lasnn.plan.config import dump, merged, read
-from lasnn.plan.fingerprint import changes
-from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun, parse, split
+from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun, changes, parse, split
 from lasnn.report import runs_of_target
 
 EXAMPLES = {

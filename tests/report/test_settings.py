@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from made_up import preset_in
 
-from lasnn.plan.exhibit_settings import Energy, Scope
+from lasnn.plan.cells import Energy, Scope
 from lasnn.plan.runs import SnnRun
 from lasnn.report import rows, runs_of_target
 from lasnn.report.exhibit import basis

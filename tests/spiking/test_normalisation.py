@@ -11,7 +11,7 @@ from lasnn.networks.layers import Conv, Flatten, Linear
 from lasnn.networks.plain import Layer
 from lasnn.networks.residual import Block
 from lasnn.plan.config import Config
-from lasnn.plan.yaml_file import parsed
+from lasnn.plan.overlays import parsed
 from lasnn.spiking.conversion import neurons, scale_thresholds, set_thresholds, spiking, thresholds
 from lasnn.spiking.neurons import Dynamics
 from lasnn.spiking.normalisation import largest_activations, normalise

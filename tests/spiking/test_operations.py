@@ -7,7 +7,7 @@ from lasnn.datasets.batches import Images
 from lasnn.networks import build, census
 from lasnn.networks.layers import Conv
 from lasnn.networks.residual import Block
-from lasnn.plan.exhibit_settings import Energy
+from lasnn.plan.cells import Energy
 from lasnn.plan.vocabulary import STUDENTS
 from lasnn.results.energy import ann_joules, averages, snn_joules
 from lasnn.spiking.conversion import set_thresholds, spiking

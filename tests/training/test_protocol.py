@@ -14,7 +14,7 @@ from first_update import first_update
 from worlds import RUN, TERMS, differing, plan, world
 
 from lasnn.plan.config import merged
-from lasnn.plan.section import Section
+from lasnn.plan.overlays import Section
 from lasnn.plan.settings import Protocol
 from lasnn.training.device import set_up
 

@@ -18,8 +18,8 @@ from lasnn.console import Console
 from lasnn.datasets.arrays import Prepared, ids, pixel_hashes
 from lasnn.datasets.batches import split
 from lasnn.plan.config import Config, dump, merged
+from lasnn.plan.overlays import parsed
 from lasnn.plan.runs import parse
-from lasnn.plan.yaml_file import parsed
 from lasnn.training.resume import Saves
 from lasnn.training.stages import stage_of
 from lasnn.training.task import Parent, Task

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from lasnn.pipeline import needs, notebooks, slurm
-from lasnn.plan.adoptions import with_adoptions
+from lasnn.plan.own import with_adoptions
 from lasnn.plan.config import Config, dump
 from lasnn.errors import InputError
 from lasnn.pipeline.freshness import drop_resume_states

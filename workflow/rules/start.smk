@@ -6,7 +6,7 @@ from pathlib import Path
 CHECKOUT = Path(str(workflow.current_basedir)).resolve().parents[1]
 sys.path.insert(0, str(CHECKOUT))
 
-from lasnn.plan.yaml_file import parsed
+from lasnn.plan.overlays import parsed
 from lasnn.errors import InputError
 from lasnn.pipeline.single_instance import claim
 from lasnn.pipeline.workflow import check_folder, check_whole_workflow, configuration

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from lasnn.errors import InputError
 from lasnn.plan.config import Preset
+from lasnn.plan.overlays import written
 from lasnn.plan.runs import Run, parse
-from lasnn.plan.yaml_file import written
 from lasnn.report.site.html import code, link, raw, table
 from lasnn.storage import files
 from lasnn.storage.files import Json

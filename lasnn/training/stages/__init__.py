@@ -8,8 +8,8 @@ import torch
 
 from lasnn.compiled import library, reason
 from lasnn.console import Console
-from lasnn.plan.adoptions import weights_path
 from lasnn.plan.config import Preset
+from lasnn.plan.own import weights_path
 from lasnn.plan.runs import Run
 from lasnn.plan.settings import Settings
 from lasnn.storage import files

@@ -12,10 +12,8 @@ from lasnn.datasets.batches import split
 from lasnn.errors import InputError
 from lasnn.networks import Net, build, census
 from lasnn.networks.adopting import Adoption, adopt
-from lasnn.plan.adoptions import ADOPT
-from lasnn.plan.architectures import architecture_of
 from lasnn.plan.config import Preset
-from lasnn.plan.config_file import Adopted
+from lasnn.plan.own import ADOPT, Adopted, architecture_of
 from lasnn.plan.runs import AnnRun
 from lasnn.plan.settings import AnnSettings
 from lasnn.spiking.evaluation import evaluate

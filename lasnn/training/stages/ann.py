@@ -6,9 +6,9 @@ from torch.nn import functional as F
 
 from lasnn.console import Console
 from lasnn.networks import census
-from lasnn.plan.lookup import given
 from lasnn.plan.runs import AnnRun
 from lasnn.plan.settings import AnnSettings
+from lasnn.plan.vocabulary import given
 from lasnn.spiking.evaluation import evaluate
 from lasnn.training.health import weight_norms
 from lasnn.training.leaving import Result

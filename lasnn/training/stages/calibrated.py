@@ -9,9 +9,9 @@ from lasnn import seeding
 from lasnn.console import Console
 from lasnn.datasets.batches import Images, training_batches
 from lasnn.networks import Net
-from lasnn.plan.lookup import given
 from lasnn.plan.runs import AnnRun, SnnRun
 from lasnn.plan.settings import SnnSettings
+from lasnn.plan.vocabulary import given
 from lasnn.spiking.calibration import (
     Means,
     Station,

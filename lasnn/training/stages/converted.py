@@ -13,9 +13,9 @@ from lasnn.datasets.batches import Images, training_batches
 from lasnn.errors import InputError
 from lasnn.networks import Net
 from lasnn.networks.quantised import clips
-from lasnn.plan.lookup import given
 from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun
 from lasnn.plan.settings import ConvertedSettings, SnnSettings
+from lasnn.plan.vocabulary import given
 from lasnn.spiking.conversion import Chunks, balance, scale_thresholds, set_thresholds, spiking, thresholds
 from lasnn.spiking.encoders import ANALOG, batch_noise, encode
 from lasnn.spiking.evaluation import evaluate

@@ -8,9 +8,9 @@ from lasnn.distillation.attention import VARIANTS, as_compared
 from lasnn.distillation.objectives import OBJECTIVES, Step
 from lasnn.errors import InputError
 from lasnn.networks import Net, Output
-from lasnn.plan.lookup import given
 from lasnn.plan.runs import SnnRun
 from lasnn.plan.settings import SnnSettings
+from lasnn.plan.vocabulary import given
 from lasnn.spiking.encoders import encode, image_noise
 
 IMAGES = 8

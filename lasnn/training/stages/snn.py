@@ -10,11 +10,10 @@ from lasnn import seeding
 from lasnn.console import Console
 from lasnn.datasets.batches import Images
 from lasnn.networks import Net, initialise
-from lasnn.plan.architectures import architecture_of
-from lasnn.plan.lookup import given
+from lasnn.plan.own import architecture_of
 from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun
 from lasnn.plan.settings import SnnSettings
-from lasnn.plan.vocabulary import METHODS, NO_TEACHER
+from lasnn.plan.vocabulary import METHODS, NO_TEACHER, given
 from lasnn.spiking.conversion import (
     balance_readout,
     neurons,

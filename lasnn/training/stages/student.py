@@ -8,10 +8,9 @@ from lasnn.distillation.few_steps import added_terms, mean_rate
 from lasnn.distillation.objectives import OBJECTIVES, Step
 from lasnn.networks import TAPS, Net, census
 from lasnn.networks.recorded import Recorded
-from lasnn.plan.lookup import given
 from lasnn.plan.runs import SnnRun
 from lasnn.plan.settings import SnnSettings
-from lasnn.plan.vocabulary import METHODS
+from lasnn.plan.vocabulary import METHODS, given
 from lasnn.spiking.conversion import settle, train_offsets, train_thresholds
 from lasnn.spiking.encoders import batch_noise, encode
 from lasnn.spiking.evaluation import evaluate

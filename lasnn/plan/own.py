@@ -1,23 +1,37 @@
-"""Networks that a plan may name: the paper's, and own ones that config.yaml defines under `architectures:`.
-
-No torch: the workflow reads it.
-"""
+"""What config.yaml holds beside the protocol: own networks and images, adopted weights, names that it gives."""
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from lasnn.errors import InputError
-from lasnn.plan.layers import TAPS, sides_of
-from lasnn.plan.lookup import pick
-from lasnn.plan.runs import NAME
-from lasnn.plan.section import Count, Positive, Section
-from lasnn.plan.vocabulary import MAX_POOL, POOL, STUDENTS, TEACHERS, Architecture
+from lasnn.plan.overlays import Count, Folder, Overlay, Positive, Rate, Section, parsed
+from lasnn.plan.runs import AND, BASE, NAME
+from lasnn.plan.vocabulary import (
+    ENCODERS,
+    MAX_POOL,
+    METHODS,
+    NO_TEACHER,
+    POOL,
+    STUDENTS,
+    TAPS,
+    TEACHERS,
+    Architecture,
+    known,
+    pick,
+    sides_of,
+)
+from lasnn.plan.vocabulary import KNOWN_DATASETS as DATASETS
+
+if TYPE_CHECKING:
+    from lasnn.plan.config import Config
+
 
 LEAST_CHANNELS = 8  # what `lasnn.networks.plain.scaled` leaves
 
@@ -173,3 +187,117 @@ class Networks:
                 TAPS[taps](sides, side)
             except InputError as error:
                 raise InputError(f"network {name!r} on images of {side}x{side}: {error}") from None
+
+
+class Folders(Section):
+    results: Folder
+    data: Folder
+
+
+class OwnDataset(Section):
+    folder: str
+    side: Annotated[int, Field(ge=8, le=256)]
+
+
+class AdoptedWeights(Section):
+    """Weights that were made elsewhere: their file's digest, and how their network standardises pixels in [0, 1]."""
+
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    mean: tuple[float, float, float] | None = None
+    std: tuple[Rate, Rate, Rate] | None = None
+
+
+class Adopted(AdoptedWeights):
+    """The same, with the name that the file had."""
+
+    file: str
+
+
+class ConfigFile(Section):
+    """The top level of config.yaml. `protocol`, `presets` and `variants` are overlays, checked once stacked."""
+
+    preset: str
+    folders: Folders
+    mirror: str | dict[str, str] | None
+    allow_subset: bool
+    datasets: dict[str, OwnDataset]
+    architectures: dict[str, OwnArchitecture] = Field(default_factory=dict)
+    adopted: dict[str, Adopted] = Field(default_factory=dict)
+    device: Literal["auto", "cpu", "cuda"]
+    save_minutes: Annotated[float, Field(ge=0)]
+    protocol: Overlay
+    presets: dict[str, Overlay]
+    variants: dict[str, Overlay]
+
+
+ADOPTED = "adopted.yaml"
+ADOPT = "python -m lasnn adopt NETWORK --weights FILE --dataset DATASET"
+
+
+def recorded(path: Path | str = ADOPTED) -> dict[str, object]:
+    """The entries, unchecked: `<preset>/<run>` to the file's name and digest; none where there is no such file."""
+    content = parsed(path) if Path(path).exists() else {}
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is {content!r}: a mapping from runs to files was expected")
+    return content
+
+
+def with_adoptions(content: object, path: Path | str = ADOPTED) -> object:
+    """The content of config.yaml together with what is adopted."""
+    found = recorded(path)
+    return content | {"adopted": found} if found and isinstance(content, dict) else content
+
+
+def weights_path(config: "Config", adopted: "Adopted") -> Path:
+    """Where an adopted file is kept."""
+    return Path(config.file.folders.data, "adopted", f"{adopted.sha256[:32]}{Path(adopted.file).suffix}")
+
+
+KINDS: dict[str, Container[str]] = {
+    "network": Networks().known,
+    "method": METHODS,
+    "encoder": ENCODERS,
+    "teacher": {NO_TEACHER, *Networks().spiking_teachers},
+}
+RESERVED = {"reference": "results/reference holds kept results"}  # below the results folder
+
+
+def check_names(file: ConfigFile) -> None:
+    """InputError if a preset, a variant or a dataset has a name that no path can hold or that means something else."""
+    given: dict[str, Iterable[str]] = {"presets": file.presets, "variants": file.variants, "datasets": file.datasets}
+    for key, names in given.items():
+        for name in names:
+            if not re.fullmatch(NAME, name):
+                raise InputError(
+                    f"config: {key}.{name}: names become parts of paths: use small letters, digits and underscores only"
+                )
+            if key != "presets" and AND in name:
+                raise InputError(f"config: {key}.{name}: {AND!r} joins two names: use a single underscore")
+    for name, why in RESERVED.items():
+        if name in file.presets:
+            raise InputError(f"config: presets.{name}: {why}: use another name")
+    if clash := set(file.datasets) & set(DATASETS):
+        raise InputError(f"config: datasets.{min(clash)} is a known dataset's name: use another, or `mirror`")
+    for name in (*file.datasets, *file.variants):
+        for kind, taken in KINDS.items():
+            if name in taken:
+                raise InputError(f"config: {name!r} is the name of a {kind} already: use another")
+    if clash := set(file.datasets) & ({BASE} | set(file.variants)):
+        raise InputError(f"config: {min(clash)!r} names a dataset and a variant: use another for one of them")
+    if isinstance(file.mirror, dict):
+        for name in file.mirror:
+            known(DATASETS, name, "dataset in config: mirror")
+
+
+def check_overrides(typed: Mapping[str, object], file: Mapping[str, object], words: Iterable[str]) -> None:
+    """InputError if `--config` brings a preset, a variant or a dataset that config.yaml lacks and nothing typed names.
+
+    A misspelt name would otherwise be a new one, and change nothing. `words`: all else that was typed.
+    """
+    said = " ".join([str(typed.get("preset", "")), *words])
+    for key, kind in (("presets", "preset"), ("variants", "variant"), ("datasets", "dataset")):
+        given, found = typed.get(key), file.get(key)
+        there: Iterable[str] = found if isinstance(found, Mapping) else ()
+        for name in given if isinstance(given, Mapping) else ():
+            if name not in there and not re.search(rf"(?<![a-z0-9]){re.escape(str(name))}(?![a-z0-9])", said):
+                known(there, name, f"{kind} in --config {key}")
