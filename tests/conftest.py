@@ -14,10 +14,10 @@ import yaml
 from tiny import TINY, done
 
 from lasnn.pipeline import dvc_yaml
-from lasnn.plan.config import Config
+from lasnn.plan.config import Config, whole
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("workflow", "lasnn", "notebooks", "config.yaml", "environment.yml", "pyproject.toml")
+PARTS = ("workflow", "lasnn", "notebooks", "config.yaml", "config", "environment.yml", "pyproject.toml")
 DOTTED = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
 
 
@@ -52,8 +52,9 @@ def git():
 def finished(tmp_path_factory, git):
     """A checkout with all tables of the tiny preset, recorded in DVC. Its tests only look at it, or copy it."""
     folder = copy_project(tmp_path_factory.mktemp("finished") / "project")
-    content = yaml.safe_load((folder / "config.yaml").read_text()) | {"preset": "tiny", "presets": {"tiny": TINY}}
+    content = whole(folder / "config.yaml") | {"preset": "tiny", "presets": {"tiny": TINY}}
     (folder / "config.yaml").write_text(yaml.safe_dump(content))
+    shutil.rmtree(folder / "config")  # of no other preset
     (folder / "dvc.yaml").write_text(dvc_yaml.text(Config(content).preset()))
     git(folder, "init", "-q")
     git(folder, "add", ".")

@@ -31,7 +31,7 @@ def test_the_table_of_choices_is_not_empty():
 
 def silent_keys() -> list[str]:
     """Every key below `protocol` of config.yaml whose comment says [S]: the paper is silent there."""
-    text = Path("config.yaml").read_text().split("\nprotocol:\n")[1].split("\npresets:")[0]
+    text = Path("config.yaml").read_text().split("\nprotocol:\n")[1].split("\nvariants:")[0]
     found, path = [], []
     for line in text.splitlines():
         if entry := re.match(r"( +)([\w.+-]+):", line):

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 PAGE = Path("docs/extending.md").read_text()
-PARTS = ("lasnn", "workflow", "config.yaml")
+PARTS = ("lasnn", "workflow", "config.yaml", "config")
 TINY = {
     "presets": {
         "quick": {
@@ -37,7 +37,7 @@ EXHIBITS = ("table_silent", "table_s1", "table_s4", "figure1", "figure_steps")
 # What a user of all examples would make, in one process so that torch is loaded once.
 WORK = f"""
 from lasnn.__main__ import main
-from lasnn.plan.config import read
+from lasnn.plan.config import read, whole
 from lasnn.report import EXHIBITS
 from lasnn.plan.runs import SnnRun
 preset = read().preset()
@@ -97,9 +97,9 @@ def python(folder, *words):
 
 
 def test_the_examples_work(extended):
-    from lasnn.plan.config import merged
+    from lasnn.plan.config import merged, whole
 
-    content = merged(yaml.safe_load((extended / "config.yaml").read_text()), TINY)
+    content = merged(whole(extended / "config.yaml"), TINY)
     (extended / "config.yaml").write_text(yaml.safe_dump(content))
     python(extended, "-c", WORK)
     made = extended / "results" / "quick" / "exhibits"

@@ -11,6 +11,8 @@ import pytest
 import torch
 import yaml
 
+from lasnn.plan.config import whole
+
 PAGE = Path("docs/models.md").read_text()
 SCRIPT = re.search(r"```python\n# new file: train_elsewhere.py\n(.*?)```", PAGE, re.DOTALL)[1]
 MYNET = yaml.safe_load(re.search(r"```yaml\n(architectures:.*?)```", PAGE, re.DOTALL)[1])
@@ -40,7 +42,7 @@ def adopted(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("models")
     shutil.copytree("lasnn", folder / "lasnn", ignore=shutil.ignore_patterns("__pycache__"))
-    content = yaml.safe_load(Path("config.yaml").read_text()) | MYNET
+    content = whole() | MYNET
     content["presets"]["quick"] = merged(content["presets"]["quick"], TINY)
     (folder / "config.yaml").write_text(yaml.safe_dump(content))
     lasnn(folder, "data", "digits")

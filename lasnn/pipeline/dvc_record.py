@@ -17,7 +17,7 @@ from pathlib import Path
 from lasnn.errors import InputError
 from lasnn.pipeline import dvc_yaml
 from lasnn.pipeline.freshness import Judge
-from lasnn.plan.config import CONFIG, Config, Preset
+from lasnn.plan.config import CONFIG, Config, Preset, whole
 from lasnn.plan.overlays import parsed
 from lasnn.plan.own import with_adoptions
 from lasnn.plan.runs import Run
@@ -32,7 +32,7 @@ LATER = "`python -m lasnn record` does it later; results are untouched"
 
 def from_disk() -> Config:
     """config.yaml as DVC reads it, whatever the command line said."""
-    return Config(with_adoptions(parsed(CONFIG)))
+    return Config(with_adoptions(whole()))
 
 
 def record(name: str | None = None) -> str:

@@ -19,7 +19,7 @@ from lasnn.compiled.machine_code import folder
 from lasnn.errors import InputError
 from lasnn.pipeline.notebooks import NOTEBOOKS, pages_of
 from lasnn.pipeline.slurm import Partition
-from lasnn.plan.config import CONFIG, PASSED_ON, Config, Preset
+from lasnn.plan.config import CONFIG, PASSED_ON, Config, Preset, whole
 from lasnn.plan.options import check_runs
 from lasnn.plan.overlays import merged, parsed, understood
 from lasnn.plan.own import check_overrides
@@ -133,7 +133,8 @@ def configured(files: Iterable[Path | str], given: dict[str, object]) -> object:
     """
     options = command_line()
     content: dict[str, object] = {}
-    for found in map(parsed, files):
+    for place, path in enumerate(files):
+        found = parsed(path) if place else whole(path)  # presets lie beside the first
         if not isinstance(found, dict):
             return found
         content = merged(content, found)

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from lasnn.errors import InputError
 from lasnn.plan.cells import Claims, Energy, Scope, pair_above
 from lasnn.plan.options import check_levels, check_method, check_options, check_readings, check_scope, picked
-from lasnn.plan.overlays import Overlay, checked, entries, first, merged, parsed, without_for
+from lasnn.plan.overlays import Overlay, checked, entries, first, merged, parsed, stacked, without_for
 from lasnn.plan.own import ADOPTED as ADOPTED
 from lasnn.plan.own import Adopted, ConfigFile, Networks, OwnDataset, check_names, with_adoptions
 from lasnn.plan.runs import AND, BASE, AnnRun, ConvertedRun, Run, SnnRun, parse, split
@@ -26,8 +26,20 @@ from lasnn.plan.vocabulary import ENCODERS, METHODS, NO_TEACHER, given, known, p
 from lasnn.plan.vocabulary import KNOWN_DATASETS as DATASETS
 
 CONFIG = Path("config.yaml")
+PRESETS = Path("config", "presets")  # beside it; a file for each
 PASSED_ON = "LASNN_CONFIG"  # environment variable that carries the workflow's configuration to its jobs
 DATA_REVISION = 1  # raise it when a change of `lasnn.datasets` changes prepared files
+
+
+def whole(path: Path | str = CONFIG) -> object:
+    """What config.yaml holds, unchecked, together with the presets in files beside it, which its own are laid over."""
+    content = parsed(path)
+    files = sorted((Path(path).parent / PRESETS).glob("*.yaml"))
+    return (
+        merged({"presets": {file.stem: parsed(file) for file in files}}, content)
+        if isinstance(content, dict)
+        else content
+    )
 
 
 def read(path: Path | str = CONFIG) -> "Config":
@@ -38,7 +50,7 @@ def read(path: Path | str = CONFIG) -> "Config":
     """
     if Path(path) == CONFIG and PASSED_ON in os.environ:
         return Config(json.loads(os.environ[PASSED_ON]))
-    return Config(with_adoptions(parsed(path), Path(path).with_name(ADOPTED)))
+    return Config(with_adoptions(whole(path), Path(path).with_name(ADOPTED)))
 
 
 class Config:
@@ -48,6 +60,10 @@ class Config:
         if not isinstance(content, dict):
             raise InputError(f"the configuration is {content!r}: a mapping of keys was expected")
         self.content = content
+        presets = content.get("presets", {})
+        if presets == {}:
+            raise InputError(f"the configuration has no preset: have {PRESETS} of the project beside config.yaml")
+        content = content | {"presets": stacked(presets)} if isinstance(presets, dict) else content
         self.file = checked(ConfigFile, content, "config")
         known(self.file.presets, self.file.preset, "preset")
         check_names(self.file)
@@ -55,7 +71,8 @@ class Config:
         self.networks.check_names({*DATASETS, *METHODS, *ENCODERS, *self.file.datasets, NO_TEACHER})
         names = set(DATASETS) | set(self.networks.known) | set(METHODS) | set(ENCODERS) | set(self.file.datasets)
         layers = {"protocol": self.file.protocol}
-        layers |= {f"presets.{name}": overlay for name, overlay in self.file.presets.items()}
+        own = {name: {k: v for k, v in presets[name].items() if k != "like"} for name in self.file.presets}
+        layers |= {f"presets.{name}": overlay for name, overlay in own.items()}  # a fault is named where it is written
         layers |= {f"variants.{name}": overlay for name, overlay in self.file.variants.items()}
         for where, overlay in layers.items():
             self._check_overlay(overlay, where)
@@ -69,7 +86,7 @@ class Config:
                             f"built as architectures.{name} says: change its features there"
                         )
                 self._check_overlay(inner, f"{where}.for.{key}")
-        for name in self.file.presets:
+        for name in sorted(self.file.presets, key=lambda name: "like" in presets[name]):
             self.preset(name).check()
         for path in self.file.adopted:
             name, _, rest = path.partition("/")

@@ -4,7 +4,7 @@ import copy
 import json
 import posixpath
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from io import StringIO
 from pathlib import Path
 from typing import TypeVar, get_args, get_origin
@@ -37,13 +37,11 @@ def parsed(path: Path | str) -> object:
             f"no {path} in {Path.cwd()}: run from the folder that holds the project's config.yaml"
         ) from None
     except OSError as error:
-        raise InputError(
-            f"{path} can't be read ({error.strerror}): `git checkout config.yaml` brings it back"
-        ) from None
+        raise InputError(f"{path} can't be read ({error.strerror}): `git checkout {path}` brings it back") from None
     except (YAMLError, ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{path} is not YAML: {_fault(error)}; correct that place") from None
     if content is None:
-        raise InputError(f"{path} is empty: `git checkout config.yaml` brings it back")
+        raise InputError(f"{path} is empty: `git checkout {path}` brings it back")
     return content
 
 
@@ -113,6 +111,30 @@ def merged(base: Overlay, overlay: Overlay) -> Overlay:
         else:
             result[key] = copy.deepcopy(value)
     return result
+
+
+def stacked(presets: Mapping[str, object]) -> dict[str, object]:
+    """The presets, each of which `like: other` names another laid over that one; InputError for one that there isn't.
+
+    Sections are laid over key by key. A key is replaced with all that it holds, so that `own: {}` leaves nothing.
+    """
+
+    def whole(name: str, above: tuple[str, ...]) -> object:
+        overlay = presets[name]
+        if not isinstance(overlay, dict) or "like" not in overlay:
+            return overlay
+        like = str(overlay["like"])
+        if like not in presets or like in (name, *above):
+            others = ", ".join(sorted(set(presets) - {name, *above}))
+            raise InputError(f"config: presets.{name}.like is {like!r}: expected another preset, one of {others}")
+        base = whole(like, (name, *above))
+        if not isinstance(base, dict):
+            return base
+        own = {key: value for key, value in overlay.items() if key != "like"}
+        both = [key for key, value in own.items() if isinstance(value, dict) and isinstance(base.get(key), dict)]
+        return base | own | {key: base[key] | own[key] for key in both}
+
+    return {name: whole(name, ()) for name in presets}
 
 
 def without_for(overlay: Overlay) -> Overlay:

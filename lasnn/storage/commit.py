@@ -7,7 +7,7 @@ from typing import NotRequired, TypedDict
 
 FOLDER = Path(__file__).resolve().parents[2]
 # What a commit does not say of the code: the generated files of DVC may have changed since, a module may be untracked.
-CODE = ("lasnn", "workflow", "config.yaml", "adopted.yaml", "environment.yml", "pyproject.toml", "uv.lock")
+CODE = ("lasnn", "workflow", "config.yaml", "config", "adopted.yaml", "environment.yml", "pyproject.toml", "uv.lock")
 TRUST = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_COUNT")  # name safe folders
 
 

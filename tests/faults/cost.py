@@ -11,7 +11,6 @@ from pathlib import Path
 from unittest import mock
 
 import torch
-import yaml
 
 from lasnn import seeding
 from lasnn.console import Console
@@ -19,7 +18,7 @@ from lasnn.datasets import prepare
 from lasnn.datasets.arrays import load
 from lasnn.datasets.batches import split
 from lasnn.networks import build, initialise
-from lasnn.plan.config import Config, merged
+from lasnn.plan.config import Config, merged, whole
 from lasnn.plan.runs import SnnRun
 from lasnn.spiking.conversion import neurons, set_thresholds, spiking
 from lasnn.training import health
@@ -39,7 +38,7 @@ def measure(folder: Path, turns: int) -> str:
         "folders": {"results": str(folder / "results"), "data": str(folder / "data")},
         "presets": {"quick": {"student": {"epochs": 3}}},
     }
-    preset = Config(merged(yaml.safe_load((ROOT / "config.yaml").read_text()), overlay)).preset("quick")
+    preset = Config(merged(whole(ROOT / "config.yaml"), overlay)).preset("quick")
     prepare("digits", folder / "data" / "digits.npz")
     settings = preset.settings(RUN)
     prepared = load(folder / "data" / "digits.npz")

@@ -24,11 +24,12 @@ from hypothesis import strategies as st
 
 from lasnn.__main__ import main
 from lasnn.errors import InputError
+from lasnn.plan.config import whole
 from lasnn.plan.overlays import parsed
 
 from .tiny import ANN, CONVERTED, ROOT, SNN, Place, Tally
 
-CONTENT = yaml.safe_load((ROOT / "config.yaml").read_text())
+CONTENT = whole(ROOT / "config.yaml")
 LETTERS = string.ascii_lowercase + string.digits + "_-./ éλ\t%{}'\"\\"
 words = st.text(LETTERS, min_size=1, max_size=20)
 Words = list[str]

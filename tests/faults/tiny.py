@@ -20,7 +20,7 @@ import yaml
 import lasnn.training.stages  # noqa: F401 -- before the forks
 from lasnn.__main__ import main
 from lasnn.errors import InputError
-from lasnn.plan.config import merged
+from lasnn.plan.config import merged, whole
 from lasnn.plan.runs import parse
 from lasnn.storage import checkpoint, files
 
@@ -133,7 +133,7 @@ class Place:
         torch.set_num_threads(1)
         self.folder, self.results = folder, folder / "results"
         folder.mkdir(parents=True, exist_ok=True)
-        content = yaml.safe_load((ROOT / "config.yaml").read_text())
+        content = whole(ROOT / "config.yaml")
         folders = {"folders": {"results": str(self.results), "data": str(folder / "data")}}
         self.config = folder / "config.yaml"
         self.config.write_text(yaml.safe_dump(merged(merged(merged(content, TINY), folders), overlay)))

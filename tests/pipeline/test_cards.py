@@ -13,6 +13,7 @@ from tiny import TINY, done
 
 from lasnn import cards
 from lasnn.pipeline import needs
+from lasnn.plan.config import whole
 
 DOUBLE = Path(__file__).parents[1] / "doubles" / "cards"
 TAKE = "import sys; from lasnn import cards; print(cards.take(), flush=True); sys.stdin.read()"
@@ -98,7 +99,7 @@ def test_the_profile_lets_one_training_run_on_each_card(machine, copy_of_project
     """Four cores, two cards, three trainings ready at once: never two on a card, never three at a time."""
     machine(2)
     folder = copy_of_project
-    content = yaml.safe_load((folder / "config.yaml").read_text()) | {"preset": "tiny", "presets": {"tiny": TINY}}
+    content = whole(folder / "config.yaml") | {"preset": "tiny", "presets": {"tiny": TINY}}
     (folder / "config.yaml").write_text(yaml.safe_dump(content))
     runs = [folder / f"results/tiny/ann/digits/{name}/base/s0" for name in ("conv3fc2", "vgg5", "resnet12")]
     done(folder, "--cores", 4, *(f"{run.relative_to(folder)}/model.pt" for run in runs))

@@ -14,6 +14,7 @@ from tiny import done, snakemake
 
 from lasnn.errors import InputError
 from lasnn.pipeline import dvc_record
+from lasnn.plan.config import whole
 from lasnn.storage import files
 
 TRAINED = "results/tiny/ann/digits/conv3fc2/base/s0"
@@ -100,7 +101,7 @@ def test_the_parameters_are_parsed_once_and_written_out_for_each_stage(copy, mon
 
 def test_what_config_yaml_does_not_explain_is_not_recorded(copy):
     """A run made with settings of the command line, and all that rests on it."""
-    content = yaml.safe_load(Path("config.yaml").read_text())
+    content = whole()
     content["presets"]["tiny"]["ann"]["epochs"] = 2
     Path("config.yaml").write_text(yaml.safe_dump(content))
     Path("dvc.lock").unlink()
@@ -123,7 +124,7 @@ def as_of_another_preset(metrics):
 
 
 def test_another_preset_is_recorded_beside(copy):
-    content = yaml.safe_load(Path("config.yaml").read_text())
+    content = whole()
     content["presets"]["other"] = content["presets"]["tiny"]
     Path("config.yaml").write_text(yaml.safe_dump(content))
     shutil.copytree("results/tiny", "results/other")
@@ -227,7 +228,7 @@ def test_what_dvc_prints(copy, git):
     head, row = dvc(copy, "metrics", "diff").stdout.splitlines()
     assert row.split()[:2] == [str(path), "accuracy"]
     assert row.split()[3] == "200.0"
-    content = yaml.safe_load(Path("config.yaml").read_text())
+    content = whole()
     content["presets"]["tiny"]["student"]["epochs"] = 3
     Path("config.yaml").write_text(yaml.safe_dump(content))
     head, row = dvc(copy, "params", "diff").stdout.splitlines()

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 from dvc.dependency import ParamsDependency
 
-from lasnn.pipeline.dvc_yaml import keys_of, stages, text
+from lasnn.pipeline.dvc_yaml import layers_of, params_of, stages, text
 from lasnn.pipeline.stamp import STAMP
-from lasnn.plan.config import Config, merged, read
+from lasnn.plan.config import Config, merged, read, whole
+from lasnn.plan.overlays import parsed
 from lasnn.report import runs_of_target
 
 PRESETS = ["paper", "small", "quick"]
@@ -26,15 +26,15 @@ def test_the_committed_file_is_what_the_generator_writes():
 def test_a_run_depends_on_exactly_its_keys(name):
     """Removing nothing but the named keys' values from the file changes the settings; changing others doesn't."""
     preset = read().preset(name)
-    content = yaml.safe_load(Path("config.yaml").read_text())
+    content, layers = whole(), list(layers_of(preset))
     for run in runs_of_target(preset, "all")[:12]:
-        named = keys_of(preset, run)
-        for key in named:
-            value = content
+        named = {(file, key) for one in params_of(preset, run, layers) for file, keys in one.items() for key in keys}
+        for file, key in named:
+            value = parsed(file)
             for part in key.split("."):
                 value = value[part]  # each key exists
         for section in content["protocol"]:
-            if section in ("for", "scope") or f"protocol.{section}" in named:
+            if section in ("for", "scope") or ("config.yaml", f"protocol.{section}") in named:
                 continue
             other = {key: _other(value) for key, value in content["protocol"][section].items()}
             changed = Config(

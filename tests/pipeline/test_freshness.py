@@ -22,7 +22,7 @@ from lasnn.pipeline.freshness import Judge, drop_resume_states
 from lasnn.pipeline.listing import finished as listed
 from lasnn.pipeline.sources import expected_content
 from lasnn.pipeline.stamp import _check_writable
-from lasnn.plan.config import Config, read
+from lasnn.plan.config import Config, read, whole
 from lasnn.plan.overlays import merged
 from lasnn.plan.runs import fingerprint, parse
 from lasnn.report import EXHIBITS, runs_of_target
@@ -59,7 +59,7 @@ def look(finished):
 
 def change(overlay):
     """Change config.yaml."""
-    content = merged(yaml.safe_load(Path("config.yaml").read_text()), overlay)
+    content = merged(whole(), overlay)
     Path("config.yaml").write_text(yaml.safe_dump(content))
 
 
@@ -302,7 +302,7 @@ def test_a_page_shows_what_is_there_now(project):
 
 def test_what_a_training_goes_on_from_stays_until_its_run_is_finished(tmp_path):
     """A job that is killed between two of its files needs it once more."""
-    content = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
+    content = whole(Path(__file__).parents[2] / "config.yaml")
     preset = Config(content | {"folders": {"results": str(tmp_path), "data": str(tmp_path)}}).preset("quick")
     folder = Path(preset.folder(parse("ann/digits/vgg5/base/s0")))
     folder.mkdir(parents=True)
@@ -333,7 +333,7 @@ def birds(tmp_path, monkeypatch, **changes):
     """A configuration with a dataset of one's own, prepared."""
     monkeypatch.chdir(tmp_path)
     own = own_folder(tmp_path / "birds")
-    content = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
+    content = whole(Path(__file__).parents[2] / "config.yaml")
     content["datasets"] = {"birds": {"folder": str(own), "side": 8}}
     prepare("birds", tmp_path / "data" / "birds.npz", folder=str(own), side=8)
     return content, own
@@ -388,7 +388,7 @@ def test_where_own_images_lie_says_nothing(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("dataset", ["cifar10", "digits", "tinyimagenet"])
 def test_a_mirror_that_is_gone_or_an_address_asks_for_nothing(tmp_path, dataset):
-    content = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
+    content = whole(Path(__file__).parents[2] / "config.yaml")
     for mirror in (None, str(tmp_path / "gone"), "http://localhost:1/none", str(tmp_path)):
         assert expected_content(Config(content | {"mirror": mirror}), dataset, Digests(None)) is None
 
@@ -402,7 +402,7 @@ def test_a_mirror_that_grew_is_prepared_again(tmp_path, monkeypatch):
             for number in range(count):
                 picture = Image.new("RGB", (32, 32), (index, number, 0))
                 picture.save(mirror / "cifar10" / split / f"c{index}" / f"{number}.png")
-    content = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
+    content = whole(Path(__file__).parents[2] / "config.yaml")
     content |= {"mirror": str(mirror), "allow_subset": True}
     prepare("cifar10", tmp_path / "data" / "cifar10.npz", mirror=str(mirror), allow_subset=True)
     assert Judge(Config(content).preset()).data("cifar10") is None
@@ -516,7 +516,7 @@ def test_what_is_missing_behind_a_run_that_is_made_again_is_made_too(project):
 def test_the_way_out_of_a_run_of_other_settings(project):
     """A run that a verb left under the present one's name and notes; snakemake, and then it is as it was."""
     before = files.sha256(f"results/tiny/{TEACHER}/model.pt"), files.sha256("results/tiny/exhibits/table4.csv")
-    other = yaml.safe_load(Path("config.yaml").read_text())
+    other = whole()
     other["presets"]["tiny"]["teacher"]["epochs"] = 2
     Path("other.yaml").write_text(yaml.safe_dump(other))
     command = [sys.executable, "-m", "lasnn", "ann", f"results/tiny/{TEACHER}", "--config", "other.yaml"]

@@ -14,7 +14,7 @@ from lasnn.__main__ import main
 from lasnn.errors import InputError
 from lasnn.pipeline import reference
 from lasnn.pipeline.trace import trace
-from lasnn.plan.config import read
+from lasnn.plan.config import read, whole
 from lasnn.plan.runs import parse
 from lasnn.report import EXHIBITS
 from lasnn.results import store
@@ -69,7 +69,7 @@ def test_a_converted_checkpoint_is_composed_to_the_byte(kept, finished):
 def test_an_untrained_checkpoint_is_composed_to_the_byte(kept):
     """Weights that are draws of a seed."""
     reference.take_up(read())
-    content = yaml.safe_load(Path("config.yaml").read_text())
+    content = whole()
     content["presets"]["tiny"]["scope"]["ablations"] = ["lasnn_act+random_teacher"]
     Path("config.yaml").write_text(yaml.safe_dump(content))
     assert main(["ann", str(THERE / UNTRAINED)]) == 0
@@ -189,7 +189,7 @@ def test_what_was_taken_up_is_not_trained_again(kept):
 def test_a_changed_setting_makes_a_taken_run_anew(kept):
     """Of a run without checkpoint too."""
     reference.take_up(read())
-    content = yaml.safe_load(Path("config.yaml").read_text())
+    content = whole()
     content["presets"]["tiny"]["student"]["lr"] = 0.01
     Path("config.yaml").write_text(yaml.safe_dump(content))
     said = done(kept, "--cores", 1, "--dry-run", f"{THERE}/exhibits/table2.csv")
@@ -198,7 +198,7 @@ def test_a_changed_setting_makes_a_taken_run_anew(kept):
 
 
 def test_what_does_not_fit_is_left(kept):
-    content = yaml.safe_load(Path("config.yaml").read_text())
+    content = whole()
     content["presets"]["tiny"]["attention"] = {"alpha": 0.5}
     Path("config.yaml").write_text(yaml.safe_dump(content))
     said = reference.take_up(read())
@@ -291,7 +291,7 @@ def test_edited_metrics_are_refused_by_name(kept):
 
 
 def test_nothing_kept_for_a_preset(kept):
-    content = yaml.safe_load(Path("config.yaml").read_text())
+    content = whole()
     content["presets"]["other"] = content["presets"]["tiny"]
     Path("config.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(InputError, match=r"no kept results results/reference/other: there are some for tiny"):

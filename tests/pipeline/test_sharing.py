@@ -13,7 +13,7 @@ from lasnn.__main__ import main
 from lasnn.pipeline import reference
 from lasnn.pipeline.freshness import Judge
 from lasnn.pipeline.trace import trace
-from lasnn.plan.config import read
+from lasnn.plan.config import read, whole
 from lasnn.plan.overlays import merged
 from lasnn.plan.runs import parse
 from lasnn.results import store
@@ -33,12 +33,12 @@ def project(finished, tmp_path, monkeypatch):
     shutil.copytree(finished, folder, symlinks=True, ignore=shutil.ignore_patterns(".git", ".dvc", ".kept"))
     monkeypatch.chdir(folder)
     monkeypatch.setenv(store.ALLOWED, "[]")  # as in a job of a workflow that was told to make nothing again
-    change({"presets": {"second": yaml.safe_load(Path("config.yaml").read_text())["presets"]["tiny"]}})
+    change({"presets": {"second": whole()["presets"]["tiny"]}})
     return folder
 
 
 def change(overlay):
-    content = merged(yaml.safe_load(Path("config.yaml").read_text()), overlay)
+    content = merged(whole(), overlay)
     Path("config.yaml").write_text(yaml.safe_dump(content))
 
 
@@ -127,7 +127,7 @@ def test_a_run_is_not_taken_where_a_parent_is_another_one(project, monkeypatch):
 
 def test_of_two_presets_that_have_its_parent_either_will_do(project):
     """The first preset has all; one that is asked before it has the ANN alone."""
-    content = yaml.safe_load(Path("config.yaml").read_text())
+    content = whole()
     presets = {"before": content["presets"]["tiny"], **content["presets"]}
     Path("config.yaml").write_text(yaml.safe_dump(content | {"presets": presets}, sort_keys=False))
     assert main(["ann", f"results/before/{ANN}"]) == 0

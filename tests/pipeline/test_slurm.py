@@ -7,12 +7,11 @@ from argparse import Namespace
 from pathlib import Path
 
 import pytest
-import yaml
 from tiny import snakemake
 
 from lasnn.errors import InputError
 from lasnn.pipeline import needs, slurm
-from lasnn.plan.config import Config, read
+from lasnn.plan.config import Config, read, whole
 from lasnn.plan.runs import parse
 
 ROOT = Path(__file__).parents[2]
@@ -114,7 +113,7 @@ def test_accounting_that_does_not_answer_is_not_relied_on(queue, monkeypatch, ca
 def test_a_run_that_a_partition_interrupts_has_the_attempts_that_it_takes(tmp_path, monkeypatch, hours, limit, more):
     """Twice what was planned, over what of the partition's limit (in minutes) is left after five minutes of start."""
     monkeypatch.chdir(tmp_path)
-    preset = Config(yaml.safe_load((ROOT / "config.yaml").read_text())).preset("quick")
+    preset = Config(whole(ROOT / "config.yaml")).preset("quick")
     runs = {name: parse(f"ann/digits/{name}/base/s0") for name in ("vgg5", "vgg9")}
     needs.plan_file(preset).parent.mkdir(parents=True)
     seconds = {str(runs[name]): 3600 * value for name, value in hours.items()}
@@ -205,7 +204,7 @@ def test_both_profiles_agree_on_what_is_not_about_machines():
 
 def test_minutes_come_from_a_saved_plan_and_grow_with_each_attempt(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    content = yaml.safe_load((ROOT / "config.yaml").read_text())
+    content = whole(ROOT / "config.yaml")
     preset = Config(content).preset("quick")
     assert [needs.minutes(preset, ANN, attempt) for attempt in (1, 2, 3)] == [60, 180, 540]
     plan = needs.plan_file(preset)

@@ -9,7 +9,7 @@ import yaml
 from lasnn.__main__ import main
 from lasnn.errors import InputError
 from lasnn.pipeline.trace import described, trace
-from lasnn.plan.config import read
+from lasnn.plan.config import read, whole
 from lasnn.plan.runs import parse
 from lasnn.storage import files
 
@@ -87,7 +87,7 @@ def test_a_missing_checkpoint_counts_as_stated(copy, capsys):
 
 
 def test_a_changed_setting(copy):
-    content = yaml.safe_load(Path("config.yaml").read_text())
+    content = whole()
     content["presets"]["tiny"]["teacher"]["epochs"] = 3
     Path("config.yaml").write_text(yaml.safe_dump(content))
     table, run, *children = faults()

@@ -1,22 +1,20 @@
 """Own networks of config.yaml: what is read, what is refused in one line, and what follows from a definition."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from lasnn.errors import InputError
 from lasnn.networks import build
 from lasnn.networks.layers import Pool
 from lasnn.pipeline import dvc_yaml
-from lasnn.plan.config import Config, dump, restore
+from lasnn.plan.config import Config, dump, restore, whole
 from lasnn.plan.runs import AnnRun, SnnRun, changes, parse
 from lasnn.plan.vocabulary import sides_of
 from lasnn.report import runs_of_target
 
-CONTENT = yaml.safe_load(Path("config.yaml").read_text())
+CONTENT = whole()
 MYNET = {"family": "plain", "features": [32, "A", 64, "A"], "hidden": 1, "fc": 128}
 THREE = {"family": "plain", "features": [16, 16, "A", 16, "A", 16]}
 

@@ -3,17 +3,15 @@
 import copy
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-import yaml
 
 from lasnn.errors import InputError
 from lasnn.plan.cells import focus_cell, runs_of
-from lasnn.plan.config import Config, dump, merged, read, restore
+from lasnn.plan.config import Config, dump, merged, read, restore, whole
 from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun, parse
 
-CONTENT = yaml.safe_load(Path("config.yaml").read_text())
+CONTENT = whole()
 VGG5 = SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn")
 
 

@@ -10,13 +10,14 @@ import yaml
 from lasnn.errors import InputError
 from lasnn.networks import build
 from lasnn.pipeline.workflow import check_places, check_plan, configured, typed
-from lasnn.plan.config import Config, read
+from lasnn.plan.config import Config, read, whole
 from lasnn.plan.options import takes
 from lasnn.plan.overlays import merged, parsed, understood, written
 from lasnn.plan.own import Networks, check_overrides
+from lasnn.plan.runs import SnnRun
 from lasnn.plan.vocabulary import STUDENTS, TEACHERS, taps_by_resolution
 
-WHOLE = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
+WHOLE = whole(Path(__file__).parents[2] / "config.yaml")
 
 
 def config(overlay):
@@ -286,3 +287,27 @@ def test_a_teacher_of_one_image_a_batch_is_refused():
 @pytest.mark.parametrize("preset", ["quick", "small", "paper"])
 def test_the_presets_pass(preset):
     check_plan(read(), [preset], [])
+
+
+def test_a_preset_is_a_file_that_may_be_like_another(tmp_path):
+    """Sections of another preset key by key, a key with all that it holds; config.yaml is laid over a file."""
+    (tmp_path / "config" / "presets").mkdir(parents=True)
+    files = {"first": "student: {lr: 0.5, epochs: 7}\nscope: {own: {hybrid: leak_1}, seeds: [4]}"}
+    files["second"] = "like: first\nstudent: {epochs: 3}\nscope: {own: {}}"
+    for name, text in files.items():
+        (tmp_path / "config" / "presets" / f"{name}.yaml").write_text(text)
+    protocol = {key: value for key, value in WHOLE.items() if key != "presets"} | {"preset": "second"}
+    for more, rate in (({}, 0.5), ({"presets": {"second": {"student": {"lr": 0.25}}}}, 0.25)):
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(protocol | more))
+        preset = read(tmp_path / "config.yaml").preset()
+        found = preset.settings(SnnRun("digits", "vgg5", "hybrid", "poisson", 10)).training
+        assert (found.lr, found.epochs) == (rate, 3)
+        assert (preset.scope.own, preset.scope.seeds) == ({}, (4,))
+
+
+@pytest.mark.parametrize(
+    "presets", [{"a": {"like": "a"}}, {"a": {"like": "b"}, "b": {"like": "a"}}, {"a": {"like": "nix"}}]
+)
+def test_a_preset_is_like_another_that_there_is(presets):
+    """Neither itself, at once or in a circle, nor one that there isn't."""
+    assert re.search(r"presets\.[ab]\.like is '\w+': expected another preset, one of ", refused({"presets": presets}))

@@ -2,12 +2,10 @@
 
 import hashlib
 import json
-from pathlib import Path
 
 import pytest
-import yaml
 
-from lasnn.plan.config import Config, dump
+from lasnn.plan.config import Config, dump, whole
 from lasnn.plan.overlays import merged
 from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun, fingerprint
 
@@ -18,7 +16,7 @@ HYBRID, LASNN = (
     SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn"),
 )
 RUNS = (ANN, TEACHER, CONVERTED, HYBRID, LASNN)
-CONTENT = yaml.safe_load(Path("config.yaml").read_text())
+CONTENT = whole()
 
 
 def preset(overlay=(), name="quick", **more):

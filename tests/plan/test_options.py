@@ -1,16 +1,13 @@
 """Options that mean nothing for a run are refused in one line, before anything is made."""
 
-from pathlib import Path
-
 import pytest
-import yaml
 
 from lasnn.errors import InputError
-from lasnn.plan.config import Config, merged
+from lasnn.plan.config import Config, merged, whole
 from lasnn.plan.options import check_runs
 from lasnn.plan.runs import AnnRun, SnnRun
 
-CONTENT = yaml.safe_load(Path("config.yaml").read_text())
+CONTENT = whole()
 
 
 def quick(**overlay):

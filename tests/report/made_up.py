@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 
 import numpy as np
-import yaml
 from tiny import answering
 
-from lasnn.plan.config import Config, merged
+from lasnn.plan.config import Config, merged, whole
 from lasnn.storage.files import write_json
 
-CONTENT = yaml.safe_load(Path("config.yaml").read_text())
+CONTENT = whole()
 DATA = {"title": "Digits", "subset": False, "train_images": 1437, "test_images": 20, "assessed": "test"}
 
 

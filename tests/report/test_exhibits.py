@@ -8,7 +8,7 @@ import yaml
 from tiny import TINY
 
 from lasnn.__main__ import main
-from lasnn.plan.config import Config, merged, read
+from lasnn.plan.config import Config, merged, read, whole
 from lasnn.report import EXHIBITS, files_of, runs_of_target
 from lasnn.report.exhibit import Figure
 
@@ -32,7 +32,7 @@ def made(tmp_path_factory):
     """A configuration whose whole plan has run."""
     folder = tmp_path_factory.mktemp("exhibits")
     tiny = merged(TINY, {"scope": SCOPE, "calibration": {"weights": {"steps": 20}}})
-    content = merged(yaml.safe_load(Path("config.yaml").read_text()), {"presets": {"tiny": tiny}})
+    content = merged(whole(), {"presets": {"tiny": tiny}})
     content |= {"preset": "tiny", "folders": {"results": str(folder / "results"), "data": str(folder / "data")}}
     content["variants"]["fewer"] = {"data": {"train_images": 48}}
     path = folder / "config.yaml"
@@ -60,7 +60,7 @@ def test_an_exhibit_is_written(made, name):
 @pytest.mark.parametrize("name", EXHIBITS)
 def test_an_exhibit_of_which_nothing_is_run_is_written_too(tmp_path, name):
     """The preset leaves out every network that the paper has there: dashes and no error."""
-    content = yaml.safe_load(Path("config.yaml").read_text())
+    content = whole()
     content = merged(content, {"presets": {"quick": {"scope": {"datasets": {"cifar10": None}}}}})
     preset = Config(content).preset("quick")
     assert EXHIBITS[name].runs(preset) == []

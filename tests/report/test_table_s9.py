@@ -4,11 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 from tiny import answering
 
 from lasnn.plan.cells import runs_of
-from lasnn.plan.config import Config, identity, merged, read
+from lasnn.plan.config import Config, identity, merged, read, whole
 from lasnn.report import EXHIBITS
 from lasnn.report.exhibits.table_s9 import shown_epochs
 from lasnn.storage.files import write_json
@@ -19,7 +18,7 @@ SHARES = EXHIBITS["table_s9"]
 @pytest.fixture
 def preset(tmp_path):
     """VGG5 with two seeds; the share at the low level is 0.1 to start with, and 0.2 and 0.3 more after each epoch."""
-    content = yaml.safe_load(Path("config.yaml").read_text())
+    content = whole()
     scope = {"students": ["vgg5"], "teachers": ["vgg16bn"], "methods": ["hybrid", "kd_label", "lasnn_act"]}
     scope |= {"seeds": [0, 1], "ablations": [], "readings": {"sum": "logit_sum", "mean": "base"}}
     scope["steps"] = dict.fromkeys(content["protocol"]["scope"]["steps"]) | {"poisson-T100": 10}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from lasnn.plan.config import merged
+from lasnn.plan.config import merged, whole
 from tests.tiny import TINY
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +43,7 @@ class Project:
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source, copy)
         preset = merged(TINY, overlay or {})
-        content = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"preset": "tiny", "presets": {"tiny": preset}}
+        content = whole(ROOT / "config.yaml") | {"preset": "tiny", "presets": {"tiny": preset}}
         (folder / "config.yaml").write_text(yaml.safe_dump(content))
 
     def run(self, path: str) -> Path:

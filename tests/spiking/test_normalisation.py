@@ -10,8 +10,7 @@ from lasnn.networks import Net
 from lasnn.networks.layers import Conv, Flatten, Linear
 from lasnn.networks.plain import Layer
 from lasnn.networks.residual import Block
-from lasnn.plan.config import Config
-from lasnn.plan.overlays import parsed
+from lasnn.plan.config import Config, whole
 from lasnn.spiking.conversion import neurons, scale_thresholds, set_thresholds, spiking, thresholds
 from lasnn.spiking.neurons import Dynamics
 from lasnn.spiking.normalisation import largest_activations, normalise
@@ -118,7 +117,7 @@ def test_a_network_with_rescaled_weights_tends_to_its_ann(name):
 
 
 def test_normalisation_and_unbalanced_blocks_do_not_go_together():
-    content = parsed("config.yaml")
+    content = whole()
     content["protocol"]["balancing"] |= {"norm": "max", "residual": "base"}
     with pytest.raises(InputError, match=r"balancing.norm: max goes with balancing.residual: balanced only"):
         Config(content)

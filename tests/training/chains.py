@@ -1,14 +1,13 @@
 """The chain on real digits, tiny: the runs of its stages, and a folder in which they are made."""
 
 import json
-from pathlib import Path
 
 import yaml
 
 from lasnn.__main__ import main
-from lasnn.plan.config import merged
+from lasnn.plan.config import merged, whole
 
-CONTENT = yaml.safe_load(Path("config.yaml").read_text())
+CONTENT = whole()
 TINY = {
     "presets": {
         "quick": {

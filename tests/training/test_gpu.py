@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ from lasnn.datasets.batches import Batch, Images
 from lasnn.distillation.attention import VARIANTS, FiringRate
 from lasnn.networks import TAPS
 from lasnn.networks.recorded import Recorded
-from lasnn.plan.config import merged
+from lasnn.plan.config import merged, whole
 from lasnn.plan.runs import SnnRun
 from lasnn.spiking.encoders import image_noise
 from lasnn.spiking.evaluation import evaluate
@@ -244,7 +243,7 @@ SCRIPT = (
 def start(folder):
     """A process that makes the chain in `folder` as a user's commands do."""
     folder.mkdir()
-    content = merged(yaml.safe_load(Path("config.yaml").read_text()), OVERLAY)
+    content = merged(whole(), OVERLAY)
     content |= {"device": "cuda", "folders": {"results": str(folder / "results"), "data": str(folder / "data")}}
     (folder / "config.yaml").write_text(yaml.safe_dump(content))
     verbs = [

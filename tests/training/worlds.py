@@ -17,8 +17,7 @@ import torch
 from lasnn.console import Console
 from lasnn.datasets.arrays import Prepared, ids, pixel_hashes
 from lasnn.datasets.batches import split
-from lasnn.plan.config import Config, dump, merged
-from lasnn.plan.overlays import parsed
+from lasnn.plan.config import Config, dump, merged, whole
 from lasnn.plan.runs import parse
 from lasnn.training.resume import Saves
 from lasnn.training.stages import stage_of
@@ -45,7 +44,7 @@ torch.set_num_threads(1)  # the images are tiny: threads would only wait for eac
 RUN = {name: parse(path) for name, path in RUN.items()}
 NAMES = {run: name for name, run in RUN.items()}
 
-CONTENT = parsed("config.yaml")
+CONTENT = whole()
 TINY = {
     "scope": {"spike_chain": ["vgg5", "vgg5"], "ablations": []},
     "data": {"train_images": 24, "test_images": 10, "held_out": 8, "crop_padding": 1},

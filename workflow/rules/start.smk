@@ -6,7 +6,7 @@ from pathlib import Path
 CHECKOUT = Path(str(workflow.current_basedir)).resolve().parents[1]
 sys.path.insert(0, str(CHECKOUT))
 
-from lasnn.plan.overlays import parsed
+from lasnn.plan.config import whole
 from lasnn.errors import InputError
 from lasnn.pipeline.single_instance import claim
 from lasnn.pipeline.workflow import check_folder, check_whole_workflow, configuration
@@ -26,7 +26,7 @@ try:
     CONFIG_FILE = configuration(CHECKOUT)
     if not workflow.remote_exec:
         check_folder(CHECKOUT)
-        parsed(CONFIG_FILE)
+        whole(CONFIG_FILE)
         claim(Path(".snakemake"))
 except InputError as error:
     say(f"error: {error}")
