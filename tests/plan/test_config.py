@@ -162,6 +162,7 @@ def test_ancestors_come_parents_first_and_once():
         ({"variants": {"a__b": {}}}, "variants.a__b: '__' joins two names"),
         ({"presets": {"reference": {}}}, "presets.reference: results/reference holds kept results"),
         ({"presets": {"quick": {"scope": {"repeated": ["hybird"]}}}}, "unknown method .*repeated 'hybird'"),
+        ({"presets": {"quick": {"scope": {"inputs": {"poisson": "drect"}}}}}, "unknown encoder .*scope.inputs 'drect'"),
         (
             {"presets": {"quick": {"scope": {"repeated_inputs": ["posson"]}}}},
             "unknown encoder .*repeated_inputs 'posson'",
