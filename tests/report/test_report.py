@@ -169,6 +169,14 @@ def test_of_what_a_variant_changes_for_methods_a_line_says_its_own(preset):
     assert compared(tidy, preset)["changes"].tolist() == expected
 
 
+def test_of_what_each_seed_chose_for_itself_a_line_shows_the_first_ones(preset):
+    (cell,) = [c for c in paper_cells("Table II") if c.student == "VGG5" and c.method == "hybrid"][:1]
+    for run, scale, leak in zip(runs_of(cell, preset), (0.5, 0.7), (0.99, 1.0), strict=True):
+        finish(preset, run, 50.0, choices={"scale": scale, "leak": leak, "logit_scale": "mean" if leak < 1 else "sum"})
+    (line,) = table([cell], preset).to_dict("records")
+    assert (line["n"], line["scale"], line["leak"], line["logit_scale"]) == (2, 0.5, 0.99, "mean")
+
+
 def test_mixed_revisions_and_subsets_are_said(preset):
     cells = [c for c in paper_cells("Table II") if c.student == "VGG5" and c.method in ("hybrid", "kd_label")]
     for cell, revision in zip(cells, (1, 2), strict=True):
