@@ -120,18 +120,6 @@ def test_spike_distillation_by_hand():
 
 
 @pytest.mark.parametrize("method", LAYER_WISE)
-def test_alpha_zero_gives_hybrid_bit_for_bit(method):
-    net = student(torch.float32)
-    _, expected = gradient(net, "hybrid", settings_of("hybrid"), dtype=torch.float32)
-    settings = settings_of(method, attention={"alpha": 0.0})
-    terms, found = gradient(net, method, settings, dtype=torch.float32)
-    assert terms["attention"] == 0
-    assert all(ours.any() and torch.equal(ours, theirs) for ours, theirs in zip(found, expected, strict=True))
-    _, other = gradient(net, method, settings_of(method), dtype=torch.float32)
-    assert not torch.equal(other[0], expected[0])
-
-
-@pytest.mark.parametrize("method", LAYER_WISE)
 def test_alpha_and_its_schedule(method):
     def attention(progress=0.0, **update):
         return gradient(student(), method, settings_of(method, attention=update), progress)[0]["attention"].item()

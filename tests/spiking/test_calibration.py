@@ -24,7 +24,7 @@ from lasnn.spiking.calibration import (
     means,
     train_weights,
 )
-from lasnn.spiking.conversion import neurons, spiking, with_dynamics
+from lasnn.spiking.conversion import neurons, spiking
 from lasnn.spiking.neurons import LIF, Dynamics, streaming
 
 STEPS = 8
@@ -230,19 +230,6 @@ def test_clipped_outputs_move_no_weight(x, target):
     assert trained(weight_station([0.5, 0.0]), x, target).tolist() == [[0.5, 0.0]]
 
 
-def test_weights_are_found_again():
-    """Weights 0.2 and 0.5 from what they gave; T = 8 levels leave an error of less than one."""
-    draws = torch.Generator().manual_seed(1)
-    x = torch.rand(64, 2, generator=draws)
-    target = x @ torch.tensor([[0.2], [0.5]])
-    synapses = Linear(2, 1, bias=False)
-    synapses.weight.data = torch.tensor([[0.4, 0.2]])
-    station = Station("f1", synapses, synapses, LIF(), threshold=0.75, unit=1.0, input_unit=1.0)
-    seen = Means(None, x, x)
-    train_weights(station, seen, target + 0.75 / 16, STEPS, recipe(steps=300, batch=32, lr=0.01), draws)
-    assert synapses.weight.tolist()[0] == pytest.approx([0.2, 0.5], abs=0.1)
-
-
 def test_the_rate_on_weights_falls_as_a_cosine():
     """Two steps of Adam against the same sign: 1/8, then half of that; as stored twice as much."""
     found = trained(weight_station([0.5, 0.0]), [[0.5, 0.0]], [[0.9]], steps=2)
@@ -309,11 +296,6 @@ def test_constants_are_saved_where_they_are_and_loaded_where_they_were():
     assert (other.offset.item(), other.initial.item()) == (1.0, 2.0)
     other.load_state_dict(bare.state_dict())
     assert (other.offset, other.initial) == (None, None)
-
-
-def test_dynamics_of_a_calibrated_network_are_its_own():
-    net, _ = amplitude(toy()[0], {"f1": 1.0}, STEPS, Dynamics(order="delayed"))
-    assert with_dynamics(net, leak=0.5).layers["f1"].activation.dynamics == Dynamics(0.5, order="delayed")
 
 
 def test_a_convolution_has_as_many_biases_as_channels():
