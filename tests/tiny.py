@@ -1,11 +1,14 @@
 """The least preset that every stage accepts, and a call of Snakemake as a user types it."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
-from lasnn.plan.config import identity
+import yaml
+
+from lasnn.plan.config import identity, merged
 from lasnn.plan.fingerprint import fingerprint
 
 DOUBLES = Path(__file__).parent / "doubles"
@@ -62,3 +65,29 @@ def answering(preset, run, metrics):
     }
     data = {"dataset": run.dataset, "digest": "0" * 64} | metrics["data"]
     return said | {"run": identity(run)} | metrics | {"data": data}
+
+
+TEACHER, ANN = "ann/digits/vgg16bn/base/s0", "ann/digits/conv3fc2/base/s0"
+CONVERTED = "converted/digits/conv3fc2/poisson/base/s0"
+HYBRID = "snn/digits/conv3fc2/hybrid/poisson-T2/none/base/s0"
+LASNN = "snn/digits/conv3fc2/lasnn_act/poisson-T2/vgg16bn/base/s0"
+
+
+def change(overlay):
+    """Change config.yaml of the working folder."""
+    content = merged(yaml.safe_load(Path("config.yaml").read_text()), overlay)
+    Path("config.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def rules(folder, *words):
+    """Rules that Snakemake would run, none where nothing is to be done."""
+    said = done(folder, "--cores", 1, "--dry-run", *words)
+    return {rule for rule in ("data", "ann", "converted", "snn", "table") if f"\n{rule} " in said.stderr + said.stdout}
+
+
+def plan(folder, *words):
+    """What a dry run would do: (verb, what it makes) of each job, none of them twice."""
+    shown = done(folder, "--cores", 1, "--dry-run", "--printshellcmds", *words).stdout
+    jobs = re.findall(r"python -m lasnn (\w+) (\S+)", shown)
+    assert len(jobs) == len(set(jobs))
+    return set(jobs)

@@ -13,7 +13,6 @@ from lasnn.distillation.attention import (
     resized,
     scalar_distance,
     spatial_distance,
-    unit,
 )
 
 
@@ -67,10 +66,6 @@ def test_gradient_of_the_spatial_distance_equals_finite_differences(distance):
     assert torch.autograd.gradcheck(lambda s: spatial_distance(teacher, s, distance), student)
 
 
-def test_l2_distance_of_an_empty_map_is_one():
-    assert spatial_distance(random(1, 4, 4), torch.zeros(1, 4, 4).double(), "l2").item() == pytest.approx(1, rel=1e-9)
-
-
 def test_resizing_pools_where_the_side_divides():
     map_ = torch.arange(16.0).view(1, 4, 4)
     assert resized(map_, 2).tolist() == [[[2.5, 4.5], [10.5, 12.5]]]  # means of 2x2
@@ -94,11 +89,6 @@ def test_maps_meet_at_the_smaller_side_before_they_are_normalised(bigger):
     assert torch.allclose(spatial_distance(*maps, "l2"), expected, rtol=1e-9)
 
 
-def test_unit_vectors():
-    assert unit(torch.tensor([[[3.0, 0.0], [0.0, 4.0]]])).tolist() == [pytest.approx([0.6, 0, 0, 0.8])]
-    assert not unit(torch.zeros(1, 2, 2)).any()
-
-
 def test_a_map_of_neurons_that_fire_once_pulls_at_nothing():
     """All neurons of an image fire at most once: the map is zero and so must be the gradient (silent-map rule)."""
     spikes = torch.zeros(5, 1, 2, 4, 4)
@@ -108,3 +98,11 @@ def test_a_map_of_neurons_that_fire_once_pulls_at_nothing():
     assert loss.item() == pytest.approx(1)
     loss.backward()
     assert spikes.grad.abs().max() == 0
+
+
+def test_maps_that_are_not_normalised_by_hand():
+    """Eq. (12) as printed: images differ by 3 and 4 in two positions and by nothing; the mean of 5 and 0."""
+    theirs = torch.tensor([[[3.0, 0.0], [0.0, 5.0]], [[1.0, 1.0], [1.0, 1.0]]], dtype=torch.float64)
+    ours = torch.tensor([[[0.0, 4.0], [0.0, 5.0]], [[1.0, 1.0], [1.0, 1.0]]], dtype=torch.float64)
+    assert spatial_distance(theirs, ours, "l2", normalised=False).item() == pytest.approx(2.5, abs=1e-6)
+    assert spatial_distance(theirs, ours, "l2sq", normalised=False).item() == 12.5

@@ -46,14 +46,6 @@ def test_cross_entropy_of_every_step_by_hand():
     assert found != pytest.approx(OBJECTIVES["hybrid"](step(Z, every_step=False), settings_of("hybrid"))["ce"].item())
 
 
-def test_label_distillation_of_every_step_by_hand():
-    """L = mean_t [(1-a) CE(z^t) + a τ² KL(teacher || z^t)]."""
-    settings = settings_of("kd_label", label_kd={"weight": 0.2, "temperature": 3.0, "form": "mix"})
-    terms = OBJECTIVES["kd_label"](step(Z, Z_TEACHER), settings)
-    assert terms["ce"].item() == pytest.approx(0.8 * -np.log(softmax(Z)[:, [0, 1], LABELS]).mean(), rel=1e-12)
-    assert terms["kd"].item() == pytest.approx(0.2 * divergence(Z_TEACHER, Z, 3.0).mean(), rel=1e-12)
-
-
 def test_consistency_by_hand():
     """Weight 0.5, τ = 2; the mean over steps is a constant, so a step is pulled by its own softmax alone."""
     z = torch.tensor(Z, requires_grad=True)

@@ -299,7 +299,6 @@ def test_constants_are_saved_where_they_are_and_loaded_where_they_were():
 
 
 def test_a_convolution_has_as_many_biases_as_channels():
-    layer = Layer(Conv(3, 8))
-    net = Net({"c1": layer}, Linear(8, 2, bias=False), {"a": 4, "b": 2, "c": 1}, 4)
+    net = Net({"c1": Layer(Conv(3, 8))}, Linear(8, 2, bias=False), {"a": 4, "b": 2, "c": 1}, 4)
     calibrated, _ = amplitude(net, {"c1": 0.5}, STEPS, Dynamics())
     assert calibrated.layers["c1"].activation.offset.tolist() == [0.5 / 16] * 8

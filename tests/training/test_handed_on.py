@@ -30,9 +30,6 @@ from lasnn.training.training_log import TrainingLog
 RUN = SnnRun("digits", "vgg5", "lasnn_act", "poisson", 4, "vgg16bn")
 
 
-# ---- what a loss is shown --------------------------------------------------------------------------------------------
-
-
 # ---- what is chosen before a training, and on which images -----------------------------------------------------------
 
 
