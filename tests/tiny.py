@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import yaml
 
 from lasnn.plan.config import identity, merged
 from lasnn.plan.fingerprint import fingerprint
+from lasnn.storage import files
 
 DOUBLES = Path(__file__).parent / "doubles"
 
@@ -34,6 +36,22 @@ TINY = {
     "student": {"batch": 32, "epochs": 1},
     "evaluation": {"seeds": [0]},
 }
+
+
+PARTS = ("workflow", "lasnn", "notebooks", "config.yaml", "environment.yml", "pyproject.toml")
+DOTTED = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
+
+
+def copy_project(folder, parts=(*PARTS, *DOTTED)):
+    """A working copy of the project."""
+    for part in parts:
+        source, copy = Path(__file__).parents[1] / part, folder / part
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, copy)
+    return folder
 
 
 def snakemake(folder, *words, doubles=False):
@@ -91,3 +109,10 @@ def plan(folder, *words):
     jobs = re.findall(r"python -m lasnn (\w+) (\S+)", shown)
     assert len(jobs) == len(set(jobs))
     return set(jobs)
+
+
+def described(folder):
+    """Let a run's provenance describe what is there."""
+    made = files.read_json(folder / "provenance.json")
+    digests = {name: files.sha256(folder / name) for name in ("model.pt", "metrics.json", "predictions.npz")}
+    files.write_json(folder / "provenance.json", made | {"files": digests}, seal=True)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from tiny import ANN, CONVERTED, HYBRID, LASNN, TEACHER, change, done, plan, snakemake
+from tiny import ANN, CONVERTED, HYBRID, LASNN, TEACHER, change, described, done, plan, snakemake
 
 from lasnn.datasets.preparation import prepare
 from lasnn.errors import InputError
@@ -54,12 +54,6 @@ def rewritten(run, edit, name="metrics.json"):
     files.write_json(folder / name, content, seal=True)
     if name != "provenance.json":
         described(folder)
-
-
-def described(folder):
-    made = files.read_json(folder / "provenance.json")
-    digests = {name: files.sha256(folder / name) for name in ("model.pt", "metrics.json", "predictions.npz")}
-    files.write_json(folder / "provenance.json", made | {"files": digests}, seal=True)
 
 
 # ---- A: what fits is taken, what doesn't is made again ---------------------------------------------------------------

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import copy_project
-from tiny import done, plan, snakemake
+from tiny import copy_project, done, plan, snakemake
 
 from lasnn.errors import InputError
 from lasnn.pipeline import workflow
@@ -38,13 +37,7 @@ def test_one_exhibit_plans_only_what_it_needs(untouched):
     assert {made.split("/")[5] for verb, made in jobs if verb == "snn"} == {"lasnn_act"}
 
 
-# What is refused
-
-
-CHANGES = {
-    "misspelt": {"presets": {"quick": {"student": {"epohcs": 7}}}},
-    "wrong": {"protocol": {"student": {"lr": -1}}},
-}
+CHANGES = {"misspelt": "presets: {quick: {student: {epohcs: 7}}}", "wrong": "protocol: {student: {lr: -1}}"}
 TYPED = {
     f"{QUICK_RUN}/hybrid/poisson-T10/none/base/s0": "s0/model.pt'?)",
     "tables --config preset=papr": "unknown preset 'papr'",
