@@ -4,15 +4,7 @@ import pytest
 import torch
 
 from lasnn.compiled import draws
-from lasnn.spiking.encoders import (
-    ENCODERS,
-    batch_noise,
-    direct,
-    encode,
-    image_noise,
-    poisson,
-    poisson_unsigned,
-)
+from lasnn.spiking.encoders import ENCODERS, batch_noise, direct, encode, image_noise, poisson, poisson_unsigned
 
 VALUES = (-1.0, -0.5, -0.1, 0.0, 0.3, 1.0)
 

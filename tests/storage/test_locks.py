@@ -123,15 +123,6 @@ def test_a_log_on_a_full_disk_costs_one_line(tmp_path, capsys):
     assert [line for line in said if "line" in line and "warning" not in line] == [f"a run: line {n}" for n in range(3)]
 
 
-def test_a_log_that_cannot_be_opened_costs_one_line(tmp_path, capsys):
-    (tmp_path / "file").write_text("")
-    Console("", tmp_path / "file" / "console.log").say("hello")
-    assert capsys.readouterr().err.splitlines() == [
-        "warning: the log cannot be written (File exists): goes on without it",
-        "hello",
-    ]
-
-
 @pytest.fixture
 def without_flock(monkeypatch):
     """A network file system without locks."""
