@@ -7,11 +7,7 @@ import torch
 from oracle import close
 from spike_trains import D, double_sum, random, sam, spike_train
 
-from lasnn.distillation.attention import (
-    SpikeActivationMap,
-    activation_map,
-    running_maps,
-)
+from lasnn.distillation.attention import SpikeActivationMap, activation_map, running_maps
 
 
 def recurrence(spikes, kappa):

@@ -17,6 +17,7 @@ import torch
 import yaml
 
 from lasnn.__main__ import main
+from lasnn.datasets import arrays
 from lasnn.errors import InputError
 from lasnn.pipeline.freshness import Judge
 from lasnn.plan.adoptions import weights_path
@@ -25,19 +26,13 @@ from lasnn.plan.overlays import merged
 from lasnn.plan.runs import Run, parse
 from lasnn.results import store
 from lasnn.storage import checkpoint, files
+from tests.tiny import described
 
 from .tiny import ANN, CHAIN, CONVERTED, HASHED, SNN, TEACHER, Ended, Place, Tally, forked
 
-OTHER = {  # settings of which every run of the chain reads some
-    "presets": {
-        "quick": {
-            "teacher": {"weight_decay": 0.01},
-            "ann": {"weight_decay": 0.01},
-            "curve": {"scales": [1.0, 0.8]},
-            "student": {"weight_decay": 0.01},
-        }
-    }
-}
+HEAVIER = {"weight_decay": 0.01}
+# Settings of which every run of the chain reads some.
+OTHER = {"presets": {"quick": {"teacher": HEAVIER, "ann": HEAVIER, "curve": {"scales": [1, 0.8]}, "student": HEAVIER}}}
 SECTIONS = {ANN: "ann", TEACHER: "teacher", CONVERTED: "curve", SNN: "student"}  # what only this one of the chain reads
 FILES = ("model.pt", "metrics.json", "predictions.npz", "provenance.json", "log.jsonl")
 Way = Callable[["Field", str, random.Random], None]
@@ -64,12 +59,10 @@ class Field:
             folder = self.place.run(path)
             shutil.rmtree(folder, ignore_errors=True)
             shutil.copytree(self.whole / "quick" / path, folder)
-        for other in (self.place.results / "second", self.place.results / "reference"):
-            shutil.rmtree(other, ignore_errors=True)
+        for other in ("second", "reference", ".kept"):
+            shutil.rmtree(self.place.results / other, ignore_errors=True)
         (self.place.folder / "data" / "digits.npz").write_bytes(self.data)
         self.place.config.write_text(self.settings)
-        shelf = self.place.results / ".kept"
-        shutil.rmtree(shelf, ignore_errors=True)
         if keep:
             preset = self.config().preset()
             for path in CHAIN:
@@ -199,13 +192,6 @@ def other_bytes(field: Field, path: str, draw: random.Random) -> None:
     described(folder)
 
 
-def described(folder: Path) -> None:
-    """Let the provenance describe what is there."""
-    made = files.read_json(folder / "provenance.json")
-    digests = {name: files.sha256(folder / name) for name in HASHED}
-    files.write_json(folder / "provenance.json", made | {"files": digests}, seal=True)
-
-
 def of_an_earlier_commit(field: Field, path: str, draw: random.Random) -> None:
     """An older revision, metrics without what was added since, or provenance without digests."""
     folder = field.place.run(path)
@@ -306,16 +292,12 @@ def data_deleted(field: Field, path: str, draw: random.Random) -> None:
 
 def data_swapped(field: Field, path: str, draw: random.Random) -> None:
     """Prepared images of another source under this name."""
-    from lasnn.datasets import arrays
-
     there = field.place.folder / "data" / "digits.npz"
     prepared = arrays.load(there)
     images = prepared.train_images.copy()
     images[draw.randrange(len(images))] ^= 1
-    contents = arrays.Contents(
-        prepared.classes, images, prepared.train_labels, prepared.test_images, prepared.test_labels
-    )
-    arrays.write(there, "digits", prepared.title, contents, False, prepared.source)
+    parts = prepared.classes, images, prepared.train_labels, prepared.test_images, prepared.test_labels
+    arrays.write(there, "digits", prepared.title, arrays.Contents(*parts), False, prepared.source)
 
 
 WAYS: dict[str, Way] = {
@@ -352,13 +334,8 @@ WAYS: dict[str, Way] = {
 }
 # Where the files are a run of the same settings on another machine, the plan has no other opinion of them; what follows
 # from them must be made from them. Where the images are others, every run must be made from these.
-CONSISTENT = {
-    "other bytes",
-    "data of another source",
-    "parent changed, folder gone",
-    "adopted weights exchanged",
-    "stale runs exported",
-}
+CONSISTENT = {"other bytes", "data of another source", "parent changed, folder gone"}
+CONSISTENT |= {"adopted weights exchanged", "stale runs exported"}
 
 
 def arrive(place: Place, count: int) -> Tally:
@@ -375,7 +352,6 @@ def arrive(place: Place, count: int) -> Tally:
         if field.place.run(path).is_symlink():
             field.place.run(path).unlink()
     field.restore(keep=False)
-    shutil.rmtree(place.results / ".kept", ignore_errors=True)
     return tally
 
 
@@ -388,7 +364,7 @@ def _pairs() -> Iterator[tuple[str, str]]:
 
 
 def _fault(field: Field, name: str, ended: Ended) -> str | None:
-    if ended.traceback or (ended.status and len(ended.errors) != 1):
+    if not ended.one_line(ended.status):
         return f"status {ended.status}: {ended.said[-300:]}"
     if ended.status:
         return None
@@ -405,7 +381,8 @@ def _fault(field: Field, name: str, ended: Ended) -> str | None:
 
 def _inconsistent(field: Field) -> str | None:
     """A run that was not made from the parents, images and settings that are there, or is not as it says."""
-    digest, preset = json.loads(str(_header(field)))["digest"], field.config().preset()
+    digest = arrays.load(field.place.folder / "data" / "digits.npz", verify=False).digest
+    preset = field.config().preset()
     for path in CHAIN:
         folder = field.place.run(path)
         try:
@@ -425,10 +402,3 @@ def _inconsistent(field: Field) -> str | None:
             if files.sha256(folder / name) != stated:
                 return f"{path}: {name} is not the file that is described"
     return None
-
-
-def _header(field: Field) -> object:
-    import numpy as np
-
-    with np.load(field.place.folder / "data" / "digits.npz") as content:
-        return content["header"]

@@ -24,18 +24,12 @@ def run(method="hybrid", encoder="direct", variant="base", teacher="none", steps
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (
-            run("conversion", variant="every_step"),
-            r"spiking.loss is every_step, but .* trains nothing: leave it at total",
-        ),
+        (run("conversion", variant="every_step"), r"spiking.loss is every_step, but .* trains nothing: leave it at"),
         (run("conversion", variant="train_offsets"), r"spiking.train_offsets is True, but .* trains nothing"),
         (run("conversion", variant="firing_penalty"), r"spiking.firing_penalty is 0.1, but .* trains nothing"),
         (run("conversion", variant="calibrated_start"), r"calibrated starts a training with direct input"),
         (run(encoder="poisson", variant="calibrated_start"), r"but .* has poisson input and method hybrid"),
-        (
-            run(variant="calibrated_start__scale_04"),
-            r"asks for spiking.scale: 0.4 and spiking.potential: 0: set scale 1",
-        ),
+        (run(variant="calibrated_start__scale_04"), r"spiking.scale: 0.4 and spiking.potential: 0: set scale 1"),
         (run(variant="calibrated_start__scale_search"), r"asks for spiking.scale: search"),
         (run("kd_spike", variant="every_step", steps=10), r"follows a chain of spiking readouts"),
     ],
@@ -52,6 +46,10 @@ def test_options_without_a_meaning_are_refused(asked, said):
     [
         ({"network": {"levels": 4}}, r"network.levels: 4 and balancing.norm: tb: .* set both or neither"),
         ({"balancing": {"norm": "clip"}}, r"network.levels: None and balancing.norm: clip"),
+        (
+            {"balancing": {"norm": "max", "residual": "base"}},
+            r"norm: max goes with .*residual: balanced only",
+        ),
         ({"spiking": {"consistency": 0.5}}, r"consistency .* goes with spiking.loss: every_step only"),
     ],
 )

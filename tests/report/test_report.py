@@ -14,7 +14,7 @@ from lasnn.errors import InputError
 from lasnn.plan.config import Config, merged, read
 from lasnn.plan.runs import BASE, AnnRun, SnnRun
 from lasnn.plan.vocabulary import METHODS
-from lasnn.report import EXHIBITS, PAPER, exhibits_of, runs_of_target
+from lasnn.report import EXHIBITS, PAPER, runs_of_target
 from lasnn.report.cells import KEYS, Cell, paper_cells, runs_of
 from lasnn.report.exhibit import Table, remarks
 from lasnn.report.exhibits.table_s4 import compared
@@ -200,9 +200,3 @@ def test_numbers_as_tables_show_them():
     assert number(91.0, 1.414, 2) == "91.00 ± 1.41 (n=2)"
     assert number(91.0, None, 1) == number(91.0, float("nan"), 1) == "91.00 (n=1)"
     assert number(float("nan")) == "-"
-
-
-def test_unknown_targets_name_the_known_ones():
-    assert exhibits_of("table2") == ["table2"]
-    with pytest.raises(InputError, match="tables"):
-        exhibits_of("tabels")

@@ -10,7 +10,7 @@ from lasnn.networks.layers import Dropout
 from lasnn.spiking.encoders import batch_noise, poisson
 from lasnn.spiking.neurons import Dynamics
 from lasnn.storage import checkpoint
-from lasnn.training.loop import Job
+from lasnn.training.loop import Job, fit
 from lasnn.training.resume import Saves
 
 STEPS = 6
@@ -75,3 +75,10 @@ def position(folder):
 
 def without_clock(log):
     return [{**line, "seconds": 0} for line in log.lines]
+
+
+def goes_on_to(whole, made, watch=None):
+    """Whether the training that `made` left goes on to the bits of one that nothing disturbed."""
+    net = student()
+    found = fit(net, snn_losses(net), pictures(), made, watch)
+    return same(net, whole[0]) and without_clock(found) == without_clock(whole[1])
