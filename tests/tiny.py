@@ -15,8 +15,19 @@ from lasnn.storage import files
 
 DOUBLES = Path(__file__).parent / "doubles"
 
-# The whole chain for one student with the least work that every stage accepts.
-TINY = {
+# The least work that every stage accepts.
+LEAST = {
+    "data": {"train_images": 64, "test_images": 32, "held_out": 32},
+    "teacher": {"batch": 32, "epochs": 1},
+    "ann": {"batch": 32, "epochs": 1},
+    "balancing": {"steps": 20, "images": 16},
+    "curve": {"steps": 20, "grid": [10, 20], "scales": [1.0], "images": 16},
+    "choices": {"images": 16},
+    "student": {"batch": 32, "epochs": 1},
+    "evaluation": {"seeds": [0]},
+}
+# The whole chain for one student.
+TINY = LEAST | {
     "scope": {
         "datasets": {"cifar10": "digits", "cifar100": None, "tinyimagenet": None},
         "students": ["conv3fc2"],
@@ -25,16 +36,9 @@ TINY = {
         "steps": {"poisson-T100": 2, "poisson-T30": None, "direct-T30": None, "direct-T50": None},
         "seeds": [0],
     },
-    "data": {"train_images": 64, "test_images": 32, "held_out": 32, "crop_padding": 0, "flip": False},
+    "data": LEAST["data"] | {"crop_padding": 0, "flip": False},
     "network": {"width": 0.125, "fc": 16, "init": "he"},
-    "teacher": {"batch": 32, "epochs": 1},
-    "ann": {"batch": 32, "epochs": 1},
-    "balancing": {"steps": 20, "images": 16},
-    "curve": {"steps": 20, "grid": [10, 20], "scales": [1.0], "images": 16},
     "spiking": {"scale": 0.7, "logit_scale": "mean"},
-    "choices": {"images": 16},
-    "student": {"batch": 32, "epochs": 1},
-    "evaluation": {"seeds": [0]},
 }
 
 

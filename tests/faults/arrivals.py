@@ -34,7 +34,8 @@ HEAVIER = {"weight_decay": 0.01}
 # Settings of which every run of the chain reads some.
 OTHER = {"presets": {"quick": {"teacher": HEAVIER, "ann": HEAVIER, "curve": {"scales": [1, 0.8]}, "student": HEAVIER}}}
 SECTIONS = {ANN: "ann", TEACHER: "teacher", CONVERTED: "curve", SNN: "student"}  # what only this one of the chain reads
-FILES = ("model.pt", "metrics.json", "predictions.npz", "provenance.json", "log.jsonl")
+PARTS = ("model.pt", "metrics.json", "predictions.npz", "provenance.json")
+FILES = (*PARTS, "log.jsonl")
 Way = Callable[["Field", str, random.Random], None]
 
 
@@ -90,7 +91,7 @@ class Field:
                 run: Run = parse(path)
                 if path in ordered or made.intersection(map(str, preset.parents(run))):
                     store.keep(preset, run, judge.digests)
-                    for name in FILES[:4]:
+                    for name in PARTS:
                         (self.place.run(path) / name).unlink(missing_ok=True)
                     if status := main([run.kind, str(self.place.run(path)), "--config", str(self.place.config)]):
                         return status
@@ -100,7 +101,7 @@ class Field:
         return forked(action, self.place.said)
 
     def there(self, path: str) -> bool:
-        return all((self.place.run(path) / name).exists() for name in FILES[:4])
+        return all((self.place.run(path) / name).exists() for name in PARTS)
 
 
 # ---- the ways --------------------------------------------------------------------------------------------------------
@@ -169,14 +170,14 @@ def of_another_run(field: Field, path: str, draw: random.Random) -> None:
 
 
 def half_a_copy(field: Field, path: str, draw: random.Random) -> None:
-    name = draw.choice(FILES[:4])
+    name = draw.choice(PARTS)
     content = (field.others.run(path) / name).read_bytes()
     (field.place.run(path) / name).write_bytes(content[: len(content) // 2])
 
 
 def a_byte(field: Field, path: str, draw: random.Random) -> None:
     """Changed in place, with size and date kept."""
-    target = field.place.run(path) / draw.choice(FILES[:4])
+    target = field.place.run(path) / draw.choice(PARTS)
     content, before = bytearray(target.read_bytes()), target.stat()
     content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
     target.write_bytes(content)
@@ -210,14 +211,10 @@ def of_an_earlier_commit(field: Field, path: str, draw: random.Random) -> None:
         described(folder)
 
 
-def deleted(*names: str) -> Way:
-    def way(field: Field, path: str, draw: random.Random) -> None:
-        if not names:
-            shutil.rmtree(field.place.run(path))
-        for name in names:
-            (field.place.run(path) / name).unlink()
-
-    return way
+def deleted(name: str = "") -> Way:
+    return lambda field, path, draw: (
+        (field.place.run(path) / name).unlink() if name else shutil.rmtree(field.place.run(path))
+    )
 
 
 def touched(field: Field, path: str, draw: random.Random) -> None:
@@ -300,42 +297,20 @@ def data_swapped(field: Field, path: str, draw: random.Random) -> None:
     arrays.write(there, "digits", prepared.title, arrays.Contents(*parts), False, prepared.source)
 
 
-WAYS: dict[str, Way] = {
-    "copied": copied(),
-    "copied, of 1970": copied(times="1970"),
-    "copied, of 2099": copied(times="2099"),
-    "copied with its times": copied(times="kept"),
-    "checkpoint alone": copied("model.pt"),
-    "metrics alone": copied("metrics.json"),
-    "predictions alone": copied("predictions.npz"),
-    "provenance alone": copied("provenance.json"),
-    "all but the checkpoint": copied("metrics.json", "predictions.npz", "provenance.json"),
-    "unpacked": unpacked,
-    "moved": moved,
-    "a link": linked,
-    "hard links": hard_linked,
-    "a verb": by_a_verb,
-    "of another run": of_another_run,
-    "half a copy": half_a_copy,
-    "a byte": a_byte,
-    "other bytes": other_bytes,
-    "an earlier commit": of_an_earlier_commit,
+BESIDE = (unpacked, moved, linked, hard_linked, by_a_verb, of_another_run, of_another_preset, stale_runs_exported)
+INSIDE = (half_a_copy, a_byte, other_bytes, of_an_earlier_commit, weights_exchanged, data_deleted, data_swapped)
+CHANGED = (touched, settings_changed, parent_changed_and_gone)
+WAYS: dict[str, Way] = {way.__name__: way for way in (*BESIDE, *INSIDE, *CHANGED)}
+WAYS |= {f"copied, times {times}": copied(times=times) for times in ("now", "1970", "2099", "kept")}
+WAYS |= {f"{name} alone": copied(name) for name in PARTS} | {"all but the checkpoint": copied(*PARTS[1:])}
+WAYS |= {
     "folder deleted": deleted(),
-    "metrics deleted": deleted("metrics.json"),
-    "provenance deleted": deleted("provenance.json"),
-    "touched": touched,
-    "settings changed": settings_changed,
-    "parent changed, folder gone": parent_changed_and_gone,
-    "adopted weights exchanged": weights_exchanged,
-    "stale runs exported": stale_runs_exported,
-    "of another preset": of_another_preset,
-    "data deleted": data_deleted,
-    "data of another source": data_swapped,
+    **{f"{name} deleted": deleted(name) for name in ("metrics.json", "provenance.json")},
 }
 # Where the files are a run of the same settings on another machine, the plan has no other opinion of them; what follows
 # from them must be made from them. Where the images are others, every run must be made from these.
-CONSISTENT = {"other bytes", "data of another source", "parent changed, folder gone"}
-CONSISTENT |= {"adopted weights exchanged", "stale runs exported"}
+CONSISTENT = {way.__name__ for way in (other_bytes, data_swapped, parent_changed_and_gone)}
+CONSISTENT |= {weights_exchanged.__name__, stale_runs_exported.__name__}
 
 
 def arrive(place: Place, count: int) -> Tally:
@@ -370,7 +345,7 @@ def _fault(field: Field, name: str, ended: Ended) -> str | None:
         return None
     if name in CONSISTENT:
         return _inconsistent(field)
-    expected = field.expected_of_others if name in ("touched", "settings changed") else field.expected
+    expected = field.expected_of_others if name in ("touched", "settings_changed") else field.expected
     for path in CHAIN:
         found = field.place.digests(path)
         wrong = [one for one in HASHED if found.get(one) != expected[path][one]]

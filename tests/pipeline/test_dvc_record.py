@@ -77,20 +77,6 @@ def test_recording_again_changes_nothing(copy):
     assert rules(copy, "tables") == set()
 
 
-def test_the_parameters_are_parsed_once_and_written_out_for_each_stage(copy, monkeypatch):
-    """Without anchors, which one object in several stages would be to YAML, and to the byte as before."""
-    from dvc.utils import serialize
-
-    before, parsed, really = (copy / "dvc.lock").read_bytes(), [], serialize.load_yaml
-    monkeypatch.setattr(serialize, "load_yaml", lambda path, **how: (parsed.append(str(path)), really(path, **how))[1])
-    Path("dvc.lock").unlink()
-    dvc_record.record()
-    assert [path for path in parsed if path.endswith("config.yaml")] == [str(copy / "config.yaml")]
-    assert (copy / "dvc.lock").read_bytes() == before
-    assert b"&id" not in before
-    assert ".yaml" not in serialize.LOADERS
-
-
 def test_what_config_yaml_does_not_explain_is_not_recorded(copy):
     """A run made with settings of the command line, and all that rests on it."""
     change({"presets": {"tiny": {"ann": {"epochs": 2}}}})

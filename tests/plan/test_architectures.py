@@ -108,12 +108,6 @@ def test_settings_hold_the_definition_and_only_of_own_networks():
     assert restore(own, dump(settings)) == settings
 
 
-def test_a_title_changes_no_run():
-    run = AnnRun("digits", "mynet")
-    one, other = (with_own(mynet=MYNET | {"title": title}).preset("quick").settings(run) for title in ("A", "B"))
-    assert dump(one) == dump(other)
-
-
 def test_everything_that_knows_networks_follows():
     config = in_scope("mynet", mynet=THREE | {"title": "Mine"})
     preset = config.preset("quick")

@@ -105,6 +105,8 @@ def test_statistic_percentile_by_hand():
     current = torch.stack([torch.arange(1000.0), -torch.arange(1000.0)]).view(2, 10, 100)
     assert STATISTICS["p99.7"](current) == 996  # the 997th of 0, 1, ..., 999; the second step has none above 0
     assert STATISTICS["p99.7"](current[1:]) == -3  # the 997th of -999, ..., 0
+    for few in (1, 8, 100):
+        assert STATISTICS["p99.7"](torch.arange(float(few)).view(1, 1, few)) == few - 1  # of fewer the largest
 
 
 @pytest.mark.parametrize("stat", STATISTICS)

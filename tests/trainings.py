@@ -21,9 +21,9 @@ def recipe(**update):
     return settings_of("hybrid").training.model_copy(update=plain | update)
 
 
-def pictures(count=10):
+def pictures(count=10, side=8):
     draws = torch.Generator().manual_seed(5)
-    pixels = torch.randint(0, 256, (count, 3, 8, 8), generator=draws, dtype=torch.uint8)
+    pixels = torch.randint(0, 256, (count, 3, side, side), generator=draws, dtype=torch.uint8)
     return Images(pixels, torch.arange(count) % 4, torch.arange(count))
 
 
