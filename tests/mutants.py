@@ -30,8 +30,8 @@ import coverage
 import pytest
 
 ROOMS = {name: [name] for name in ("training", "spiking", "distillation", "networks", "compiled", "datasets")}
-ROOMS |= {"statistics": ["report/statistics.py"], "energy": ["report/energy.py", "report/spikes_and_energy.py"]}
-ROOMS |= {"claims": ["report/claims.py", "report/exhibits/claims.py"], "rows": ["report/rows.py", "report/cells.py"]}
+ROOMS |= {"statistics": ["report/statistics.py"], "energy": ["results/energy.py", "report/spikes_and_energy.py"]}
+ROOMS |= {"claims": ["report/claims.py", "report/exhibits/claims.py"], "rows": ["report/rows.py", "plan/cells.py"]}
 ROOMS |= {"overlays": ["plan/overlays.py", "plan/picked.py", "plan/config.py"]}
 GPU = ("triton_scan.py", "triton_pool.py", "precision.py")  # what can't be tried here
 SLOW = ("pipeline", "slurm", "faults")  # whose tests start processes, which coverage doesn't see

@@ -13,6 +13,7 @@ from lasnn.distillation.attention import (
     resized,
     scalar_distance,
     spatial_distance,
+    unit,
 )
 
 

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from lasnn.errors import InputError
+from lasnn.plan.cells import focus_cell, runs_of
 from lasnn.plan.config import Config, dump, merged, read, restore
 from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun, parse
-from lasnn.report.cells import focus_cell, runs_of
 
 CONTENT = yaml.safe_load(Path("config.yaml").read_text())
 VGG5 = SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn")

@@ -12,17 +12,16 @@ from made_up import CONTENT, finish, method_of, preset_in
 from scipy.stats import t
 
 from lasnn.errors import InputError
+from lasnn.plan.cells import conversion_in, focus_cell, pairs_in, runs_of
 from lasnn.plan.config import Config, merged, read
 from lasnn.plan.runs import AnnRun, SnnRun
 from lasnn.plan.vocabulary import CLAIMS as SENTENCES
 from lasnn.report import EXHIBITS, runs_of_target
-from lasnn.report.cells import focus_cell, runs_of
 from lasnn.report.claims import CLAIMS
 from lasnn.report.crossed import bootstrap, crossed, share_above
 from lasnn.report.exhibits.claims import COLUMNS, arrange
 from lasnn.report.judged import answer
 from lasnn.report.questions import OWN
-from lasnn.report.regime import conversion_in, pairs_in
 
 
 def test_every_claim_has_a_sentence_and_its_comparisons():

@@ -11,11 +11,11 @@ import pytest
 from made_up import CONTENT, DATA, finish, preset_in
 
 from lasnn.errors import InputError
+from lasnn.plan.cells import KEYS, Cell, paper_cells, runs_of
 from lasnn.plan.config import Config, merged, read
 from lasnn.plan.runs import BASE, AnnRun, SnnRun
 from lasnn.plan.vocabulary import METHODS
 from lasnn.report import EXHIBITS, PAPER, runs_of_target
-from lasnn.report.cells import KEYS, Cell, paper_cells, runs_of
 from lasnn.report.exhibit import Table, remarks
 from lasnn.report.exhibits.table_s4 import compared
 from lasnn.report.rows import as_printed, number, table

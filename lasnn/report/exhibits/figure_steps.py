@@ -6,11 +6,11 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lasnn.plan.cells import Cell, elsewhere, encoder_of, paper_cells, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run, SnnRun, as_snn
 from lasnn.plan.vocabulary import METHODS
 from lasnn.report import rows, style
-from lasnn.report.cells import Cell, elsewhere, encoder_of, paper_cells, runs_of
 from lasnn.report.curves import converted_behind, converted_of, curves
 from lasnn.report.exhibit import Figure, remarks
 from lasnn.report.exhibits import table_s1
