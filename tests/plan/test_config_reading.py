@@ -1,6 +1,7 @@
 """Everything that the plan can know is said when it is read, in one line, before any job."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -133,8 +134,9 @@ def test_a_word_of_yaml_1_2_is_a_word(word):
     assert typed({"mirror": {"cifar10": word}}) == {"mirror": {"cifar10": word}}
 
 
-def test_command_line_and_files_lie_over_one_another(tmp_path):
+def test_command_line_and_files_lie_over_one_another(tmp_path, monkeypatch):
     """`--config` over the later file over the earlier one, mapping by mapping, each read as YAML 1.2."""
+    monkeypatch.setattr(sys, "argv", ["snakemake"])
     (tmp_path / "one.yaml").write_text("preset: quick\npresets: {quick: {student: {lr: 1e-05, epochs: 1}}}\n")
     (tmp_path / "two.yaml").write_text("presets: {quick: {student: {epochs: 2}, compute: {amp: off}}}\n")
     found = configured(
