@@ -1,16 +1,21 @@
 """What is finished: every run below the results folder, with what it reached and whether the plan still asks for it."""
 
+from __future__ import annotations
+
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from lasnn.errors import InputError
-from lasnn.pipeline.scores import scores
+from lasnn.pipeline import reference
 from lasnn.plan.config import Config, Preset
 from lasnn.plan.runs import parse
+from lasnn.report.late import pd
 from lasnn.results.fits import unfit
+from lasnn.results.scores import scores
 from lasnn.storage import files
 
 
@@ -46,12 +51,17 @@ def finished(config: Config, preset: str | None, words: list[str]) -> list[Finis
     found = []
     for name in names:
         root = Path(config.file.folders.results, name)
-        for path in sorted(root.glob("*/**/metrics.json")):
-            run = path.parent.relative_to(root).as_posix()
-            parts = {*run.split("/"), *run.replace("/", "-").split("-")}
-            if parts.issuperset(words):
-                found.append(_finished(config.preset(name), run, path))
+        for path in _paths(root, words):
+            found.append(_finished(config.preset(name), path.parent.relative_to(root).as_posix(), path))
     return found
+
+
+def _paths(root: Path, words: list[str]) -> Iterator[Path]:
+    """The metrics.json of every run below a preset's folder whose path holds all `words` as names."""
+    for path in sorted(root.glob("*/**/metrics.json")):
+        run = path.parent.relative_to(root).as_posix()
+        if {*run.split("/"), *run.replace("/", "-").split("-")}.issuperset(words):
+            yield path
 
 
 def _finished(preset: Preset, run: str, path: Path) -> Finished:
@@ -85,6 +95,30 @@ def _state(preset: Preset, name: str) -> str:
         return unfit(preset, run) or "as planned"
     except InputError as error:  # a parent's file
         return f"damaged: {error}"
+
+
+def kept(config: Config, words: list[str]) -> list[Finished]:
+    """The same of runs that are kept in git, which are not compared with the plan."""
+    found = []
+    for name in config.file.presets:
+        root = reference.folder_of(config.preset(name))
+        for path in _paths(root, words):
+            accuracy = files.read_json(path).get("accuracy")
+            found.append(Finished(name, path.parent.relative_to(root).as_posix(), accuracy, None, None, "kept"))
+    return found
+
+
+def table(config: Config, words: list[str]) -> pd.DataFrame:
+    """Finished and kept runs, a line each: `folder` for `lasnn.load`, accuracy in percent, whether it can be loaded."""
+    results = Path(config.file.folders.results)
+    places = [(results, one) for one in finished(config, None, words)]
+    places += [(results / "reference", one) for one in kept(config, words)]
+    lines = []
+    for root, one in places:
+        folder = root / one.preset / one.run
+        there = (folder / "model.pt").exists()
+        lines.append({"folder": folder.as_posix(), "accuracy": one.accuracy, "checkpoint": there, "state": one.state})
+    return pd.DataFrame(lines, columns=["folder", "accuracy", "checkpoint", "state"])
 
 
 def lines(found: list[Finished]) -> str:

@@ -16,6 +16,7 @@ class Source:
     test: int
     licence: str
     origin: str
+    archive_mb: int = 0  # of the publisher's archive, megabytes
 
 
 KNOWN: Mapping[str, Source] = MappingProxyType(
@@ -37,6 +38,7 @@ KNOWN: Mapping[str, Source] = MappingProxyType(
             test=10_000,
             licence="no explicit licence; cite Krizhevsky 2009",
             origin="https://www.cs.toronto.edu/~kriz/cifar.html",
+            archive_mb=170,
         ),
         "cifar100": Source(
             title="CIFAR-100",
@@ -46,6 +48,7 @@ KNOWN: Mapping[str, Source] = MappingProxyType(
             test=10_000,
             licence="no explicit licence; cite Krizhevsky 2009",
             origin="https://www.cs.toronto.edu/~kriz/cifar.html",
+            archive_mb=169,
         ),
         "tinyimagenet": Source(
             title="Tiny ImageNet",
@@ -55,6 +58,7 @@ KNOWN: Mapping[str, Source] = MappingProxyType(
             test=10_000,  # the official validation set: the official test labels are not public
             licence="ImageNet terms: non-commercial research",
             origin="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+            archive_mb=248,
         ),
     }
 )

@@ -13,6 +13,7 @@ from lasnn.distillation.attention import (
     resized,
     scalar_distance,
     spatial_distance,
+    unit,
 )
 
 
@@ -98,6 +99,11 @@ def test_a_map_of_neurons_that_fire_once_pulls_at_nothing():
     assert loss.item() == pytest.approx(1)
     loss.backward()
     assert spikes.grad.abs().max() == 0
+
+
+def test_a_tiny_map_is_a_unit_vector_all_the_same():
+    """The square of 1e-30 is no float32: the gradients of a confident teacher are as small."""
+    assert unit(torch.tensor([[[3e-30, 4e-30]], [[0.0, 0.0]]])).tolist() == [pytest.approx([0.6, 0.8]), [0, 0]]
 
 
 def test_maps_that_are_not_normalised_by_hand():

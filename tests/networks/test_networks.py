@@ -50,6 +50,16 @@ def test_a_teacher_standardises_its_input_by_hand():
         assert torch.allclose(net(x).logits, plain(by_hand).logits, rtol=1e-6)
 
 
+def test_a_spiking_network_takes_its_input_as_it_is():
+    """Its ANN may standardise pixels (`network.ann_norm`): the base code's SNN sees them in [-1, 1] all the same."""
+    net = build("vgg5", 4, 8, width=0.125, standardised=True).eval()
+    x = torch.rand(3, 2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    before = spiking(net, Dynamics())(x).logits
+    net.standardise.fit(x[0])
+    assert torch.equal(spiking(net, Dynamics())(x).logits, before)
+    assert not any("standardise" in name for name in spiking(net, Dynamics()).state_dict())
+
+
 @pytest.mark.parametrize("side", [2, 5, 8])
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_average_pool_has_the_gradient_of_torchs_own(side, memory_format):

@@ -11,12 +11,13 @@ import pytest
 import yaml
 from tiny import TINY, done
 
-from lasnn.pipeline import cards, needs
+from lasnn import cards
+from lasnn.pipeline import needs
 
 DOUBLE = Path(__file__).parents[1] / "doubles" / "cards"
 TAKE = """
 import os, sys
-from lasnn.pipeline import cards
+from lasnn import cards
 taken = cards.take()
 assert taken is None or os.environ["CUDA_VISIBLE_DEVICES"] == taken  # it hides the others
 print(taken, flush=True)

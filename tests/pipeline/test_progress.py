@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import tiny
 
-from lasnn.pipeline import progress
+from lasnn.pipeline import last_words
 from lasnn.plan.config import read
+from lasnn.results import progress
 from lasnn.storage import files
 
 ANN, STUDENT, LATER = (f"results/tiny/{run}" for run in (tiny.ANN, tiny.HYBRID, tiny.LASNN))
@@ -66,7 +67,7 @@ def test_a_kind_takes_what_its_kind_took():
 
 def test_rows_of_which_nothing_was_run_are_left_out():
     table = ["# A", "", "| net | us: ours | paper |", "|:--|:--|:--|", "| a | 1.0 | 2 |", "| b | - | 2 |", "", "- note"]
-    assert progress.shortened(table) == [*table[:5], *table[6:]]
+    assert last_words.shortened(table) == [*table[:5], *table[6:]]
 
 
 def test_a_finished_workflow_ends_with_table_2(finished):
@@ -83,5 +84,5 @@ def test_a_finished_workflow_ends_with_table_2(finished):
 def test_a_call_for_one_run_shows_no_table(finished, monkeypatch):
     monkeypatch.chdir(finished)
     said = []
-    progress.last_words(read().preset(), [f"{ANN}/model.pt"], said.append)
+    last_words.last_words(read().preset(), [f"{ANN}/model.pt"], said.append)
     assert said == []

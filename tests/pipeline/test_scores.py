@@ -8,10 +8,10 @@ import pytest
 from tiny import ANN, CONVERTED
 from tiny import LASNN as STUDENT
 
-from lasnn.pipeline import scores
 from lasnn.plan.config import read
 from lasnn.plan.exhibit_settings import Energy
 from lasnn.plan.runs import parse
+from lasnn.results import scores
 
 COUNTS = {"encoder_spikes": 10.0, "macs": 500, "macs_first": 100, "neurons": 30, "synops": 2000.0}
 SPIKES = {"c1": {"total": 60, "neurons": 20, "images": 2}, "f1": {"total": 30, "neurons": 10, "images": 2}}

@@ -11,9 +11,9 @@ import yaml
 from tiny import message_of
 
 from lasnn.errors import InputError
+from lasnn.plan.cells import focus_cell, runs_of
 from lasnn.plan.config import Config, dump, merged, read, restore
 from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun, parse
-from lasnn.report.cells import focus_cell, runs_of
 
 CONTENT = yaml.safe_load(Path("config.yaml").read_text())
 VGG5 = SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn")
@@ -159,6 +159,7 @@ def test_calibration_reads_its_own_sections():
         ({"variants": {"a__b": {}}}, "variants.a__b: '__' joins two names"),
         ({"presets": {"reference": {}}}, "presets.reference: results/reference holds kept results"),
         ({"presets": {"quick": {"scope": {"repeated": ["hybird"]}}}}, "unknown method .*repeated 'hybird'"),
+        ({"presets": {"quick": {"scope": {"inputs": {"poisson": "drect"}}}}}, "unknown encoder .*scope.inputs 'drect'"),
         ({"presets": {"quick": {"scope": {"repeated_inputs": ["posson"]}}}}, "unknown encoder .*repeated_inputs 'po"),
         ({"presets": {"quick": {"scope": {"ablations": ["hybrid+leak_1__nix"]}}}}, "unknown variant .* 'nix'"),
         ({"presets": {"quick": {"scope": {"own": {"hybrid": "nix"}}}}}, "unknown variant .*scope.own 'nix'"),

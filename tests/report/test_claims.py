@@ -6,21 +6,22 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_up import CONTENT, finish, method_of, preset_in
 from scipy.stats import t
 
 from lasnn.errors import InputError
+from lasnn.plan.cells import conversion_in, focus_cell, pairs_in, runs_of
 from lasnn.plan.config import Config, merged, read
 from lasnn.plan.runs import AnnRun, SnnRun
 from lasnn.plan.vocabulary import CLAIMS as SENTENCES
 from lasnn.report import EXHIBITS, runs_of_target
-from lasnn.report.cells import focus_cell, runs_of
 from lasnn.report.claims import CLAIMS
 from lasnn.report.crossed import bootstrap, crossed, share_above
+from lasnn.report.exhibits.claims import COLUMNS, arrange
 from lasnn.report.judged import answer
 from lasnn.report.questions import OWN
-from lasnn.report.regime import conversion_in, pairs_in
 
 
 def test_every_claim_has_a_sentence_and_its_comparisons():
@@ -448,6 +449,24 @@ def test_gains_on_a_harder_task_less_those_on_an_easier_one(tmp_path):
     assert (line["question"], line["network"], line["images"]) == ("CIFAR-100 over CIFAR-10", "VGG5", 40)
 
 
+def test_families_and_what_no_table_has_by_hand():
+    """Costs, spikes and speed are corrected apart; runs that no table has are made only for claims that are judged."""
+    apart = {name: claim.measure.family for name, claim in CLAIMS.items() if claim.measure.family != "secondary"}
+    assert apart == {
+        "fewer_spikes_than_conversion": "spikes",
+        "fewer_spikes_than_kd": "spikes",
+        "direct_fewer_spikes": "spikes",
+        "faster": "speed",
+        "gradient_takes_longer": "cost",
+        "gradient_takes_memory": "cost",
+    }
+    direct = {"direct_in_fewer_steps", "direct_above_poisson", "direct_fewer_spikes"}
+    elsewhere = {"lasnn_where_overfitting", "gains_grow", "gradient_30_below_100", "stable_when_shallow"}
+    assert {name for name, claim in CLAIMS.items() if claim.beyond_tables} == direct | elsewhere
+    spike_kd = CLAIMS["spike_kd_below_lasnn"].pairs(read().preset("paper"))
+    assert {pair.less.paper for pair in spike_kd} == {None}  # the paper quotes it for a network that it doesn't name
+
+
 def test_claims_that_a_preset_can_not_judge_say_so(two_networks, tmp_path):
     """Of one dataset, one depth and no spike KD nothing is run; a preset that leaves a claim out does not judge it."""
     tidy = EXHIBITS["claims"].tidy(two_networks)
@@ -460,6 +479,46 @@ def test_claims_that_a_preset_can_not_judge_say_so(two_networks, tmp_path):
     preset = written(tmp_path, {"seeds": [0], "claims": ["conversion_below_hybrid"]})
     said = EXHIBITS["claims"].tidy(preset).set_index("claim")["verdict"]
     assert said["direct_above_poisson"] == "not judged in this preset"  # its runs are made for Figure 6
+
+
+def test_lines_as_they_are_shown_by_hand():
+    """Spikes without decimals, T behind the network. Lines without runs: those with a remark, and one for a claim that
+    has no other.
+    """
+    ran = {"network": "VGG5", "dataset": "CIFAR-10", "unit": "points", "reading": "sum", "verdict": "undecided"}
+    ran |= {
+        "n": 5,
+        "steps": 16,
+        "less": 57.126,
+        "more": 58.0,
+        "difference": 0.874,
+        "low": -1,
+        "high": 2.5,
+        "above": 0.8,
+    }
+    spikes = {"unit": "spikes per image", "less": 5000.4, "more": 4000.2, "more_paper": 3999.6, "difference": -1000.2}
+    lines = [
+        {"claim": "hybrid_below_kd"}
+        | ran
+        | {"question": "", "above": 0.8, "compared": 25, "images": 20, "p": 0.0444, "remark": "odd"},
+        {"claim": "hybrid_below_kd", "n": 0, "remark": "", "verdict": "not run"},
+        {"claim": "fewer_spikes_than_kd"} | ran | spikes | {"steps": None},
+        {"claim": "fewer_spikes_than_kd"} | ran | {"n": 0, "remark": "too few", "less": None, "more": None},
+        {"claim": "gains_grow", "n": 0, "remark": "", "verdict": "not run"},
+        {"claim": "gains_grow", "n": 0, "remark": None, "verdict": "not run"},
+    ]
+    shown = arrange(pd.DataFrame(lines, columns=COLUMNS))
+    assert shown["claim"].tolist() == [SENTENCES[lines[index]["claim"]] for index in (0, 2, 3, 4)]
+    assert shown["network"].tolist() == ["CIFAR-10 VGG5, T = 16", "CIFAR-10 VGG5", "CIFAR-10 VGG5, T = 16", "-"]
+    assert shown["ours"].tolist() == ["57.13 / 58.00", "5000 / 4000", "-", "-"]
+    assert shown["paper"].tolist() == ["-", "- / 4000", "-", "-"]
+    assert shown["difference"].tolist()[:2] == ["0.87", "-1000"]
+    assert shown["interval"].tolist() == ["[-1.00, 2.50]", "[-1, 2]", "[-1.00, 2.50]", "-"]
+    assert shown["p"].tolist() == ["0.044", "-", "-", "-"]
+    assert shown["n"].tolist() == ["5 seeds, 20 images", "5 seeds", "-", "-"]
+    assert shown["more above less"].tolist()[:1] == ["20 of 25"]
+    assert shown["logits"].tolist() == ["sum", "sum", "sum", "-"]
+    assert shown["remark"].tolist() == ["odd", "-", "too few", "-"]
 
 
 def test_a_preset_may_name_known_claims_only(tmp_path):

@@ -51,6 +51,7 @@ PLANNED = [
     ("seeds", [0, 2], {}, ".*/s1", ".*/s2"),
     ("repeated", ["kd_label"], {}, ".*/hybrid/.*/s1", ".*/kd_label/.*/s1"),
     ("repeated_inputs", ["direct"], {}, ".*poisson.*/s1", ".*direct.*/s1"),
+    ("inputs", {"poisson": "direct"}, {}, ".*/poisson.*", ".*/direct.*"),
     ("claims", ["lasnn_where_overfitting"], {}, "", ".*(/n2500(__alpha01)?/|/vgg16bn/base/).*"),
 ]
 

@@ -3,9 +3,9 @@
 import pytest
 from made_up import CONTENT, finish, preset_in
 
+from lasnn.plan.cells import runs_of
 from lasnn.plan.config import read
 from lasnn.report import EXHIBITS
-from lasnn.report.cells import runs_of
 from lasnn.report.exhibits.table_s9 import shown_epochs
 
 SHARES = EXHIBITS["table_s9"]

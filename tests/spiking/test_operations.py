@@ -8,7 +8,7 @@ from lasnn.networks import build, census
 from lasnn.networks.layers import Conv
 from lasnn.networks.residual import Block
 from lasnn.plan.exhibit_settings import Energy
-from lasnn.report.energy import ann_joules, averages, snn_joules
+from lasnn.results.energy import ann_joules, averages, snn_joules
 from lasnn.spiking.conversion import set_thresholds, spiking
 from lasnn.spiking.evaluation import INPUT, evaluate
 from lasnn.spiking.neurons import Dynamics

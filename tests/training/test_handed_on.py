@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from chains import LASNN
+from chains import CONVERTED, LASNN
 from oracle import settings_of, small, small_snn
 from torch.nn import functional as F
 from trainings import pictures
@@ -131,6 +131,37 @@ def test_alpha_gives_the_attention_loss_its_share_of_the_gradient(scale, method)
     assert weaker.alpha == pytest.approx(found.attention.alpha / 2)
     plain = settings_of(method)
     assert shown.with_alpha(net, teacher, images, run, plain, scale) is plain
+
+
+def test_alpha_goes_by_the_first_64_held_out_images(monkeypatch):
+    shown_to = []
+
+    def share(net, teacher, images, run, settings, logit_scale, count):
+        shown_to.append((images.ids.tolist(), settings.attention.alpha, count))
+        return {"low": 0.5, "high": 2.0}
+
+    monkeypatch.setattr(shown, "gradient_share", share)
+    images = pictures(70)
+    found = shown.with_alpha(None, None, images, RUN, settings_of(attention={"share": 0.25}), "mean")
+    assert shown_to == [(images.ids[:64].tolist(), 1.0, 64)]
+    assert found.attention.alpha == 0.125
+
+
+@pytest.mark.parametrize(("threshold", "silent"), [(0.125, 0.0), (1e6, 1.0)])
+def test_the_log_counts_images_whose_maps_are_zero(threshold, silent):
+    net, teacher = small_snn("vgg5", threshold=threshold), small("vgg16bn")
+    for network in (net, teacher):
+        network.taps = TAPS["resolution"](network.sides, network.side)
+    found = shown.watched_maps(net, teacher, pictures(8), RUN, settings_of())["silent_maps"]
+    assert found["low"] == silent
+
+
+def test_metrics_hold_the_warnings_of_a_run_that_has_any(chain):
+    for path in (LASNN, CONVERTED):
+        metrics = files.read_json(chain.folder(path) / "metrics.json")
+        warned = [line for line in metrics.get("warnings", []) if "weaker than its own ANN" in line]
+        assert len(warned) == metrics.get("teacher_weaker", 0)
+        assert metrics.get("warnings", ["none"])
 
 
 def test_a_share_of_no_gradient_is_one_line():

@@ -128,6 +128,7 @@ ROWS = [
     row("network.init", "base", AWAKE, HYBRID=LOSS),
     row("network.dropout_scale", 1.0, BRIEF, ANN=LOSS, TEACHER="", CONVERTED="", HYBRID="", CALIBRATED=""),
     row("network.teacher_norm", "dataset_stats", BRIEF, ANN="", TEACHER=LOSS, CONVERTED="", HYBRID="", CALIBRATED=""),
+    row("network.ann_norm", "dataset_stats", BRIEF, ANN=LOSS, TEACHER="", CONVERTED="", HYBRID="", CALIBRATED=""),
     row("network.levels", 2, merged(BRIEF, CLIP), ANN=LOSS, TEACHER=""),
     # ---- balancing
     row("balancing.norm", "max", CONVERTED=BALANCED, CONVERSION="", HYBRID="", SPIKE=""),
