@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
+from lasnn.errors import InputError
 from lasnn.plan.config import identity, merged
 from lasnn.plan.fingerprint import fingerprint
 from lasnn.storage import files
@@ -120,3 +122,11 @@ def described(folder):
     made = files.read_json(folder / "provenance.json")
     digests = {name: files.sha256(folder / name) for name in ("model.pt", "metrics.json", "predictions.npz")}
     files.write_json(folder / "provenance.json", made | {"files": digests}, seal=True)
+
+
+def message_of(call, *arguments, **named):
+    """The one line with which a call refuses what it is given."""
+    with pytest.raises(InputError) as error:
+        call(*arguments, **named)
+    assert "\n" not in str(error.value)
+    return str(error.value)

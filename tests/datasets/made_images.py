@@ -3,22 +3,14 @@
 import hashlib
 
 import numpy as np
-import pytest
 from PIL import Image
+from tiny import message_of
 
 from lasnn import datasets
-from lasnn.errors import InputError
 
 
 def md5(content):
     return hashlib.md5(content).hexdigest()
-
-
-def message_of(call, *arguments, **named):
-    with pytest.raises(InputError) as error:
-        call(*arguments, **named)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def image_tree(root, splits=("train", "test"), classes=("cat", "dog"), ending="png", side=8, count=2):

@@ -30,6 +30,7 @@ from lasnn.plan.yaml_file import parsed
 from .tiny import ANN, CONVERTED, ROOT, SNN, Place, Tally
 
 CONTENT = yaml.safe_load((ROOT / "config.yaml").read_text())
+ALIKE = {"database": None, "deadline": None, "derandomize": True}
 LETTERS = string.ascii_lowercase + string.digits + "_-./ éλ\t%{}'\"\\"
 words = st.text(LETTERS, min_size=1, max_size=20)
 Words = list[str]
@@ -118,18 +119,11 @@ def broken_bytes(draw: Callable, scene: Scene) -> Words:
 
 
 def run_path(draw: Callable, scene: Scene) -> Words:
-    parts = draw(st.sampled_from([ANN, SNN, CONVERTED])).split("/")
-    match draw(st.sampled_from(["swap", "drop", "text", "alone"])):
-        case "swap":
-            plain = words.filter(lambda word: "/" not in word and word != ".")
-            parts[draw(st.integers(1, len(parts) - 1))] = draw(plain)
-        case "drop":
-            parts.pop(draw(st.integers(1, len(parts) - 1)))
-        case "text":
-            parts = [parts[0], draw(words)]
-        case "alone":
-            return [draw(st.sampled_from(["ann", "converted", "snn"])), draw(words.filter(lambda w: w[0] not in "-/"))]
-    return [parts[0], scene.run("/".join(parts))]
+    parts, word = draw(st.sampled_from([ANN, SNN, CONVERTED])).split("/"), draw(words)
+    at, plain = draw(st.integers(1, len(parts) - 1)), word.replace("/", "x").replace(".", "x")
+    swapped, dropped = [*parts[:at], plain, *parts[at + 1 :]], parts[:at] + parts[at + 1 :]
+    paths = [scene.run("/".join(one)) for one in (swapped, dropped, [parts[0], word])]
+    return [parts[0], draw(st.sampled_from([*paths, f"x{word}"]))]
 
 
 def settings_text(draw: Callable, scene: Scene) -> Words:
@@ -141,17 +135,9 @@ def settings_text(draw: Callable, scene: Scene) -> Words:
 
 
 def command_words(draw: Callable, scene: Scene) -> Words:
-    verb = draw(st.sampled_from(["ann", "data", "exhibit", "plan", "converted", "snn"]))
-    return draw(
-        st.one_of(
-            words.filter(lambda word: not word.startswith("-")).map(lambda word: [f"no{word}"]),
-            words.map(lambda word: [verb, "x", f"--no{word}"]),
-            st.just([verb, "--device", "tpu"]),
-            st.just([verb, "a", "b", "c"]),
-            st.just(["ann"]),
-            st.just([]),
-        )
-    )
+    verb, word = draw(st.sampled_from(["ann", "data", "exhibit", "plan", "converted", "snn"])), draw(words)
+    wrong = [[verb, "x", f"--no{word}"], [verb, "--device", "tpu"], [verb, "a", "b", "c"]]
+    return draw(st.sampled_from([[f"no{word}"], *wrong, ["ann"], []]))
 
 
 def dataset_name(draw: Callable, scene: Scene) -> Words:
@@ -159,18 +145,9 @@ def dataset_name(draw: Callable, scene: Scene) -> Words:
 
 
 def mirror_place(draw: Callable, scene: Scene) -> Words:
-    scene.content["mirror"] = draw(
-        st.one_of(
-            words.map(lambda word: f"{scene.folder}/nowhere/{word}"),
-            words.map(lambda word: f"ftp://{word}"),
-            st.just("http://user:word@localhost/"),
-            st.just("http:///"),
-            st.just("http://[::1/x"),
-            st.just(str(scene.folder / "data")),
-            st.just(str(scene.config)),
-            st.just("file:///etc/passwd"),
-        )
-    )
+    word, none = draw(words), ["http://user:word@localhost/", "http:///", "http://[::1/x", "file:///etc/passwd"]
+    none += [f"{scene.folder}/nowhere/{word}", f"ftp://{word}", str(scene.folder / "data"), str(scene.config)]
+    scene.content["mirror"] = draw(st.sampled_from(none))
     scene.write()
     return ["data", draw(st.sampled_from(["cifar10", "cifar100", "tinyimagenet"]))]
 
@@ -255,18 +232,10 @@ def parent_file(draw: Callable, scene: Scene) -> Words:
 
 
 def exhibit_path(draw: Callable, scene: Scene) -> Words:
-    return draw(
-        st.one_of(
-            words.map(lambda word: ["exhibit", f"{scene.folder}/results/quick/exhibits/x{word}"]),
-            words.map(lambda word: ["exhibit", f"x{word}"]),
-            st.sampled_from(["pdf", "docx", ""]).map(
-                lambda end: ["exhibit", f"{scene.folder}/results/quick/exhibits/table2.{end}"]
-            ),
-            st.just(["exhibit", f"{scene.folder}/results/quick/exhibits/table2.csv"]),
-            words.map(lambda word: ["plan", f"x{word}", "--quick"]),
-            words.map(lambda word: ["plan", "tables", "--quick", f"--preset=x{word}"]),
-        )
-    )
+    word, folder = draw(words), f"{scene.folder}/results/quick/exhibits"
+    paths = [f"{folder}/x{word}", f"x{word}", *(f"{folder}/table2.{end}" for end in ("pdf", "docx", "", "csv"))]
+    plans = [["plan", f"x{word}", "--quick"], ["plan", "tables", "--quick", f"--preset=x{word}"]]
+    return draw(st.sampled_from([*(["exhibit", path] for path in paths), *plans]))
 
 
 def image(path: Path, side: int, kind: type = np.uint8) -> None:
@@ -325,14 +294,7 @@ def _shares(count: int) -> list[int]:
 def _generate(place: Place, kind: Callable, count: int, run: Callable, tally: Tally) -> None:
     """Draw and run `count` different cases, or fewer if there are not so many; the first is the simplest."""
 
-    @settings(
-        max_examples=count,
-        database=None,
-        deadline=None,
-        derandomize=True,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @settings(max_examples=count, phases=[Phase.generate], suppress_health_check=list(HealthCheck), **ALIKE)
     @given(st.data())
     def case(data: st.DataObject) -> None:
         scene = Scene(place)

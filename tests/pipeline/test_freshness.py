@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from tiny import ANN, CONVERTED, HYBRID, LASNN, TEACHER, change, described, done, plan, snakemake
+from tiny import ANN, CONVERTED, HYBRID, LASNN, TEACHER, change, described, done, message_of, plan, snakemake
 
 from lasnn.datasets.preparation import prepare
 from lasnn.errors import InputError
@@ -331,10 +331,9 @@ def test_a_mirror_that_grew_is_prepared_again(tmp_path, monkeypatch):
 @pytest.mark.parametrize("what", ["of an older revision", "of other images", "of another run", "with an edited number"])
 def test_exhibits_refuse_a_run_that_does_not_answer_the_plan(project, kind, what):
     FOREIGN[what](KINDS[kind])
-    with pytest.raises(InputError, match=KINDS[kind]) as error:
-        answering(parse(KINDS[kind]), read().preset())
-    assert "\n" not in str(error.value)
-    assert "snakemake --cores 1 results/tiny/" in str(error.value)
+    message = message_of(answering, parse(KINDS[kind]), read().preset())
+    assert KINDS[kind] in message
+    assert "snakemake --cores 1 results/tiny/" in message
 
 
 def test_the_verb_exhibit_names_run_and_setting(project):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tiny import snakemake
+from tiny import message_of, snakemake
 
 from lasnn.errors import InputError
 from lasnn.pipeline import needs, slurm
@@ -150,9 +150,7 @@ def test_no_other_executor_asks_slurm(queue, tmp_path):
 def test_a_refusal_is_one_line_that_says_what_to_set(queue, refusal, options, expected):
     if refusal:
         queue("refusal", f"sbatch: error: something first\n{refusal}\n")
-    with pytest.raises(InputError, match=expected) as error:
-        slurm.survey(typed(**options), True)
-    assert "\n" not in str(error.value)
+    assert re.search(expected, message_of(slurm.survey, typed(**options), True))
 
 
 def test_jobs_that_a_killed_call_left_are_named(queue):

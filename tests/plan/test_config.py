@@ -2,11 +2,13 @@
 
 import copy
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from tiny import message_of
 
 from lasnn.errors import InputError
 from lasnn.plan.cells import focus_cell, runs_of
@@ -194,9 +196,7 @@ def test_calibration_reads_its_own_sections():
     ],
 )
 def test_a_mistake_is_one_line_that_names_it(overlay, message):
-    with pytest.raises(InputError, match=message) as caught:
-        changed(**overlay)
-    assert "\n" not in str(caught.value)
+    assert re.search(message, message_of(changed, **overlay))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from tiny import message_of
 
 from lasnn.errors import InputError
 from lasnn.networks import build
@@ -28,10 +29,7 @@ def config(overlay):
 
 
 def refused(overlay):
-    with pytest.raises(InputError) as error:
-        config(overlay)
-    assert "\n" not in str(error.value)
-    return str(error.value)
+    return message_of(config, overlay)
 
 
 # ---- names that become paths -----------------------------------------------------------------------------------------
@@ -70,9 +68,7 @@ def test_a_dataset_called_like_a_variant_is_refused(name):
     ],
 )
 def test_a_misspelt_name_of_the_command_line_is_refused(given, near):
-    with pytest.raises(InputError, match="unknown") as error:
-        check_overrides(given, WHOLE | {"datasets": {"birds": OWN}}, ["tables"])
-    assert near in str(error.value)
+    assert near in message_of(check_overrides, given, WHOLE | {"datasets": {"birds": OWN}}, ["tables"])
 
 
 @pytest.mark.parametrize(
@@ -122,9 +118,7 @@ def test_a_whole_number_in_any_spelling_is_one(typed):
 )
 def test_a_word_is_no_number(typed):
     """One line for what can't be a learning rate, infinity and words in quotes among it."""
-    with pytest.raises(InputError, match=r"student\.lr is") as error:
-        spelt("student", "lr", typed)
-    assert "\n" not in str(error.value)
+    assert "student.lr is" in message_of(spelt, "student", "lr", typed)
 
 
 @pytest.mark.parametrize("word", ["off", "on", "yes", "no", "y", "2020-10-10", "2001-12-14 21:59:43", "1:30"])
@@ -203,9 +197,7 @@ def test_a_folder_that_rules_cannot_spell_is_refused(spelt):
 )
 def test_an_unusable_configuration_is_one_line(tmp_path, make, said):
     make(tmp_path / "config.yaml")
-    with pytest.raises(InputError, match=said) as error:
-        read(tmp_path / "config.yaml")
-    assert "\n" not in str(error.value)
+    assert re.search(said, message_of(read, tmp_path / "config.yaml"))
 
 
 def test_what_is_written_is_read_back():
@@ -277,5 +269,4 @@ def test_the_presets_pass(preset):
 
 
 def test_half_an_epoch_is_none():
-    with pytest.raises(InputError, match=r"student\.epochs is 1\.5"):
-        spelt("student", "epochs", "15e-1")
+    assert "student.epochs is 1.5" in message_of(spelt, "student", "epochs", "15e-1")

@@ -1,9 +1,11 @@
 """Options that mean nothing for a run are refused in one line, before anything is made."""
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
+from tiny import message_of
 
 from lasnn.errors import InputError
 from lasnn.plan.config import Config, merged
@@ -36,9 +38,7 @@ def run(method="hybrid", encoder="direct", variant="base", teacher="none", steps
 )
 def test_options_without_a_meaning_are_refused(asked, said):
     for check in (lambda preset: preset.check_names(asked), lambda preset: check_runs(preset, [asked])):
-        with pytest.raises(InputError, match=said) as raised:
-            check(quick())
-        assert "\n" not in str(raised.value)
+        assert re.search(said, message_of(check, quick()))
 
 
 @pytest.mark.parametrize(

@@ -294,28 +294,3 @@ def test_direct_input_computes_the_first_layer_once():
     assert seen[1] != 0
     assert torch.equal(output.currents, dense.currents)
     assert all(neuron.carried is None for neuron in neurons(net).values())
-
-
-@pytest.mark.parametrize("reset_grad", [False, True])
-@pytest.mark.parametrize("order", ORDERS)
-def test_a_mask_in_the_scan_rounds_as_a_product_after_it(order, reset_grad):
-    """Thirds and tenths, so that every product rounds; bit for bit, spikes and gradient."""
-    neuron = LIF(1.0, Dynamics(0.9, order, reset_grad=reset_grad)).train()
-    draws = torch.Generator().manual_seed(0)
-    current = torch.rand(9, 3, 5, 4, 4, generator=draws) / 3 + 0.2
-    weight, mask = (
-        torch.randn(current.shape, generator=draws) / 3,
-        torch.rand(current.shape[1:], generator=draws).round() / 0.7,
-    )
-
-    def spikes_and_gradient(masked):
-        x = current.clone().requires_grad_()
-        spikes = masked(x * 1)  # the scan writes over what it is given
-        (spikes * weight).sum().backward()
-        return spikes, x.grad
-
-    for ours, theirs in zip(
-        spikes_and_gradient(lambda x: neuron(x, mask)), spikes_and_gradient(lambda x: neuron(x) * mask), strict=True
-    ):
-        assert ours.any()
-        assert torch.equal(ours, theirs)

@@ -49,10 +49,12 @@ def test_parents_and_data_are_named_by_digest(chain):
 def test_metrics_agree_with_the_predictions(chain):
     metrics = json.loads((chain.folder(LASNN) / "metrics.json").read_text())
     with np.load(chain.folder(LASNN) / "predictions.npz") as predictions:
-        predicted, ids, labels = (predictions[name] for name in ("predicted", "image_ids", "labels"))
+        names = ("predicted", "image_ids", "labels", "encoder_seeds")
+        predicted, ids, labels, seeds = (predictions[name] for name in names)
     prepared = chain.images
     assert (ids == prepared.test_ids[:40]).all()
     assert (labels == prepared.test_labels[:40]).all()
+    assert seeds.tolist() == [int(seed) for seed in metrics["accuracy_by_seed"]] == [0, 1]
     accuracies = 100 * (predicted == prepared.test_labels[:40]).mean(1)
     assert list(metrics["accuracy_by_seed"].values()) == pytest.approx(accuracies.tolist())
     assert metrics["accuracy"] == pytest.approx(accuracies.mean())
