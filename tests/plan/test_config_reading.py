@@ -24,6 +24,12 @@ from lasnn.plan.yaml_file import understood, written
 WHOLE = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
 
 
+@pytest.fixture(autouse=True)
+def called(monkeypatch):
+    """The command line of Snakemake, whose options are read, in place of the tests' own."""
+    monkeypatch.setattr(sys, "argv", ["snakemake"])
+
+
 def config(overlay):
     return Config(merged(WHOLE, overlay))
 
@@ -128,9 +134,8 @@ def test_a_word_of_yaml_1_2_is_a_word(word):
     assert typed({"mirror": {"cifar10": word}}) == {"mirror": {"cifar10": word}}
 
 
-def test_command_line_and_files_lie_over_one_another(tmp_path, monkeypatch):
+def test_command_line_and_files_lie_over_one_another(tmp_path):
     """`--config` over the later file over the earlier one, mapping by mapping, each read as YAML 1.2."""
-    monkeypatch.setattr(sys, "argv", ["snakemake"])
     (tmp_path / "one.yaml").write_text("preset: quick\npresets: {quick: {student: {lr: 1e-05, epochs: 1}}}\n")
     (tmp_path / "two.yaml").write_text("presets: {quick: {student: {epochs: 2}, compute: {amp: off}}}\n")
     found = configured(
