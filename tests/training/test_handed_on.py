@@ -156,6 +156,13 @@ def test_the_log_counts_images_whose_maps_are_zero(threshold, silent):
     assert found["low"] == silent
 
 
+def test_maps_are_those_of_the_first_images(monkeypatch):
+    images, taken = pictures(12), []
+    monkeypatch.setattr(shown, "encode", lambda encoder, x, *of: taken.append(x) or x[None])
+    shown.shown_to(small("vgg5"), images, RUN, settings_of(), 5)
+    torch.testing.assert_close(taken[0], images.pixels[:5].float() / 127.5 - 1)
+
+
 def test_metrics_hold_the_warnings_of_a_run_that_has_any(chain):
     for path in (LASNN, CONVERTED):
         metrics = files.read_json(chain.folder(path) / "metrics.json")
