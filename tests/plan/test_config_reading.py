@@ -1,6 +1,7 @@
 """Everything that the plan can know is said when it is read, in one line, before any job."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,12 @@ from lasnn.plan.vocabulary import STUDENTS, TEACHERS
 from lasnn.plan.yaml_file import understood, written
 
 WHOLE = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
+
+
+@pytest.fixture(autouse=True)
+def called(monkeypatch):
+    """The command line of Snakemake, whose options are read, in place of the tests' own."""
+    monkeypatch.setattr(sys, "argv", ["snakemake"])
 
 
 def config(overlay):
