@@ -79,7 +79,7 @@ def test_every_call_has_its_turn():
     assert [len(value) for value in times.values()] == [3, 3]
 
 
-@pytest.mark.parametrize("what", ["training", "inference", "memory", "balancing"])
+@pytest.mark.parametrize("what", ["training", "inference", "memory"])
 def test_the_command_runs(what, tmp_path):
     words = f"--what {what} --networks conv3fc2 --steps 2 --batch 2 --images 2 --rounds 2 --threads 1 --width {WIDTH}"
     threads = torch.get_num_threads()
@@ -105,6 +105,14 @@ def test_the_loops_give_what_the_torch_scan_gives(tmp_path):
             assert float(row["differs_spikes"]) == 0
             assert float(row["differs_logits"]) < 1e-6
             assert float(row["differs_gradients"]) < 1e-5
+
+
+def test_balancing_has_no_peers(tmp_path):
+    words = f"--what balancing --networks conv3fc2 --steps 4 --batch 2 --images 2 --threads 1 --width {WIDTH}"
+    names = ["floor", "ours", "ours by torch", "spikingjelly"]
+    assert main([*words.split(), "--implementations", *names, "--out", str(tmp_path)]) == 0
+    rows = csv.DictReader((tmp_path / "balancing.csv").open())
+    assert [(row["implementation"], row["images"]) for row in rows] == [(name, "2") for name in names[:3]]
 
 
 @pytest.mark.skipif(library() is None, reason="without the loops there are no parts to be told apart")

@@ -1,6 +1,5 @@
 """A loaded network gives its table's number, and what it says of an image doesn't depend on the image's batch."""
 
-import json
 import shutil
 
 import numpy as np
@@ -9,21 +8,10 @@ import torch
 from chains import ANN, CALIBRATED, CONVERTED, LASNN, Tiny
 
 import lasnn
-from lasnn.datasets import load as load_prepared
 from lasnn.errors import InputError
 
 DIRECT = "snn/digits/vgg5/hybrid/direct-T4/none/base/s0"
 RESIDUAL = "converted/digits/resnet12/poisson/base/s0"
-
-
-def metrics_of(chain, path):
-    return json.loads((chain.folder(path) / "metrics.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def images(data):
-    """The first 40 test images [40, 3, 16, 16] in [0, 1], which these runs are judged by."""
-    return torch.from_numpy(load_prepared(data / "digits.npz").test_images[:40]).float() / 255
 
 
 @pytest.mark.parametrize("path", [LASNN, DIRECT, CALIBRATED])
@@ -32,13 +20,13 @@ def test_evaluate_is_accuracy_by_seed_of_the_metrics(chain, path):
     if path == DIRECT:
         chain.run(CONVERTED.replace("poisson", "direct"), DIRECT)
     found = lasnn.load(chain.folder(path)).evaluate("test")
-    assert found == metrics_of(chain, path)["accuracy_by_seed"]
+    assert found == chain.metrics(path)["accuracy_by_seed"]
     assert len(found) == (2 if "poisson" in path else 1)
 
 
 @pytest.mark.parametrize("path", [ANN, CONVERTED])
 def test_evaluate_is_the_accuracy_of_what_has_no_seeds(chain, path):
-    assert lasnn.load(chain.folder(path)).evaluate() == {"0": metrics_of(chain, path)["accuracy"]}
+    assert lasnn.load(chain.folder(path)).evaluate() == {"0": chain.metrics(path)["accuracy"]}
 
 
 def test_a_converted_network_is_simulated_at_its_first_scale_with_its_blocks_folded(data, tmp_path):
@@ -47,7 +35,7 @@ def test_a_converted_network_is_simulated_at_its_first_scale_with_its_blocks_fol
     changed |= {"curve": {"scales": [0.7], "steps": 60, "images": 8}}
     place = Tiny(data, tmp_path, presets={"quick": changed})
     place.run(RESIDUAL.replace("converted", "ann").replace("poisson/", ""), RESIDUAL)
-    net, metrics = lasnn.load(place.folder(RESIDUAL)), metrics_of(place, RESIDUAL)
+    net, metrics = lasnn.load(place.folder(RESIDUAL)), place.metrics(RESIDUAL)
     assert net.evaluate() == {"0": metrics["accuracy"]}
     images = net._own_images("test")
     recorded = net.record(images[:][0], index=range(len(images)))
@@ -58,23 +46,23 @@ def test_a_converted_network_is_simulated_at_its_first_scale_with_its_blocks_fol
 
 def test_evaluate_takes_other_images_and_another_t(chain):
     net, digits = lasnn.load(chain.folder(LASNN)), lasnn.dataset("digits")
-    assert net.evaluate(digits.test.first(40)) == metrics_of(chain, LASNN)["accuracy_by_seed"]
-    by_step = metrics_of(chain, LASNN)["accuracy_by_step"]
+    assert net.evaluate(digits.test.first(40)) == chain.metrics(LASNN)["accuracy_by_seed"]
+    by_step = chain.metrics(LASNN)["accuracy_by_step"]
     assert net.evaluate(steps=3)["0"] == by_step[2]
     assert net.evaluate("train").keys() == net.evaluate("test").keys()
 
 
-def test_the_places_of_images_give_the_predictions_of_evaluation(chain, images):
+def test_the_places_of_images_give_the_predictions_of_evaluation(chain):
     net = lasnn.load(chain.folder(LASNN))
     with np.load(chain.folder(LASNN) / "predictions.npz") as kept:
         for row, seed in zip(kept["predicted"], kept["encoder_seeds"], strict=True):
-            assert net(images, seed=int(seed), index=range(40)).argmax(1).tolist() == row.tolist()
-            assert net(images[30:], seed=int(seed), index=range(30, 40)).argmax(1).tolist() == row[30:].tolist()
+            assert net(chain.shown, seed=int(seed), index=range(40)).argmax(1).tolist() == row.tolist()
+            assert net(chain.shown[30:], seed=int(seed), index=range(30, 40)).argmax(1).tolist() == row[30:].tolist()
 
 
-def test_an_images_logits_do_not_depend_on_its_batch(chain, images):
+def test_an_images_logits_do_not_depend_on_its_batch(chain):
     """Spikes are the same in any batch, so that logits are but for the order of a sum."""
-    net = lasnn.load(chain.folder(LASNN))
+    net, images = lasnn.load(chain.folder(LASNN)), chain.shown
     whole = net(images)
     assert torch.allclose(torch.cat([net(one[None]) for one in images]), whole, rtol=1e-5, atol=1e-5)
     assert torch.allclose(net(images.flip(0)).flip(0), whole, rtol=1e-5, atol=1e-5)
@@ -84,11 +72,11 @@ def test_an_images_logits_do_not_depend_on_its_batch(chain, images):
     assert all(torch.equal(alone[layer].spikes[:, 0], one.spikes[:, 7]) for layer, one in recorded.items())
 
 
-def test_what_is_recorded_is_what_the_network_does(chain, images):
+def test_what_is_recorded_is_what_the_network_does(chain):
     """Its spikes add up to those that metrics.json counts; its tapped layers' are those of `observe`."""
-    net = lasnn.load(chain.folder(LASNN))
+    net, images = lasnn.load(chain.folder(LASNN)), chain.shown
     as_evaluated = net.record(images, index=range(40))
-    counted = {name: layer["total"] for name, layer in metrics_of(chain, LASNN)["spikes"].items()}
+    counted = {name: layer["total"] for name, layer in chain.metrics(LASNN)["spikes"].items()}
     assert {name: one.spikes.sum().item() for name, one in as_evaluated.items()} == counted
     recorded, output = net.record(images), net.observe(images)
     assert list(recorded) == list(net.thresholds) == ["c1", "c2", "c3", "f1", "f2"]
@@ -102,17 +90,17 @@ def test_classes_and_repr(chain):
     assert net.classes == tuple("0123456789")
     head, *layers = repr(net).splitlines()
     assert head == f"{LASNN}: vgg5, 10 classes, images 3 x 16 x 16, poisson input, T = 6, sync, soft reset"
-    leak = metrics_of(chain, LASNN)["choices"]["leak"]
-    for line, (name, threshold) in zip(layers, metrics_of(chain, LASNN)["thresholds"].items(), strict=True):
+    leak = chain.metrics(LASNN)["choices"]["leak"]
+    for line, (name, threshold) in zip(layers, chain.metrics(LASNN)["thresholds"].items(), strict=True):
         assert line.split() == [name, "threshold", f"{threshold:.4g}", "leak", f"{leak:g}"]
     assert repr(lasnn.load(chain.folder(ANN))).endswith("images 3 x 16 x 16, analog")
 
 
-def test_an_ann_has_nothing_to_record(chain, images):
+def test_an_ann_has_nothing_to_record(chain):
     with pytest.raises(
         InputError, match=r"is an ANN and has no spikes to record: load a spiking run, at no cost"
     ) as told:
-        lasnn.load(chain.folder(ANN)).record(images)
+        lasnn.load(chain.folder(ANN)).record(chain.shown)
     assert "\n" not in str(told.value)
 
 
