@@ -9,7 +9,10 @@
 What loads torch, pandas or matplotlib does so when it is called.
 """
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
+
+from lasnn.errors import InputError
 
 __version__ = "0.1.0"
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 def load(folder: "str | Path") -> "Loaded":
     """The network in `folder` (results/<preset>/<run>): call it with images [B, 3, H, W] in [0, 1] for its logits."""
+    _check_torch()
     from lasnn.loading import load as load_network
 
     return load_network(folder)
@@ -34,6 +38,7 @@ def load(folder: "str | Path") -> "Loaded":
 
 def dataset(name: str) -> "Dataset":
     """A prepared dataset: `train[:8]` and `test[:8]` are images [8, 3, H, W] in [0, 1] and labels [8]."""
+    _check_torch()
     from lasnn.datasets.whole import dataset as whole
 
     return whole(name)
@@ -60,3 +65,11 @@ def rates(recordings: "Mapping[str, Recording]") -> "Figure":
     from lasnn.report.activity import rates as draw
 
     return draw(recordings)
+
+
+def _check_torch() -> None:
+    if find_spec("torch") is None:
+        raise InputError(
+            "torch is not installed: `pip install torch==2.15.0 torchvision==0.29.2` (5 GB with "
+            "CUDA); it comes apart from lasnn, so that either build can take its place"
+        )

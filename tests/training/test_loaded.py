@@ -1,23 +1,36 @@
 """A loaded network gives its table's number, and what it says of an image doesn't depend on the image's batch."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from chains import ANN, CALIBRATED, CONVERTED, LASNN, Tiny
+from chains import ANN, CALIBRATED, CONVERTED, LASNN, TEACHER, Tiny
 
 import lasnn
 from lasnn.datasets import load as load_prepared
 from lasnn.errors import InputError
+from lasnn.pipeline import notebooks
 
+CONVERSION = "snn/digits/vgg5/conversion/poisson-T6/none/base/s0"
 DIRECT = "snn/digits/vgg5/hybrid/direct-T4/none/base/s0"
 RESIDUAL = "converted/digits/resnet12/poisson/base/s0"
 
 
 def metrics_of(chain, path):
     return json.loads((chain.folder(path) / "metrics.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def chain(data, tmp_path_factory):
+    """The chain with so much training that its networks spike to their ends and tell digits apart."""
+    quick = {"data": {"train_images": 400}, "ann": {"epochs": 8}, "balancing": {"steps": 100}, "student": {"epochs": 1}}
+    place = Tiny(data, tmp_path_factory.mktemp("lively"), presets={"quick": quick})
+    place.run(ANN, TEACHER, CONVERTED, LASNN, CONVERSION, CALIBRATED)
+    return place
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +47,7 @@ def test_evaluate_is_accuracy_by_seed_of_the_metrics(chain, path):
     found = lasnn.load(chain.folder(path)).evaluate("test")
     assert found == metrics_of(chain, path)["accuracy_by_seed"]
     assert len(found) == (2 if "poisson" in path else 1)
+    assert all(accuracy > 30 for accuracy in found.values())  # by chance 10
 
 
 @pytest.mark.parametrize("path", [ANN, CONVERTED])
@@ -126,3 +140,35 @@ def test_other_images_than_its_own_are_refused(chain, tmp_path):
         net.evaluate()
     with pytest.raises(InputError, match=r"unknown images 'tset': .*did you mean 'test'"):
         net.evaluate("tset")
+
+
+# ---- notebooks/tutorial.ipynb ----------------------------------------------------------------------------------------
+
+
+def outputs(executed):
+    """What each cell of code gave: its text, or the kinds of its other outputs."""
+    for cell in json.loads(executed.read_text())["cells"]:
+        for output in cell.get("outputs", ()):
+            yield "".join(output.get("text", output.get("data", {}).get("text/plain", ""))), set(output.get("data", ()))
+
+
+def test_the_tutorial_runs_and_shows_the_tables_number_pictures_and_a_training(chain, tmp_path):
+    """Each cell is executed; accuracies are those of metrics.json, and an epoch of either map changes the network."""
+    executed = tmp_path / "tutorial.ipynb"
+    notebooks.run(Path("notebooks/tutorial.ipynb"), str(chain.folder("")), executed, steps=6)
+    texts, kinds = zip(*outputs(executed), strict=True)
+    said = "\n".join(texts)
+    lasnn, conversion = (json.loads((chain.folder(path) / "metrics.json").read_text()) for path in (LASNN, CONVERSION))
+    assert str(lasnn["accuracy_by_seed"]) in texts
+    assert f"{LASNN}: vgg5, 10 classes" in said
+    assert sum("image/svg+xml" in kind for kind in kinds) == 4
+    found = re.findall(r"^(squares|absolute).* (\d+\.\d) % converted, +(\d+\.\d) % after 1 epoch", said, re.MULTILINE)
+    assert [name for name, _, _ in found] == ["squares", "absolute"]
+    for _, before, after in found:
+        assert before == f"{conversion['accuracy_by_seed']['0']:.1f}"
+        assert float(after) > 30  # by chance 10
+
+
+def test_the_tutorial_keeps_no_output():
+    cells = json.loads(Path("notebooks/tutorial.ipynb").read_text())["cells"]
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
