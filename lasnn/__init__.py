@@ -6,7 +6,7 @@
     net.evaluate("test")                # its table's accuracy, for each encoder seed
     lasnn.raster(net.record(images))    # spikes of all layers
 
-What loads torch, pandas or matplotlib does so when it is called.
+What needs torch or matplotlib loads it when it is called.
 """
 
 from importlib.util import find_spec
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    import pandas as pd
     from matplotlib.figure import Figure
 
     from lasnn.datasets.whole import Dataset
     from lasnn.loading import Loaded
+    from lasnn.pipeline.listing import Runs
     from lasnn.spiking.recording import Recording
 
 
@@ -44,13 +44,16 @@ def dataset(name: str) -> "Dataset":
     return whole(name)
 
 
-def runs(*words: str) -> "pd.DataFrame":
-    """Finished and kept runs whose paths hold all `words`, such as "vgg5", "hybrid": a line each, with accuracy."""
-    from lasnn.pipeline.listing import table
+def runs(*words: str) -> "Runs":
+    """Finished and kept runs whose paths hold all `words` ("digits", "vgg5"), each with `folder` and `accuracy`.
+
+    It prints as a table. Kept runs are those of results/reference/.
+    """
+    from lasnn.pipeline.listing import Runs, finished, kept
     from lasnn.plan.project import inside
 
     with inside() as config:
-        return table(config, list(words))
+        return Runs([*finished(config, None, list(words)), *kept(config, list(words))])
 
 
 def raster(recordings: "Mapping[str, Recording]", image: int = 0, neurons: int = 60) -> "Figure":

@@ -120,15 +120,18 @@ def test_images_that_are_not_there_say_what_to_type_and_what_that_takes(tmp_path
 # ---- runs ------------------------------------------------------------------------------------------------------------
 
 
-def test_runs_are_a_table_of_folders_that_load():
+def test_runs_have_folders_that_load_and_print_as_a_table():
     found = lasnn.runs("vgg5", "cifar10")
-    assert list(found) == ["folder", "accuracy", "checkpoint", "state"]
-    (row,) = found[found["folder"] == (KEPT / ANN).as_posix()].to_dict("records")
-    assert row["accuracy"] == json.loads((KEPT / ANN / "metrics.json").read_text())["accuracy"]
-    assert (row["checkpoint"], row["state"]) == (True, "kept")
-    assert lasnn.load(row["folder"]).run == parse(ANN)
-    assert found["folder"].str.contains("/vgg5/").all()
-    assert lasnn.runs("no_such_word").empty
+    (ann,) = [one for one in found if one.folder == (KEPT / ANN).as_posix()]
+    assert ann.accuracy == json.loads((KEPT / ANN / "metrics.json").read_text())["accuracy"]
+    assert (ann.preset, ann.state) == ("small", "kept")
+    assert lasnn.load(ann.folder).run == parse(ANN)
+    (lasnn_act,) = [one for one in found if one.folder == (KEPT / LASNN).as_posix()]
+    assert lasnn_act.state.startswith("kept")
+    assert all("/vgg5/" in one.folder for one in found)
+    (line,) = [line for line in repr(found).splitlines() if line.startswith(ann.folder + " ")]
+    assert line.split()[1:] == [f"{ann.accuracy:.2f}", "%", "-", "-", "kept"]
+    assert lasnn.runs("no_such_word") == []
 
 
 # ---- pictures --------------------------------------------------------------------------------------------------------
