@@ -9,12 +9,10 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from lasnn import __version__, stopping
+from lasnn import __version__, cards, stopping
 from lasnn import verbs as models
 from lasnn.console import Console
-from lasnn.datasets.preparation import prepare
 from lasnn.errors import InputError
-from lasnn.pipeline import cards
 from lasnn.plan.config import CONFIG, Config, Preset, read, restore
 from lasnn.plan.known_datasets import KNOWN
 from lasnn.plan.runs import KINDS, Run
@@ -181,6 +179,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def data_verb(options: argparse.Namespace, console: Console) -> None:
+    from lasnn.datasets.preparation import prepare
+
     config = read(options.config)
     own = config.own_dataset(options.dataset)
     path = Path(config.data_file(options.dataset))
@@ -206,7 +206,7 @@ def stage_verb(options: argparse.Namespace, console: Console) -> None:
     console.name = run.id
     if taken_up(preset, run, settings, options.folder, console):
         return
-    from lasnn.pipeline import progress, scores
+    from lasnn.results import progress, scores
 
     if line := progress.line():
         console.say(line)
@@ -229,8 +229,7 @@ def stage_verb(options: argparse.Namespace, console: Console) -> None:
 
 def taken_up(preset: Preset, run: Run, settings: Settings, folder: str, console: Console) -> bool:
     """Whether a run that was replaced, or that another preset made, is what is asked for; what lies there is kept."""
-    from lasnn.pipeline import scores
-    from lasnn.results import store
+    from lasnn.results import scores, store
 
     with only_writer(Path(folder, ".lock"), f"the run {run}"):
         store.keep(preset, run)

@@ -131,7 +131,8 @@ def export_verb(options: argparse.Namespace, console: Console) -> None:
 
 
 def adopt_verb(options: argparse.Namespace, console: Console) -> None:
-    from lasnn.pipeline import adoption, scores
+    from lasnn.pipeline import adoption
+    from lasnn.results import scores
 
     config = read(options.config)
     mean, std = (tuple(values) if values else None for values in (options.mean, options.std))

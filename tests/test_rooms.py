@@ -10,7 +10,7 @@ import pytest
 
 # Ground to top. Modules of one room may import one another; rooms on the same floor may not.
 FLOORS = [
-    ["errors", "seeding", "stopping", "console", "optimizers"],
+    ["errors", "seeding", "stopping", "console", "optimizers", "cards"],
     ["compiled", "plan", "storage"],
     ["datasets", "networks"],
     ["results"],

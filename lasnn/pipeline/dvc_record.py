@@ -15,14 +15,14 @@ from functools import partial
 from pathlib import Path
 
 from lasnn.errors import InputError
-from lasnn.pipeline import dvc_yaml, scores
+from lasnn.pipeline import dvc_yaml
 from lasnn.pipeline.freshness import Judge
 from lasnn.plan.adoptions import with_adoptions
 from lasnn.plan.config import CONFIG, Config, Preset
 from lasnn.plan.runs import Run
 from lasnn.plan.yaml_file import parsed
 from lasnn.report import EXHIBITS, runs_of_target
-from lasnn.results import store
+from lasnn.results import scores, store
 from lasnn.storage import files
 from lasnn.storage.digests import Digests
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lasnn.pipeline import scores
 from lasnn.plan.adoptions import FILE as ADOPTED
 from lasnn.plan.config import Preset
 from lasnn.plan.overlays import entries
@@ -17,6 +16,7 @@ from lasnn.plan.settings import SETTINGS
 from lasnn.plan.vocabulary import METHODS
 from lasnn.plan.yaml_file import written
 from lasnn.report import EXHIBITS, PAPER, files_of, runs_of_target
+from lasnn.results import scores
 from lasnn.results.fits import RUN_FILES
 
 Stage = dict[str, Any]  # an entry of dvc.yaml

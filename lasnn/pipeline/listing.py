@@ -9,10 +9,10 @@ from pathlib import Path
 
 from lasnn.errors import InputError
 from lasnn.pipeline import reference
-from lasnn.pipeline.scores import scores
 from lasnn.plan.config import Config, Preset
 from lasnn.plan.runs import parse
 from lasnn.results.fits import unfit
+from lasnn.results.scores import scores
 from lasnn.storage import files
 
 

@@ -16,12 +16,11 @@ import shutil
 from pathlib import Path
 
 from lasnn.errors import InputError
-from lasnn.pipeline import scores
 from lasnn.pipeline.freshness import Judge
 from lasnn.plan.config import Config, Preset
 from lasnn.plan.runs import AnnRun, ConvertedRun, Run, SnnRun
 from lasnn.report import EXHIBITS, files_of, runs_of_target
-from lasnn.results import store
+from lasnn.results import scores, store
 from lasnn.results.fits import RUN_FILES, unfit
 from lasnn.results.store import Held
 from lasnn.storage import files

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from ruamel.yaml.error import YAMLError
 
+from lasnn import cards
 from lasnn.compiled.machine_code import folder
 from lasnn.errors import InputError
-from lasnn.pipeline import cards
 from lasnn.pipeline.notebooks import NOTEBOOKS, pages_of
 from lasnn.pipeline.slurm import Partition
 from lasnn.plan.config import CONFIG, PASSED_ON, Config, Preset

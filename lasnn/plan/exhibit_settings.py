@@ -16,10 +16,11 @@ class Scope(Section):
     that set the student's size and its images, each with the variant that was chosen there for a method; those that
     `corners_once` names take the first seed alone. `readings` are variants that differ in how logits are read, by
     `spiking.logit_scale`, the one that counts as printed first: the claims are judged under each, with the seeds of the
-    base runs. None: as the base runs read them.
+    base runs. None: as the base runs read them. `inputs` are the encoders that cells of another one are run with, as
+    where the paper's T of Poisson input is out of reach; `steps` still goes by the paper's encoder.
     """
 
-    LATER: ClassVar[tuple[str, ...]] = ("readings",)
+    LATER: ClassVar[tuple[str, ...]] = ("readings", "inputs")
 
     note: str | None
     datasets: dict[str, str | None]
@@ -41,6 +42,7 @@ class Scope(Section):
     repeated_inputs: tuple[str, ...] | None
     claims: tuple[str, ...]
     readings: dict[str, str] | None = None
+    inputs: dict[str, str] | None = None
 
 
 class Energy(Section):

@@ -5,8 +5,8 @@ exhibits are the plan: a preset runs what its exhibits ask for, and nothing else
 every job of the workflow comes here to see what its run is for.
 """
 
+from lasnn.plan.cells import PAPER
 from lasnn.report.catalogue import EXHIBITS, TARGETS, exhibits_of, files_of, names_of, runs_of_target, write
-from lasnn.report.cells import PAPER
 from lasnn.report.exhibit import Exhibit, Figure, Table
 
 __all__ = [

@@ -8,22 +8,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations, groupby, pairwise
 
+from lasnn.plan import cells as regime
+from lasnn.plan.cells import DATASETS, Cell, elsewhere, focus_cell, paper_cells
 from lasnn.plan.config import Preset
 from lasnn.plan.lookup import given
 from lasnn.plan.runs import BASE, Run, as_snn
 from lasnn.plan.scope import chain_pairs
 from lasnn.plan.vocabulary import METHODS, NO_TEACHER
-from lasnn.report import regime, rows
-from lasnn.report.cells import DATASETS, Cell, elsewhere, focus_cell, paper_cells
+from lasnn.report import rows
 from lasnn.report.curves import accuracy_on_first, converted_of, curves
-from lasnn.report.energy import averages
 from lasnn.report.questions import OWN, Claim, Measure, Pair, Question, gain_over, in_each_reading, is_run, reading_of
 from lasnn.report.speedup import speed_up, steps_needed
+from lasnn.results.energy import averages
 
 DIRECT_STEPS = ("50", "30")  # the paper names both T and not which network has which
 LIFTED = ("VGG5", "VGG9")  # by direct input; ResNet12 is not
 LAYERS = {"3Conv2Linear": 5, "VGG5": 5, "VGG9": 9, "ResNet12": 12, "VGG16": 16}  # of the networks of Figure 3
-INPUTS = (("poisson", "100"), ("direct", regime.STEP))  # of the student in focus, where Table II has it not
+INPUTS = (("poisson", "100"), ("direct", regime.REGIME_STEPS))  # of the student in focus, where Table II has it not
 
 
 def _accuracy(run: Run, preset: Preset) -> float:
@@ -120,7 +121,7 @@ def _corners(preset: Preset) -> list[Pair]:
     for corner in preset.scope.corners:
         pairs = regime.pairs_in(preset, corner)
         less, more = pairs.get(regime.CHOSEN, pairs["lasnn_act"])
-        found.append(Pair(less, more, regime.in_words(corner)))
+        found.append(Pair(less, more, regime.corner_in_words(corner)))
     return found
 
 

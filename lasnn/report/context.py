@@ -7,9 +7,9 @@ import statistics
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import parse
 from lasnn.report import rows
-from lasnn.report.energy import averages
 from lasnn.report.exhibit import Table
 from lasnn.report.late import pd
+from lasnn.results.energy import averages
 
 COLUMNS = ("start", "ann", "teacher_accuracy", "spikes")  # spikes: for each neuron of the network and image
 

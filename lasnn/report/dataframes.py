@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from lasnn.errors import InputError
 from lasnn.plan import project
+from lasnn.plan.cells import paper_cells
 from lasnn.plan.config import Preset, read
 from lasnn.plan.exhibit_settings import Energy
 from lasnn.plan.lookup import given
 from lasnn.plan.runs import SnnRun
 from lasnn.report import pages, runs_of_target
 from lasnn.report.answers import answering, same_images
-from lasnn.report.cells import paper_cells
-from lasnn.report.energy import ann_joules, averages, snn_joules
 from lasnn.report.labels import METHOD_TITLES
 from lasnn.report.late import pd
+from lasnn.results.energy import ann_joules, averages, snn_joules
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -96,7 +96,7 @@ def label(run: dict) -> str:
 def runs(found: list[dict], batch: int = 16) -> pd.DataFrame:
     """A line for each run: who it is, its accuracy, the four averages of its spikes, its silent neurons.
 
-    Their definitions are those of `lasnn.report.energy.Averages`; `batch` is the size that S_bat forgets to divide by.
+    Their definitions are those of `lasnn.results.energy.Averages`; `batch` is the size that S_bat forgets to divide by.
     """
     networks, lines = read().networks, []
     for one in found:
@@ -156,7 +156,7 @@ def over_time(found: list[dict]) -> pd.DataFrame:
 
 
 def energy(found: list[dict], mac_pj: float, ac_pj: float) -> pd.DataFrame:
-    """A line for each run: nanojoules of one image (`lasnn.report.energy`), for the run and for one pass of its ANN."""
+    """A line for each run: nanojoules of one image (`lasnn.results.energy`) in the run and in one pass of its ANN."""
     counted = [one for one in found if "operations" in one]
     if not counted:
         raise InputError("no finished run has `operations` in its metrics: make the runs again with this version")

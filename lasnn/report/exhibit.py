@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from lasnn.plan.cells import KEYS, PAPER, Cell, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE, Run
 from lasnn.report import pages, rows, style
-from lasnn.report.cells import KEYS, PAPER, Cell, runs_of
 from lasnn.report.late import pd
 from lasnn.report.rows import MARK
 from lasnn.storage import files

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from lasnn.errors import InputError
+from lasnn.plan.cells import Cell, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run, SnnRun
 from lasnn.report import rows
-from lasnn.report.cells import Cell, runs_of
 from lasnn.report.claims import ACCURACY
 from lasnn.report.crossed import bootstrap, crossed, p_either_way, share_above
 from lasnn.report.labels import METHOD_TITLES

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from lasnn.plan.cells import Cell, joined, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE, Run
 from lasnn.plan.vocabulary import METHODS
-from lasnn.report.cells import Cell, runs_of
-from lasnn.report.regime import joined
 
 OWN = "each method with what was chosen for it alone"
 ALL = "all networks"

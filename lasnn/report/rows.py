@@ -8,13 +8,13 @@ from functools import cache
 from pathlib import Path
 
 from lasnn.errors import InputError, again
+from lasnn.plan.cells import DATASETS, KEYS, Cell, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.known_datasets import KNOWN
 from lasnn.plan.runs import Run
 from lasnn.report.answers import answering, same_images
-from lasnn.report.cells import DATASETS, KEYS, Cell, runs_of
-from lasnn.report.energy import averages
 from lasnn.report.late import pd
+from lasnn.results.energy import averages
 from lasnn.storage import files
 from lasnn.storage.marks import marks_of
 

@@ -8,7 +8,7 @@ from lasnn.errors import InputError
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run, SnnRun
 from lasnn.report import rows
-from lasnn.report.energy import ann_joules, averages, snn_joules
+from lasnn.results.energy import ann_joules, averages, snn_joules
 
 COLUMNS = (
     "network_spikes",

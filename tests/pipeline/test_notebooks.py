@@ -29,15 +29,7 @@ def test_notebooks_hold_no_outputs_and_say_where_they_read(path):
     assert "torch" not in "".join(cell.source for cell in code)
 
 
-@pytest.fixture
-def folder(finished, tmp_path, monkeypatch):
-    copy = tmp_path / "copy"
-    shutil.copytree(finished, copy, ignore=shutil.ignore_patterns(".git", ".dvc", ".snakemake"))
-    monkeypatch.chdir(copy)
-    return copy
-
-
-def test_a_page_is_made_from_metrics_and_loads_nothing(folder):
+def test_a_page_is_made_from_metrics_and_loads_nothing(project):
     page = notebooks.execute("results/tiny/notebooks/spike_counts.html").read_text()
     assert "runs of preset tiny on Digits" in page
     assert page.count("data:image/svg+xml") >= 4
@@ -46,7 +38,7 @@ def test_a_page_is_made_from_metrics_and_loads_nothing(folder):
     assert "import matplotlib" not in page  # the code is in the notebook, not in the page
 
 
-def test_missing_runs_are_one_line(folder):
+def test_missing_runs_are_one_line(project):
     shutil.rmtree("results/tiny/snn")
     with pytest.raises(InputError, match=r"^notebook overview: no finished spiking run below results/tiny: `snakemake"):
         notebooks.execute("results/tiny/notebooks/overview.html")

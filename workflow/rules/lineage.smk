@@ -1,7 +1,7 @@
 # Recording in DVC, outside of every rule and after all of them; and, behind Snakemake's own last words, Table II.
 import atexit
 
-from lasnn.pipeline.progress import last_words
+from lasnn.pipeline.last_words import last_words
 
 
 onsuccess:

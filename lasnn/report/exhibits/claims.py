@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
+from lasnn.plan.cells import Cell, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run
 from lasnn.plan.vocabulary import CLAIMS as SENTENCES
 from lasnn.report import rows
-from lasnn.report.cells import Cell, runs_of
 from lasnn.report.claims import CLAIMS
 from lasnn.report.curves import converted_behind
 from lasnn.report.exhibit import Table, remarks, with_training_logs

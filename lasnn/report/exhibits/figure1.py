@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lasnn.plan.cells import paper_cells
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import AnnRun, ConvertedRun, Run
 from lasnn.report import style
-from lasnn.report.cells import paper_cells
 from lasnn.report.exhibit import Figure
 from lasnn.report.labels import METHOD_TITLES
 from lasnn.report.late import pd

@@ -8,11 +8,11 @@ import numpy as np
 
 from lasnn.datasets.arrays import load
 from lasnn.errors import InputError
+from lasnn.plan.cells import Cell, focus_cell, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run, SnnRun, as_snn
 from lasnn.plan.vocabulary import LEVELS
 from lasnn.report import rows, style
-from lasnn.report.cells import Cell, focus_cell, runs_of
 from lasnn.report.exhibit import Figure
 from lasnn.report.late import pd
 from lasnn.storage import files

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lasnn.plan.cells import Cell, elsewhere, paper_cells
 from lasnn.plan.config import Preset
 from lasnn.report import bars, style
-from lasnn.report.cells import Cell, elsewhere, paper_cells
 from lasnn.report.exhibit import Figure
 from lasnn.report.late import pd
 from lasnn.report.style import METHOD_STYLE, Look

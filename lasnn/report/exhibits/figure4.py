@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lasnn.plan.cells import Cell, elsewhere, focus_cell, paper_cells
 from lasnn.plan.config import Preset
 from lasnn.report import bars, style
-from lasnn.report.cells import Cell, elsewhere, focus_cell, paper_cells
 from lasnn.report.exhibit import Figure
 from lasnn.report.labels import METHOD_TITLES, dataset
 from lasnn.report.late import pd

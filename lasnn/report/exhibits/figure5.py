@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lasnn.plan.cells import elsewhere, paper_cells
 from lasnn.plan.config import Preset
 from lasnn.report import bars, style
-from lasnn.report.cells import elsewhere, paper_cells
 from lasnn.report.exhibit import Figure, with_training_logs
 from lasnn.report.late import pd
 from lasnn.report.style import METHOD_STYLE, Look

@@ -6,10 +6,10 @@ import statistics
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lasnn.plan.cells import Cell, paper_cells, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import SnnRun, as_snn
 from lasnn.report import bars, rows, style
-from lasnn.report.cells import Cell, paper_cells, runs_of
 from lasnn.report.exhibit import Figure, with_training_logs
 from lasnn.report.late import pd
 from lasnn.report.style import ENCODER_STYLE, Look

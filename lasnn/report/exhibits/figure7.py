@@ -6,10 +6,10 @@ import statistics
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lasnn.plan.cells import Cell, focus_cell, paper_cells, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import as_snn
 from lasnn.report import bars, rows, spikes_and_energy, style
-from lasnn.report.cells import Cell, focus_cell, paper_cells, runs_of
 from lasnn.report.exhibit import Figure, remarks
 from lasnn.report.labels import METHOD_TITLES
 from lasnn.report.late import pd

@@ -6,17 +6,17 @@ import math
 import statistics
 from typing import TYPE_CHECKING, Any
 
+from lasnn.plan.cells import runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run, as_snn
 from lasnn.report import rows, spikes_and_energy, style
-from lasnn.report.cells import runs_of
 from lasnn.report.curves import converted_behind, converted_of
-from lasnn.report.energy import LEFT_OUT, snn_joules
 from lasnn.report.exhibit import Figure, remarks
 from lasnn.report.exhibits.table_s2 import cells
 from lasnn.report.labels import METHOD_TITLES
 from lasnn.report.late import pd
 from lasnn.report.style import Look
+from lasnn.results.energy import LEFT_OUT, snn_joules
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lasnn.plan.cells import CHOSEN, REGIME_STEPS, Cell, conversion_in, pairs_in, regime_cells, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import AnnRun, Run
 from lasnn.report import rows, style
-from lasnn.report.cells import Cell, runs_of
 from lasnn.report.crossed import crossed, p_either_way
 from lasnn.report.exhibit import Figure
 from lasnn.report.labels import METHOD_TITLES
 from lasnn.report.late import pd
 from lasnn.report.paired import percent_right, same_seeds
-from lasnn.report.regime import CHOSEN, STEP, cells, conversion_in, pairs_in
 from lasnn.report.statistics import holm
 from lasnn.report.style import Look
 
@@ -56,11 +55,11 @@ class Regime(Figure):
     def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
         return [
             *super().notes(tidy, preset),
-            f"VGG5, direct input, T = {STEP}. Gap: hybrid training's accuracy on training images less that on test "
-            "images. Whiskers: its standard error over seeds, and that of the difference over seeds and test images, "
-            f"as in the table of claims; none with one seed. Filled: with {preset.claims.seeds} seeds or more, p below "
-            f"{preset.claims.alpha:g} after Holm's correction over all such points. Chosen: each method with what "
-            "held-out images chose for the corner, or for another in its place (`scope.corners`).",
+            f"VGG5, direct input, T = {REGIME_STEPS}. Gap: hybrid training's accuracy on training images less that on "
+            "test images. Whiskers: its standard error over seeds, and that of the difference over seeds and test "
+            f"images, as in the table of claims; none with one seed. Filled: with {preset.claims.seeds} seeds or more, "
+            f"p below {preset.claims.alpha:g} after Holm's correction over all such points. Chosen: each method with "
+            "what held-out images chose for the corner, or for another in its place (`scope.corners`).",
         ]
 
 
@@ -173,7 +172,7 @@ def draw(tidy: pd.DataFrame) -> Drawing:
 
 EXHIBIT = Regime(
     "When layer-wise distillation helps: differences to hybrid training over overfitting",
-    cells,
+    regime_cells,
     draw,
     sections=("scope", "claims"),
 )

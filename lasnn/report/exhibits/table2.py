@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lasnn.report.cells import paper_cells
+from lasnn.plan.cells import paper_cells
 from lasnn.report.exhibit import Table
 from lasnn.report.labels import dataset, method, side_by_side
 from lasnn.report.late import pd

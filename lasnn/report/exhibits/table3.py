@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from lasnn.plan.architectures import Networks
+from lasnn.plan.cells import Cell, paper_cells
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE
 from lasnn.plan.scope import chain_pairs
 from lasnn.plan.vocabulary import NO_TEACHER
-from lasnn.report.cells import Cell, paper_cells
 from lasnn.report.exhibit import Table
 from lasnn.report.exhibits import table1
 from lasnn.report.late import pd

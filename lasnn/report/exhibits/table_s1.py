@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from lasnn.plan.cells import DATASETS, Cell, paper_cells
 from lasnn.plan.config import Preset
 from lasnn.plan.vocabulary import METHODS
-from lasnn.report.cells import DATASETS, Cell, paper_cells
 from lasnn.report.context import TableWithContext
 from lasnn.report.labels import dataset, method, ours, steps
 from lasnn.report.late import pd

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from lasnn.plan.cells import Cell, paper_cells, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import as_snn
 from lasnn.report import rows, spikes_and_energy
-from lasnn.report.cells import Cell, paper_cells, runs_of
-from lasnn.report.energy import LEFT_OUT
 from lasnn.report.exhibit import Table, remarks
 from lasnn.report.exhibits import figure_steps, table_s1
 from lasnn.report.labels import dataset, method, ours, steps
 from lasnn.report.late import pd
 from lasnn.report.rows import number
+from lasnn.results.energy import LEFT_OUT
 
 
 def cells(preset: Preset) -> list[Cell]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from lasnn.plan.cells import Cell, paper_cells, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.lookup import given
 from lasnn.plan.runs import Run, SnnRun, as_snn
 from lasnn.report import rows
-from lasnn.report.cells import Cell, paper_cells, runs_of
 from lasnn.report.curves import accuracy_on_first, converted_behind, converted_of, curves
 from lasnn.report.exhibit import Table, remarks
 from lasnn.report.labels import dataset

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from statistics import mean
 
+from lasnn.plan.cells import Cell, focus_cell, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.overlays import merged
 from lasnn.plan.runs import BASE, parse
 from lasnn.plan.vocabulary import METHODS
 from lasnn.report import rows
-from lasnn.report.cells import Cell, focus_cell, runs_of
 from lasnn.report.context import TableWithContext
 from lasnn.report.labels import METHOD_TITLES, dataset, ours, steps
 from lasnn.report.late import pd

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from lasnn.plan.cells import Cell
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE
-from lasnn.report.cells import Cell
 from lasnn.report.context import with_context
 from lasnn.report.exhibit import Table
 from lasnn.report.labels import dataset, ours

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import statistics
 
+from lasnn.plan.cells import Cell
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE, parse
 from lasnn.plan.vocabulary import METHODS
 from lasnn.report import rows
-from lasnn.report.cells import Cell
 from lasnn.report.exhibit import Table, with_training_logs
 from lasnn.report.exhibits import table_s1, table_s4
 from lasnn.report.labels import dataset, method, steps

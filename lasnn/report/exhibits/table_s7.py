@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from lasnn.plan.cells import Cell, direct_cell
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE
 from lasnn.plan.vocabulary import METHODS
-from lasnn.report.cells import Cell, direct_cell
 from lasnn.report.context import TableWithContext
 from lasnn.report.exhibits.table_s4 import compared
 from lasnn.report.labels import METHOD_TITLES, dataset, ours, steps

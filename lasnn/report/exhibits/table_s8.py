@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from lasnn.plan.cells import Cell, direct_cell, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE, Run
-from lasnn.report.cells import Cell, direct_cell, runs_of
 from lasnn.report.context import TableWithContext
 from lasnn.report.exhibits.table_s4 import compared
 from lasnn.report.exhibits.table_s7 import knob

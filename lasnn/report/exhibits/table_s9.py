@@ -5,11 +5,11 @@ from __future__ import annotations
 import statistics
 from dataclasses import replace
 
+from lasnn.plan.cells import Cell, focus_cell, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE, Run
 from lasnn.plan.vocabulary import LEVELS, METHODS
 from lasnn.report import rows
-from lasnn.report.cells import Cell, focus_cell, runs_of
 from lasnn.report.exhibit import Table, with_training_logs
 from lasnn.report.exhibits import claims, figure5, figure6, figure_regime, table_s1, table_s4, table_s7, table_s8
 from lasnn.report.labels import dataset, method, steps

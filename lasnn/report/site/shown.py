@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from lasnn.errors import InputError
+from lasnn.plan.cells import KEYS
 from lasnn.plan.config import Preset
 from lasnn.report import pages
 from lasnn.report.catalogue import EXHIBITS
-from lasnn.report.cells import KEYS
 from lasnn.report.exhibit import Exhibit, Figure
 from lasnn.report.late import pd
 from lasnn.storage import files

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import html
 
+from lasnn.plan.cells import KEYS
 from lasnn.plan.config import Preset
-from lasnn.report.cells import KEYS
 from lasnn.report.exhibit import Table
 from lasnn.report.labels import METHOD_TITLES
 from lasnn.report.late import pd

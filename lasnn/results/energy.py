@@ -5,6 +5,7 @@ out, as is customary; every exhibit says so.
     E_ANN = MAC · MACs
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lasnn.plan.exhibit_settings import Energy
@@ -12,12 +13,12 @@ from lasnn.plan.exhibit_settings import Energy
 LEFT_OUT = "Energy counts operations alone: memory traffic and membrane updates are left out."
 
 
-def ann_joules(operations: dict, energy: Energy) -> float:
+def ann_joules(operations: Mapping[str, float], energy: Energy) -> float:
     """One pass of the analog network of the same shape."""
     return operations["macs"] * energy.mac_pj * 1e-12
 
 
-def snn_joules(operations: dict, direct: bool, energy: Energy, passes: int = 1) -> float:
+def snn_joules(operations: Mapping[str, float], direct: bool, energy: Energy, passes: int = 1) -> float:
     """One image in T steps. Under direct encoding the first layer's current is constant and computed `passes` times:
     once, or pessimistically T times.
     """
@@ -36,7 +37,7 @@ class Averages:
     per_image: float  # Σ c_l / N
 
 
-def averages(spikes: dict[str, dict], batch: int) -> Averages:
+def averages(spikes: Mapping[str, Mapping[str, float]], batch: int) -> Averages:
     """From `spikes` of metrics.json: for each spiking layer `total`, `neurons` and `images`."""
     layers = spikes.values()
     by_layer = {name: one["total"] / (one["images"] * one["neurons"]) for name, one in spikes.items()}

@@ -1,4 +1,4 @@
-"""How far a call of the workflow is, which each training says as it begins, and what the call ends with. No torch.
+"""How far a call of the workflow is, which each training says as it begins. No torch.
 
 The main process knows what is to be made, and passes it on to its jobs; a run counts as done once its files are newer
 than the call. Jobs that see no such word, as on the nodes of a cluster, say nothing.
@@ -8,13 +8,11 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lasnn.errors import InputError
-from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run, SnnRun, split
-from lasnn.report import EXHIBITS, files_of
 from lasnn.storage import files
 
 PASSED = "LASNN_PROGRESS"  # environment variable
@@ -60,34 +58,6 @@ def remaining(done: Sequence[tuple[str, float]], left: Iterable[str], elapsed: f
     mean = statistics.mean(seconds for _, seconds in done)
     of_kind = {kind: statistics.mean(one for other, one in done if other == kind) for kind, _ in done}
     return sum(of_kind.get(kind, mean) for kind in left) * elapsed / own
-
-
-def last_words(preset: Preset, made: Iterable[str], say: Callable[[str], None]) -> None:
-    """Table II, if this call was about it, and where the exhibits lie."""
-    asked = {str(path) for path in made}
-    names = [name for name in EXHIBITS if asked & set(files_of(preset, name))]
-    if SHOWN in names:
-        say("\n".join(["", *shortened(Path(files_of(preset, SHOWN)[1]).read_text(encoding="utf-8").splitlines())]))
-    if names:
-        say(f"{preset.root}/exhibits: {', '.join(names)}")
-    pages = sorted(path for path in asked if path.startswith(f"{preset.root}/notebooks/"))
-    if pages:
-        say(f"{preset.root}/notebooks: {', '.join(Path(path).name for path in pages)}")
-
-
-def shortened(table: Sequence[str]) -> list[str]:
-    """The lines of a table in Markdown without rows of which nothing was run."""
-    heads = [line for line in table if line.startswith("|")][:1]
-    ours = [index for index, name in enumerate(_cells(heads[0])) if "ours" in name] if heads else []
-
-    def ran(line: str) -> bool:
-        return not line.startswith("|") or any(_cells(line)[index] != "-" for index in ours)
-
-    return [line for line in table if ran(line)]
-
-
-def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.strip("|").split("|")]
 
 
 def _kind(folder: str) -> str:

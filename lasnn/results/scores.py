@@ -12,7 +12,7 @@ from lasnn.errors import InputError
 from lasnn.plan.config import Preset
 from lasnn.plan.exhibit_settings import Energy
 from lasnn.plan.runs import Run
-from lasnn.report.energy import averages, snn_joules
+from lasnn.results.energy import averages, snn_joules
 from lasnn.results.fits import whole_metrics
 from lasnn.storage import files
 from lasnn.storage.files import Json

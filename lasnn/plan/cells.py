@@ -1,13 +1,12 @@
 """A cell of an exhibit: what the paper calls it, what the paper prints there, and which runs of ours answer it."""
 
 import csv
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from lasnn.plan.config import Preset
-from lasnn.plan.runs import BASE, AnnRun, Run, SnnRun
+from lasnn.plan.runs import AND, BASE, AnnRun, Run, SnnRun
 from lasnn.plan.scope import chain_pairs
 from lasnn.plan.vocabulary import METHODS, NO_TEACHER
 
@@ -51,10 +50,11 @@ class Cell:
 @cache
 def paper_cells(*exhibits: str) -> tuple[Cell, ...]:
     """The paper's cells of these exhibits (`Table I`, `Fig 5a`; all without a name), in the order of printing."""
-    names = {field.name for field in fields(Cell)} - {"variant", "every_seed"}
-    with open(Path(__file__).with_name(PAPER.name), encoding="utf-8", newline="") as file:
-        rows: list[dict[str, Any]] = [{key: row[key] for key in names & row.keys()} for row in csv.DictReader(file)]
-    return tuple(Cell(**row) for row in rows if not exhibits or row["exhibit"].split(" / ")[0] in exhibits)
+    with open(Path(__file__).parents[1] / "report" / PAPER.name, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = (*KEYS, "value", "unit", "note")
+    cells = [Cell(**{key: row[key] for key in columns}) for row in rows]  # type: ignore[arg-type] # all are words
+    return tuple(cell for cell in cells if not exhibits or cell.exhibit.split(" / ")[0] in exhibits)
 
 
 def elsewhere(cell: Cell) -> float | None:
@@ -89,6 +89,11 @@ def direct_cell(preset: Preset, exhibit: str, method: str, variant: str, step: s
     return Cell(exhibit, label, *words, unit="%", variant=variant, every_seed=every_seed)
 
 
+def encoder_of(cell: Cell, preset: Preset) -> str:
+    """The encoder that our runs behind a cell have: the paper's, unless `scope.inputs` exchanges it."""
+    return (preset.scope.inputs or {}).get(cell.encoding, cell.encoding)
+
+
 def runs_of(cell: Cell, preset: Preset) -> list[Run]:
     """Our runs behind a cell, one for each seed that it is to take; none where the preset leaves the cell out."""
     scope = preset.scope
@@ -112,7 +117,8 @@ def runs_of(cell: Cell, preset: Preset) -> list[Run]:
         return []
     method = METHODS[cell.method]
     steps = scope.steps.get(f"{cell.encoding}-T{cell.timesteps or 100}")
-    if method.encoders and cell.encoding not in method.encoders:
+    encoder = encoder_of(cell, preset)
+    if method.encoders and encoder not in method.encoders:
         return []
     if method.chained:
         teacher = _chain_teacher(cell, student, preset)
@@ -126,12 +132,12 @@ def runs_of(cell: Cell, preset: Preset) -> list[Run]:
         teacher = NO_TEACHER
     if steps is None:
         return []
-    words = (dataset, student, cell.method, cell.encoding, steps, teacher, cell.variant)
+    words = (dataset, student, cell.method, encoder, steps, teacher, cell.variant)
     as_base = cell.variant in (BASE, scope.own.get(cell.method), *(scope.readings or {}).values())
     name = cell.method if as_base else f"{cell.method}+{cell.variant}"
     usual = teacher in (NO_TEACHER, scope.teacher_of.get(student))
     repeated = scope.repeated is None or (usual and name in scope.repeated)
-    repeated &= scope.repeated_inputs is None or cell.encoding in scope.repeated_inputs
+    repeated &= scope.repeated_inputs is None or encoder in scope.repeated_inputs
     return [SnnRun(*words, seed) for seed in (scope.seeds if repeated or cell.every_seed else scope.seeds[:1])]
 
 
@@ -146,3 +152,56 @@ def _chain_teacher(cell: Cell, student: str, preset: Preset) -> str | None:
     other = preset.config.networks.teacher_ids.get(cell.teacher)
     named = {"": NO_TEACHER, "unspecified": taught[-1]}.get(cell.teacher, other)
     return named if named in taught else None
+
+
+# Corners of the regime map (figure_regime): sizes of the student and numbers of images, and what is compared in each.
+REGIME_STEPS = "8"
+AGAINST = "hybrid"
+CHOSEN = "chosen"  # LaSNN with what held-out images chose for a corner
+
+
+def joined(corner: str, variant: str) -> str:
+    """The variant of a run in a corner."""
+    return AND.join(part for part in (corner, variant) if part != BASE) or BASE
+
+
+def corner_in_words(corner: str) -> str:
+    """A corner by the variants that make it."""
+    return "size and images of the preset" if corner == BASE else corner.replace(AND, ", ")
+
+
+def pairs_in(preset: Preset, corner: str) -> dict[str, tuple[Cell, Cell]]:
+    """What is compared with hybrid training in a corner, by name: hybrid training, and the rival.
+
+    LaSNN at the printed weight stands beside hybrid training with the same settings; what held-out images chose for a
+    method in the corner (`scope.corners`), or its base, beside what they chose for hybrid training.
+    """
+    chosen = preset.scope.corners[corner]
+
+    def cell(method: str, variant: str) -> Cell:
+        return _corner_cell(preset, corner, method, joined(corner, variant))
+
+    base, best = cell(AGAINST, BASE), cell(AGAINST, chosen.get(AGAINST, BASE))
+    found = {"kd_label": (best, cell("kd_label", chosen.get("kd_label", BASE)))}
+    found["lasnn_act"] = (base, cell("lasnn_act", BASE))
+    if "lasnn_act" in chosen:
+        found[CHOSEN] = (best, cell("lasnn_act", chosen["lasnn_act"]))
+    return found
+
+
+def conversion_in(preset: Preset, corner: str) -> Cell:
+    """The converted network of a corner without training, shown beside the comparisons."""
+    return _corner_cell(preset, corner, "conversion", corner)
+
+
+def _corner_cell(preset: Preset, corner: str, method: str, variant: str) -> Cell:
+    once = corner in preset.scope.corners_once
+    return direct_cell(preset, "regime", method, variant, REGIME_STEPS, every_seed=not once)
+
+
+def regime_cells(preset: Preset) -> list[Cell]:
+    """Both sides of every comparison and the conversions, each once."""
+    pairs = [pair for corner in preset.scope.corners for pair in pairs_in(preset, corner).values()]
+    found = list(dict.fromkeys(cell for pair in pairs for cell in pair))
+    found += [conversion_in(preset, corner) for corner in preset.scope.corners if found]
+    return found or [direct_cell(preset, "regime", AGAINST, BASE, REGIME_STEPS)]

@@ -1,0 +1,36 @@
+"""What a call of the workflow ends with: Table II, if it was about it, and where its exhibits lie."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from lasnn.plan.config import Preset
+from lasnn.report import EXHIBITS, files_of
+from lasnn.results.progress import SHOWN
+
+
+def last_words(preset: Preset, made: Iterable[str], say: Callable[[str], None]) -> None:
+    """Table II, if this call was about it, and where the exhibits lie."""
+    asked = {str(path) for path in made}
+    names = [name for name in EXHIBITS if asked & set(files_of(preset, name))]
+    if SHOWN in names:
+        say("\n".join(["", *shortened(Path(files_of(preset, SHOWN)[1]).read_text(encoding="utf-8").splitlines())]))
+    if names:
+        say(f"{preset.root}/exhibits: {', '.join(names)}")
+    pages = sorted(path for path in asked if path.startswith(f"{preset.root}/notebooks/"))
+    if pages:
+        say(f"{preset.root}/notebooks: {', '.join(Path(path).name for path in pages)}")
+
+
+def shortened(table: Sequence[str]) -> list[str]:
+    """The lines of a table in Markdown without rows of which nothing was run."""
+    heads = [line for line in table if line.startswith("|")][:1]
+    ours = [index for index, name in enumerate(_cells(heads[0])) if "ours" in name] if heads else []
+
+    def ran(line: str) -> bool:
+        return not line.startswith("|") or any(_cells(line)[index] != "-" for index in ours)
+
+    return [line for line in table if ran(line)]
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
