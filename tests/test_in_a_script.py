@@ -193,7 +193,7 @@ def test_an_installed_package_needs_no_project_but_for_its_runs(installed):
     """Digits come from scikit-learn, the paper's numbers with the package; else one line says what is missing."""
     code = """
 import lasnn
-from lasnn.report.cells import paper_cells
+from lasnn.plan.cells import paper_cells
 print(lasnn.__file__, len(paper_cells()) > 100, len(lasnn.dataset("digits").train))
 for call in (lambda: lasnn.dataset("cifar10"), lasnn.runs, lambda: lasnn.load("results/quick/ann/digits/vgg5/base/s0")):
     try:
