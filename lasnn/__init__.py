@@ -6,10 +6,13 @@
     net.evaluate("test")                # its table's accuracy, for each encoder seed
     lasnn.raster(net.record(images))    # spikes of all layers
 
-What loads torch, pandas or matplotlib does so when it is called.
+What needs torch or matplotlib loads it when it is called.
 """
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
+
+from lasnn.errors import InputError
 
 __version__ = "0.1.0"
 
@@ -17,16 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    import pandas as pd
     from matplotlib.figure import Figure
 
     from lasnn.datasets.whole import Dataset
     from lasnn.loading import Loaded
+    from lasnn.pipeline.listing import Runs
     from lasnn.spiking.recording import Recording
 
 
 def load(folder: "str | Path") -> "Loaded":
     """The network in `folder` (results/<preset>/<run>): call it with images [B, 3, H, W] in [0, 1] for its logits."""
+    _check_torch()
     from lasnn.loading import load as load_network
 
     return load_network(folder)
@@ -34,18 +38,22 @@ def load(folder: "str | Path") -> "Loaded":
 
 def dataset(name: str) -> "Dataset":
     """A prepared dataset: `train[:8]` and `test[:8]` are images [8, 3, H, W] in [0, 1] and labels [8]."""
+    _check_torch()
     from lasnn.datasets.whole import dataset as whole
 
     return whole(name)
 
 
-def runs(*words: str) -> "pd.DataFrame":
-    """Finished and kept runs whose paths hold all `words`, such as "vgg5", "hybrid": a line each, with accuracy."""
-    from lasnn.pipeline.listing import table
+def runs(*words: str) -> "Runs":
+    """Finished and kept runs whose paths hold all `words` ("digits", "vgg5"), each with `folder` and `accuracy`.
+
+    It prints as a table. Kept runs are those of results/reference/.
+    """
+    from lasnn.pipeline.listing import Runs, finished, kept
     from lasnn.plan.project import inside
 
     with inside() as config:
-        return table(config, list(words))
+        return Runs([*finished(config, None, list(words)), *kept(config, list(words))])
 
 
 def raster(recordings: "Mapping[str, Recording]", image: int = 0, neurons: int = 60) -> "Figure":
@@ -60,3 +68,11 @@ def rates(recordings: "Mapping[str, Recording]") -> "Figure":
     from lasnn.report.activity import rates as draw
 
     return draw(recordings)
+
+
+def _check_torch() -> None:
+    if find_spec("torch") is None:
+        raise InputError(
+            "torch is not installed: `pip install torch==2.15.0 torchvision==0.29.2` (5 GB with "
+            "CUDA); it comes apart from lasnn, so that either build can take its place"
+        )

@@ -1,7 +1,5 @@
 """What is finished: every run below the results folder, with what it reached and whether the plan still asks for it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator
@@ -13,7 +11,6 @@ from lasnn.errors import InputError
 from lasnn.pipeline import reference
 from lasnn.plan.config import Config, Preset
 from lasnn.plan.runs import parse
-from lasnn.report.late import pd
 from lasnn.results.fits import unfit
 from lasnn.results.scores import scores
 from lasnn.storage import files
@@ -28,7 +25,8 @@ class Finished:
     accuracy: float | None
     settings: str | None
     finished: str | None  # ISO 8601, UTC
-    state: str  # as planned | made with other settings (...) or so | not in the configuration: ... | damaged: ...
+    state: str  # as planned | kept ... | made with other settings (...) | not in the configuration: ... | damaged: ...
+    folder: str  # what other verbs and `lasnn.load` call it
     scores: dict[str, float] = field(default_factory=dict)  # the numbers of scores.json
 
     def json(self) -> dict[str, object]:
@@ -65,6 +63,7 @@ def _paths(root: Path, words: list[str]) -> Iterator[Path]:
 
 
 def _finished(preset: Preset, run: str, path: Path) -> Finished:
+    folder = path.parent.as_posix()
     try:
         metrics = files.read_json(path)
         made = files.read_json(path.with_name("provenance.json"))
@@ -72,7 +71,7 @@ def _finished(preset: Preset, run: str, path: Path) -> Finished:
         ended = datetime.fromisoformat(made["started"]) + timedelta(seconds=made["seconds"])
         accuracy, numbers = metrics.get("accuracy"), scores(metrics, preset.energy)
     except (InputError, KeyError, ValueError, TypeError) as error:
-        return Finished(preset.name, run, None, None, None, f"damaged: {' '.join(str(error).split())}")
+        return Finished(preset.name, run, None, None, None, f"damaged: {' '.join(str(error).split())}", folder)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return Finished(
         preset.name,
@@ -81,6 +80,7 @@ def _finished(preset: Preset, run: str, path: Path) -> Finished:
         digest,
         ended.astimezone(UTC).isoformat(timespec="seconds"),
         _state(preset, run),
+        folder,
         numbers,
     )
 
@@ -103,22 +103,17 @@ def kept(config: Config, words: list[str]) -> list[Finished]:
     for name in config.file.presets:
         root = reference.folder_of(config.preset(name))
         for path in _paths(root, words):
-            accuracy = files.read_json(path).get("accuracy")
-            found.append(Finished(name, path.parent.relative_to(root).as_posix(), accuracy, None, None, "kept"))
+            state = "kept" if path.with_name("model.pt").exists() else "kept without its checkpoint"
+            run, accuracy = path.parent.relative_to(root).as_posix(), files.read_json(path).get("accuracy")
+            found.append(Finished(name, run, accuracy, None, None, state, path.parent.as_posix()))
     return found
 
 
-def table(config: Config, words: list[str]) -> pd.DataFrame:
-    """Finished and kept runs, a line each: `folder` for `lasnn.load`, accuracy in percent, whether it can be loaded."""
-    results = Path(config.file.folders.results)
-    places = [(results, one) for one in finished(config, None, words)]
-    places += [(results / "reference", one) for one in kept(config, words)]
-    lines = []
-    for root, one in places:
-        folder = root / one.preset / one.run
-        there = (folder / "model.pt").exists()
-        lines.append({"folder": folder.as_posix(), "accuracy": one.accuracy, "checkpoint": there, "state": one.state})
-    return pd.DataFrame(lines, columns=["folder", "accuracy", "checkpoint", "state"])
+class Runs(list[Finished]):
+    """Runs that print as the table of `python -m lasnn runs`."""
+
+    def __repr__(self) -> str:
+        return lines(self)
 
 
 def lines(found: list[Finished]) -> str:
@@ -126,10 +121,9 @@ def lines(found: list[Finished]) -> str:
     if not found:
         return "no finished run: `snakemake --cores 1 tables` makes those behind the tables"
     now = datetime.now(UTC)
-    wide = max(len(f"{one.preset}/{one.run}") for one in found)
+    wide = max(len(one.folder) for one in found)
     rows = [f"{'run':{wide}}  accuracy  settings      age     state"]
     for one in found:
         accuracy = "-" if one.accuracy is None else f"{one.accuracy:.2f} %"
-        path = f"{one.preset}/{one.run}"
-        rows.append(f"{path:{wide}}  {accuracy:>8}  {one.settings or '-':12}  {one.age(now):>6}  {one.state}")
+        rows.append(f"{one.folder:{wide}}  {accuracy:>8}  {one.settings or '-':12}  {one.age(now):>6}  {one.state}")
     return "\n".join(rows)

@@ -23,7 +23,8 @@ def root(near: Path | None = None) -> Path:
     """The same; InputError if there is none."""
     if (found := find(near)) is None:
         raise InputError(
-            f"no {CONFIG} in {Path.cwd()} or above it, and lasnn was installed without its project: go to a clone"
+            f"no {CONFIG} in {Path.cwd()} or above it, and this lasnn came without its project: start in a clone, or "
+            "`pip install -e` one"
         )
     return found
 
