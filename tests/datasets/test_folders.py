@@ -140,14 +140,14 @@ def test_a_class_whose_name_no_table_can_show_is_refused(name, tmp_path):
     assert message.isascii()
 
 
-@pytest.mark.parametrize("kind", ["png", "webp", "mpo"])
-def test_several_pictures_in_a_file_are_refused(kind, tmp_path):
+@pytest.mark.parametrize(("kind", "count"), [("png", 2), ("webp", 3), ("mpo", 3)])
+def test_several_pictures_in_a_file_are_refused(kind, count, tmp_path):
     """An animation, or a photograph with its depth or preview: which of them is meant, only their owner knows."""
     tree = image_tree(tmp_path / "pets")
-    pictures = [Image.new("RGB", (8, 8), color) for color in ("red", "blue", "red")]
+    pictures = [Image.new("RGB", (8, 8), color) for color in ("red", "blue", "red")[:count]]
     name = f"7.{kind.replace('mpo', 'jpg')}"
     pictures[0].save(tree / "train" / "cat" / name, format=kind, save_all=True, append_images=pictures[1:])
-    assert f"image train/cat/{name} of pets holds 3 pictures, expected one" in refused(tree)
+    assert f"image train/cat/{name} of pets holds {count} pictures, expected one" in refused(tree)
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])

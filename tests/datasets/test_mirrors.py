@@ -179,6 +179,7 @@ def test_download_is_kept_and_used_again(official, served, tmp_path, monkeypatch
     import torchvision
 
     out = tmp_path / "data" / "cifar10.npz"
+    (out.parent / "raw").mkdir(parents=True)  # as after another dataset
     address = served(official.parent) + "/cifar-10-python.tar.gz"
     monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", address)
     first = prepared(out)
@@ -286,7 +287,7 @@ class Scripted(http.server.BaseHTTPRequestHandler):
         server.asked += 1
         if step == "silence":
             threading.Event().wait(2)
-        elif step in (403, 404, 429, 500, 503):
+        elif step in (403, 404, 410, 429, 500, 503):
             self.send_error(step)
         else:
             self.send_response(200)
@@ -317,6 +318,7 @@ def scripted(monkeypatch):
         (["silence"] * 3, 3, "gives no cifar10.zip (no answer within 1 s)"),
         ([403], 1, "gives no cifar10.zip (the server answers 403 Forbidden)"),
         ([404], 1, "the mirror does not hold dataset 'cifar10': looked for cifar10.zip"),
+        ([410], 1, "the mirror does not hold dataset 'cifar10': looked for cifar10.zip"),
     ],
 )
 def test_a_download_that_fails_for_good_is_one_line_and_leaves_nothing(tmp_path, scripted, script, asked, said):
