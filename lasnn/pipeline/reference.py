@@ -29,7 +29,7 @@ PICTURES = (".svg", ".png")
 LEFT_OUT = "left_out.json"  # runs of which files stayed behind on purpose; of no other may one be missing
 CHECKPOINTS, ELSEWHERE = "checkpoints", "elsewhere"  # in it: without that file; kept whole under another preset
 SAMPLES = {  # preset: spiking networks whose checkpoints are kept for `lasnn.load`; 0.6 MB each
-    "small": tuple(
+    "verdicts": tuple(
         f"snn/cifar10/vgg5/{one}/base/s0"
         for one in ("hybrid/poisson-T16/none", "kd_label/poisson-T16/vgg16bn", "lasnn_act/poisson-T16/vgg16bn")
     )
