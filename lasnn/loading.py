@@ -1,23 +1,31 @@
-"""A finished run's network for use in a script."""
+"""A finished run's network for use in a script: its logits, its table's accuracy, what its neurons did."""
 
 import contextlib
-import operator
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from lasnn.datasets.batches import Images, split
+from lasnn.datasets.given import check_images, check_steps, ids_of
+from lasnn.datasets.whole import dataset, prepared
 from lasnn.errors import InputError
 from lasnn.networks import Net, Output, build
 from lasnn.networks.quantised import quantise
+from lasnn.pipeline.remaking import checkpoint_for
 from lasnn.plan.own import architecture
+from lasnn.plan.project import find
 from lasnn.plan.runs import parse
-from lasnn.seeding import generator
-from lasnn.spiking.conversion import scale_thresholds, spiking, thresholds, with_dynamics, with_spiking_readout
-from lasnn.spiking.encoders import batch_noise, encode
+from lasnn.plan.settings import Data
+from lasnn.plan.vocabulary import known
+from lasnn.spiking.conversion import neurons, scale_thresholds, spiking, thresholds, with_dynamics, with_spiking_readout
+from lasnn.spiking.encoders import encode, image_noise
+from lasnn.spiking.evaluation import BATCH, evaluate
 from lasnn.spiking.neurons import Dynamics
+from lasnn.spiking.recording import Recording, record
 from lasnn.storage import checkpoint
 from lasnn.storage.files import Json
 
@@ -28,17 +36,34 @@ if TYPE_CHECKING:
 class Loaded(nn.Module):
     """A trained network with what it takes to feed it: its encoder, its T, its normalisation.
 
-    `net` is the network itself, on [T, B, 3, H, W]; `run` says which run it is and `meta` what made it.
+    `net` is the network itself, on [T, B, 3, H, W]; `run` says which run it is and `meta` what made it. `home` is the
+    folder that it came from, near which its images are looked for; `ready` says that its weights are those to simulate
+    with, which a converted run's checkpoint still has to be scaled to.
     """
 
-    def __init__(self, weights: dict[str, Tensor], meta: Json):
+    def __init__(self, weights: dict[str, Tensor], meta: Json, home: Path | None = None, ready: bool = False):
         super().__init__()
-        self.meta, self.run = meta, parse(meta["run"]["path"])
+        self.meta, self.run, self.home = meta, parse(meta["run"]["path"]), home
         self.encoder = getattr(self.run, "encoder", "direct")
         self.steps = getattr(self.run, "steps", meta["settings"].get("curve", {}).get("steps", 1))
         self.gain = meta["settings"].get("encoder", {}).get("gain", 1.0)
+        self.ready = ready or self.run.kind != "converted"
         with single_precision():
             self.net = self._built(weights, meta)
+
+    def __repr__(self) -> str:
+        """A line on the run, then one for each spiking layer."""
+        network, classes = self.run.network_name, self.meta["data"]["classes"]
+        head = f"{self.run}: {network}, {classes} classes, images 3 x {self.net.side} x {self.net.side}"
+        layers = neurons(self.net)
+        if not layers:
+            return f"{head}, analog"
+        dynamics = next(iter(layers.values())).dynamics
+        lines = [f"{head}, {self.encoder} input, T = {self.steps}, {dynamics.order}, {dynamics.reset} reset"]
+        width = max(map(len, layers))
+        for name, one in layers.items():
+            lines.append(f"  {name:{width}}  threshold {one.threshold:<8.4g}  leak {one.dynamics.leak:g}")
+        return "\n".join(lines)
 
     def _built(self, weights: dict[str, Tensor], meta: Json) -> Net:
         network, data = meta["settings"]["network"], meta["data"]
@@ -64,10 +89,27 @@ class Loaded(nn.Module):
         net.load_state_dict(weights)
         return net.eval()
 
-    def observe(self, images: Tensor, steps: int | None = None, seed: int = 0) -> Output:
-        """Run the network on images [B, 3, H, W] in [0, 1]: features, tapped activations, logits.
+    @property
+    def simulated(self) -> Net:
+        """`net` as it is simulated: a copy of a converted run's with thresholds s θ (its first s) and folded blocks."""
+        if self.ready:
+            return self.net
+        settings = self.meta["settings"]
+        return scale_thresholds(self.net, settings["curve"]["scales"][0], settings["balancing"]["residual"])
 
-        InputError if they are of another type, shape, side or range, or `steps` is no T, or the weights were converted.
+    @functools.cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the logits; InputError if the dataset's images are not there."""
+        return dataset(self.run.dataset, self.home).classes
+
+    def encoded(
+        self, images: Tensor, steps: int | None = None, seed: int = 0, index: Sequence[int] | None = None
+    ) -> Tensor:
+        """What the network sees [T, B, 3, H, W] of images [B, 3, H, W] in [0, 1].
+
+        An image's noise is evaluation's: keyed by (seed, place in the test set) if `index` says the places, else by
+        (seed, the image's id), so that it doesn't depend on its batch. InputError if the images are of another type,
+        shape, side or range, or `steps` is no T, or the weights were converted.
         """
         check_images(images, self.net.side)
         steps = check_steps(self.steps if steps is None else steps)
@@ -75,14 +117,74 @@ class Loaded(nn.Module):
             raise InputError(f"the network was made {kind}, and it computes in float32: call its .float()")
         with single_precision():
             x = (images.float() * 2 - 1).contiguous(memory_format=torch.channels_last)
-            noise = batch_noise(generator(seed, "loaded network", device=x.device))
-            return self.net(encode(self.encoder, x, steps, noise, self.gain))
+            keys = ids_of(images) if index is None else index
+            return encode(self.encoder, x, steps, image_noise(seed, keys, x.device), self.gain)
+
+    def observe(
+        self, images: Tensor, steps: int | None = None, seed: int = 0, index: Sequence[int] | None = None
+    ) -> Output:
+        """Run the network on images as `encoded` takes them: features, tapped activations, logits."""
+        with single_precision():
+            return self.simulated(self.encoded(images, steps, seed, index))
 
     @torch.no_grad()
-    def forward(self, images: Tensor, steps: int | None = None, seed: int = 0) -> Tensor:
-        """Logits [B, K] after T steps."""
+    def forward(
+        self, images: Tensor, steps: int | None = None, seed: int = 0, index: Sequence[int] | None = None
+    ) -> Tensor:
+        """Logits [B, K] after T steps; `images`, `seed` and `index` as in `encoded`."""
+        check_images(images, self.net.side)
         with single_precision():
-            return self.observe(images, steps, seed).logits
+            parts = [slice(start, start + BATCH) for start in range(0, len(images), BATCH)]
+            keys = ids_of(images) if index is None else index
+            return torch.cat([self.observe(images[part], steps, seed, keys[part]).logits for part in parts])
+
+    def record(
+        self, images: Tensor, steps: int | None = None, seed: int = 0, index: Sequence[int] | None = None
+    ) -> dict[str, Recording]:
+        """Spikes and membrane potentials [T, B, ...] of each spiking layer, in order; InputError for an ANN.
+
+        Arguments as in `encoded`; 8 bytes for each neuron, image and step.
+        """
+        if self.run.kind == "ann":
+            raise InputError(
+                f"{self.run} is an ANN and has no spikes to record: load a spiking run, at no cost if it is finished "
+                f"(`lasnn.runs('snn', '{self.run.network_name}')` lists them), or take `observe(images).stages`"
+            )
+        with single_precision():
+            return record(self.simulated, self.encoded(images, steps, seed, index))
+
+    def evaluate(self, images: str | Images = "test", steps: int | None = None) -> dict[str, float]:
+        """Accuracy in percent for each encoder seed; of "test" it is `accuracy_by_seed` of the run's metrics.json.
+
+        "test" are the images that the run is judged by, "train" those that it was trained on; others as they are in a
+        `lasnn.dataset`. An ANN, a converted network and direct input draw nothing, or one seed: `{"0": accuracy}`.
+        InputError if the run's images are not there, or are others than it was made from.
+        """
+        settings = self.meta["settings"]
+        device, shown = self.net.readout.weight.device, self._own_images(images) if isinstance(images, str) else images
+        shown = Images(shown.pixels.to(device), shown.labels.to(device), shown.ids)
+        drawn = self.run.kind == "snn" and self.encoder != "direct"
+        seeds = settings["evaluation"]["seeds"] if drawn else settings.get("evaluation", {"seeds": [0]})["seeds"][:1]
+        steps, rows = check_steps(self.steps if steps is None else steps), settings["compute"]["rows"]
+        with single_precision(), threads(settings["compute"]["threads"]):
+            net = self.simulated
+            found = [evaluate(net, shown, self.encoder, steps, seed=seed, rows=rows, gain=self.gain) for seed in seeds]
+        return {str(seed): result.accuracy for seed, result in zip(seeds, found, strict=True)}
+
+    def _own_images(self, name: str) -> Images:
+        """The images that the run was trained on or is judged by."""
+        known(("train", "test"), name, "images")
+        data, settings = self.meta["data"], self.meta["settings"]
+        found = prepared(self.run.dataset, self.home)
+        if found.digest != data["digest"]:
+            raise InputError(
+                f"{self.run} was made from the images {data['digest'][:12]}, here are {found.digest[:12]}: "
+                f"`snakemake --cores 1 data/{self.run.dataset}.npz` prepares them anew"
+            )
+        train, test = split(found, Data.model_validate(settings["data"]), torch.device("cpu"))
+        if name == "train":
+            return train
+        return test.first(settings["curve"]["images"]) if self.run.kind == "converted" else test
 
     def graph(self) -> "nir.NIRGraph":
         """The network in NIR, for other simulators; a converted run's at s = 1. InputError for an ANN."""
@@ -102,6 +204,17 @@ class Loaded(nn.Module):
 
 
 @contextlib.contextmanager
+def threads(count: int) -> Iterator[None]:
+    """As many threads as the run had: sums of products may round otherwise with another number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
 def single_precision() -> Iterator[None]:
     """float32 in the block, whatever default and autocast the caller has set: compiled loops know nothing else."""
     before = torch.get_default_dtype()
@@ -113,34 +226,20 @@ def single_precision() -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def check_steps(steps: object) -> int:
-    """T, if it is a whole number above 0; else InputError in one line."""
-    with contextlib.suppress(TypeError):
-        if not isinstance(steps, bool) and (found := operator.index(steps)) > 0:  # type: ignore[arg-type]
-            return found
-    raise InputError(f"steps is {steps!r}, a whole number above 0 was expected: leave it out for the run's own T")
-
-
-def check_images(images: Tensor, side: int) -> None:
-    """InputError, in one line, unless images are float [B, 3, side, side] with values in [0, 1]."""
-    wanted = f"images [B, 3, {side}, {side}] in [0, 1] were expected"
-    if not isinstance(images, Tensor):
-        raise InputError(f"{wanted}, found {type(images).__name__}: use torch.as_tensor")
-    if images.ndim != 4 or tuple(images.shape[1:]) != (3, side, side) or not len(images):
-        hint = "images[None] makes a batch of one" if images.ndim == 3 else f"resize them to {side} x {side}, in RGB"
-        raise InputError(f"{wanted}, found {list(images.shape)}: {hint}")
-    if not images.is_floating_point():
-        raise InputError(f"{wanted}, found {images.dtype}: images.float() / 255 if they are bytes")
-    low, high = float(images.min()), float(images.max())
-    if not 0 <= low <= high <= 1:  # NaN as well
-        raise InputError(f"{wanted}, found {low:g} to {high:g}: divide bytes by 255, undo any standardisation")
-
-
 def load(folder: str | Path) -> Loaded:
-    """The network of the run in `folder`, or of a NIR file exported here, on the CPU; `.to("cuda")` moves it."""
+    """The network of the run in `folder`, or of a NIR file exported here, on the CPU; `.to("cuda")` moves it.
+
+    A relative path starts in the working folder, else in the project. InputError, with what to type and what it costs,
+    if the run was never made or is kept without its checkpoint.
+    """
     path = Path(folder)
+    if not path.is_absolute() and not path.exists() and (project := find()):
+        path = project / path
     if path.suffix == ".nir":
         from lasnn.spiking import nir_graph
 
-        return Loaded(*nir_graph.read(path))
-    return Loaded(*checkpoint.load(path if path.suffix == ".pt" else path / "model.pt"))
+        return Loaded(*nir_graph.read(path), home=path.absolute().parent, ready=True)
+    file = path if path.suffix == ".pt" else path / "model.pt"
+    if not file.exists():
+        file = checkpoint_for(file.parent)
+    return Loaded(*checkpoint.load(file), home=file.absolute().parent)

@@ -7,29 +7,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process for each core already
 import shutil
 import signal
 import subprocess
-from pathlib import Path
 
 import pytest
 import yaml
-from tiny import TINY, done
+from tiny import TINY, copy_project, done
 
 from lasnn.pipeline import dvc_yaml
 from lasnn.plan.config import Config, whole
-
-ROOT = Path(__file__).parents[1]
-PARTS = ("workflow", "lasnn", "notebooks", "config.yaml", "config", "environment.yml", "pyproject.toml")
-DOTTED = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
-
-
-def copy_project(folder):
-    for part in (*PARTS, *DOTTED):
-        source, copy = ROOT / part, folder / part
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, copy)
-    return folder
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ SHOWS = {
     "ruff": "ruff check",
     "snakefmt": "snakefmt",
     "pytest-xdist": "--numprocesses auto",
-    "pre-commit": "`pre-commit`",
+    "pre-commit": "pre-commit install",
     "mypy": "mypy",
     "pandas-stubs": "import pandas",  # what mypy knows of these packages
     "scipy-stubs": "from scipy",
@@ -76,7 +76,7 @@ def test_conda_file_can_be_copied_elsewhere():
 def test_every_direct_dependency_is_used():
     files = [path for folder in ("lasnn", "workflow", "tests", "notebooks") for path in (ROOT / folder).rglob("*")]
     files = [path for path in files if path.suffix in (".py", ".smk", ".ipynb") and path != Path(__file__)]
-    text = "\n".join(path.read_text() for path in [*files, ROOT / ".ci" / "run"])
+    text = "\n".join(path.read_text() for path in [*files, ROOT / ".ci" / "run", ROOT / ".pre-commit-config.yaml"])
     text += PROJECT["tool"]["pytest"]["ini_options"]["addopts"]
 
     def used(name):

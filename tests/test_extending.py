@@ -8,31 +8,19 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tiny import LEAST
 
 PAGE = Path("docs/extending.md").read_text()
 PARTS = ("lasnn", "workflow", "config.yaml", "config")
-TINY = {
-    "presets": {
-        "quick": {
-            "scope": {
-                "datasets": {"cifar10": "stripes"},
-                "students": ["vgg5"],
-                "focus": "vgg5",
-                "methods": ["conversion", "hybrid", "lasnn_act", "lasnn_abs", "smoothed"],
-                "ablations": ["lasnn_act+alpha02"],
-            },
-            "data": {"train_images": 64, "test_images": 20, "held_out": 16},
-            "network": {"fc": 16},
-            "teacher": {"epochs": 1},
-            "ann": {"epochs": 1},
-            "balancing": {"steps": 12, "images": 8},
-            "curve": {"steps": 20, "grid": [10, 20], "images": 10},
-            "choices": {"images": 8},
-            "student": {"epochs": 1},
-            "evaluation": {"seeds": [0]},
-        }
-    }
+SCOPE = {
+    "datasets": {"cifar10": "stripes"},
+    "students": ["vgg5"],
+    "focus": "vgg5",
+    "methods": ["conversion", "hybrid", "lasnn_act", "lasnn_abs", "smoothed"],
+    "ablations": ["lasnn_act+alpha02"],
 }
+FEW = {"scope": SCOPE, "network": {"fc": 16}, "data": {"train_images": 64, "test_images": 20, "held_out": 16}}
+FEW |= {"curve": LEAST["curve"] | {"images": 10}}
 EXHIBITS = ("table_silent", "table_s1", "table_s4", "figure1", "figure_steps")
 # What a user of all examples would make, in one process so that torch is loaded once.
 WORK = f"""
@@ -99,7 +87,7 @@ def python(folder, *words):
 def test_the_examples_work(extended):
     from lasnn.plan.config import merged, whole
 
-    content = merged(whole(extended / "config.yaml"), TINY)
+    content = merged(whole(extended / "config.yaml"), {"presets": {"quick": LEAST | FEW}})
     (extended / "config.yaml").write_text(yaml.safe_dump(content))
     python(extended, "-c", WORK)
     made = extended / "results" / "quick" / "exhibits"

@@ -10,6 +10,7 @@ from subprocess import run as call
 import pytest
 import torch
 import yaml
+from tiny import LEAST
 
 from lasnn.plan.config import whole
 
@@ -17,13 +18,10 @@ PAGE = Path("docs/models.md").read_text()
 SCRIPT = re.search(r"```python\n# new file: train_elsewhere.py\n(.*?)```", PAGE, re.DOTALL)[1]
 MYNET = yaml.safe_load(re.search(r"```yaml\n(architectures:.*?)```", PAGE, re.DOTALL)[1])
 COMMANDS = re.findall(r"^python -m lasnn ((?:adopt|export-nir|diagnose|runs).*)$", PAGE, re.MULTILINE)
-TINY = {
+FEW = LEAST | {
     "data": {"train_images": 200, "test_images": 100, "held_out": 60},
-    "balancing": {"steps": 30, "images": 16},
     "curve": {"steps": 40, "grid": [10, 40], "scales": [1.0], "images": 40},
     "choices": {"images": 40},
-    "student": {"epochs": 1},
-    "evaluation": {"seeds": [0]},
 }
 ANN, CONVERTED = "results/quick/ann/digits/mynet/base/s0", "results/quick/converted/digits/mynet/poisson/base/s0"
 HYBRID = "results/quick/snn/digits/mynet/hybrid/poisson-T10/none/base/s0"
@@ -43,7 +41,7 @@ def adopted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     shutil.copytree("lasnn", folder / "lasnn", ignore=shutil.ignore_patterns("__pycache__"))
     content = whole() | MYNET
-    content["presets"]["quick"] = merged(content["presets"]["quick"], TINY)
+    content["presets"]["quick"] = merged(content["presets"]["quick"], FEW)
     (folder / "config.yaml").write_text(yaml.safe_dump(content))
     lasnn(folder, "data", "digits")
     (folder / "train_elsewhere.py").write_text(SCRIPT.replace("range(5)", "range(2)"))

@@ -43,13 +43,3 @@ def test_what_a_row_names_is_defined_there(row):
     assert named(where)
     for path, name in named(where):
         assert name in defined(path), f"docs/reading.md names {name}, which {path} does not define"
-
-
-def test_docstrings_cite_equations_of_the_files_that_their_rows_name():
-    """A docstring that cites Eq. (n) stands in a file that the row of (n) names."""
-    files = {row[0].strip("()"): {path for path, _ in named(row[2])} for row in ROWS}
-    for path in sorted(Path("lasnn").rglob("*.py")):
-        for number in re.findall(r"Eq\. \((\d+)\)", path.read_text()):
-            assert path.as_posix() in files[number], (
-                f"{path} cites Eq. ({number}); docs/reading.md does not name it there"
-            )

@@ -12,8 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import copy_project
-from tiny import snakemake
+from tiny import copy_project, snakemake
 
 import lasnn.__main__ as door
 from lasnn.errors import InputError

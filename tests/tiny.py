@@ -1,17 +1,35 @@
 """The least preset that every stage accepts, and a call of Snakemake as a user types it."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from lasnn.plan.config import identity
+import pytest
+import yaml
+
+from lasnn.errors import InputError
+from lasnn.plan.config import identity, merged
 from lasnn.plan.runs import fingerprint
+from lasnn.storage import files
 
 DOUBLES = Path(__file__).parent / "doubles"
 
-# The whole chain for one student with the least work that every stage accepts.
-TINY = {
+# The least work that every stage accepts.
+LEAST = {
+    "data": {"train_images": 64, "test_images": 32, "held_out": 32},
+    "teacher": {"batch": 32, "epochs": 1},
+    "ann": {"batch": 32, "epochs": 1},
+    "balancing": {"steps": 20, "images": 16},
+    "curve": {"steps": 20, "grid": [10, 20], "scales": [1.0], "images": 16},
+    "choices": {"images": 16},
+    "student": {"batch": 32, "epochs": 1},
+    "evaluation": {"seeds": [0]},
+}
+# The whole chain for one student.
+TINY = LEAST | {
     "scope": {
         "datasets": {"cifar10": "digits", "cifar100": None, "tinyimagenet": None},
         "students": ["conv3fc2"],
@@ -20,17 +38,26 @@ TINY = {
         "steps": {"poisson-T100": 2, "poisson-T30": None, "direct-T30": None, "direct-T50": None},
         "seeds": [0],
     },
-    "data": {"train_images": 64, "test_images": 32, "held_out": 32, "crop_padding": 0, "flip": False},
+    "data": LEAST["data"] | {"crop_padding": 0, "flip": False},
     "network": {"width": 0.125, "fc": 16, "init": "he"},
-    "teacher": {"batch": 32, "epochs": 1},
-    "ann": {"batch": 32, "epochs": 1},
-    "balancing": {"steps": 20, "images": 16},
-    "curve": {"steps": 20, "grid": [10, 20], "scales": [1.0], "images": 16},
     "spiking": {"scale": 0.7, "logit_scale": "mean"},
-    "choices": {"images": 16},
-    "student": {"batch": 32, "epochs": 1},
-    "evaluation": {"seeds": [0]},
 }
+
+
+PARTS = ("workflow", "lasnn", "notebooks", "config.yaml", "config", "environment.yml", "pyproject.toml")
+DOTTED = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
+
+
+def copy_project(folder, parts=(*PARTS, *DOTTED)):
+    """A working copy of the project."""
+    for part in parts:
+        source, copy = Path(__file__).parents[1] / part, folder / part
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, copy)
+    return folder
 
 
 def snakemake(folder, *words, doubles=False):
@@ -62,3 +89,44 @@ def answering(preset, run, metrics):
     }
     data = {"dataset": run.dataset, "digest": "0" * 64} | metrics["data"]
     return said | {"run": identity(run)} | metrics | {"data": data}
+
+
+TEACHER, ANN = "ann/digits/vgg16bn/base/s0", "ann/digits/conv3fc2/base/s0"
+CONVERTED = "converted/digits/conv3fc2/poisson/base/s0"
+HYBRID = "snn/digits/conv3fc2/hybrid/poisson-T2/none/base/s0"
+LASNN = "snn/digits/conv3fc2/lasnn_act/poisson-T2/vgg16bn/base/s0"
+
+
+def change(overlay):
+    """Change config.yaml of the working folder."""
+    content = merged(yaml.safe_load(Path("config.yaml").read_text()), overlay)
+    Path("config.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def rules(folder, *words):
+    """Rules that Snakemake would run, none where nothing is to be done."""
+    said = done(folder, "--cores", 1, "--dry-run", *words)
+    return {rule for rule in ("data", "ann", "converted", "snn", "table") if f"\n{rule} " in said.stderr + said.stdout}
+
+
+def plan(folder, *words):
+    """What a dry run would do: (verb, what it makes) of each job, none of them twice."""
+    shown = done(folder, "--cores", 1, "--dry-run", "--printshellcmds", *words).stdout
+    jobs = re.findall(r"python -m lasnn (\w+) (\S+)", shown)
+    assert len(jobs) == len(set(jobs))
+    return set(jobs)
+
+
+def described(folder):
+    """Let a run's provenance describe what is there."""
+    made = files.read_json(folder / "provenance.json")
+    digests = {name: files.sha256(folder / name) for name in ("model.pt", "metrics.json", "predictions.npz")}
+    files.write_json(folder / "provenance.json", made | {"files": digests}, seal=True)
+
+
+def message_of(call, *arguments, **named):
+    """The one line with which a call refuses what it is given."""
+    with pytest.raises(InputError) as error:
+        call(*arguments, **named)
+    assert "\n" not in str(error.value)
+    return str(error.value)

@@ -27,6 +27,10 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __getitem__(self, which: int | slice | Tensor) -> tuple[Tensor, Tensor]:
+        """Images [..., 3, H, W] in [0, 1] and labels [...]: of one, of a slice, of a list of places."""
+        return self.pixels[which].float() / 255, self.labels[which]
+
     def first(self, count: int | None) -> "Images":
         """The first `count` images (all if None): a prefix of the canonical order mixes the classes."""
         return Images(self.pixels[:count], self.labels[:count], self.ids[:count])

@@ -68,6 +68,17 @@ def located(name: str, mirror: str | None) -> Path | None:
     return mirrors.locate(name, _official(name), mirror, Path())
 
 
+def effort(name: str, mirror: str | None) -> str:
+    """What it takes to prepare a dataset, in words."""
+    if name not in KNOWN_DATASETS:
+        return "it decodes the images of your folder"
+    source = KNOWN_DATASETS[name]
+    written = f"writes {3e-6 * source.side**2 * (source.train + source.test):,.0f} MB"
+    if mirror or name in EMBEDDED:
+        return f"it reads the copy that is here and {written}"
+    return f"it fetches {source.archive_mb} MB (none, if `mirror` in config.yaml names a copy) and {written}"
+
+
 def _official(name: str) -> mirrors.Official:
     return tinyimagenet.OFFICIAL if name == "tinyimagenet" else cifar.official(name)
 

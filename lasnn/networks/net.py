@@ -67,7 +67,7 @@ class Net(nn.Module):
 
     def __init__(self, layers: Mapping[str, Tappable], readout: Linear, sides: dict[str, int], side: int):
         super().__init__()
-        self.standardise: Standardise | None = None  # a teacher's own normalisation of its input, if it has one
+        self.standardise: Standardise | None = None  # an ANN's own normalisation of its input, if it has one
         self.layers = Layers(layers)
         self.readout = readout
         self.sides, self.side = sides, side

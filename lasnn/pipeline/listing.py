@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from lasnn.errors import InputError
+from lasnn.pipeline import reference
 from lasnn.plan.config import Config, Preset
 from lasnn.plan.runs import parse
 from lasnn.results.fits import unfit
@@ -23,7 +25,8 @@ class Finished:
     accuracy: float | None
     settings: str | None
     finished: str | None  # ISO 8601, UTC
-    state: str  # as planned | made with other settings (...) or so | not in the configuration: ... | damaged: ...
+    state: str  # as planned | kept ... | made with other settings (...) | not in the configuration: ... | damaged: ...
+    folder: str  # what other verbs and `lasnn.load` call it
     scores: dict[str, float] = field(default_factory=dict)  # the numbers of scores.json
 
     def json(self) -> dict[str, object]:
@@ -46,15 +49,21 @@ def finished(config: Config, preset: str | None, words: list[str]) -> list[Finis
     found = []
     for name in names:
         root = Path(config.file.folders.results, name)
-        for path in sorted(root.glob("*/**/metrics.json")):
-            run = path.parent.relative_to(root).as_posix()
-            parts = {*run.split("/"), *run.replace("/", "-").split("-")}
-            if parts.issuperset(words):
-                found.append(_finished(config.preset(name), run, path))
+        for path in _paths(root, words):
+            found.append(_finished(config.preset(name), path.parent.relative_to(root).as_posix(), path))
     return found
 
 
+def _paths(root: Path, words: list[str]) -> Iterator[Path]:
+    """The metrics.json of every run below a preset's folder whose path holds all `words` as names."""
+    for path in sorted(root.glob("*/**/metrics.json")):
+        run = path.parent.relative_to(root).as_posix()
+        if {*run.split("/"), *run.replace("/", "-").split("-")}.issuperset(words):
+            yield path
+
+
 def _finished(preset: Preset, run: str, path: Path) -> Finished:
+    folder = path.parent.as_posix()
     try:
         metrics = files.read_json(path)
         made = files.read_json(path.with_name("provenance.json"))
@@ -62,7 +71,7 @@ def _finished(preset: Preset, run: str, path: Path) -> Finished:
         ended = datetime.fromisoformat(made["started"]) + timedelta(seconds=made["seconds"])
         accuracy, numbers = metrics.get("accuracy"), scores(metrics, preset.energy)
     except (InputError, KeyError, ValueError, TypeError) as error:
-        return Finished(preset.name, run, None, None, None, f"damaged: {' '.join(str(error).split())}")
+        return Finished(preset.name, run, None, None, None, f"damaged: {' '.join(str(error).split())}", folder)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return Finished(
         preset.name,
@@ -71,6 +80,7 @@ def _finished(preset: Preset, run: str, path: Path) -> Finished:
         digest,
         ended.astimezone(UTC).isoformat(timespec="seconds"),
         _state(preset, run),
+        folder,
         numbers,
     )
 
@@ -87,15 +97,33 @@ def _state(preset: Preset, name: str) -> str:
         return f"damaged: {error}"
 
 
+def kept(config: Config, words: list[str]) -> list[Finished]:
+    """The same of runs that are kept in git, which are not compared with the plan."""
+    found = []
+    for name in config.file.presets:
+        root = reference.folder_of(config.preset(name))
+        for path in _paths(root, words):
+            state = "kept" if path.with_name("model.pt").exists() else "kept without its checkpoint"
+            run, accuracy = path.parent.relative_to(root).as_posix(), files.read_json(path).get("accuracy")
+            found.append(Finished(name, run, accuracy, None, None, state, path.parent.as_posix()))
+    return found
+
+
+class Runs(list[Finished]):
+    """Runs that print as the table of `python -m lasnn runs`."""
+
+    def __repr__(self) -> str:
+        return lines(self)
+
+
 def lines(found: list[Finished]) -> str:
     """A line for each run, columns under one another."""
     if not found:
         return "no finished run: `snakemake --cores 1 tables` makes those behind the tables"
     now = datetime.now(UTC)
-    wide = max(len(f"{one.preset}/{one.run}") for one in found)
+    wide = max(len(one.folder) for one in found)
     rows = [f"{'run':{wide}}  accuracy  settings      age     state"]
     for one in found:
         accuracy = "-" if one.accuracy is None else f"{one.accuracy:.2f} %"
-        path = f"{one.preset}/{one.run}"
-        rows.append(f"{path:{wide}}  {accuracy:>8}  {one.settings or '-':12}  {one.age(now):>6}  {one.state}")
+        rows.append(f"{one.folder:{wide}}  {accuracy:>8}  {one.settings or '-':12}  {one.age(now):>6}  {one.state}")
     return "\n".join(rows)

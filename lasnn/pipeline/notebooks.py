@@ -62,8 +62,8 @@ def execute(path: str) -> Path:
     return target
 
 
-def run(notebook: Path, root: str, executed: Path) -> None:
-    """Execute a notebook on the results below `root` and leave it at `executed`."""
+def run(notebook: Path, root: str, executed: Path, **parameters: object) -> None:
+    """Execute a notebook on the results below `root`, with these `parameters` too, and leave it at `executed`."""
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
@@ -74,7 +74,7 @@ def run(notebook: Path, root: str, executed: Path) -> None:
     how["extra_arguments"] = ["--IPKernelApp.log_level=40"]  # errors only
     try:
         with own_kernel():
-            papermill.execute_notebook(notebook, executed, parameters={"root": root}, **how)
+            papermill.execute_notebook(notebook, executed, parameters={"root": root, **parameters}, **how)
     except PapermillExecutionError as error:
         if error.ename == InputError.__name__:
             raise InputError(f"notebook {notebook.stem}: {error.evalue}") from None

@@ -4,11 +4,11 @@ Below `results/reference/<preset>/` lie the runs' files under their usual paths,
 reads or writes there: only `python -m lasnn export` and `import` do.
 
 Of checkpoints those are kept that other runs start from and that a training made: teachers and students' ANNs. A
-spiking network from which nothing starts is left out, and so are teachers on demand and what came from another machine
-without its checkpoint (`left_out.json` names both). So is what follows from the kept files without a training
-(`lasnn.training.composing`), if it follows to the byte when it is exported: `import` composes it again, and takes the
-run without its checkpoint where the digest is another. Of an ANN that is kept under another preset, with the same
-fingerprint, only what it says of itself is kept again, for a reader and the site.
+spiking network from which nothing starts is left out, but for `SAMPLES`; so are teachers on demand and what came from
+another machine without its checkpoint (`left_out.json` names these). So is what follows from the kept files without a
+training (`lasnn.training.composing`), if it follows to the byte when it is exported: `import` composes it again, and
+takes the run without its checkpoint where the digest is another. Of an ANN that is kept under another preset, with the
+same fingerprint, only what it says of itself is kept again, for a reader and the site.
 """
 
 import hashlib
@@ -28,12 +28,23 @@ from lasnn.storage import files
 PICTURES = (".svg", ".png")
 LEFT_OUT = "left_out.json"  # runs of which files stayed behind on purpose; of no other may one be missing
 CHECKPOINTS, ELSEWHERE = "checkpoints", "elsewhere"  # in it: without that file; kept whole under another preset
+SAMPLES = {  # preset: spiking networks whose checkpoints are kept for `lasnn.load`; 0.6 MB each
+    "verdicts": tuple(
+        f"snn/cifar10/vgg5/{one}/base/s0"
+        for one in ("hybrid/poisson-T16/none", "kd_label/poisson-T16/vgg16bn", "lasnn_act/poisson-T16/vgg16bn")
+    )
+}
 SAID = ("metrics.json", "provenance.json")  # what a run says of itself
 
 
 def folder_of(preset: Preset) -> Path:
     """Where a preset's kept results lie."""
     return Path(preset.config.file.folders.results, "reference", preset.name)
+
+
+def kept_at(preset: Preset, run: Run) -> Path:
+    """Where a run's kept files lie: among its preset's, but for an ANN that is kept whole under another preset."""
+    return _elsewhere(preset, run) or folder_of(preset) / str(run)
 
 
 def described(preset: Preset, run: Run) -> list[str]:
@@ -93,7 +104,8 @@ def export(config: Config, name: str | None = None, with_runs: bool = True, with
             continue
         for file in described(preset, run):
             count += _copied(source / file, target / file)
-        unneeded = is_leaf(preset, run) or (follows(preset, run) and _may_be_composed(preset, run, source))
+        leaf = is_leaf(preset, run) and str(run) not in SAMPLES.get(preset.name, ())
+        unneeded = leaf or (follows(preset, run) and _may_be_composed(preset, run, source))
         if unneeded or (is_teacher(preset, run) and not with_teachers):
             (target / "model.pt").unlink(missing_ok=True)
         elif (source / "model.pt").exists():
@@ -177,7 +189,7 @@ def _taken(preset: Preset, run: Run, kept: Path, target: Path) -> bool:
     InputError if one of them is damaged, with nothing of the run touched.
     """
     leaf, may_lack = is_leaf(preset, run), follows(preset, run) or _left_out(preset, run)
-    spared = leaf or (may_lack and not (kept / "model.pt").exists())
+    spared = (leaf or may_lack) and not (kept / "model.pt").exists()
     names = described(preset, run) + ([] if spared else ["model.pt"])
     _check(kept, names)
     content = _may_be_composed(preset, run, kept) if spared and not leaf and follows(preset, run) else None

@@ -27,10 +27,11 @@ class Scope(Section):
     that set the student's size and its images, each with the variant that was chosen there for a method; those that
     `corners_once` names take the first seed alone. `readings` are variants that differ in how logits are read, by
     `spiking.logit_scale`, the one that counts as printed first: the claims are judged under each, with the seeds of the
-    base runs. None: as the base runs read them.
+    base runs. None: as the base runs read them. `inputs` are the encoders that cells of another one are run with, as
+    where the paper's T of Poisson input is out of reach; `steps` still goes by the paper's encoder.
     """
 
-    LATER: ClassVar[tuple[str, ...]] = ("readings",)
+    LATER: ClassVar[tuple[str, ...]] = ("readings", "inputs")
 
     note: str | None
     datasets: dict[str, str | None]
@@ -52,6 +53,7 @@ class Scope(Section):
     repeated_inputs: tuple[str, ...] | None
     claims: tuple[str, ...]
     readings: dict[str, str] | None = None
+    inputs: dict[str, str] | None = None
 
 
 class Energy(Section):
@@ -171,6 +173,11 @@ def direct_cell(preset: "Preset", exhibit: str, method: str, variant: str, step:
     return Cell(exhibit, label, *words, unit="%", variant=variant, every_seed=every_seed)
 
 
+def encoder_of(cell: Cell, preset: "Preset") -> str:
+    """The encoder that our runs behind a cell have: the paper's, unless `scope.inputs` exchanges it."""
+    return (preset.scope.inputs or {}).get(cell.encoding, cell.encoding)
+
+
 def runs_of(cell: Cell, preset: "Preset") -> list[Run]:
     """Our runs behind a cell, one for each seed that it is to take; none where the preset leaves the cell out."""
     scope = preset.scope
@@ -194,7 +201,8 @@ def runs_of(cell: Cell, preset: "Preset") -> list[Run]:
         return []
     method = METHODS[cell.method]
     steps = scope.steps.get(f"{cell.encoding}-T{cell.timesteps or 100}")
-    if method.encoders and cell.encoding not in method.encoders:
+    encoder = encoder_of(cell, preset)
+    if method.encoders and encoder not in method.encoders:
         return []
     if method.chained:
         teacher = _chain_teacher(cell, student, preset)
@@ -208,12 +216,12 @@ def runs_of(cell: Cell, preset: "Preset") -> list[Run]:
         teacher = NO_TEACHER
     if steps is None:
         return []
-    words = (dataset, student, cell.method, cell.encoding, steps, teacher, cell.variant)
+    words = (dataset, student, cell.method, encoder, steps, teacher, cell.variant)
     as_base = cell.variant in (BASE, scope.own.get(cell.method), *(scope.readings or {}).values())
     name = cell.method if as_base else f"{cell.method}+{cell.variant}"
     usual = teacher in (NO_TEACHER, scope.teacher_of.get(student))
     repeated = scope.repeated is None or (usual and name in scope.repeated)
-    repeated &= scope.repeated_inputs is None or cell.encoding in scope.repeated_inputs
+    repeated &= scope.repeated_inputs is None or encoder in scope.repeated_inputs
     return [SnnRun(*words, seed) for seed in (scope.seeds if repeated or cell.every_seed else scope.seeds[:1])]
 
 

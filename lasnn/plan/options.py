@@ -151,6 +151,9 @@ def check_scope(
         _check_knob(name, f"{where}.repeated", variants)
     for name in scope.repeated_inputs or ():
         known(ENCODERS, name, f"encoder {where}.repeated_inputs")
+    for paper, ours in (scope.inputs or {}).items():
+        for name in (paper, ours):
+            known(ENCODERS, name, f"encoder {where}.inputs")
     for name in scope.claims:
         known(CLAIMS, name, f"claim {where}.claims")
     for name in scope.ablations:

@@ -22,7 +22,7 @@ class Data(Section):
 
 
 class Network(Section):
-    LATER: ClassVar[tuple[str, ...]] = ("levels",)
+    LATER: ClassVar[tuple[str, ...]] = ("levels", "ann_norm")
 
     width: Rate
     fc: Positive | None
@@ -30,6 +30,7 @@ class Network(Section):
     dropout_scale: Annotated[float, Field(ge=0, lt=2)]
     teacher_norm: Literal["unit", "dataset_stats"]
     levels: Positive | None = None
+    ann_norm: Literal["unit", "dataset_stats"] = "unit"
 
 
 class Training(Section):

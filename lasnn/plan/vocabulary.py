@@ -261,6 +261,7 @@ class Source:
     test: int
     licence: str
     origin: str
+    archive_mb: int = 0  # of the publisher's archive, megabytes
 
 
 KNOWN_DATASETS: Mapping[str, Source] = MappingProxyType(
@@ -282,6 +283,7 @@ KNOWN_DATASETS: Mapping[str, Source] = MappingProxyType(
             test=10_000,
             licence="no explicit licence; cite Krizhevsky 2009",
             origin="https://www.cs.toronto.edu/~kriz/cifar.html",
+            archive_mb=170,
         ),
         "cifar100": Source(
             title="CIFAR-100",
@@ -291,6 +293,7 @@ KNOWN_DATASETS: Mapping[str, Source] = MappingProxyType(
             test=10_000,
             licence="no explicit licence; cite Krizhevsky 2009",
             origin="https://www.cs.toronto.edu/~kriz/cifar.html",
+            archive_mb=169,
         ),
         "tinyimagenet": Source(
             title="Tiny ImageNet",
@@ -300,6 +303,7 @@ KNOWN_DATASETS: Mapping[str, Source] = MappingProxyType(
             test=10_000,  # the official validation set: the official test labels are not public
             licence="ImageNet terms: non-commercial research",
             origin="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+            archive_mb=248,
         ),
     }
 )

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lasnn.errors import InputError
+from lasnn.plan import project
 from lasnn.plan.cells import Energy, paper_cells
-from lasnn.plan.config import PASSED_ON, Preset, read
+from lasnn.plan.config import Preset, read
 from lasnn.plan.runs import SnnRun
 from lasnn.plan.vocabulary import given
 from lasnn.report import pages, runs_of_target
@@ -32,11 +33,8 @@ FIELDS = ("student", "method", "encoder", "steps", "teacher", "variant", "seed")
 
 
 def to_root() -> None:
-    """Go up to the folder that holds config.yaml, from wherever Jupyter was started; jobs are where they should be."""
-    while PASSED_ON not in os.environ and not Path("config.yaml").exists():
-        if Path.cwd() == Path.cwd().parent:
-            raise InputError("no config.yaml above this notebook: open it inside a copy of the project")
-        os.chdir("..")
+    """Go to the folder that holds config.yaml, from wherever Jupyter was started; jobs are where they should be."""
+    os.chdir(project.root())
 
 
 def metrics(root: str, variant: str | None = "base") -> list[dict]:

@@ -27,8 +27,12 @@ Chunks = Callable[[], Iterable[Tensor]]  # one fresh pass over a spike train, in
 
 
 def spiking(net: Net, dynamics: Dynamics) -> Net:
-    """A copy of `net` with a LIF neuron in place of every ReLU; weights and constant currents keep their names."""
+    """A copy of `net` with a LIF neuron in place of every ReLU; weights and constant currents keep their names.
+
+    It takes the encoder's spikes or currents as they are, where the ReLU network may standardise its pixels.
+    """
     net = copy.deepcopy(net)
+    net.standardise = None
     for module in list(net.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, ReLU):

@@ -202,9 +202,9 @@ class LIF(Neuron):
 
     def forward(self, current: Tensor, mask: Tensor | None = None, pool: Pool | None = None) -> Tensor:
         start = self.carried.get("potential") if self.carried else None
-        current = self._with_constants(current, first=start is None)
+        current = self.with_constants(current, first=start is None)
         if self.log_gain is not None or self.offset_change is not None:
-            current = self._with_trained(current)
+            current = self.with_trained(current)
         fused = kernels(current, self.dynamics)
         if not fused:
             if current.stride(0) == 0 and current.shape[0] > 1:  # the same current in each step: direct encoding
@@ -252,7 +252,7 @@ class LIF(Neuron):
             self.tally(spikes if counts is None else counts[None])
         return spikes
 
-    def _with_constants(self, current: Tensor, first: bool) -> Tensor:
+    def with_constants(self, current: Tensor, first: bool) -> Tensor:
         """The current with the offset; the initial potential, leaked, is part of the first step's: the same v¹.
 
         Both are constants, so autograd, which would copy what it is told of, need not know.
@@ -266,7 +266,7 @@ class LIF(Neuron):
             current.data[0].add_(self.initial, alpha=self.dynamics.leak)
         return current
 
-    def _with_trained(self, current: Tensor) -> Tensor:
+    def with_trained(self, current: Tensor) -> Tensor:
         """The current with the constants that are being trained; written once where all steps are the same."""
         same = current.stride(0) == 0
         changed = current[:1] if same else current

@@ -67,22 +67,23 @@ class Task(Generic[Kind, Its]):
 
     def network_of(self, parent: Parent, weights: dict[str, Tensor] | None = None) -> Net:
         """A parent's ReLU network with the weights of its checkpoint, or with `weights` in their place."""
-        net = self._built(parent.architecture, parent.network)
-        net.load_state_dict(parent.weights if weights is None else weights)
+        weights = parent.weights if weights is None else weights
+        net = self._built(parent.architecture, parent.network, standardised="standardise.mean" in weights)
+        net.load_state_dict(weights)
         return net.to(self.device)
 
     def new_network(self) -> Net:
         """The run's own ReLU network with fresh weights."""
         name, network = self.run.network_name, self.settings.network
         arch = architecture_of(name, self.settings.architecture)
-        net = self._built(arch, network)
+        norm = network.teacher_norm if arch.teacher else network.ann_norm
+        net = self._built(arch, network, standardised=norm == "dataset_stats")
         if net.standardise is not None:
             net.standardise.fit(scaled(self.train.pixels.cpu()))
         draws = seeding.generator(self.run.seed, "initial weights", name)
         return initialise(net, arch, network.init, draws).to(self.device)
 
-    def _built(self, arch: Architecture, network: Network) -> Net:
-        standardised = network.teacher_norm == "dataset_stats" and arch.teacher
+    def _built(self, arch: Architecture, network: Network, standardised: bool) -> Net:
         net = build(
             arch,
             self.classes,

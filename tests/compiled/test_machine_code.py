@@ -31,6 +31,21 @@ def test_off():
     assert said(LASNN_KERNELS="off") == "False LASNN_KERNELS is off False"
 
 
+def test_the_files_name_tells_compilers_machines_and_sources_apart(monkeypatch, tmp_path):
+    """32 hex digits; with another numba, another processor or another source it is another file."""
+    names = {code._digest()}
+    with monkeypatch.context() as patch:
+        patch.setattr(code.importlib.metadata, "version", lambda name: "0.0")
+        names.add(code._digest())
+    with monkeypatch.context() as patch:
+        patch.setattr(code.platform, "platform", lambda: "elsewhere")
+        names.add(code._digest())
+    with monkeypatch.context() as patch:
+        patch.setattr(code, "SOURCES", code.SOURCES[1:])
+        names.add(code._digest())
+    assert [len(name) for name in names] == [32] * 4
+
+
 def test_a_damaged_file_counts_as_none(tmp_path):
     path = tmp_path / "kernels.bin"
     whole = {"add": ("symbol", "pp", b"machine code")}

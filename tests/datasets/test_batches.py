@@ -1,5 +1,8 @@
 """Images: scaling and augmentation by hand, shuffling keyed by seed and epoch."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import torch
 from oracle import settings_of
@@ -111,36 +114,6 @@ def test_parts_of_images_and_batches():
     assert batch.part(2, 5).labels.tolist() == [2, 3, 4]
 
 
-def prepared_digits(count=10, tested=4):
-    """Images whose first pixel is their place, training images from 0 and test images from 100."""
-    from types import SimpleNamespace
-
-    import numpy as np
-
-    def part(first, size):
-        places = np.arange(first, first + size)
-        return np.broadcast_to(places[:, None, None, None], (size, 3, 2, 2)).astype(np.uint8), places % 10, places
-
-    train, test = part(0, count), part(100, tested)
-    words = {"train_images": train[0], "train_labels": train[1], "train_ids": train[2]}
-    return SimpleNamespace(**words, test_images=test[0], test_labels=test[1], test_ids=test[2])
-
-
-def test_judged_by_test_images_or_by_held_out_ones():
-    settings = data().model_copy(update={"train_images": 8, "test_images": 3, "held_out": 2})
-    train, judged = split(prepared_digits(), settings, torch.device("cpu"))
-    assert (train.ids.tolist(), judged.ids.tolist()) == ([0, 1, 2, 3, 4, 5, 6, 7], [100, 101, 102])
-    settings = settings.model_copy(update={"assess": "held_out"})
-    train, judged = split(prepared_digits(), settings, torch.device("cpu"))
-    assert (train.ids.tolist(), judged.ids.tolist()) == ([0, 1, 2, 3, 4, 5], [6, 7])
-
-
-def test_held_out_images_may_not_be_all():
-    settings = data().model_copy(update={"train_images": 8, "held_out": 8, "assess": "held_out"})
-    with pytest.raises(InputError, match=r"takes 8 of 8 training images and leaves none"):
-        split(prepared_digits(), settings, torch.device("cpu"))
-
-
 @pytest.mark.parametrize(
     ("images", "size", "least", "expected"),
     [
@@ -158,3 +131,11 @@ def test_one_image_left_over_joins_the_batch_before(images, size, least, expecte
     if images > 1:
         made = list(training_batches(pictures(images), size, data(), 0, 0, least=least))
         assert [len(batch) for batch in made] == expected
+
+
+def test_held_out_images_may_not_be_all():
+    settings = data().model_copy(update={"train_images": 8, "held_out": 8, "assess": "held_out"})
+    empty = np.zeros((8, 3, 2, 2), np.uint8), np.zeros(8, int), np.arange(8)
+    names = (f"{split}_{part}" for split in ("train", "test") for part in ("images", "labels", "ids"))
+    with pytest.raises(InputError, match=r"takes 8 of 8 training images and leaves none"):
+        split(SimpleNamespace(**dict(zip(names, empty * 2, strict=True))), settings, torch.device("cpu"))

@@ -1,33 +1,17 @@
 """A user's own images: folders and zips of train/<class>/<image>, and what is said about those that do not fit."""
 
 import json
+import re
 import struct
 import zipfile
 import zlib
 
 import numpy as np
 import pytest
+from made_images import image_tree, message_of, refused
 from PIL import Image
 
 from lasnn import datasets
-from lasnn.errors import InputError
-
-
-def one_line(error):
-    message = str(error.value)
-    assert "\n" not in message
-    return message
-
-
-def image_tree(root, splits=("train", "test"), classes=("cat", "dog"), ending="png", side=8, count=2):
-    random = np.random.default_rng(1)
-    for split in splits:
-        for each in classes:
-            (root / split / each).mkdir(parents=True)
-            for index in range(count):
-                pixels = random.integers(0, 256, (side, side, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(root / split / each / f"{index}.{ending}", lossless=True)
-    return root
 
 
 def zipped(folder, path, prefix=""):
@@ -91,16 +75,12 @@ def save_deep(tree):
 def test_bad_trees(spoil, text, tmp_path):
     tree = image_tree(tmp_path / "pets")
     spoil(tree)
-    with pytest.raises(InputError) as error:
-        datasets.prepare("pets", tmp_path / "out" / "pets.npz", folder=str(tree), side=8)
-    assert text in one_line(error)
-    assert not list((tmp_path / "out").glob("*"))
+    assert text in refused(tree)
 
 
 def test_decompression_bomb_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)  # an 8x8 image is now between one and two times the limit
-    with pytest.raises(InputError, match="DecompressionBombWarning"):
-        datasets.prepare("pets", tmp_path / "pets.npz", folder=str(image_tree(tmp_path / "pets")), side=8)
+    assert "DecompressionBombWarning" in refused(image_tree(tmp_path / "pets"))
 
 
 @pytest.mark.parametrize(
@@ -113,9 +93,7 @@ def test_decompression_bomb_is_refused(tmp_path, monkeypatch):
 )
 def test_bad_requests(name, side, exists, text, tmp_path):
     place = image_tree(tmp_path / "pets") if exists else tmp_path / "gone"
-    with pytest.raises(InputError) as error:
-        datasets.prepare(name, tmp_path / "x.npz", folder=str(place), side=side)
-    assert text in one_line(error)
+    assert text in refused(place, name, side)
 
 
 def png16(channels, side=8):
@@ -135,8 +113,7 @@ def png16(channels, side=8):
 def test_images_of_16_bits_are_refused_and_not_cut(channels, tmp_path):
     tree = image_tree(tmp_path / "pets")
     (tree / "train" / "cat" / "0.png").write_bytes(png16(channels))
-    with pytest.raises(InputError, match="expected 8 bits per channel; convert it"):
-        datasets.prepare("pets", tmp_path / "pets.npz", folder=str(tree), side=8)
+    assert "expected 8 bits per channel; convert it" in refused(tree)
 
 
 @pytest.mark.parametrize("name", ["caf\u00e9", "\u00c5", "\u1e9b\u0323"])
@@ -148,9 +125,9 @@ def test_class_names_that_print_alike_are_refused(name, where, tmp_path):
     tree = image_tree(tmp_path / "pets", classes=("dog", *(forms if where == "both in train" else forms[:1])))
     if where == "one in each":
         (tree / "test" / forms[0]).rename(tree / "test" / forms[1])
-    with pytest.raises(InputError, match="two Unicode forms of one name and print alike") as error:
-        datasets.prepare("pets", tmp_path / "pets.npz", folder=str(tree), side=8)
-    assert str(error.value).isascii()
+    message = refused(tree)
+    assert "two Unicode forms of one name and print alike" in message
+    assert message.isascii()
 
 
 @pytest.mark.parametrize(
@@ -158,34 +135,31 @@ def test_class_names_that_print_alike_are_refused(name, where, tmp_path):
 )
 def test_a_class_whose_name_no_table_can_show_is_refused(name, tmp_path):
     tree = image_tree(tmp_path / "pets", classes=("dog", name))
-    with pytest.raises(InputError, match=r"the class .* rename that folder") as error:
-        datasets.prepare("pets", tmp_path / "pets.npz", folder=str(tree), side=8)
-    assert one_line(error).isascii()
+    message = refused(tree)
+    assert re.search(r"the class .* rename that folder", message)
+    assert message.isascii()
 
 
-@pytest.mark.parametrize("kind", ["png", "webp", "mpo"])
-def test_several_pictures_in_a_file_are_refused(kind, tmp_path):
+@pytest.mark.parametrize(("kind", "count"), [("png", 2), ("webp", 3), ("mpo", 3)])
+def test_several_pictures_in_a_file_are_refused(kind, count, tmp_path):
     """An animation, or a photograph with its depth or preview: which of them is meant, only their owner knows."""
     tree = image_tree(tmp_path / "pets")
-    pictures = [Image.new("RGB", (8, 8), color) for color in ("red", "blue", "red")]
+    pictures = [Image.new("RGB", (8, 8), color) for color in ("red", "blue", "red")[:count]]
     name = f"7.{kind.replace('mpo', 'jpg')}"
     pictures[0].save(tree / "train" / "cat" / name, format=kind, save_all=True, append_images=pictures[1:])
-    with pytest.raises(InputError, match=f"image train/cat/{name} of pets holds 3 pictures, expected one") as error:
-        datasets.prepare("pets", tmp_path / "pets.npz", folder=str(tree), side=8)
-    one_line(error)
+    assert f"image train/cat/{name} of pets holds {count} pictures, expected one" in refused(tree)
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
 def test_one_class_is_refused(packed, tmp_path):
     tree = image_tree(tmp_path / "pets", classes=("cat",))
     place = zipped(tree, tmp_path / "pets.zip") if packed else tree
-    with pytest.raises(InputError, match="holds one class, 'cat': there is nothing to tell apart"):
-        datasets.prepare("pets", tmp_path / "pets.npz", folder=str(place), side=8)
+    assert "holds one class, 'cat': there is nothing to tell apart" in refused(place)
 
 
 def test_a_relative_folder_in_dvcs_own_workspace_says_why_it_is_missing(tmp_path, monkeypatch):
     place = tmp_path / ".dvc" / "tmp" / "exps" / "x"
     place.mkdir(parents=True)
     monkeypatch.chdir(place)
-    with pytest.raises(InputError, match="`dvc exp run --queue` and `--temp` have only what git or DVC tracks"):
-        datasets.prepare("pets", tmp_path / "pets.npz", folder="path/to/pets", side=8)
+    message = message_of(datasets.prepare, "pets", tmp_path / "pets.npz", folder="path/to/pets", side=8)
+    assert "`dvc exp run --queue` and `--temp` have only what git or DVC tracks" in message

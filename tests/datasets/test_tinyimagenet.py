@@ -1,28 +1,15 @@
 """Tiny ImageNet's official layout, with small archives."""
 
-import hashlib
 import io
 import zipfile
 
 import numpy as np
-import pytest
+from made_images import md5, message_of
 from PIL import Image
 
 from lasnn import datasets
 from lasnn.datasets import tinyimagenet
 from lasnn.datasets.mirrors import Official
-from lasnn.errors import InputError
-
-
-def md5(content):
-    return hashlib.md5(content).hexdigest()
-
-
-def message_of(call, *arguments, **named):
-    with pytest.raises(InputError) as error:
-        call(*arguments, **named)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def prepared(path, **named):

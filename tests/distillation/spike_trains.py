@@ -4,9 +4,7 @@ import math
 
 import torch
 
-from lasnn.distillation.attention import (
-    SpikeActivationMap,
-)
+from lasnn.distillation.attention import SpikeActivationMap
 
 KAPPA = 1.0
 D = math.exp(-KAPPA)
@@ -31,7 +29,3 @@ def double_sum(spikes, kappa):
         for earlier in range(t):
             total = total + math.exp(-kappa * (t - earlier)) * spikes[earlier] * spikes[t]
     return total.sum(1) / len(spikes)
-
-
-def stages_of(seed):
-    return {level: spike_train(6, 3, 2, side, side, seed=seed) for level, side in (("low", 8), ("mid", 4), ("high", 2))}

@@ -5,12 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from oracle import bright_input, close, settings_of, simulate, small, small_snn
+from oracle import bright_input, settings_of, small_snn
 
 from lasnn.datasets.batches import Batch
 from lasnn.distillation.few_steps import added_terms, consistency, mean_rate
 from lasnn.distillation.objectives import OBJECTIVES, Step
-from lasnn.spiking.neurons import Dynamics
 
 LABELS = [1, 2]
 Z = np.array([[[1.0, 2.0, 0.5], [0.0, -1.0, 3.0]], [[-1.0, 0.0, 0.5], [2.0, 1.0, 1.0]]])  # [T, B, K]
@@ -44,14 +43,6 @@ def test_cross_entropy_of_every_step_by_hand():
     found = OBJECTIVES["hybrid"](step(Z), settings_of("hybrid"))["ce"].item()
     assert found == pytest.approx(expected, rel=1e-12)
     assert found != pytest.approx(OBJECTIVES["hybrid"](step(Z, every_step=False), settings_of("hybrid"))["ce"].item())
-
-
-def test_label_distillation_of_every_step_by_hand():
-    """L = mean_t [(1-a) CE(z^t) + a τ² KL(teacher || z^t)]."""
-    settings = settings_of("kd_label", label_kd={"weight": 0.2, "temperature": 3.0, "form": "mix"})
-    terms = OBJECTIVES["kd_label"](step(Z, Z_TEACHER), settings)
-    assert terms["ce"].item() == pytest.approx(0.8 * -np.log(softmax(Z)[:, [0, 1], LABELS]).mean(), rel=1e-12)
-    assert terms["kd"].item() == pytest.approx(0.2 * divergence(Z_TEACHER, Z, 3.0).mean(), rel=1e-12)
 
 
 def test_consistency_by_hand():
@@ -92,69 +83,9 @@ def test_terms_are_added_where_they_are_asked_for():
     assert terms["firing"].item() == pytest.approx(0.025)
 
 
-@pytest.mark.parametrize("name", ["vgg5", "resnet12"])
-def test_the_mean_rate_and_its_gradient_are_those_of_the_simulation(name):
-    """Spikes of all layers over neurons, steps and images; float64, against plain autograd step by step."""
-    net = small_snn(name, Dynamics(0.5)).double()
-    x = bright_input(8, 3).double()
-    with mean_rate(net, watched=True) as rate:
-        net(x)
-    found, graph = rate(), simulate(net, x)
-    spikes = graph.spikes
-    expected = sum(each.sum() for each in spikes.values()) / sum(each.numel() for each in spikes.values())
-    assert found.item() == pytest.approx(expected.item(), rel=1e-12)
-    assert found.item() > 0
-    weights = [parameter for key, parameter in net.named_parameters() if not key.startswith("readout")]
-    ours = torch.autograd.grad(found, weights)
-    rates = sum(graph.totals.values()) / sum(each.numel() for each in spikes.values())
-    theirs = torch.autograd.grad(rates, weights)
-    assert all(close(a, b, 1e-9) for a, b in zip(ours, theirs, strict=True))
-
-
 def test_nothing_is_watched_unasked():
     net = small_snn("vgg5")
     with mean_rate(net, watched=False) as rate, torch.no_grad():
         net(bright_input(2, 1))
         assert not any(module._forward_hooks for module in net.modules())
     assert rate() is None
-
-
-@pytest.mark.parametrize("name", ["vgg5", "conv3fc2"])
-def test_the_gradient_of_losses_at_every_step(name):
-    """Hybrid training, z^t = W o^t: the whole student in float64 against the simulation."""
-    net, x = small_snn(name, Dynamics(0.5)).double(), bright_input(8, 2).double()
-    output = net(x)
-    batch = Batch(None, torch.tensor(LABELS))
-    seen = Step(batch, output, output.logits / 8, None, 0.0, by_step=output.currents)
-    assert torch.allclose(seen.by_step.mean(0), seen.logits)
-    terms = OBJECTIVES["hybrid"](seen, settings_of("hybrid")) | added_terms(
-        seen, None, spiking_of(loss="every_step", consistency=0.5, consistency_temperature=3.0)
-    )
-    found = torch.autograd.grad(sum(terms.values()), list(net.parameters()))
-    loss, logits = 0, simulate(net, x).outputs
-    mean = (sum(logits) / 8).detach()
-    for z in logits:
-        loss = loss - z.log_softmax(1)[range(2), LABELS].mean() / 8
-        p, q = (mean / 3).softmax(1), (z / 3).softmax(1)
-        loss = loss + 0.5 * 9 * (p * (p / q).log()).sum(1).mean() / 8
-    expected = torch.autograd.grad(loss, list(net.parameters()))
-    assert sum(terms.values()).item() == pytest.approx(loss.item(), rel=1e-12)
-    assert all(close(a, b, 1e-9) for a, b in zip(found, expected, strict=True))
-
-
-def test_layer_wise_distillation_may_learn_labels_too():
-    """`attention.labels`: label distillation's two terms in place of cross-entropy, beside the maps'."""
-    both = settings_of("lasnn_act", attention={"labels": True}).model_copy(
-        update={"label_kd": settings_of("kd_label").label_kd}
-    )
-    net = small_snn("vgg5", Dynamics(0.5)).double()
-    teacher_net = small("vgg16bn", seed=1).requires_grad_(False).double()
-    x = bright_input(6, 2).double()
-    output = net(x)
-    seen = Step(Batch(x[0], torch.tensor(LABELS)), output, output.logits / 6, teacher_net, 0.0)
-    terms = OBJECTIVES["lasnn_act"](seen, both)
-    labels = OBJECTIVES["kd_label"](seen, both)
-    plain = OBJECTIVES["lasnn_act"](seen, settings_of("lasnn_act"))
-    assert set(terms) == {"ce", "kd", "attention"}
-    assert (terms["ce"], terms["kd"]) == (labels["ce"], labels["kd"])
-    assert terms["attention"] == plain["attention"] > 0

@@ -7,11 +7,7 @@ import torch
 from oracle import close
 from spike_trains import D, double_sum, random, sam, spike_train
 
-from lasnn.distillation.attention import (
-    SpikeActivationMap,
-    activation_map,
-    running_maps,
-)
+from lasnn.distillation.attention import SpikeActivationMap, activation_map, running_maps
 
 
 def recurrence(spikes, kappa):
@@ -34,24 +30,6 @@ def test_sam_equals_the_double_sum(kappa):
     for values in (spike_train(12, 2, 3, 4, 4), random(12, 2, 3, 4, 4) * 2 - 1):
         assert close(sam(values, kappa), double_sum(values, kappa), 1e-13)
         assert close(recurrence(values, kappa), double_sum(values, kappa), 1e-13)
-
-
-@pytest.mark.parametrize("kappa", [0.1, 1.0, 3.0])
-def test_gradient_of_sam_equals_autograd_of_the_recurrence_and_finite_differences(kappa):
-    values = random(7, 2, 3, 2, 2)  # relaxed spikes
-    weight = random(2, 2, 2, seed=1)
-    ours, theirs = values.clone().requires_grad_(), values.clone().requires_grad_()
-    (sam(ours, kappa) * weight).sum().backward()
-    (recurrence(theirs, kappa) * weight).sum().backward()
-    assert close(ours.grad, theirs.grad, 1e-13)
-    assert torch.autograd.gradcheck(lambda o: sam(o, kappa), values.requires_grad_())
-
-
-def test_gradient_of_sam_by_hand():
-    """dM/do^t = (e^t + f^t)/T for spikes 1, 0, 1: e = 0, d, d^2; f = d^2, d, 0."""
-    spikes = torch.tensor([1.0, 0.0, 1.0], dtype=torch.float64).view(3, 1, 1, 1, 1).requires_grad_()
-    sam(spikes).sum().backward()
-    assert spikes.grad.flatten().tolist() == pytest.approx([D**2 / 3, 2 * D / 3, D**2 / 3], rel=1e-12)
 
 
 def test_sam_is_zero_for_one_step_and_for_neurons_that_fire_once():

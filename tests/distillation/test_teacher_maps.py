@@ -7,14 +7,10 @@ from spike_trains import random
 from torch import nn
 from torch.nn import functional as F
 
-from lasnn.distillation.attention import (
-    VARIANTS,
-    teacher_activation_maps,
-    teacher_gradient_maps,
-    unit,
-)
+from lasnn.distillation.attention import VARIANTS, teacher_activation_maps, teacher_gradient_maps, unit
 from lasnn.networks import Net
 from lasnn.networks.layers import Conv, Linear
+from lasnn.plan.vocabulary import METHODS
 
 
 class Tap(nn.Module):
@@ -51,6 +47,10 @@ def teacher():
 
 
 LABELS = torch.tensor([0, 1, 1])
+
+
+def test_variants_are_the_methods_with_attention():
+    assert set(VARIANTS) == {name for name, method in METHODS.items() if "attention" in method.sections}
 
 
 def test_teacher_activation_maps_are_those_of_its_stages():

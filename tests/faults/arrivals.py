@@ -17,6 +17,7 @@ import torch
 import yaml
 
 from lasnn.__main__ import main
+from lasnn.datasets import arrays
 from lasnn.errors import InputError
 from lasnn.pipeline.freshness import Judge
 from lasnn.plan.config import Config, dump
@@ -25,21 +26,16 @@ from lasnn.plan.own import weights_path
 from lasnn.plan.runs import Run, parse
 from lasnn.results import store
 from lasnn.storage import checkpoint, files
+from tests.tiny import described
 
 from .tiny import ANN, CHAIN, CONVERTED, HASHED, SNN, TEACHER, Ended, Place, Tally, forked
 
-OTHER = {  # settings of which every run of the chain reads some
-    "presets": {
-        "quick": {
-            "teacher": {"weight_decay": 0.01},
-            "ann": {"weight_decay": 0.01},
-            "curve": {"scales": [1.0, 0.8]},
-            "student": {"weight_decay": 0.01},
-        }
-    }
-}
+HEAVIER = {"weight_decay": 0.01}
+# Settings of which every run of the chain reads some.
+OTHER = {"presets": {"quick": {"teacher": HEAVIER, "ann": HEAVIER, "curve": {"scales": [1, 0.8]}, "student": HEAVIER}}}
 SECTIONS = {ANN: "ann", TEACHER: "teacher", CONVERTED: "curve", SNN: "student"}  # what only this one of the chain reads
-FILES = ("model.pt", "metrics.json", "predictions.npz", "provenance.json", "log.jsonl")
+PARTS = ("model.pt", "metrics.json", "predictions.npz", "provenance.json")
+FILES = (*PARTS, "log.jsonl")
 Way = Callable[["Field", str, random.Random], None]
 
 
@@ -64,12 +60,10 @@ class Field:
             folder = self.place.run(path)
             shutil.rmtree(folder, ignore_errors=True)
             shutil.copytree(self.whole / "quick" / path, folder)
-        for other in (self.place.results / "second", self.place.results / "reference"):
-            shutil.rmtree(other, ignore_errors=True)
+        for other in ("second", "reference", ".kept"):
+            shutil.rmtree(self.place.results / other, ignore_errors=True)
         (self.place.folder / "data" / "digits.npz").write_bytes(self.data)
         self.place.config.write_text(self.settings)
-        shelf = self.place.results / ".kept"
-        shutil.rmtree(shelf, ignore_errors=True)
         if keep:
             preset = self.config().preset()
             for path in CHAIN:
@@ -97,7 +91,7 @@ class Field:
                 run: Run = parse(path)
                 if path in ordered or made.intersection(map(str, preset.parents(run))):
                     store.keep(preset, run, judge.digests)
-                    for name in FILES[:4]:
+                    for name in PARTS:
                         (self.place.run(path) / name).unlink(missing_ok=True)
                     if status := main([run.kind, str(self.place.run(path)), "--config", str(self.place.config)]):
                         return status
@@ -107,7 +101,7 @@ class Field:
         return forked(action, self.place.said)
 
     def there(self, path: str) -> bool:
-        return all((self.place.run(path) / name).exists() for name in FILES[:4])
+        return all((self.place.run(path) / name).exists() for name in PARTS)
 
 
 # ---- the ways --------------------------------------------------------------------------------------------------------
@@ -176,14 +170,14 @@ def of_another_run(field: Field, path: str, draw: random.Random) -> None:
 
 
 def half_a_copy(field: Field, path: str, draw: random.Random) -> None:
-    name = draw.choice(FILES[:4])
+    name = draw.choice(PARTS)
     content = (field.others.run(path) / name).read_bytes()
     (field.place.run(path) / name).write_bytes(content[: len(content) // 2])
 
 
 def a_byte(field: Field, path: str, draw: random.Random) -> None:
     """Changed in place, with size and date kept."""
-    target = field.place.run(path) / draw.choice(FILES[:4])
+    target = field.place.run(path) / draw.choice(PARTS)
     content, before = bytearray(target.read_bytes()), target.stat()
     content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
     target.write_bytes(content)
@@ -197,13 +191,6 @@ def other_bytes(field: Field, path: str, draw: random.Random) -> None:
     name = draw.choice([name for name, value in weights.items() if value.is_floating_point()])
     checkpoint.save(folder / "model.pt", weights | {name: weights[name] * 1.01}, meta)
     described(folder)
-
-
-def described(folder: Path) -> None:
-    """Let the provenance describe what is there."""
-    made = files.read_json(folder / "provenance.json")
-    digests = {name: files.sha256(folder / name) for name in HASHED}
-    files.write_json(folder / "provenance.json", made | {"files": digests}, seal=True)
 
 
 def of_an_earlier_commit(field: Field, path: str, draw: random.Random) -> None:
@@ -224,14 +211,10 @@ def of_an_earlier_commit(field: Field, path: str, draw: random.Random) -> None:
         described(folder)
 
 
-def deleted(*names: str) -> Way:
-    def way(field: Field, path: str, draw: random.Random) -> None:
-        if not names:
-            shutil.rmtree(field.place.run(path))
-        for name in names:
-            (field.place.run(path) / name).unlink()
-
-    return way
+def deleted(name: str = "") -> Way:
+    return lambda field, path, draw: (
+        (field.place.run(path) / name).unlink() if name else shutil.rmtree(field.place.run(path))
+    )
 
 
 def touched(field: Field, path: str, draw: random.Random) -> None:
@@ -306,59 +289,28 @@ def data_deleted(field: Field, path: str, draw: random.Random) -> None:
 
 def data_swapped(field: Field, path: str, draw: random.Random) -> None:
     """Prepared images of another source under this name."""
-    from lasnn.datasets import arrays
-
     there = field.place.folder / "data" / "digits.npz"
     prepared = arrays.load(there)
     images = prepared.train_images.copy()
     images[draw.randrange(len(images))] ^= 1
-    contents = arrays.Contents(
-        prepared.classes, images, prepared.train_labels, prepared.test_images, prepared.test_labels
-    )
-    arrays.write(there, "digits", prepared.title, contents, False, prepared.source)
+    parts = prepared.classes, images, prepared.train_labels, prepared.test_images, prepared.test_labels
+    arrays.write(there, "digits", prepared.title, arrays.Contents(*parts), False, prepared.source)
 
 
-WAYS: dict[str, Way] = {
-    "copied": copied(),
-    "copied, of 1970": copied(times="1970"),
-    "copied, of 2099": copied(times="2099"),
-    "copied with its times": copied(times="kept"),
-    "checkpoint alone": copied("model.pt"),
-    "metrics alone": copied("metrics.json"),
-    "predictions alone": copied("predictions.npz"),
-    "provenance alone": copied("provenance.json"),
-    "all but the checkpoint": copied("metrics.json", "predictions.npz", "provenance.json"),
-    "unpacked": unpacked,
-    "moved": moved,
-    "a link": linked,
-    "hard links": hard_linked,
-    "a verb": by_a_verb,
-    "of another run": of_another_run,
-    "half a copy": half_a_copy,
-    "a byte": a_byte,
-    "other bytes": other_bytes,
-    "an earlier commit": of_an_earlier_commit,
+BESIDE = (unpacked, moved, linked, hard_linked, by_a_verb, of_another_run, of_another_preset, stale_runs_exported)
+INSIDE = (half_a_copy, a_byte, other_bytes, of_an_earlier_commit, weights_exchanged, data_deleted, data_swapped)
+CHANGED = (touched, settings_changed, parent_changed_and_gone)
+WAYS: dict[str, Way] = {way.__name__: way for way in (*BESIDE, *INSIDE, *CHANGED)}
+WAYS |= {f"copied, times {times}": copied(times=times) for times in ("now", "1970", "2099", "kept")}
+WAYS |= {f"{name} alone": copied(name) for name in PARTS} | {"all but the checkpoint": copied(*PARTS[1:])}
+WAYS |= {
     "folder deleted": deleted(),
-    "metrics deleted": deleted("metrics.json"),
-    "provenance deleted": deleted("provenance.json"),
-    "touched": touched,
-    "settings changed": settings_changed,
-    "parent changed, folder gone": parent_changed_and_gone,
-    "adopted weights exchanged": weights_exchanged,
-    "stale runs exported": stale_runs_exported,
-    "of another preset": of_another_preset,
-    "data deleted": data_deleted,
-    "data of another source": data_swapped,
+    **{f"{name} deleted": deleted(name) for name in ("metrics.json", "provenance.json")},
 }
 # Where the files are a run of the same settings on another machine, the plan has no other opinion of them; what follows
 # from them must be made from them. Where the images are others, every run must be made from these.
-CONSISTENT = {
-    "other bytes",
-    "data of another source",
-    "parent changed, folder gone",
-    "adopted weights exchanged",
-    "stale runs exported",
-}
+CONSISTENT = {way.__name__ for way in (other_bytes, data_swapped, parent_changed_and_gone)}
+CONSISTENT |= {weights_exchanged.__name__, stale_runs_exported.__name__}
 
 
 def arrive(place: Place, count: int) -> Tally:
@@ -375,7 +327,6 @@ def arrive(place: Place, count: int) -> Tally:
         if field.place.run(path).is_symlink():
             field.place.run(path).unlink()
     field.restore(keep=False)
-    shutil.rmtree(place.results / ".kept", ignore_errors=True)
     return tally
 
 
@@ -388,13 +339,13 @@ def _pairs() -> Iterator[tuple[str, str]]:
 
 
 def _fault(field: Field, name: str, ended: Ended) -> str | None:
-    if ended.traceback or (ended.status and len(ended.errors) != 1):
+    if not ended.one_line(ended.status):
         return f"status {ended.status}: {ended.said[-300:]}"
     if ended.status:
         return None
     if name in CONSISTENT:
         return _inconsistent(field)
-    expected = field.expected_of_others if name in ("touched", "settings changed") else field.expected
+    expected = field.expected_of_others if name in ("touched", "settings_changed") else field.expected
     for path in CHAIN:
         found = field.place.digests(path)
         wrong = [one for one in HASHED if found.get(one) != expected[path][one]]
@@ -405,7 +356,8 @@ def _fault(field: Field, name: str, ended: Ended) -> str | None:
 
 def _inconsistent(field: Field) -> str | None:
     """A run that was not made from the parents, images and settings that are there, or is not as it says."""
-    digest, preset = json.loads(str(_header(field)))["digest"], field.config().preset()
+    digest = arrays.load(field.place.folder / "data" / "digits.npz", verify=False).digest
+    preset = field.config().preset()
     for path in CHAIN:
         folder = field.place.run(path)
         try:
@@ -425,10 +377,3 @@ def _inconsistent(field: Field) -> str | None:
             if files.sha256(folder / name) != stated:
                 return f"{path}: {name} is not the file that is described"
     return None
-
-
-def _header(field: Field) -> object:
-    import numpy as np
-
-    with np.load(field.place.folder / "data" / "digits.npz") as content:
-        return content["header"]

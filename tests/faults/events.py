@@ -7,6 +7,8 @@ from pathlib import Path
 from lasnn.storage import files
 from lasnn.training import loop
 
+from .tiny import Place
+
 Strike = Callable[[int, str], None]
 
 
@@ -65,13 +67,14 @@ class Halves:
         return getattr(self.file, name)
 
 
-def names_of(make: Callable[[Callable[[], None]], object], book: Path) -> list[str]:
-    """The moments of an undisturbed run: `make(before)` runs it with `before` called in its process."""
+def names_of(place: Place, path: str) -> list[str]:
+    """The moments of a run that nothing disturbs, made anew."""
+    book = place.folder / "moments"
     book.write_text("")
 
     def note(number: int, name: str) -> None:
         with open(book, "a") as file:
             file.write(name + "\n")
 
-    make(lambda: watch(note))
+    place.make(path, lambda: watch(note), anew=True)
     return book.read_text().splitlines()

@@ -6,6 +6,7 @@ process, and some of each kind through a real `python -m lasnn`.
 
 import contextlib
 import io
+import itertools
 import os
 import shutil
 import string
@@ -30,6 +31,7 @@ from lasnn.plan.overlays import parsed
 from .tiny import ANN, CONVERTED, ROOT, SNN, Place, Tally
 
 CONTENT = whole(ROOT / "config.yaml")
+ALIKE = {"database": None, "deadline": None, "derandomize": True}
 LETTERS = string.ascii_lowercase + string.digits + "_-./ éλ\t%{}'\"\\"
 words = st.text(LETTERS, min_size=1, max_size=20)
 Words = list[str]
@@ -37,10 +39,9 @@ Words = list[str]
 
 def leaves(content: dict, path: tuple = ()) -> list[tuple]:
     """The paths of all single values of a mapping."""
-    found = []
-    for key, value in content.items():
-        found += leaves(value, (*path, key)) if isinstance(value, dict) and value else [(*path, key)]
-    return found
+    inner = lambda value: isinstance(value, dict) and value  # noqa: E731
+    found = [leaves(value, (*path, key)) if inner(value) else [(*path, key)] for key, value in content.items()]
+    return [one for part in found for one in part]
 
 
 LEAVES = leaves({name: CONTENT["protocol"][name] for name in CONTENT["protocol"] if name not in ("for", "scope")})
@@ -65,10 +66,6 @@ class Scene:
 
     def run(self, path: str) -> str:
         return f"{self.folder}/results/quick/{path}"
-
-    def with_parents(self) -> None:
-        for path in (ANN, CONVERTED):
-            shutil.copytree(self.place.run(path), self.run(path))
 
     def made(self) -> set[str]:
         """Every file and folder there, empty folders aside."""
@@ -110,9 +107,8 @@ def broken_yaml(draw: Callable, scene: Scene) -> Words:
     scene.config.write_text(text[:at] + mess + text[at:])
     try:
         if parsed(scene.config) == scene.content or not isinstance(parsed(scene.config), str):
-            scene.config.write_text(
-                draw(st.sampled_from(["[1, 2", "a: b: c", "- x\ny: 1", "", "7", "\t", "{a: 1", "a: *x"]))
-            )
+            broken = ["[1, 2", "a: b: c", "- x\ny: 1", "", "7", "\t", "{a: 1", "a: *x"]
+            scene.config.write_text(draw(st.sampled_from(broken)))
     except InputError:
         pass
     return ["ann", scene.run(ANN)]
@@ -124,19 +120,11 @@ def broken_bytes(draw: Callable, scene: Scene) -> Words:
 
 
 def run_path(draw: Callable, scene: Scene) -> Words:
-    parts = draw(st.sampled_from([ANN, SNN, CONVERTED])).split("/")
-    match draw(st.sampled_from(["swap", "drop", "text", "alone"])):
-        case "swap":
-            parts[draw(st.integers(1, len(parts) - 1))] = draw(
-                words.filter(lambda word: "/" not in word and word != ".")
-            )
-        case "drop":
-            parts.pop(draw(st.integers(1, len(parts) - 1)))
-        case "text":
-            parts = [parts[0], draw(words)]
-        case "alone":
-            return [draw(st.sampled_from(["ann", "converted", "snn"])), draw(words.filter(lambda w: w[0] not in "-/"))]
-    return [parts[0], scene.run("/".join(parts))]
+    parts, word = draw(st.sampled_from([ANN, SNN, CONVERTED])).split("/"), draw(words)
+    at, plain = draw(st.integers(1, len(parts) - 1)), word.replace("/", "x").replace(".", "x")
+    swapped, dropped = [*parts[:at], plain, *parts[at + 1 :]], parts[:at] + parts[at + 1 :]
+    paths = [scene.run("/".join(one)) for one in (swapped, dropped, [parts[0], word])]
+    return [parts[0], draw(st.sampled_from([*paths, f"x{word}"]))]
 
 
 def settings_text(draw: Callable, scene: Scene) -> Words:
@@ -148,17 +136,9 @@ def settings_text(draw: Callable, scene: Scene) -> Words:
 
 
 def command_words(draw: Callable, scene: Scene) -> Words:
-    verb = draw(st.sampled_from(["ann", "data", "exhibit", "plan", "converted", "snn"]))
-    return draw(
-        st.one_of(
-            words.filter(lambda word: not word.startswith("-")).map(lambda word: [f"no{word}"]),
-            words.map(lambda word: [verb, "x", f"--no{word}"]),
-            st.just([verb, "--device", "tpu"]),
-            st.just([verb, "a", "b", "c"]),
-            st.just(["ann"]),
-            st.just([]),
-        )
-    )
+    verb, word = draw(st.sampled_from(["ann", "data", "exhibit", "plan", "converted", "snn"])), draw(words)
+    wrong = [[verb, "x", f"--no{word}"], [verb, "--device", "tpu"], [verb, "a", "b", "c"]]
+    return draw(st.sampled_from([[f"no{word}"], *wrong, ["ann"], []]))
 
 
 def dataset_name(draw: Callable, scene: Scene) -> Words:
@@ -166,142 +146,100 @@ def dataset_name(draw: Callable, scene: Scene) -> Words:
 
 
 def mirror_place(draw: Callable, scene: Scene) -> Words:
-    scene.content["mirror"] = draw(
-        st.one_of(
-            words.map(lambda word: f"{scene.folder}/nowhere/{word}"),
-            words.map(lambda word: f"ftp://{word}"),
-            st.just("http://user:word@localhost/"),
-            st.just("http:///"),
-            st.just("http://[::1/x"),
-            st.just(str(scene.folder / "data")),
-            st.just(str(scene.config)),
-            st.just("file:///etc/passwd"),
-        )
-    )
+    word, none = draw(words), ["http://user:word@localhost/", "http:///", "http://[::1/x", "file:///etc/passwd"]
+    none += [f"{scene.folder}/nowhere/{word}", f"ftp://{word}", str(scene.folder / "data"), str(scene.config)]
+    scene.content["mirror"] = draw(st.sampled_from(none))
     scene.write()
     return ["data", draw(st.sampled_from(["cifar10", "cifar100", "tinyimagenet"]))]
 
 
-def image_tree(draw: Callable, scene: Scene) -> Words:
-    tree = _tree(scene.folder / "birds")
-    victim = tree / "train" / "cat" / "0.png"
-    match draw(
-        st.sampled_from(["junk", "size", "bomb", "deep", "empty", "stray", "pipe", "notrain", "classes", "cut"])
-    ):
-        case "junk":
-            victim.write_bytes(draw(st.binary(max_size=300)))
-        case "size":
-            _image(victim, draw(st.integers(1, 7)))
-        case "bomb":  # a header that promises 60000 x 60000 pixels
-            content = bytearray(victim.read_bytes())
-            content[16:24] = (60000).to_bytes(4, "big") * 2
-            victim.write_bytes(content)
-        case "deep":
-            _image(victim, 8, np.uint16)
-        case "empty":
-            shutil.rmtree(tree / "train" / "dog")
-            (tree / "train" / "dog").mkdir()
-        case "stray":
-            (tree / "train" / "cat" / f"{draw(st.integers(0, 99))}.txt").write_text("x")
-        case "pipe":
-            victim.unlink()
-            os.mkfifo(victim)
-        case "notrain":
-            shutil.rmtree(tree / draw(st.sampled_from(["train", "test"])))
-        case "classes":
-            shutil.rmtree(tree / "test" / "dog")
-        case "cut":
-            victim.write_bytes(victim.read_bytes()[: draw(st.integers(0, 60))])
-    return _own(scene, tree)
+def picture_tree(draw: Callable, scene: Scene) -> Words:
+    tree = image_tree(scene.folder / "birds")
+    victim, few = tree / "train" / "cat" / "0.png", st.binary(max_size=300)
+    dog, content = tree / "train" / "dog", victim.read_bytes()
+    bomb = content[:16] + (60000).to_bytes(4, "big") * 2 + content[24:]  # a header that promises 60000 x 60000 pixels
+    one_of(
+        draw,
+        lambda: victim.write_bytes(draw(few)),
+        lambda: image(victim, draw(st.integers(1, 7))),
+        lambda: victim.write_bytes(bomb),
+        lambda: image(victim, 8, np.uint16),
+        lambda: (shutil.rmtree(dog), dog.mkdir()),
+        lambda: victim.with_name(f"{draw(st.integers(0, 99))}.txt").write_text("x"),
+        lambda: (victim.unlink(), os.mkfifo(victim)),
+        lambda: shutil.rmtree(tree / draw(st.sampled_from(["train", "test"]))),
+        lambda: shutil.rmtree(tree / "test" / "dog"),
+        lambda: victim.write_bytes(content[: draw(st.integers(0, 60))]),
+    )
+    return own(scene, tree)
 
 
 def archive(draw: Callable, scene: Scene) -> Words:
-    path = scene.folder / "birds.zip"
-    tree = _tree(scene.folder / "birds")
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
-        for file in sorted(tree.rglob("*.png")):
-            made.write(file, file.relative_to(tree))
-        kind = draw(st.sampled_from(["outside", "absolute", "link", "twice", "bomb", "cut", "junk"]))
-        if kind in ("outside", "absolute"):
-            made.writestr({"outside": "../evil.png", "absolute": "/tmp/evil.png"}[kind], b"x")
-        elif kind == "link":
-            info = zipfile.ZipInfo("train/cat/9.png")
-            info.external_attr = 0o120777 << 16
-            made.writestr(info, "/etc/passwd")
-        elif kind == "twice":
-            with warnings.catch_warnings(action="ignore"):
-                made.writestr("train/cat/0.png", b"x")
-        elif kind == "bomb":
-            made.writestr("train/cat/9.png", bytes(80 << 20))
-    content = path.read_bytes()
+    path = Path(shutil.make_archive(str(scene.folder / "birds"), "zip", image_tree(scene.folder / "birds")))
+    link, content = zipfile.ZipInfo("train/cat/9.png"), path.read_bytes()
+    link.external_attr = 0o120777 << 16
+    with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as made:
+        kind = one_of(
+            draw,
+            lambda: made.writestr("../evil.png", b"x"),
+            lambda: made.writestr("/tmp/evil.png", b"x"),
+            lambda: made.writestr(link, "/etc/passwd"),
+            lambda: made.writestr("train/cat/0.png", b"x"),  # twice
+            lambda: made.writestr("train/cat/9.png", bytes(80 << 20)),
+            lambda: "cut",
+            lambda: "junk",
+        )
     if kind == "cut":
         path.write_bytes(content[: draw(st.integers(0, len(content) - 30))])
     elif kind == "junk":
         path.write_bytes(draw(st.binary(max_size=300)))
-    return _own(scene, path)
+    return own(scene, path)
 
 
 def prepared_file(draw: Callable, scene: Scene) -> Words:
     path = scene.folder / "data" / "digits.npz"
     content = path.read_bytes()
-    match draw(st.sampled_from(["cut", "junk", "other", "pickle", "changed"])):
-        case "cut":
-            path.write_bytes(content[: draw(st.integers(0, len(content) - 1))])
-        case "junk":
-            path.write_bytes(draw(st.binary(max_size=300)))
-        case "other":
-            np.savez(path, a=np.zeros(3))
-        case "pickle":
-            np.savez(path, header=np.array([{"a": 1}], dtype=object))
-        case "changed":
-            with np.load(path) as file:
-                entries = {name: file[name] for name in file}
-            entries["train_labels"] = entries["train_labels"].copy()
-            entries["train_labels"][draw(st.integers(0, 1000))] += 1
-            np.savez(path, **entries)
+    with np.load(path) as file:
+        entries = dict(file)
+    entries["train_labels"][draw(st.integers(0, 1000))] += 1
+    one_of(
+        draw,
+        lambda: path.write_bytes(content[: draw(st.integers(0, len(content) - 1))]),
+        lambda: path.write_bytes(draw(st.binary(max_size=300))),
+        lambda: np.savez(path, a=np.zeros(3)),
+        lambda: np.savez(path, header=np.array([{"a": 1}], dtype=object)),
+        lambda: np.savez(path, **entries),
+    )
     return ["ann", scene.run(ANN)]
 
 
 def parent_file(draw: Callable, scene: Scene) -> Words:
-    scene.with_parents()
-    model = Path(scene.run(ANN)) / "model.pt"
-    match draw(st.sampled_from(["missing", "cut", "other", "junk", "settings", "folder", "provenance"])):
-        case "missing":
-            model.unlink()
-        case "cut":
-            model.write_bytes(model.read_bytes()[: draw(st.integers(0, model.stat().st_size - 1))])
-        case "other":
-            shutil.copy(Path(scene.run(CONVERTED)) / "model.pt", model)
-        case "junk":
-            model.write_bytes(draw(st.binary(max_size=300)))
-        case "settings":
-            scene.content["presets"]["quick"]["ann"]["epochs"] = draw(st.integers(4, 99))
-            scene.write()
-        case "folder":
-            model.unlink()
-            model.mkdir()
-        case "provenance":
-            (model.parent / "provenance.json").write_bytes(draw(st.binary(min_size=1, max_size=100)))
+    for path in (ANN, CONVERTED):
+        shutil.copytree(scene.place.run(path), scene.run(path))
+    model, few = Path(scene.run(ANN)) / "model.pt", st.binary(min_size=1, max_size=100)
+    content, settings_ = model.read_bytes(), scene.content["presets"]["quick"]["ann"]
+    one_of(
+        draw,
+        model.unlink,
+        lambda: model.write_bytes(content[: draw(st.integers(0, len(content) - 1))]),
+        lambda: shutil.copy(Path(scene.run(CONVERTED)) / "model.pt", model),
+        lambda: model.write_bytes(draw(few)),
+        lambda: (settings_.update(epochs=draw(st.integers(4, 99))), scene.write()),
+        lambda: (model.unlink(), model.mkdir()),
+        lambda: model.with_name("provenance.json").write_bytes(draw(few)),
+    )
     shutil.rmtree(scene.run(CONVERTED))
     return ["converted", scene.run(CONVERTED)]
 
 
 def exhibit_path(draw: Callable, scene: Scene) -> Words:
-    return draw(
-        st.one_of(
-            words.map(lambda word: ["exhibit", f"{scene.folder}/results/quick/exhibits/x{word}"]),
-            words.map(lambda word: ["exhibit", f"x{word}"]),
-            st.sampled_from(["pdf", "docx", ""]).map(
-                lambda end: ["exhibit", f"{scene.folder}/results/quick/exhibits/table2.{end}"]
-            ),
-            st.just(["exhibit", f"{scene.folder}/results/quick/exhibits/table2.csv"]),
-            words.map(lambda word: ["plan", f"x{word}", "--quick"]),
-            words.map(lambda word: ["plan", "tables", "--quick", f"--preset=x{word}"]),
-        )
-    )
+    word, folder = draw(words), f"{scene.folder}/results/quick/exhibits"
+    paths = [f"{folder}/x{word}", f"x{word}", *(f"{folder}/table2.{end}" for end in ("pdf", "docx", "", "csv"))]
+    plans = [["plan", f"x{word}", "--quick"], ["plan", "tables", "--quick", f"--preset=x{word}"]]
+    return draw(st.sampled_from([*(["exhibit", path] for path in paths), *plans]))
 
 
-def _image(path: Path, side: int, kind: type = np.uint8) -> None:
+def image(path: Path, side: int, kind: type = np.uint8) -> None:
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -309,39 +247,26 @@ def _image(path: Path, side: int, kind: type = np.uint8) -> None:
     Image.fromarray(np.arange(np.prod(shape)).reshape(shape).astype(kind)).save(path)
 
 
-def _tree(tree: Path) -> Path:
-    for split in ("train", "test"):
-        for name in ("cat", "dog"):
-            for index in range(2):
-                _image(tree / split / name / f"{index}.png", 8)
+def image_tree(tree: Path, side: int = 8, count: int = 2) -> Path:
+    for split, name, index in itertools.product(("train", "test"), ("cat", "dog"), range(count)):
+        image(tree / split / name / f"{index}.png", side)
     return tree
 
 
-def _own(scene: Scene, path: Path) -> Words:
+def one_of(draw: Callable, *ways: Callable) -> object:
+    """Go one of these ways."""
+    return draw(st.sampled_from(ways))()
+
+
+def own(scene: Scene, path: Path) -> Words:
     scene.content["datasets"] = {"birds": {"folder": str(path), "side": 8}}
     scene.write()
     return ["data", "birds"]
 
 
-KINDS = {
-    kind.__name__.replace("_", " "): kind
-    for kind in (
-        unknown_key,
-        wrong_value,
-        broken_yaml,
-        broken_bytes,
-        run_path,
-        settings_text,
-        command_words,
-        dataset_name,
-        mirror_place,
-        image_tree,
-        archive,
-        prepared_file,
-        parent_file,
-        exhibit_path,
-    )
-}
+OF_SETTINGS = (unknown_key, wrong_value, broken_yaml, broken_bytes, run_path, settings_text, command_words)
+OF_FILES = (dataset_name, mirror_place, picture_tree, archive, prepared_file, parent_file, exhibit_path)
+KINDS = {kind.__name__.replace("_", " "): kind for kind in OF_SETTINGS + OF_FILES}
 
 
 # ---- feeding ---------------------------------------------------------------------------------------------------------
@@ -349,33 +274,28 @@ KINDS = {
 
 def feed(place: Place, count: int) -> list[Tally]:
     """`count` generated cases over all kinds, in this process: one tally for each kind."""
-    tallies = []
-    for index, (name, kind) in enumerate(KINDS.items()):
-        tally = Tally(f"bad input, {name}")
-        _generate(place, kind, count // len(KINDS) + (index < count % len(KINDS)), _in_process, tally)
-        tallies.append(tally)
+    tallies = [Tally(f"bad input, {name}") for name in KINDS]
+    for kind, share, tally in zip(KINDS.values(), _shares(count), tallies, strict=True):
+        _generate(place, kind, share, _in_process, tally)
     return tallies
 
 
 def feed_command_line(place: Place, count: int) -> Tally:
     """`count` generated cases over all kinds through a real `python -m lasnn`."""
     tally = Tally("bad input, real command line")
-    for index, kind in enumerate(KINDS.values()):
-        _generate(place, kind, count // len(KINDS) + (index < count % len(KINDS)), _in_a_process_of_its_own, tally)
+    for kind, share in zip(KINDS.values(), _shares(count), strict=True):
+        _generate(place, kind, share, _in_a_process_of_its_own, tally)
     return tally
+
+
+def _shares(count: int) -> list[int]:
+    return [count // len(KINDS) + (index < count % len(KINDS)) for index in range(len(KINDS))]
 
 
 def _generate(place: Place, kind: Callable, count: int, run: Callable, tally: Tally) -> None:
     """Draw and run `count` different cases, or fewer if there are not so many; the first is the simplest."""
 
-    @settings(
-        max_examples=count,
-        database=None,
-        deadline=None,
-        derandomize=True,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @settings(max_examples=count, phases=[Phase.generate], suppress_health_check=list(HealthCheck), **ALIKE)
     @given(st.data())
     def case(data: st.DataObject) -> None:
         scene = Scene(place)

@@ -12,7 +12,7 @@ import random
 import shutil
 from pathlib import Path
 
-from .tiny import INTERRUPTED, Place, Tally, evenly, half_written
+from .tiny import Place, Tally, evenly
 
 
 def record(book: Path) -> None:
@@ -73,25 +73,20 @@ def state_after(operations: list[tuple], survive: random.Random) -> dict[str, by
 def cut_power(place: Place, count: int) -> Tally:
     """`count` cuts spread evenly over the operations of the three kinds of run."""
     tally, survive = Tally("power cut (simulated)"), random.Random(0)
-    for index, path in enumerate(INTERRUPTED):
-        expected, book, folder = place.digests(path), place.folder / "operations", place.run(path)
-        shutil.rmtree(folder)
+    for path, share, expected in place.shares(count):
+        book, folder = place.folder / "operations", place.run(path)
         book.unlink(missing_ok=True)
-        assert place.make(path, lambda book=book: record(book)).status == 0
+        assert place.make(path, lambda book=book: record(book), anew=True).status == 0
         with open(book, "rb") as file:
             operations = []
             while file.peek(1):
                 operations.append(pickle.load(file))
-        share = count // len(INTERRUPTED) + (index < count % len(INTERRUPTED))
         for cut in evenly(share, len(operations) + 1):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             for name, content in state_after(operations[:cut], survive).items():
                 Path(name).parent.mkdir(exist_ok=True)
                 Path(name).write_bytes(content)
-            torn = half_written(folder)
-            last = place.make(path)
-            same = last.status == 0 and place.digests(path) == expected and not place.litter(path)
-            what = f"after {operations[cut - 1][0]}" if cut else "at once"
-            tally.add(same and not torn, what, f"{path}, cut {cut}: torn {torn}, {last}")
+            well, seen = place.ends_well(path, expected)
+            tally.add(well, f"after {operations[cut - 1][0]}" if cut else "at once", f"{path}, cut {cut}: {seen}")
     return tally

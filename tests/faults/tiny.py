@@ -4,11 +4,12 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from lasnn.errors import InputError
 from lasnn.plan.config import merged, whole
 from lasnn.plan.runs import parse
 from lasnn.storage import checkpoint, files
+from tests.tiny import TINY
 
 ROOT = Path(__file__).parents[2]
 ANN = "ann/digits/conv3fc2/base/s0"
@@ -39,22 +41,12 @@ READERS = {
     "provenance.json": files.read_json,
     "predictions.npz": files.read_arrays,
 }
-TINY = {
-    "preset": "quick",
-    "save_minutes": 0,  # a save after every batch
-    "presets": {
-        "quick": {
-            "scope": {"steps": {"poisson-T100": 4}},
-            "data": {"train_images": 48, "test_images": 16, "held_out": 16},
-            "teacher": {"epochs": 1},
-            "ann": {"epochs": 3, "batch": 16},
-            "balancing": {"steps": 12, "images": 8},
-            "curve": {"steps": 8, "grid": [4, 8], "images": 8, "scales": [1.0, 0.7]},
-            "choices": {"images": 8},
-            "student": {"epochs": 3, "batch": 16},
-            "evaluation": {"seeds": [0]},
-        }
-    },
+FEW = {  # what the least preset has less of than is needed here
+    "scope": {"steps": {"poisson-T100": 4}},
+    "data": {"train_images": 48, "test_images": 16, "held_out": 16},
+    "ann": {"epochs": 3, "batch": 16},
+    "curve": {"scales": [1.0, 0.7]},
+    "student": {"epochs": 3, "batch": 16},
 }
 
 
@@ -89,14 +81,11 @@ class Ended:
     status: int
     said: str
 
-    @property
-    def traceback(self) -> bool:
-        return "Traceback" in self.said
-
-    @property
-    def errors(self) -> list[str]:
-        """Its lines that report an error."""
-        return [line for line in self.said.splitlines() if "error: " in line]
+    def one_line(self, *statuses: int) -> bool:
+        """Whether it went through, or ended in one line with one of these statuses."""
+        lines = [line for line in self.said.splitlines() if "error: " in line]
+        clean = "Traceback" not in self.said
+        return clean and (self.status == 0 or (self.status in statuses and len(lines) == 1))
 
 
 def forked(action: Callable[[], int], said: Path, killed_after: float | None = None) -> Ended:
@@ -134,9 +123,11 @@ class Place:
         self.folder, self.results = folder, folder / "results"
         folder.mkdir(parents=True, exist_ok=True)
         content = whole(ROOT / "config.yaml")
-        folders = {"folders": {"results": str(self.results), "data": str(folder / "data")}}
+        content |= {"preset": "quick", "save_minutes": 0}  # a save after every batch
+        content["folders"] = {"results": str(self.results), "data": str(folder / "data")}
         self.config = folder / "config.yaml"
-        self.config.write_text(yaml.safe_dump(merged(merged(merged(content, TINY), folders), overlay)))
+        tiny = merged(content, {"presets": {"quick": merged(TINY, FEW)}})
+        self.config.write_text(yaml.safe_dump(merged(tiny, overlay)))
         self.said = folder / "said.txt"
 
     def save_within_epochs(self, often: bool) -> None:
@@ -148,8 +139,16 @@ class Place:
         """The folder of a run."""
         return self.results / "quick" / path
 
-    def make(self, path: str, before: Callable[[], None] = lambda: None, killed_after: float | None = None) -> Ended:
-        """One run, in a process of its own, in which `before` is called first."""
+    def make(
+        self,
+        path: str,
+        before: Callable[[], None] = lambda: None,
+        killed_after: float | None = None,
+        anew: bool = False,
+    ) -> Ended:
+        """One run, in a process of its own, in which `before` is called first; `anew`: without what is there."""
+        if anew:
+            shutil.rmtree(self.run(path))
 
         def action() -> int:
             before()
@@ -174,6 +173,19 @@ class Place:
             lines = [json.loads(line) | {"seconds": None} for line in log.read_text().splitlines()]
             found["log.jsonl"] = hashlib.sha256(json.dumps(lines, sort_keys=True).encode()).hexdigest()
         return found
+
+    def shares(self, count: int, paths: tuple[str, ...] = INTERRUPTED) -> Iterator[tuple[str, int, dict[str, str]]]:
+        """Runs, each with a share of `count` and the digests that it is to end with."""
+        for index, path in enumerate(paths):
+            yield path, count // len(paths) + (index < count % len(paths)), self.digests(path)
+
+    def ends_well(self, path: str, expected: dict[str, str], mend: Callable[[], object] = int) -> tuple[bool, str]:
+        """Whether nothing was half-written and, after `mend`, the run ends in the same bytes; and what was seen."""
+        torn = half_written(self.run(path))
+        mend()
+        last = self.make(path)
+        same = last.status == 0 and self.digests(path) == expected and not self.litter(path)
+        return same and not torn, f"torn {torn}, last {last}, {self.litter(path)}"
 
     def litter(self, path: str) -> list[str]:
         """Files of a finished run's folder that should not be there any more."""

@@ -5,32 +5,18 @@ import math
 import pytest
 import torch
 from oracle import settings_of, small
-from torch.nn import functional as F
+from trainings import ann_losses, job, pictures
 
-from lasnn.console import Console
-from lasnn.datasets.batches import Images
 from lasnn.distillation.objectives import OBJECTIVES, Step
 from lasnn.plan.vocabulary import LEVELS, STUDENTS, TEACHERS
 from lasnn.spiking.conversion import balance, neurons, scale_thresholds, spiking, with_dynamics
 from lasnn.spiking.encoders import batch_noise, direct, poisson
 from lasnn.spiking.neurons import Dynamics
-from lasnn.training.loop import Job, fit
-from lasnn.training.resume import Saves
+from lasnn.training.loop import fit
 
 SIDES = (16, 32, 64)
 STEPS = 3
-
-
-def pictures(side, count=2):
-    draws = torch.Generator().manual_seed(5)
-    pixels = torch.randint(0, 256, (count, 3, side, side), generator=draws, dtype=torch.uint8)
-    return Images(pixels, torch.arange(count) % 4, torch.arange(count))
-
-
-def job(folder, training):
-    data = settings_of("hybrid").data.model_copy(update={"crop_padding": 1, "flip": True})
-    recipe = training.model_copy(update={"batch": 2, "epochs": 1, "lr": 0.01, "weight_decay": 0.0, "warmup_epochs": 0})
-    return Job(recipe, data, 0, 2, Saves(folder, "tag", Console()))
+ONCE = {"batch": 2, "epochs": 1, "micro_batch": 2, "optimizer": "adam", "weight_decay": 0.0, "milestones": (0.9,)}
 
 
 def moved(net, before):
@@ -61,7 +47,7 @@ def test_a_student_is_converted_and_trained_for_one_step(tmp_path, name, side):
         return objective(Step(part.batch, output, output.logits, teacher, moment.progress), settings)
 
     before = copies(net)
-    (line,) = fit(net, losses, pictures(side), job(tmp_path, settings.training)).lines
+    (line,) = fit(net, losses, pictures(2, side), job(tmp_path, **ONCE)).lines
     assert seen == dict.fromkeys(LEVELS, (STEPS, 2))
     assert 0 < line["attention"] <= 0.45 * 3 * math.sqrt(2)  # three levels of unit vectors
     assert next(iter(before)) in moved(net, before)  # the first layer learns, however deep the network
@@ -73,10 +59,6 @@ def test_a_student_is_converted_and_trained_for_one_step(tmp_path, name, side):
 def test_an_analog_network_is_trained_for_one_step(tmp_path, name, side):
     net = small(name, side=side)
     before = copies(net)
-
-    def losses(part, moment):
-        return {"ce": F.cross_entropy(net(part.batch.x[None]).logits, part.batch.labels)}
-
-    (line,) = fit(net, losses, pictures(side), job(tmp_path, settings_of("hybrid").training)).lines
+    (line,) = fit(net, ann_losses(net), pictures(2, side), job(tmp_path, **ONCE)).lines
     assert math.isfinite(line["loss"])
     assert {name for name in before if name.endswith("weight")} <= moved(net, before)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from oracle import dyadic_input, simulate, small, small_snn
+from oracle import dyadic_input, small, small_snn
 
 from lasnn.networks import build
 from lasnn.plan.vocabulary import STUDENTS
@@ -34,26 +34,6 @@ def test_names_of_spiking_layers_in_forward_order():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["conv3fc2", "resnet12"])
-def test_logits_are_the_readout_of_summed_features(name):
-    net, x = small_snn(name), dyadic_input(12, 3)
-    with torch.no_grad():
-        output = net(x)
-        trace = simulate(net, x)
-    assert output.logits.any()
-    assert torch.equal(output.logits, output.features.sum(0) @ net.readout.weight.T)
-    assert torch.equal(output.logits, output.currents.sum(0))
-    assert torch.equal(output.logits, trace.logits)
-
-
-@pytest.mark.parametrize("name", ["conv3fc2", "resnet12"])
-def test_stages_are_taken_before_dropout_and_pooling(name):
-    net, x = small_snn(name, dropout_scale=1.9).train(), dyadic_input(8, 2)
-    with torch.no_grad():
-        stages = net(x).stages
-    assert all(set(stage.unique().tolist()) == {0.0, 1.0} for stage in stages.values())
-
-
 def test_a_teacher_standardises_its_input_by_hand():
     """Channels of mean 1, 2, 0 and deviation 1, 0 (left alone), 2; then the network sees what it would see without."""
     net, plain = (build("resnet20", 4, 8, width=0.125, standardised=own).eval() for own in (True, False))
@@ -70,12 +50,14 @@ def test_a_teacher_standardises_its_input_by_hand():
         assert torch.allclose(net(x).logits, plain(by_hand).logits, rtol=1e-6)
 
 
-def test_a_convolution_folds_time_into_the_batch():
-    net, x = small("conv3fc2"), dyadic_input(5, 2)
-    conv = net.layers["c1"].synapses
-    with torch.no_grad():
-        assert torch.equal(dyadic_conv := conv(x), torch.stack([conv(step[None])[0] for step in x]))
-    assert dyadic_conv.shape == (5, 2, 8, 8, 8)
+def test_a_spiking_network_takes_its_input_as_it_is():
+    """Its ANN may standardise pixels (`network.ann_norm`): the base code's SNN sees them in [-1, 1] all the same."""
+    net = build("vgg5", 4, 8, width=0.125, standardised=True).eval()
+    x = torch.rand(3, 2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    before = spiking(net, Dynamics())(x).logits
+    net.standardise.fit(x[0])
+    assert torch.equal(spiking(net, Dynamics())(x).logits, before)
+    assert not any("standardise" in name for name in spiking(net, Dynamics()).state_dict())
 
 
 @pytest.mark.parametrize("side", [2, 5, 8])

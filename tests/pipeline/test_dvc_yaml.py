@@ -48,14 +48,6 @@ def _other(value):
     return value + 1 if isinstance(value, int) and not isinstance(value, bool) and value > 1 else None
 
 
-def test_dvc_reads_it():
-    command = [sys.executable, "-m", "dvc", "dag", "--md", "snn-digits-vgg5-lasnn_act-poisson-T10-vgg16bn-s0"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    for ancestor in ("data-digits", "ann-digits-vgg5-s0", "ann-digits-vgg16bn-s0", "converted-digits-vgg5-poisson-s0"):
-        assert ancestor in result.stdout
-
-
 def snakemake_graph(folder, preset):
     """What Snakemake itself plans: for each output the files that its job reads."""
     command = [sys.executable, Path(__file__).with_name("snakemake_graph.py"), preset]

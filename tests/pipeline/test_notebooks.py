@@ -11,10 +11,11 @@ from lasnn.errors import InputError
 from lasnn.pipeline import notebooks
 
 SOURCES = sorted(Path("notebooks").glob("*.ipynb"))
+TUTORIAL = "tutorial"  # for people alone, executed by tests/training/test_loaded.py: no page is made of it
 
 
 def test_every_notebook_is_planned():
-    assert {path.stem for path in SOURCES} == set(notebooks.NOTEBOOKS)
+    assert {path.stem for path in SOURCES} == {*notebooks.NOTEBOOKS, TUTORIAL}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=str)
@@ -26,18 +27,10 @@ def test_notebooks_hold_no_outputs_and_say_where_they_read(path):
     assert all(not cell.outputs and cell.execution_count is None for cell in code)
     (parameters,) = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
     assert re.match(r'root = "results/quick"', parameters.source)
-    assert "torch" not in "".join(cell.source for cell in code)
+    assert path.stem == TUTORIAL or "torch" not in "".join(cell.source for cell in code)
 
 
-@pytest.fixture
-def folder(finished, tmp_path, monkeypatch):
-    copy = tmp_path / "copy"
-    shutil.copytree(finished, copy, ignore=shutil.ignore_patterns(".git", ".dvc", ".snakemake"))
-    monkeypatch.chdir(copy)
-    return copy
-
-
-def test_a_page_is_made_from_metrics_and_loads_nothing(folder):
+def test_a_page_is_made_from_metrics_and_loads_nothing(project):
     page = notebooks.execute("results/tiny/notebooks/spike_counts.html").read_text()
     assert "runs of preset tiny on Digits" in page
     assert page.count("data:image/svg+xml") >= 4
@@ -46,7 +39,7 @@ def test_a_page_is_made_from_metrics_and_loads_nothing(folder):
     assert "import matplotlib" not in page  # the code is in the notebook, not in the page
 
 
-def test_missing_runs_are_one_line(folder):
+def test_missing_runs_are_one_line(project):
     shutil.rmtree("results/tiny/snn")
     with pytest.raises(InputError, match=r"^notebook overview: no finished spiking run below results/tiny: `snakemake"):
         notebooks.execute("results/tiny/notebooks/overview.html")

@@ -6,17 +6,14 @@ import time
 from pathlib import Path
 
 import pytest
+import tiny
 
 from lasnn.pipeline import last_words
 from lasnn.plan.config import read
 from lasnn.results import progress
 from lasnn.storage import files
 
-ANN, STUDENT, LATER = (
-    "results/tiny/ann/digits/conv3fc2/base/s0",
-    "results/tiny/snn/digits/conv3fc2/hybrid/poisson-T2/none/base/s0",
-    "results/tiny/snn/digits/conv3fc2/lasnn_act/poisson-T2/vgg16bn/base/s0",
-)
+ANN, STUDENT, LATER = (f"results/tiny/{run}" for run in (tiny.ANN, tiny.HYBRID, tiny.LASNN))
 RESULT = "results/tiny/exhibits/table2.md"
 
 
@@ -46,19 +43,11 @@ def test_the_others_go_by_those_that_are_done(call):
     since(40)
     finished(ANN, 20)
     assert progress.line() == f"run 2 of 3, about 80 s to go; the result will be {RESULT}"
-
-
-def test_files_of_before_count_for_nothing(call):
-    finished(ANN, 20)
-    since(-60)
-    assert progress.line().startswith("run 1 of 3;")
-
-
-def test_a_damaged_file_is_no_finished_run(call):
-    finished(ANN, 20)
     Path(STUDENT).mkdir(parents=True)
-    Path(STUDENT, "provenance.json").write_text("{")
+    Path(STUDENT, "provenance.json").write_text("{")  # a damaged file is no finished run
     assert progress.line().startswith("run 2 of 3")
+    since(-60)  # files of before count for nothing
+    assert progress.line().startswith("run 1 of 3;")
 
 
 @pytest.mark.parametrize("word", [None, "", "{}", '{"runs": 3}'])
@@ -81,20 +70,15 @@ def test_rows_of_which_nothing_was_run_are_left_out():
     assert last_words.shortened(table) == [*table[:5], *table[6:]]
 
 
-def test_a_finished_workflow_ends_with_table_2(finished_call):
-    said, lines = finished_call
+def test_a_finished_workflow_ends_with_table_2(finished):
+    said = (finished / "said.txt").read_text()
+    lines = said.splitlines()
     assert "run 1 of " in said
     assert "the result will be results/tiny/exhibits/table2.md" in said
     assert lines[-1] == "results/tiny/exhibits: table1, table2, table3, table4, table_s1, table_s3, claims"
     shown = lines[lines.index(next(one for one in lines if one.startswith("# Table II"))) :]
     assert sum(line.startswith("| Digits") for line in shown) == 1
     assert not any(line.startswith("| CIFAR-10 ") for line in shown)
-
-
-@pytest.fixture
-def finished_call(finished):
-    said = (finished / "said.txt").read_text()
-    return said, said.splitlines()
 
 
 def test_a_call_for_one_run_shows_no_table(finished, monkeypatch):

@@ -7,37 +7,30 @@ import shutil
 from pathlib import Path
 
 import pytest
-import yaml
-from tiny import done
+from tiny import ANN, CONVERTED, LASNN, TEACHER, change, done, plan, rules
+from tiny import HYBRID as STUDENT
 
 from lasnn.__main__ import main
 from lasnn.errors import InputError
 from lasnn.pipeline import reference
 from lasnn.pipeline.trace import trace
-from lasnn.plan.config import read, whole
+from lasnn.plan.config import read
 from lasnn.plan.runs import parse
 from lasnn.report import EXHIBITS
 from lasnn.results import store
 from lasnn.storage import files
 
-TEACHER, STUDENT = "ann/digits/vgg16bn/base/s0", "snn/digits/conv3fc2/hybrid/poisson-T2/none/base/s0"
-CONVERTED, UNTRAINED = "converted/digits/conv3fc2/poisson/base/s0", "ann/digits/vgg16bn/random_teacher/s0"
-LASNN = "snn/digits/conv3fc2/lasnn_act/poisson-T2/vgg16bn/base/s0"
-STUDENT_ANN = "ann/digits/conv3fc2/base/s0"
-HEAD = "snn/digits/conv3fc2/kd_spike/poisson-T2/none/base/s0"
+UNTRAINED = "ann/digits/vgg16bn/random_teacher/s0"
 KEPT, THERE = Path("results/reference/tiny"), Path("results/tiny")
 
 
 @pytest.fixture
-def kept(finished, tmp_path, monkeypatch):
-    """A copy of the finished project that holds kept results and prepared images, but no results of its own."""
-    folder = tmp_path / "project"
-    shutil.copytree(finished, folder)
-    monkeypatch.chdir(folder)
+def kept(project):
+    """It holds kept results and prepared images, but no results of its own."""
     reference.export(read())
     shutil.rmtree(THERE)
     shutil.rmtree(".snakemake")
-    return folder
+    return project
 
 
 def names(folder):
@@ -69,9 +62,7 @@ def test_a_converted_checkpoint_is_composed_to_the_byte(kept, finished):
 def test_an_untrained_checkpoint_is_composed_to_the_byte(kept):
     """Weights that are draws of a seed."""
     reference.take_up(read())
-    content = whole()
-    content["presets"]["tiny"]["scope"]["ablations"] = ["lasnn_act+random_teacher"]
-    Path("config.yaml").write_text(yaml.safe_dump(content))
+    change({"presets": {"tiny": {"scope": {"ablations": ["lasnn_act+random_teacher"]}}}})
     assert main(["ann", str(THERE / UNTRAINED)]) == 0
     made = (THERE / UNTRAINED / "model.pt").read_bytes()
     preset, run = read().locate(str(THERE / UNTRAINED))
@@ -101,12 +92,8 @@ def test_where_it_cannot_be_composed_one_line_says_so_and_nothing_is_trained(kep
     hint = f"1 without the checkpoint, which is not kept or can't be composed here: `snakemake --cores 1 {path}`"
     assert said.endswith(f"; {hint} makes it")
     assert not path.exists()
-    planned = done(kept, "--cores", 1, "--dry-run", "tables")
-    assert not re.search(r"^(data|ann|converted|snn) ", planned.stdout + planned.stderr, re.MULTILINE)
-    again = done(kept, "--cores", 1, "--dry-run", path)
-    assert {rule for rule in ("ann", "converted", "snn") if f"\n{rule} " in again.stdout + again.stderr} == {
-        "converted"
-    }
+    assert rules(kept, "tables") == {"table"}
+    assert rules(kept, path) == {"converted"}
     found = trace(read(), str(THERE / STUDENT), [], verify=True)
     assert found.faults == []
     assert sum("its checkpoint is not here" in line for line in found.lines) == 2  # a leaf's, and this one
@@ -122,33 +109,31 @@ def test_teachers_may_be_left_out_and_every_exhibit_is_made_without_them(kept):
     )
     assert not (THERE / TEACHER / "model.pt").exists()
     assert (THERE / CONVERTED / "model.pt").exists()
-    planned = done(kept, "--cores", 1, "--dry-run", "tables")
-    assert not re.search(r"^(data|ann|converted|snn) ", planned.stdout + planned.stderr, re.MULTILINE)
+    assert rules(kept, "tables") == {"table"}
 
 
 def test_what_came_without_its_checkpoint_is_kept_without_it(kept):
     """As from a machine that only sent back metrics and predictions."""
     reference.take_up(read())
     shutil.rmtree(KEPT)
-    for run in (STUDENT_ANN, CONVERTED):
+    for run in (ANN, CONVERTED):
         (THERE / run / "model.pt").unlink()
     reference.export(read())
-    assert json.loads((KEPT / "left_out.json").read_text()) == {"checkpoints": [str(STUDENT_ANN), str(CONVERTED)]}
+    assert json.loads((KEPT / "left_out.json").read_text()) == {"checkpoints": [str(ANN), str(CONVERTED)]}
     shutil.rmtree(THERE)
     assert "; 2 without the checkpoint" in reference.take_up(read())
-    assert not (THERE / STUDENT_ANN / "model.pt").exists()
-    planned = done(kept, "--cores", 1, "--dry-run", "tables")
-    assert not re.search(r"^(data|ann|converted|snn) ", planned.stdout + planned.stderr, re.MULTILINE)
+    assert not (THERE / ANN / "model.pt").exists()
+    assert rules(kept, "tables") == {"table"}
 
 
 def test_a_later_export_of_other_runs_keeps_what_was_named(kept):
     reference.take_up(read())
-    (THERE / STUDENT_ANN / "model.pt").unlink()
+    (THERE / ANN / "model.pt").unlink()
     shutil.rmtree(KEPT)
     reference.export(read())
-    shutil.rmtree(THERE / STUDENT_ANN)
+    shutil.rmtree(THERE / ANN)
     reference.export(read())
-    assert json.loads((KEPT / "left_out.json").read_text()) == {"checkpoints": [STUDENT_ANN]}
+    assert json.loads((KEPT / "left_out.json").read_text()) == {"checkpoints": [ANN]}
     shutil.rmtree(THERE)
     assert "; 1 without the checkpoint" in reference.take_up(read())
 
@@ -177,9 +162,7 @@ def test_pictures_of_images_stay_behind():
 def test_what_was_taken_up_is_not_trained_again(kept):
     reference.take_up(read())
     assert not (THERE / STUDENT / "model.pt").exists()
-    said = done(kept, "--cores", 1, "--dry-run", "tables")
-    made = {rule for rule in ("data", "ann", "converted", "snn", "table") if f"\n{rule} " in said.stderr + said.stdout}
-    assert made == {"table"}
+    assert rules(kept, "tables") == {"table"}
     before = {path: files.sha256(path) for path in THERE.rglob("metrics.json")}
     done(kept, "--cores", 1, "tables")
     assert {path: files.sha256(path) for path in THERE.rglob("metrics.json")} == before
@@ -189,18 +172,14 @@ def test_what_was_taken_up_is_not_trained_again(kept):
 def test_a_changed_setting_makes_a_taken_run_anew(kept):
     """Of a run without checkpoint too."""
     reference.take_up(read())
-    content = whole()
-    content["presets"]["tiny"]["student"]["lr"] = 0.01
-    Path("config.yaml").write_text(yaml.safe_dump(content))
-    said = done(kept, "--cores", 1, "--dry-run", f"{THERE}/exhibits/table2.csv")
-    assert f"python -m lasnn snn {THERE / STUDENT} " in done(kept, "--cores", 1, "-n", "-p", "tables").stdout
-    assert "\nann " not in said.stdout + said.stderr
+    change({"presets": {"tiny": {"student": {"lr": 0.01}}}})
+    jobs = plan(kept, f"{THERE}/exhibits/table2.csv")
+    assert ("snn", f"{THERE / STUDENT}") in jobs
+    assert "ann" not in {verb for verb, _ in jobs}
 
 
 def test_what_does_not_fit_is_left(kept):
-    content = whole()
-    content["presets"]["tiny"]["attention"] = {"alpha": 0.5}
-    Path("config.yaml").write_text(yaml.safe_dump(content))
+    change({"presets": {"tiny": {"attention": {"alpha": 0.5}}}})
     said = reference.take_up(read())
     assert re.search(
         r"; \d+ not taken, such as snn/.*: made with other settings \(attention.alpha: 0.9 then, 0.5", said
@@ -236,20 +215,27 @@ def test_a_damaged_run_is_replaced_by_the_kept_one(kept):
     assert path.read_bytes() == (KEPT / STUDENT / "metrics.json").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["model.pt", "predictions.npz"])
-def test_a_damaged_file_is_refused_by_name(kept, name):
-    path = KEPT / TEACHER / name
+def damaged(path):
     path.write_bytes(path.read_bytes()[:-1] + b"?")
-    with pytest.raises(InputError, match=rf"{path} is not the file that its provenance describes: `git checkout"):
-        reference.take_up(read())
-    assert not (THERE / TEACHER).exists()
 
 
-@pytest.mark.parametrize("name", ["model.pt", "predictions.npz"])
-def test_a_missing_file_is_named(kept, name):
-    path = KEPT / TEACHER / name
-    path.unlink()
-    with pytest.raises(InputError, match=rf"{path} is missing: `git checkout"):
+def edited(path):
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"accuracy": 100.0}))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "name", "said"),
+    [
+        (damaged, "model.pt", "is not the file that its provenance describes: `git checkout"),
+        (damaged, "predictions.npz", "is not the file that its provenance describes: `git checkout"),
+        (Path.unlink, "model.pt", "is missing: `git checkout"),
+        (Path.unlink, "predictions.npz", "is missing: `git checkout"),
+        (edited, "metrics.json", "was changed after it was made"),
+    ],
+)
+def test_what_is_not_as_it_was_kept_is_refused_by_name(kept, spoil, name, said):
+    spoil(path := KEPT / TEACHER / name)
+    with pytest.raises(InputError, match=f"{path} {said}"):
         reference.take_up(read())
     assert not (THERE / TEACHER).exists()
 
@@ -283,17 +269,8 @@ def test_a_clone_has_the_same_bytes_whatever_line_endings_it_asks_for(tmp_path, 
     assert (tmp_path / "clone" / path).read_bytes() == content
 
 
-def test_edited_metrics_are_refused_by_name(kept):
-    path = KEPT / TEACHER / "metrics.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"accuracy": 100.0}))
-    with pytest.raises(InputError, match=rf"{path} was changed after it was made"):
-        reference.take_up(read())
-
-
 def test_nothing_kept_for_a_preset(kept):
-    content = whole()
-    content["presets"]["other"] = content["presets"]["tiny"]
-    Path("config.yaml").write_text(yaml.safe_dump(content))
+    change({"presets": {"other": {}}})
     with pytest.raises(InputError, match=r"no kept results results/reference/other: there are some for tiny"):
         reference.take_up(read(), "other")
 

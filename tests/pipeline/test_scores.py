@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tiny import ANN, CONVERTED
+from tiny import LASNN as STUDENT
 
 from lasnn.plan.cells import Energy
 from lasnn.plan.config import read
@@ -12,13 +14,8 @@ from lasnn.plan.runs import parse
 from lasnn.results import scores
 
 COUNTS = {"encoder_spikes": 10.0, "macs": 500, "macs_first": 100, "neurons": 30, "synops": 2000.0}
-SPIKES = {  # 60 + 30 spikes in 2 images, of 20 + 10 neurons
-    "c1": {"total": 60, "neurons": 20, "images": 2},
-    "f1": {"total": 30, "neurons": 10, "images": 2},
-}
+SPIKES = {"c1": {"total": 60, "neurons": 20, "images": 2}, "f1": {"total": 30, "neurons": 10, "images": 2}}
 ENERGY = Energy(mac_pj=4.0, ac_pj=1.0, batch=16)
-ANN, CONVERTED = "ann/digits/conv3fc2/base/s0", "converted/digits/conv3fc2/poisson/base/s0"
-STUDENT = "snn/digits/conv3fc2/lasnn_act/poisson-T2/vgg16bn/base/s0"
 
 
 def student(encoder):
@@ -65,10 +62,7 @@ def test_every_run_has_at_most_eight(finished):
         assert numbers["accuracy"] == json.loads((folder / "metrics.json").read_text())["accuracy"]
 
 
-def test_they_are_written_where_they_are_missing_or_others_and_nowhere_else(finished, tmp_path, monkeypatch):
-    folder = tmp_path / "copy"
-    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns(".git", ".dvc", ".snakemake", "data"))
-    monkeypatch.chdir(folder)
+def test_they_are_written_where_they_are_missing_or_others_and_nowhere_else(project):
     preset, runs = read().preset(), [parse(path) for path in (ANN, CONVERTED, STUDENT)]
     assert scores.write(preset, runs) == 0
     paths = [Path(preset.folder(run), "scores.json") for run in runs]

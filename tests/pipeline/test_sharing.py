@@ -7,39 +7,28 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tiny import done
+from tiny import ANN, CONVERTED, TEACHER, change, done
+from tiny import LASNN as STUDENT
 
 from lasnn.__main__ import main
 from lasnn.pipeline import reference
 from lasnn.pipeline.freshness import Judge
 from lasnn.pipeline.trace import trace
 from lasnn.plan.config import read, whole
-from lasnn.plan.overlays import merged
 from lasnn.plan.runs import parse
 from lasnn.results import store
 from lasnn.storage import files
 
-TEACHER, ANN = "ann/digits/vgg16bn/base/s0", "ann/digits/conv3fc2/base/s0"
-CONVERTED = "converted/digits/conv3fc2/poisson/base/s0"
-STUDENT = "snn/digits/conv3fc2/lasnn_act/poisson-T2/vgg16bn/base/s0"
 FIRST, SECOND, KEPT = Path("results/tiny"), Path("results/second"), Path("results/reference")
 MADE = ("model.pt", "metrics.json", "predictions.npz")
 
 
 @pytest.fixture
-def project(finished, tmp_path, monkeypatch):
-    """A finished project whose configuration has a second preset of the same settings."""
-    folder = tmp_path / "project"
-    shutil.copytree(finished, folder, symlinks=True, ignore=shutil.ignore_patterns(".git", ".dvc", ".kept"))
-    monkeypatch.chdir(folder)
+def project(project, monkeypatch):
+    """Its configuration has a second preset of the same settings."""
     monkeypatch.setenv(store.ALLOWED, "[]")  # as in a job of a workflow that was told to make nothing again
     change({"presets": {"second": whole()["presets"]["tiny"]}})
-    return folder
-
-
-def change(overlay):
-    content = merged(whole(), overlay)
-    Path("config.yaml").write_text(yaml.safe_dump(content))
+    return project
 
 
 def elsewhere(run=TEACHER):
@@ -77,24 +66,20 @@ def test_the_workflow_takes_it_and_what_follows_rests_on_it(project):
     assert sum("trained in the preset tiny" in line for line in found.lines) == 2  # itself and its ANN
 
 
-def damaged():
-    (FIRST / TEACHER / "model.pt").write_bytes(b"damaged")
-
-
-def half():
-    (FIRST / TEACHER / "predictions.npz").unlink()
-
-
-def earlier():
+def of_an_earlier_revision():
     path = FIRST / TEACHER / "metrics.json"
     files.write_json(path, files.read_json(path) | {"revision": 1}, seal=True)
 
 
-def other():
-    change({"presets": {"second": {"teacher": {"lr": 0.03}}}})
-
-
-@pytest.mark.parametrize("what", [damaged, half, earlier, other])
+@pytest.mark.parametrize(
+    "what",
+    [
+        lambda: (FIRST / TEACHER / "model.pt").write_bytes(b"damaged"),
+        lambda: (FIRST / TEACHER / "predictions.npz").unlink(),
+        of_an_earlier_revision,
+        lambda: change({"presets": {"second": {"teacher": {"lr": 0.03}}}}),
+    ],
+)
 def test_it_is_trained_where_there_is_no_such_training(project, what):
     assert elsewhere() == FIRST / TEACHER
     what()

@@ -1,7 +1,7 @@
 """The site as a whole: built from what is there, the same twice, nothing from the network, in its box on a phone."""
 
+import contextlib
 import html
-import os
 import re
 import shutil
 import subprocess
@@ -24,15 +24,11 @@ document.title = root.clientWidth + ' shows ' + root.scrollWidth"></iframe>"""
 
 @pytest.fixture(scope="module")
 def built(finished, tmp_path_factory):
-    """The finished tables of the preset `tiny` with a page of a notebook, beside documents; its site."""
+    """The finished tables of the preset `tiny`, beside documents; its site."""
     folder = tmp_path_factory.mktemp("site") / "project"
     shutil.copytree(finished, folder, ignore=shutil.ignore_patterns(".git", ".snakemake"))
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
+    with contextlib.chdir(folder):
         site.build(read(), None, Console())
-    finally:
-        os.chdir(before)
     return folder
 
 

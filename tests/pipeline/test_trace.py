@@ -1,41 +1,27 @@
 """From one cell to its data, and what `--verify` finds after each kind of change."""
 
-import shutil
 from pathlib import Path
 
 import pytest
-import yaml
+from tiny import ANN, CONVERTED, LASNN, TEACHER, change
 
 from lasnn.__main__ import main
 from lasnn.errors import InputError
 from lasnn.pipeline.trace import described, trace
-from lasnn.plan.config import read, whole
+from lasnn.plan.config import read
 from lasnn.plan.runs import parse
 from lasnn.storage import files
 
 TABLE = "results/tiny/exhibits/table2.csv"
 CELL = ["3Conv2Linear", "lasnn_act"]
-CHAIN = [
-    "snn/digits/conv3fc2/lasnn_act/poisson-T2/vgg16bn/base/s0",
-    "converted/digits/conv3fc2/poisson/base/s0",
-    "ann/digits/conv3fc2/base/s0",
-    "ann/digits/vgg16bn/base/s0",
-]
-
-
-@pytest.fixture
-def copy(finished, tmp_path, monkeypatch):
-    folder = tmp_path / "copy"
-    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns(".git", ".dvc", ".snakemake"))
-    monkeypatch.chdir(folder)
-    return folder
+CHAIN = [LASNN, CONVERTED, ANN, TEACHER]
 
 
 def faults():
     return trace(read(), TABLE, CELL, verify=True).faults
 
 
-def test_the_chain_of_a_cell_goes_down_to_the_images(copy, capsys):
+def test_the_chain_of_a_cell_goes_down_to_the_images(project, capsys):
     assert main(["trace", TABLE, "--row", "3conv2linear", "--column", "lasnn_act", "--verify"]) == 0
     said = capsys.readouterr().out.splitlines()
     starts = [line.strip().split(":")[0] for line in said]
@@ -49,7 +35,7 @@ def test_the_chain_of_a_cell_goes_down_to_the_images(copy, capsys):
 @pytest.mark.parametrize(
     ("trained", "said"), [(900.0, ", 982 s"), (1953.4, ", 982 s after an interruption, 1953 s of training in all")]
 )
-def test_what_an_interrupted_process_took_is_said(copy, trained, said):
+def test_what_an_interrupted_process_took_is_said(project, trained, said):
     metrics, made = (
         files.read_json(Path("results/tiny", CHAIN[0], name)) for name in ("metrics.json", "provenance.json")
     )
@@ -57,7 +43,7 @@ def test_what_an_interrupted_process_took_is_said(copy, trained, said):
     assert next(fact for fact in facts if fact.startswith("code ")).endswith(said)
 
 
-def test_one_changed_byte_of_a_checkpoint(copy):
+def test_one_changed_byte_of_a_checkpoint(project):
     path = Path("results/tiny", CHAIN[1], "model.pt")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -69,7 +55,7 @@ def test_one_changed_byte_of_a_checkpoint(copy):
     assert main(["trace", TABLE, "--row", CELL[0], "--column", CELL[1], "--verify"]) == 1
 
 
-def test_a_missing_checkpoint_counts_as_stated(copy, capsys):
+def test_a_missing_checkpoint_counts_as_stated(project, capsys):
     """Of a student, and of a parent whose digest the student states."""
     for run in CHAIN[:2]:
         Path("results/tiny", run, "model.pt").unlink()
@@ -86,10 +72,8 @@ def test_a_missing_checkpoint_counts_as_stated(copy, capsys):
     assert any(fault.endswith(f"made from another {CHAIN[1]} than the one that is there now") for fault in faults())
 
 
-def test_a_changed_setting(copy):
-    content = whole()
-    content["presets"]["tiny"]["teacher"]["epochs"] = 3
-    Path("config.yaml").write_text(yaml.safe_dump(content))
+def test_a_changed_setting(project):
+    change({"presets": {"tiny": {"teacher": {"epochs": 3}}}})
     table, run, *children = faults()
     assert f"{CHAIN[3]}, which is to be made again: made with other settings (training.epochs: 1 then, 3 now)" in table
     said = {fault.split(" ")[0]: fault for fault in (run, *children)}
@@ -97,7 +81,7 @@ def test_a_changed_setting(copy):
     assert said[CHAIN[0]].endswith(f"made from runs of other settings than the plan has for {CHAIN[3]}")
 
 
-def test_other_images(copy):
+def test_other_images(project):
     import numpy as np
 
     from lasnn.datasets import arrays
@@ -121,7 +105,7 @@ def test_other_images(copy):
     assert any("is damaged: its content has the digest" in fault for fault in faults())
 
 
-def test_a_changed_number(copy):
+def test_a_changed_number(project):
     path = Path(TABLE)
     lines = path.read_text().splitlines()
     row = next(index for index, line in enumerate(lines) if CHAIN[0] in line)
@@ -135,7 +119,7 @@ def test_a_changed_number(copy):
     ]
 
 
-def test_what_is_not_there_is_one_line(copy):
+def test_what_is_not_there_is_one_line(project):
     with pytest.raises(
         InputError, match=r"no cell of .* holds VGG77 and lasnn_act: its rows and columns are .*3Conv2Linear"
     ):

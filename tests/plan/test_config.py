@@ -2,9 +2,11 @@
 
 import copy
 import json
+import re
 from dataclasses import replace
 
 import pytest
+from tiny import message_of
 
 from lasnn.errors import InputError
 from lasnn.plan.cells import focus_cell, runs_of
@@ -148,11 +150,6 @@ def test_calibration_reads_its_own_sections():
     assert base.settings(replace(run, method="conversion")).calibration is None
 
 
-def test_ancestors_come_parents_first_and_once():
-    order = read().preset("quick").ancestors([VGG5, VGG5])
-    assert [type(run).__name__ for run in order] == ["AnnRun", "ConvertedRun", "AnnRun", "SnnRun"]
-
-
 @pytest.mark.parametrize(
     ("overlay", "message"),
     [
@@ -160,10 +157,8 @@ def test_ancestors_come_parents_first_and_once():
         ({"variants": {"a__b": {}}}, "variants.a__b: '__' joins two names"),
         ({"presets": {"reference": {}}}, "presets.reference: results/reference holds kept results"),
         ({"presets": {"quick": {"scope": {"repeated": ["hybird"]}}}}, "unknown method .*repeated 'hybird'"),
-        (
-            {"presets": {"quick": {"scope": {"repeated_inputs": ["posson"]}}}},
-            "unknown encoder .*repeated_inputs 'posson'",
-        ),
+        ({"presets": {"quick": {"scope": {"inputs": {"poisson": "drect"}}}}}, "unknown encoder .*scope.inputs 'drect'"),
+        ({"presets": {"quick": {"scope": {"repeated_inputs": ["posson"]}}}}, "unknown encoder .*repeated_inputs 'po"),
         ({"presets": {"quick": {"scope": {"ablations": ["hybrid+leak_1__nix"]}}}}, "unknown variant .* 'nix'"),
         ({"presets": {"quick": {"scope": {"own": {"hybrid": "nix"}}}}}, "unknown variant .*scope.own 'nix'"),
         ({"presets": {"quick": {"scope": {"own": {"hybird": "leak_1"}}}}}, "unknown method .*scope.own 'hybird'"),
@@ -171,19 +166,13 @@ def test_ancestors_come_parents_first_and_once():
         ({"preset": 3}, "preset is 3"),
         ({"protocol": {"student": {"epoch": 3}}}, "unknown key 'student.epoch': known are optimizer"),
         ({"presets": {"small": {"student": {"lr": "fast"}}}}, r"presets.small: student.lr is 'fast'"),
-        ({"presets": {"small": {"student": {"lr": -0.1}}}}, "student.lr is -0.1: .*greater than 0"),
         ({"presets": {"quick": {"student": {"batch": 0}}}}, "student.batch is 0"),
-        ({"presets": {"quick": {"student": {"epochs": 1.5}}}}, "student.epochs is 1.5"),
         ({"presets": {"quick": {"student": {"epochs": True}}}}, "student.epochs is True"),
         ({"presets": {"quick": {"scope": {"students": []}}}}, r"scope.students is \[\]"),
-        ({"presets": {"quick": {"scope": {"seeds": []}}}}, r"scope.seeds is \[\]"),
         ({"presets": {"quick": {"scope": {"students": ["vgg6"]}}}}, "unknown student .*'vgg6'"),
         ({"presets": {"quick": {"scope": {"spike_chain": ["vgg5", "vgg6"]}}}}, "unknown student .*spike_chain.*'vgg6'"),
         ({"presets": {"quick": {"scope": {"spike_chain": ["vgg5"] * 3}}}}, "'vgg5' behind the same teacher twice"),
         ({"presets": {"quick": {"scope": {"spike_chain": ["vgg5"]}}}}, r"scope.spike_chain is \['vgg5'\]"),
-        ({"presets": {"quick": {"calibration": {"form": "heavy"}}}}, "calibration.form is 'heavy'"),
-        ({"presets": {"quick": {"spike_kd": {"stride": 0}}}}, "spike_kd.stride is 0"),
-        ({"presets": {"quick": {"scope": {"teachers": ["vgg16"]}}}}, "unknown teacher .*'vgg16'"),
         ({"presets": {"quick": {"scope": {"methods": ["lasnn"]}}}}, "unknown method .*'lasnn'"),
         ({"presets": {"quick": {"scope": {"datasets": {"cifar10": "mnist"}}}}}, "unknown dataset .*'mnist'"),
         ({"presets": {"quick": {"scope": {"steps": {"poisson-T100": 0}}}}}, "scope.steps.poisson-T100 is 0"),
@@ -192,7 +181,6 @@ def test_ancestors_come_parents_first_and_once():
         ({"presets": {"quick": {"for": {"vgg5": {"student": {"epoch": 1}}}}}}, r"quick.for.vgg5: unknown key"),
         ({"presets": {"quick": {"spiking": {"surrogate": "relu"}}}}, "spiking.surrogate is 'relu'"),
         ({"presets": {"quick": {"spiking": {"leak": float("nan")}}}}, "spiking.leak is nan"),
-        ({"presets": {"quick": {"evaluation": {"seeds": []}}}}, r"evaluation.seeds is \[\]"),
         ({"presets": {"mine": 3}}, "presets.mine is 3"),
         ({"variants": {"x": {"attention": {"alhpa": 0.1}}}}, "variants.x: unknown key 'attention.alhpa'"),
         ({"datasets": {"cifar10": {"folder": "x", "side": 32}}}, "datasets.cifar10 is a known dataset's name"),
@@ -206,54 +194,25 @@ def test_ancestors_come_parents_first_and_once():
     ],
 )
 def test_a_mistake_is_one_line_that_names_it(overlay, message):
-    with pytest.raises(InputError, match=message) as caught:
-        changed(**overlay)
-    assert "\n" not in str(caught.value)
+    assert re.search(message, message_of(changed, **overlay))
 
 
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("results/quick/snn/digits/vgg5/lasnn_act/poisson-T10/none/base/s0", "needs a teacher"),
-        ("results/quick/snn/digits/vgg5/hybrid/poisson-T10/vgg16bn/base/s0", "needs no teacher"),
-        ("results/quick/snn/digits/vgg5/hybrid/poisson-T0/none/base/s0", "asks for 0 time steps"),
-        ("results/quick/snn/digits/vgg5/hybird/poisson-T10/none/base/s0", "unknown method 'hybird'"),
-        ("results/quick/snn/digits/vgg6/hybrid/poisson-T10/none/base/s0", "unknown student 'vgg6'"),
-        ("results/quick/snn/mnist/vgg5/hybrid/poisson-T10/none/base/s0", "unknown dataset 'mnist'"),
-        ("results/quick/snn/digits/vgg5/hybrid/rate-T10/none/base/s0", "unknown encoder 'rate'"),
-        ("results/quick/snn/digits/vgg5/hybrid/poisson-T10/none/alpha/s0", "unknown variant 'alpha'"),
+        ("snn/digits/vgg5/lasnn_act/poisson-T10/none/base/s0", "needs a teacher"),
+        ("snn/digits/vgg5/hybrid/poisson-T10/vgg16bn/base/s0", "needs no teacher"),
+        ("snn/digits/vgg5/hybrid/poisson-T0/none/base/s0", "asks for 0 time steps"),
+        ("snn/digits/vgg5/hybird/poisson-T10/none/base/s0", "unknown method 'hybird'"),
+        ("snn/digits/vgg6/hybrid/poisson-T10/none/base/s0", "unknown student 'vgg6'"),
+        ("snn/mnist/vgg5/hybrid/poisson-T10/none/base/s0", "unknown dataset 'mnist'"),
+        ("snn/digits/vgg5/hybrid/rate-T10/none/base/s0", "unknown encoder 'rate'"),
+        ("snn/digits/vgg5/hybrid/poisson-T10/none/alpha/s0", "unknown variant 'alpha'"),
         ("results/quik/ann/digits/vgg5/base/s0", "unknown preset 'quik'"),
         ("elsewhere/quick/ann/digits/vgg5/base/s0", "outside the results folder"),
-        ("results/quick/ann/digits/vgg16bnn/base/s0", "unknown network"),
+        ("ann/digits/vgg16bnn/base/s0", "unknown network"),
     ],
 )
 def test_a_wrong_folder_is_one_line_that_names_it(path, message):
     with pytest.raises(InputError, match=message):
-        read().locate(path)
-
-
-@pytest.mark.parametrize("text", ["a: [", "just words", "", "\t- x"])
-def test_a_file_that_is_no_configuration(tmp_path, text):
-    path = tmp_path / "config.yaml"
-    path.write_text(text)
-    with pytest.raises(InputError):
-        read(path)
-    with pytest.raises(InputError, match="run from the folder"):
-        read(tmp_path / "absent.yaml")
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("preset: quick\npreset: paper\n", 'line 2: found duplicate key "preset"'),
-        ("a: &one {x: 1}\nb: {<<: *one, x: 2, y: 3, y: 4}\n", 'line 2: found duplicate key "y"'),
-        ("preset: [quick", "line 1: expected ',' or ']'"),
-        ("\x00", "special characters are not allowed"),
-    ],
-)
-def test_what_is_not_yaml_is_one_line(tmp_path, text, found):
-    (tmp_path / "config.yaml").write_text(text)
-    with pytest.raises(InputError, match=r"config.yaml is not YAML: ") as error:
-        read(tmp_path / "config.yaml")
-    assert found in str(error.value)
-    assert "\n" not in str(error.value)
+        read().locate(path if path.endswith("ann/digits/vgg5/base/s0") else f"results/quick/{path}")

@@ -1,6 +1,9 @@
 """Options that mean nothing for a run are refused in one line, before anything is made."""
 
+import re
+
 import pytest
+from tiny import message_of
 
 from lasnn.errors import InputError
 from lasnn.plan.config import Config, merged, whole
@@ -21,27 +24,19 @@ def run(method="hybrid", encoder="direct", variant="base", teacher="none", steps
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (
-            run("conversion", variant="every_step"),
-            r"spiking.loss is every_step, but .* trains nothing: leave it at total",
-        ),
+        (run("conversion", variant="every_step"), r"spiking.loss is every_step, but .* trains nothing: leave it at"),
         (run("conversion", variant="train_offsets"), r"spiking.train_offsets is True, but .* trains nothing"),
         (run("conversion", variant="firing_penalty"), r"spiking.firing_penalty is 0.1, but .* trains nothing"),
         (run("conversion", variant="calibrated_start"), r"calibrated starts a training with direct input"),
         (run(encoder="poisson", variant="calibrated_start"), r"but .* has poisson input and method hybrid"),
-        (
-            run(variant="calibrated_start__scale_04"),
-            r"asks for spiking.scale: 0.4 and spiking.potential: 0: set scale 1",
-        ),
+        (run(variant="calibrated_start__scale_04"), r"spiking.scale: 0.4 and spiking.potential: 0: set scale 1"),
         (run(variant="calibrated_start__scale_search"), r"asks for spiking.scale: search"),
         (run("kd_spike", variant="every_step", steps=10), r"follows a chain of spiking readouts"),
     ],
 )
 def test_options_without_a_meaning_are_refused(asked, said):
     for check in (lambda preset: preset.check_names(asked), lambda preset: check_runs(preset, [asked])):
-        with pytest.raises(InputError, match=said) as raised:
-            check(quick())
-        assert "\n" not in str(raised.value)
+        assert re.search(said, message_of(check, quick()))
 
 
 @pytest.mark.parametrize(
@@ -49,6 +44,10 @@ def test_options_without_a_meaning_are_refused(asked, said):
     [
         ({"network": {"levels": 4}}, r"network.levels: 4 and balancing.norm: tb: .* set both or neither"),
         ({"balancing": {"norm": "clip"}}, r"network.levels: None and balancing.norm: clip"),
+        (
+            {"balancing": {"norm": "max", "residual": "base"}},
+            r"norm: max goes with .*residual: balanced only",
+        ),
         ({"spiking": {"consistency": 0.5}}, r"consistency .* goes with spiking.loss: every_step only"),
     ],
 )

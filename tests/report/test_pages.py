@@ -23,11 +23,3 @@ def test_a_table_by_hand():
     assert ">98.3</td>" in shown
     assert ">a &lt;b&gt; &amp; c</td>" in shown
     assert "<li>n_test 360.</li><li>`-`: not run.</li>" in shown
-
-
-def test_a_page_is_whole_and_loads_nothing():
-    page = pages.document("a < b", pages.table(MARKDOWN))
-    assert page.startswith("<!DOCTYPE html>")
-    assert page.endswith("</html>\n")
-    assert "<title>a &lt; b</title>" in page
-    assert not any(word in page for word in ("http", "src=", "<script", "<link"))

@@ -15,7 +15,7 @@ from lasnn.plan.cells import KEYS, Cell, paper_cells, runs_of
 from lasnn.plan.config import Config, merged, read
 from lasnn.plan.runs import BASE, AnnRun, SnnRun
 from lasnn.plan.vocabulary import METHODS
-from lasnn.report import EXHIBITS, PAPER, exhibits_of, runs_of_target
+from lasnn.report import EXHIBITS, PAPER, runs_of_target
 from lasnn.report.exhibit import Table, remarks
 from lasnn.report.exhibits.table_s4 import compared
 from lasnn.report.rows import as_printed, number, table
@@ -169,6 +169,14 @@ def test_of_what_a_variant_changes_for_methods_a_line_says_its_own(preset):
     assert compared(tidy, preset)["changes"].tolist() == expected
 
 
+def test_of_what_each_seed_chose_for_itself_a_line_shows_the_first_ones(preset):
+    (cell,) = [c for c in paper_cells("Table II") if c.student == "VGG5" and c.method == "hybrid"][:1]
+    for run, scale, leak in zip(runs_of(cell, preset), (0.5, 0.7), (0.99, 1.0), strict=True):
+        finish(preset, run, 50.0, choices={"scale": scale, "leak": leak, "logit_scale": "mean" if leak < 1 else "sum"})
+    (line,) = table([cell], preset).to_dict("records")
+    assert (line["n"], line["scale"], line["leak"], line["logit_scale"]) == (2, 0.5, 0.99, "mean")
+
+
 def test_mixed_revisions_and_subsets_are_said(preset):
     cells = [c for c in paper_cells("Table II") if c.student == "VGG5" and c.method in ("hybrid", "kd_label")]
     for cell, revision in zip(cells, (1, 2), strict=True):
@@ -192,9 +200,3 @@ def test_numbers_as_tables_show_them():
     assert number(91.0, 1.414, 2) == "91.00 ± 1.41 (n=2)"
     assert number(91.0, None, 1) == number(91.0, float("nan"), 1) == "91.00 (n=1)"
     assert number(float("nan")) == "-"
-
-
-def test_unknown_targets_name_the_known_ones():
-    assert exhibits_of("table2") == ["table2"]
-    with pytest.raises(InputError, match="tables"):
-        exhibits_of("tabels")

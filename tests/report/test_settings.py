@@ -22,6 +22,8 @@ BASE = {
     "steps": {"direct-T4": 4, "direct-T8": 8},
     "corners": {"n2500": {"lasnn_act": "alpha01"}},
 }
+N2500, ALPHA03, CALIBRATION = r"\w+/n2500", ["lasnn_act+alpha03"], "(conversion|calibration)/direct.*"
+READ = "(conversion|hybrid|kd_label|lasnn_act|lasnn_grad)"
 CORNER = {"claims": ["lasnn_where_overfitting"]}
 # A key, another value, and two patterns: of all runs that are no longer planned then, and of all new ones.
 PLANNED = [
@@ -30,35 +32,11 @@ PLANNED = [
     ("teachers", ["vgg16bn"], {}, ".*resnet20.*", ""),
     ("teacher_of", {"conv3fc2": "resnet20"}, {}, r"snn/\w+/conv3fc2/.*/vgg16bn/.*", r".*(/conv3fc2/.*)?/resnet20/.*"),
     ("methods", [*BASE["methods"][:-1]], {}, r"snn/.*/calibration/.*", ""),
-    (
-        "focus",
-        "conv3fc2",
-        {},
-        ".*/(vgg5/.*(alpha01|direct|calibration|T10)|\\w+/n2500).*",
-        ".*/(conv3fc2/|\\w+/n2500).*",
-    ),
-    (
-        "ablations",
-        ["lasnn_act+alpha03"],
-        {},
-        ".*/lasnn_act/poisson-.*/alpha01/.*",
-        ".*/lasnn_act/poisson-.*/alpha03/.*",
-    ),
+    ("focus", "conv3fc2", {}, f".*/(vgg5/.*(alpha01|direct|calibration|T10)|{N2500}).*", f".*/(conv3fc2/|{N2500}).*"),
+    ("ablations", ALPHA03, {}, ".*/lasnn_act/poisson-.*/alpha01/.*", ".*/lasnn_act/poisson-.*/alpha03/.*"),
     ("own", {"hybrid": "scale_04"}, {}, "", r"snn/.*/vgg5/hybrid/.*/scale_04/s[01]"),
-    (
-        "low_t",
-        ["lasnn_act+alpha03"],
-        {},
-        ".*/lasnn_act/direct-T4/.*/alpha01/.*",
-        ".*/lasnn_act/direct-T4/.*/alpha03/.*",
-    ),
-    (
-        "recipes",
-        ["hybrid+alpha03"],
-        {},
-        "",
-        ".*/(direct/base|(conversion|calibration)/direct.*|hybrid/direct.*/alpha03)/s[01]",
-    ),
+    ("low_t", ALPHA03, {}, ".*/lasnn_act/direct-T4/.*/alpha01/.*", ".*/lasnn_act/direct-T4/.*/alpha03/.*"),
+    ("recipes", ["hybrid+alpha03"], {}, "", f".*/(direct/base|{CALIBRATION}|hybrid/direct.*/alpha03)/s[01]"),
     ("corners", {}, CORNER, ".*/n2500(__alpha01)?/.*", ""),
     ("corners_once", ["n2500"], CORNER, ".*/n2500(__alpha01)?/s1", ""),
     (
@@ -66,19 +44,14 @@ PLANNED = [
         ["conv3fc2", "vgg5"],
         {},
         ".*/kd_spike/.*",
-        ".*/(conv3fc2/kd_spike/.*/none|vgg5/.*/snn_conv3fc2)/.*",
+        ".*/(conv3fc2/kd_spike/.*/none|.*/snn_conv3fc2)/.*",
     ),
-    (
-        "readings",
-        {"sum": "logit_sum", "mean": "base"},
-        {},
-        "",
-        r".*/(conversion|hybrid|kd_label|lasnn_act|lasnn_grad)/poisson-T10/.*/logit_sum/s[01]",
-    ),
+    ("readings", {"sum": "logit_sum", "mean": "base"}, {}, "", f".*/{READ}/poisson-T10/.*/logit_sum/s[01]"),
     ("steps", BASE["steps"] | {"poisson-T100": 12}, {}, ".*/poisson-T10/.*", ".*/poisson-T12/.*"),
     ("seeds", [0, 2], {}, ".*/s1", ".*/s2"),
     ("repeated", ["kd_label"], {}, ".*/hybrid/.*/s1", ".*/kd_label/.*/s1"),
     ("repeated_inputs", ["direct"], {}, ".*poisson.*/s1", ".*direct.*/s1"),
+    ("inputs", {"poisson": "direct"}, {}, ".*/poisson.*", ".*/direct.*"),
     ("claims", ["lasnn_where_overfitting"], {}, "", ".*(/n2500(__alpha01)?/|/vgg16bn/base/).*"),
 ]
 

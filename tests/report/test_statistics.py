@@ -22,6 +22,12 @@ def test_sign_flips_of_several_seeds_by_hand():
     assert sign_flips([3, 3, -1]) == pytest.approx(4 / 8)
 
 
+def test_a_p_is_no_more_than_one_and_counts_do_not_overflow():
+    assert sign_flips([1, -1]) == 1  # the chances of two images add up to 1 + 2e-16
+    many = np.ones(200, dtype=np.int8)  # their sum is no int8
+    assert sign_flips(many) == pytest.approx(2 / 2**200)
+
+
 def test_which_network_is_right():
     labels = np.array([0, 1, 2, 3, 4])
     assert more_right(np.array([0, 1, 9, 9, 4]), np.array([0, 9, 2, 3, 9]), labels).tolist() == [0, -1, 1, 1, -1]

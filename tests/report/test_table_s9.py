@@ -1,16 +1,12 @@
 """Table S9 by hand, from written metrics and logs: shares before training and after each epoch."""
 
-import json
-from pathlib import Path
-
 import pytest
-from tiny import answering
+from made_up import CONTENT, finish, preset_in
 
 from lasnn.plan.cells import runs_of
-from lasnn.plan.config import Config, identity, merged, read, whole
+from lasnn.plan.config import read
 from lasnn.report import EXHIBITS
 from lasnn.report.exhibits.table_s9 import shown_epochs
-from lasnn.storage.files import write_json
 
 SHARES = EXHIBITS["table_s9"]
 
@@ -18,23 +14,15 @@ SHARES = EXHIBITS["table_s9"]
 @pytest.fixture
 def preset(tmp_path):
     """VGG5 with two seeds; the share at the low level is 0.1 to start with, and 0.2 and 0.3 more after each epoch."""
-    content = whole()
     scope = {"students": ["vgg5"], "teachers": ["vgg16bn"], "methods": ["hybrid", "kd_label", "lasnn_act"]}
     scope |= {"seeds": [0, 1], "ablations": [], "readings": {"sum": "logit_sum", "mean": "base"}}
-    scope["steps"] = dict.fromkeys(content["protocol"]["scope"]["steps"]) | {"poisson-T100": 10}
-    folders = {"results": str(tmp_path), "data": str(tmp_path)}
-    content = merged(content, {"folders": folders, "presets": {"quick": {"scope": scope, "student": {"epochs": 2}}}})
-    found = Config(content).preset("quick")
+    scope["steps"] = dict.fromkeys(CONTENT["protocol"]["scope"]["steps"]) | {"poisson-T100": 10}
+    found = preset_in(tmp_path, scope, student={"epochs": 2})
     for run in SHARES.runs(found):
-        part = 0.1 if run.variant == "logit_sum" else 1.0
-        data = {"title": "Digits", "subset": False, "train_images": 8, "test_images": 20, "assessed": "test"}
-        metrics = {"revision": 1, "run": identity(run), "accuracy": 50.0, "data": data}
-        metrics["attention_share"] = {"low": part * (0.1 + 0.2 * run.seed), "mid": part * 0.05}
-        place = Path(found.folder(run))
-        write_json(place / "metrics.json", answering(found, run, metrics))
-        step = 0.2 + 0.1 * run.seed
+        part, step = (0.1 if run.variant == "logit_sum" else 1.0), 0.2 + 0.1 * run.seed
         shares = [{"low": part * epoch * step, "high": part * 0.5} for epoch in (1, 2)]
-        (place / "log.jsonl").write_text("".join(json.dumps({"attention_share": one}) + "\n" for one in shares))
+        before = {"low": part * (0.1 + 0.2 * run.seed), "mid": part * 0.05}
+        finish(found, run, 50.0, log=[{"attention_share": one} for one in shares], attention_share=before)
     return found
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from . import situations
 from .cluster import cluster, missing
-from .project import ANN, Project, of_epochs
+from .project import ANN, MODEL, Project, of_epochs
 
 
 def main() -> int:
@@ -64,30 +64,22 @@ def main() -> int:
 
     began = time.monotonic()
     asked = {act for act in ("tables", "time_limit") if not options.only or act in options.only}
-    ending = undisturbed("local", short, situations.MODEL, ANN)
+    ending = undisturbed("local", short, MODEL, ANN)
     tables = undisturbed("local_tables", {}, "tables", "", "tables" in asked)
-    long_ending = undisturbed("local_long", long, situations.MODEL, ANN, "time_limit" in asked)
+    long_ending = undisturbed("local_long", long, MODEL, ANN, "time_limit" in asked)
     print(f"local runs to compare with: {time.monotonic() - began:.0f} s", flush=True)
 
     with cluster(folder / "plain"):
         where = "no accounting"
         tried(where, situations.tables, Project(folder / "tables0"), tables)
         tried(where, situations.time_limit, fresh(long), long_ending)
-        tried(where, situations.cancelled, fresh(), ending)
-        tried(where, situations.requeued, fresh(), ending)
-        tried(where, situations.interrupted, fresh(), ending)
-        tried(where, situations.killed, fresh(), ending)
+        for act in (situations.cancelled, situations.requeued, situations.interrupted, situations.killed):
+            tried(where, act, fresh(), ending)
         tried(where, situations.more_than_there_is, fresh())
         tried(where, situations.planned, fresh())
         tried(where, situations.defect, fresh({"ann": {"lr": 1e30}}))
-        for act in (
-            situations.no_slurm,
-            situations.no_plugin,
-            situations.no_controller,
-            situations.wrong_partition,
-            situations.too_many_cards,
-        ):
-            tried(where, act, fresh())
+        for name in ("no_slurm", "no_plugin", "no_controller", "wrong_partition", "too_many_cards"):
+            tried(where, getattr(situations, name), fresh())
     with cluster(folder / "accounts", accounting=True, cards=2):
         where = "accounting, 2 GPUs"
         tried(where, situations.tables, Project(folder / "tables1"), tables)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 MARK = "# written by tests/slurm/cluster.py"
 ETC = Path("/etc/slurm")  # slurmd looks nowhere else
+CONFIGURATIONS = [ETC / name for name in ("slurm.conf", "gres.conf", "slurmdbd.conf")]
 DAEMONS = ("munged", "slurmctld", "slurmd")
 OF_ACCOUNTING = ("slurmdbd", "mariadbd", "mariadb-install-db")
 
@@ -93,9 +94,9 @@ def cluster(folder: Path, accounting: bool = False, cards: int = 0) -> Iterator[
     With `accounting` a job needs the account `lab`. `cards` are device files that compute nothing.
     """
     host = socket.gethostname().split(".")[0]
-    for name in ("slurm.conf", "gres.conf", "slurmdbd.conf"):
-        if (ETC / name).exists() and not (ETC / name).read_text().startswith(MARK):
-            raise RuntimeError(f"{ETC / name} is another cluster's: this is for a machine without one")
+    for file in CONFIGURATIONS:
+        if file.exists() and not file.read_text().startswith(MARK):
+            raise RuntimeError(f"{file} is another cluster's: this is for a machine without one")
     for part in ("state", "spool"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     ETC.mkdir(exist_ok=True)
@@ -131,8 +132,8 @@ def cluster(folder: Path, accounting: bool = False, cards: int = 0) -> Iterator[
             process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(30)
-        for name in ("slurm.conf", "gres.conf", "slurmdbd.conf"):
-            (ETC / name).unlink(missing_ok=True)
+        for file in CONFIGURATIONS:
+            file.unlink(missing_ok=True)
 
 
 def _start_accounting(folder: Path, words: dict, start) -> None:

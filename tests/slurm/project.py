@@ -13,16 +13,13 @@ from pathlib import Path
 import yaml
 
 from lasnn.plan.config import merged, whole
-from tests.tiny import TINY
+from tests.tiny import ANN, PARTS, TINY, copy_project
 
-ROOT = Path(__file__).parents[2]
-PARTS = ("workflow", "lasnn", "notebooks", "config.yaml", "environment.yml", "pyproject.toml")
 PROFILE = ("--workflow-profile", "workflow/profiles/slurm")
 SNAKEMAKE = str(Path(sys.executable).with_name("snakemake"))
 QUICKLY = ("--slurm-init-seconds-before-status-checks", "3", "--seconds-between-status-checks", "3")
 HASHED = ("model.pt", "metrics.json", "predictions.npz")
-
-ANN = "ann/digits/conv3fc2/base/s0"
+MODEL = f"results/tiny/{ANN}/model.pt"
 
 
 def of_epochs(epochs: int) -> dict:
@@ -34,17 +31,11 @@ class Project:
     """A working copy with the preset `tiny`, changed by `overlay`."""
 
     def __init__(self, folder: Path, overlay: dict | None = None):
-        self.folder = folder
-        for part in PARTS:
-            source, copy = ROOT / part, folder / part
-            if source.is_dir():
-                shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(source, copy)
+        self.folder = copy_project(folder, PARTS)
         preset = merged(TINY, overlay or {})
-        content = whole(ROOT / "config.yaml") | {"preset": "tiny", "presets": {"tiny": preset}}
+        content = whole(folder / "config.yaml") | {"preset": "tiny", "presets": {"tiny": preset}}
         (folder / "config.yaml").write_text(yaml.safe_dump(content))
+        shutil.rmtree(folder / "config")  # of no other preset
 
     def run(self, path: str) -> Path:
         """The folder of a run."""
@@ -71,14 +62,39 @@ class Project:
         """What the last call said."""
         return (self.folder / "said.txt").read_text(errors="replace")
 
-    def console(self, path: str) -> str:
-        """What a run has said to its log since it last began."""
-        log = self.run(path) / "console.log"
+    def console(self) -> str:
+        """What the run ANN has said to its log since it last began."""
+        log = self.run(ANN) / "console.log"
         return log.read_text() if log.exists() else ""
 
     def jobs(self) -> list[str]:
         """Slurm's numbers of the jobs that the last call submitted, in order."""
         return re.findall(r"SLURM jobid (\d+)", self.said())
+
+    def makes(self, *words: str, **environment: str) -> str:
+        """What a call of the cluster's profile says that goes well."""
+        status, said = self.call(*PROFILE, *QUICKLY, *words, **environment)
+        assert status == 0, said
+        return said
+
+    def training(self) -> subprocess.Popen:
+        """A call for the run ANN, of which the first epoch is saved."""
+        process = self.start(*PROFILE, *QUICKLY, MODEL)
+        end = time.monotonic() + 120
+        while not (self.run(ANN) / "resume.pt").exists():
+            if time.monotonic() > end or process.poll() is not None:
+                raise RuntimeError(f"{ANN} did not begin to train:\n{self.said()[-2000:]}")
+            time.sleep(0.5)
+        return process
+
+    def ended(self, expected: dict[str, str], after: str) -> None:
+        """The run ANN went on `after` its last save, and every file is as an undisturbed local run left it."""
+        assert f"goes on after {after}" in self.console(), self.console()
+        self.same(expected)
+
+    def same(self, expected: dict[str, str]) -> None:
+        """Every file of the run ANN is as an undisturbed local run left it."""
+        assert self.digests(ANN) == expected, (self.digests(ANN), expected, self.said()[-3000:])
 
     def digests(self, path: str = "") -> dict[str, str]:
         """Of everything that must not differ between two machines: files of runs, exhibits."""
@@ -87,15 +103,8 @@ class Project:
         found = [file for file in found if file.is_file() and file.suffix not in (".log", ".tsv")]
         return {str(file.relative_to(base)): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(found)}
 
-    def trained(self, path: str) -> str:
-        """How far an unfinished run was last saved, as its log says; empty if it says nothing of it."""
-        saved = re.findall(r"saved after (.*?), where", self.said() + self.console(path))
-        return saved[-1] if saved else ""
-
-    def until_it_trains(self, path: str, process: subprocess.Popen, seconds: float = 120) -> None:
-        """Wait until a run has saved its first epoch."""
-        end = time.monotonic() + seconds
-        while not (self.run(path) / "resume.pt").exists():
-            if time.monotonic() > end or process.poll() is not None:
-                raise RuntimeError(f"{path} did not begin to train:\n{self.said()[-2000:]}")
-            time.sleep(0.5)
+    def saved(self) -> str:
+        """After which epoch or batch the run ANN was last saved, as its log says."""
+        saved = re.findall(r"saved after (.*?), where", self.said() + self.console())
+        assert saved, self.said() + self.console()
+        return saved[-1]

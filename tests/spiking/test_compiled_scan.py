@@ -4,13 +4,12 @@ import itertools
 
 import pytest
 import torch
-from oracle import ORDERS, SURROGATES, bright_input, close, small_snn, surrogate_of
+from oracle import ORDERS, SURROGATES, close, surrogate_of
 
 from lasnn.compiled import library
 from lasnn.networks.layers import Pool
-from lasnn.spiking import neurons
 from lasnn.spiking.kernels.compiled_scan import CompiledScan, available, compiled_fire, poolable
-from lasnn.spiking.neurons import LIF, Dynamics, Scan, fire, streaming
+from lasnn.spiking.neurons import LIF, Dynamics, Scan, fire
 
 pytestmark = pytest.mark.skipif(library() is None, reason="no compiled loops here")
 THETA = 0.75
@@ -146,25 +145,6 @@ def test_a_second_backward_pass_is_refused():
         total.backward()
 
 
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("network", ["vgg5", "resnet12"])
-def test_whole_networks_agree_with_the_torch_scan(network, order, monkeypatch):
-    net, x = small_snn(network, Dynamics(0.9, order)).eval(), bright_input(20, 2)
-    results = []
-    for off in (False, True):
-        if off:
-            monkeypatch.setattr(neurons.compiled_scan, "available", lambda current, dynamics: False)
-        net.zero_grad()
-        logits = net(x.clone()).logits
-        logits.square().sum().backward()
-        results.append([logits.detach(), *(weight.grad.clone() for weight in net.parameters())])
-        with torch.no_grad(), streaming(net):  # chunks with potentials carried between them
-            parts = [net(part.clone()).logits for part in (x[:8], x[8:])]
-        results[-1].append(sum(parts))
-    assert all(close(ours, theirs, 4e-6) for ours, theirs in zip(*results, strict=True))
-    assert results[0][0].count_nonzero() > 0
-
-
 def test_the_tally_counts_what_is_given_on():
     for order, pool in itertools.product(ORDERS, (None, Pool())):
         neuron, current = LIF(THETA, Dynamics(0.9, order)), images()
@@ -173,3 +153,14 @@ def test_the_tally_counts_what_is_given_on():
         neuron.tally = told.append
         neuron(current.clone(memory_format=torch.preserve_format), pool=pool)
         assert torch.equal(sum(spikes.sum(0) for spikes in told), expected.sum(0))
+
+
+@pytest.mark.parametrize("graded", [False, True])
+def test_a_max_pool_is_no_average(graded):
+    """The loops pool by the mean alone; what they can't do follows them."""
+    current, neuron = images(), LIF(THETA, Dynamics(0.9))
+    spikes = neuron(current.clone(memory_format=torch.preserve_format))
+    given = current.clone(memory_format=torch.preserve_format).requires_grad_(graded)
+    pooled = neuron(given, pool=Pool("max"))
+    assert torch.equal(pooled, torch.nn.functional.max_pool2d(spikes.flatten(0, 1), 2).view_as(pooled))
+    assert not torch.equal(pooled, Pool()(spikes))

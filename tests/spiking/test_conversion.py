@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from oracle import bright_input, close, dyadic_input, simulate, small, small_snn
@@ -13,7 +12,6 @@ from lasnn.networks import Net
 from lasnn.networks.layers import Flatten, Linear
 from lasnn.networks.plain import Layer
 from lasnn.networks.residual import Block
-from lasnn.plan.vocabulary import STUDENTS
 from lasnn.spiking.conversion import (
     STATISTICS,
     balance,
@@ -74,11 +72,6 @@ def test_thresholds_are_currents_not_potentials():
     assert balance(net, chunked(pixel(1.0, 1.0, 1.0), 2)) == {"f1": 0.5, "f2": 3.0}
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 4])
-def test_chunks_change_nothing_by_hand(size):
-    assert balance(two_layer_net(2.0, 0.75), chunked(pixel(0.5, 1.0, 0.25, 0.75), size)) == {"f1": 2.0, "f2": 0.75}
-
-
 def test_a_dead_layer_is_named():
     net = two_layer_net(2.0, -0.75)
     with pytest.raises(InputError, match=r"layer f2 gets no positive input current.*largest -?0"):
@@ -108,26 +101,12 @@ def test_statistic_max():
     assert STATISTICS["max"](torch.tensor([[[1.0, -7.0]], [[5.0, 2.0]]])) == 5
 
 
-@pytest.mark.parametrize("shape", [(3, 10, 100), (2, 4, 5, 5, 20), (5, 1, 1), (2, 1, 8)])
-def test_statistic_percentile_is_the_nearest_rank(shape):
-    """The entry of rank round(0.997 n) of each step's n currents, negative ones too; then the maximum over steps.
-
-    Numpy interpolates between ranks: the two neighbours of its value enclose ours.
-    """
-    current = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    ordered = np.sort(current.reshape(shape[0], -1).numpy(), axis=1)
-    count = ordered.shape[1]
-    expected = ordered[:, max(1, round(0.997 * count)) - 1].max()
-    assert STATISTICS["p99.7"](current).item() == expected
-    nearest = np.percentile(ordered, 99.7, axis=1, method="nearest").max()
-    if count in (1, 8, 1000):
-        assert expected == nearest
-
-
 def test_statistic_percentile_by_hand():
     current = torch.stack([torch.arange(1000.0), -torch.arange(1000.0)]).view(2, 10, 100)
     assert STATISTICS["p99.7"](current) == 996  # the 997th of 0, 1, ..., 999; the second step has none above 0
     assert STATISTICS["p99.7"](current[1:]) == -3  # the 997th of -999, ..., 0
+    for few in (1, 8, 100):
+        assert STATISTICS["p99.7"](torch.arange(float(few)).view(1, 1, few)) == few - 1  # of fewer the largest
 
 
 @pytest.mark.parametrize("stat", STATISTICS)
@@ -177,38 +156,6 @@ def test_balance_follows_the_order_of_the_neurons(order):
     net = small_snn("vgg5", Dynamics(order=order))
     expected = naive_balance(small_snn("vgg5", Dynamics(order=order)), x, STATISTICS["max"])
     assert balance(net, chunked(x, 15)) == expected
-
-
-@pytest.mark.parametrize("name", ["vgg5", "resnet12"])
-def test_threshold_is_at_least_every_current(name):
-    net, x = small_snn(name), bright_input(40, 3)
-    found = balance(net, chunked(x, 15))
-    trace = simulate(scale_thresholds(net, 1.0), x)
-    for layer, current in trace.currents.items():
-        assert (current <= found[layer]).all(), layer
-        assert (current == found[layer]).any(), layer
-
-
-def test_thresholds_do_not_depend_on_the_readout():
-    x, net, other = bright_input(40, 2), small_snn("vgg5"), small_snn("vgg5")
-    with torch.no_grad():
-        other.readout.weight.mul_(-3)
-    assert balance(net, chunked(x, 40)) == balance(other, chunked(x, 40))
-
-
-@pytest.mark.parametrize("name", ["vgg5", "resnet12"])
-def test_first_weights_times_a_power_of_two(name):
-    """W_1 -> 4 W_1 makes θ_1 four times as large and changes no spike."""
-    x, net, other = bright_input(160, 2), small_snn(name), small_snn(name)
-    with torch.no_grad():
-        next(other.parameters()).mul_(4)
-    first, second = balance(net, chunked(x, 40)), balance(other, chunked(x, 40))
-    label = next(iter(first))
-    assert second == first | {label: 4 * first[label]}
-    with torch.no_grad():
-        spikes = simulate(scale_thresholds(net, 1.0), x).spikes
-        scaled = simulate(scale_thresholds(other, 1.0), x).spikes
-    assert all(train.any() and torch.equal(train, scaled[layer]) for layer, train in spikes.items())
 
 
 # ---- scaling and folding ---------------------------------------------------------------------------------------------
@@ -361,11 +308,3 @@ def test_rates_times_thresholds_tend_to_the_activations(name, steps):
     for layer, error in long.items():
         ratio = short[layer] / error
         assert 2.2 < ratio < 8, f"{layer}: {short[layer]:.4f} -> {error:.4f}; about 4 is expected of 1/T"
-
-
-@pytest.mark.parametrize("name", STUDENTS)
-def test_every_student_can_be_balanced(name):
-    net = spiking(small(name, side=16), Dynamics()).eval()
-    found = balance(net, chunked(bright_input(80, 2, side=16), 40))
-    assert list(found) == list(neurons(net))
-    assert all(value > 0 and math.isfinite(value) for value in found.values())

@@ -1,6 +1,7 @@
 """What a diagnosis says of networks that are good, dead, saturated and leaky, each made so by its thresholds."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from lasnn.datasets.batches import Images
 from lasnn.networks import build, initialise
 from lasnn.spiking.calibration import activations
 from lasnn.spiking.conversion import balance, neurons, scale_thresholds, spiking, with_dynamics
-from lasnn.spiking.diagnosis import advice, analog_limit, best_factor, cause, diagnose, rescaled, words
+from lasnn.spiking.diagnosis import FACTORS, advice, analog_limit, best_factor, cause, diagnose, rescaled, words
 from lasnn.spiking.evaluation import evaluate
 from lasnn.spiking.neurons import Dynamics
 
@@ -98,3 +99,47 @@ def test_a_rescaled_network_is_the_one_converted_at_that_scale(name):
     one, other = rescaled(scale_thresholds(net, 0.5), 0.5), scale_thresholds(net, 0.25)
     for key, value in one.state_dict().items():
         torch.testing.assert_close(value, other.state_dict()[key])
+
+
+@pytest.mark.parametrize(
+    ("changed", "accuracy", "why"),
+    [
+        ({"error": 0.5}, 50.0, "none"),  # half of a layer's activity may be wrong
+        ({"error": 0.51}, 58.0, "none"),  # and 2 points of accuracy
+        ({"error": 0.51, "lost": 0.99, "clipped": 0.24}, 50.0, "starved"),
+        ({"error": 0.51, "lost": 0.991, "clipped": 0.9}, 50.0, "dead"),
+        ({"error": 0.51, "lost": 0.9, "clipped": 0.26}, 50.0, "saturated"),
+        ({"error": 0.51, "lost": 0.26, "clipped": 0.25}, 50.0, "starved"),
+        ({"error": 0.51, "lost": 0.26, "leak": 0.9, "expected": 0.026}, 50.0, "leaking"),  # 1.04 spikes in 40 steps
+        ({"error": 0.51, "lost": 0.26, "leak": 0.9, "expected": 0.024}, 50.0, "starved"),
+        ({"error": 0.51, "lost": 0.25, "clipped": 0.25}, 50.0, "noisy"),
+    ],
+)
+def test_causes_by_hand(converted, changed, accuracy, why):
+    _, balanced, images = converted
+    found = seen(balanced, images)
+    sick = replace(found.layers[0], **{"lost": 0.0, "clipped": 0.0, "leak": 1.0} | changed)
+    assert cause(replace(found, accuracy=accuracy, limit_accuracy=60.0, layers=(sick,))) == why
+
+
+def test_certain_is_the_share_of_images_with_saturated_logits(converted):
+    _, balanced, images = converted
+    net = scale_thresholds(balanced, 0.02)
+    summed = torch.as_tensor(evaluate(net, images, "direct", STEPS).logits)
+    share = (summed.softmax(1).max(1).values > 0.999).double().mean().item()
+    assert seen(net, images).certain == pytest.approx(share)
+    assert share > 0
+
+
+@pytest.mark.parametrize("direction", FACTORS)
+def test_each_factor_of_the_scale_is_tried_and_of_equals_the_nearest_to_one_taken(converted, direction):
+    _, balanced, _ = converted
+    before = balanced.layers["c1"].activation.threshold.item()
+    factors = {"lower": [0.7, 0.5, 0.35, 0.25, 0.1, 0.05], "higher": [1.4, 2, 4, 10, 30, 50, 100]}[direction]
+    for best in factors:
+
+        def judge(net, best=best):
+            return 60.0 if net.layers["c1"].activation.threshold.item() == pytest.approx(best * before) else 50.0
+
+        assert best_factor(balanced, direction, judge) == (best, 60.0)
+    assert best_factor(balanced, direction, lambda net: 50.0) == (factors[0], 50.0)

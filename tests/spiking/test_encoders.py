@@ -4,16 +4,7 @@ import pytest
 import torch
 
 from lasnn.compiled import draws
-from lasnn.plan.vocabulary import ENCODERS as NAMES
-from lasnn.spiking.encoders import (
-    ENCODERS,
-    batch_noise,
-    direct,
-    encode,
-    image_noise,
-    poisson,
-    poisson_unsigned,
-)
+from lasnn.spiking.encoders import ENCODERS, batch_noise, direct, encode, image_noise, poisson, poisson_unsigned
 
 VALUES = (-1.0, -0.5, -0.1, 0.0, 0.3, 1.0)
 
@@ -24,10 +15,6 @@ def image(*shape, seed=0):
 
 def noise_of(*words):
     return batch_noise(torch.Generator().manual_seed(sum(words)))
-
-
-def test_the_vocabulary_names_exactly_the_encoders():
-    assert set(NAMES) == set(ENCODERS)
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
@@ -123,10 +110,3 @@ def test_part_of_a_batch_is_the_slice_of_the_whole(encoder):
     whole = ENCODERS[encoder](x, 9, batch_noise(torch.Generator().manual_seed(7)))
     for start, stop in [(0, 2), (2, 4), (4, 6), (1, 6), (5, 6)]:
         assert torch.equal(encoded(start, stop), whole[:, start:stop])
-
-
-def test_training_noise_differs_between_images_and_steps():
-    same = torch.full((2, 3, 4, 4), 0.5)
-    spikes = poisson(same, 2, noise_of(4))
-    assert not torch.equal(spikes[:, 0], spikes[:, 1])
-    assert not torch.equal(spikes[0], spikes[1])

@@ -67,10 +67,6 @@ def test_spike_counts_by_hand():
     assert (black.total, black.silent) == (0, 2)
 
 
-def test_the_grid_is_the_last_step_by_default():
-    assert evaluate(by_hand(), images_of(FULL, labels=[0]), "direct", 3).predicted.tolist() == [[0]]
-
-
 # ---- networks --------------------------------------------------------------------------------------------------------
 
 
@@ -98,15 +94,6 @@ def test_rows_and_batches_change_nothing(monkeypatch, encoder, order):
     for batch, rows in [(64, 1), (64, 2), (64, 40), (4, 512), (2, 7)]:
         monkeypatch.setattr(evaluation, "BATCH", batch)
         same(evaluate(net, images, encoder, 14, rows=rows, grid=[3, 14]), expected)
-
-
-def test_the_index_of_the_first_image_keys_its_noise():
-    net, images = small_snn("conv3fc2"), pictures()
-    whole = evaluate(net, images, "poisson", 10)
-    tail = Images(images.pixels[4:], images.labels[4:], images.ids[4:])
-    assert np.array_equal(evaluate(net, tail, "poisson", 10, first=4).logits, whole.logits[4:])
-    assert not np.array_equal(evaluate(net, tail, "poisson", 10).logits, whole.logits[4:])
-    assert not np.array_equal(evaluate(net, images, "poisson", 10, seed=1).logits, whole.logits)
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)

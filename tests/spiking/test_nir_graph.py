@@ -2,13 +2,14 @@
 
 import copy
 import io
+import re
 from contextlib import redirect_stdout
 
 import numpy as np
 import pytest
 import torch
+from tiny import message_of
 
-from lasnn.errors import InputError
 from lasnn.networks import build, initialise
 from lasnn.plan.vocabulary import STUDENTS
 from lasnn.spiking.conversion import balance, neurons, scale_thresholds, set_thresholds, spiking, with_dynamics
@@ -77,10 +78,7 @@ def test_a_file_that_does_not_fit_is_one_line(tmp_path):
     def refused(changed=None):
         if changed is not None:
             nir.write(str(path), changed)
-        with pytest.raises(InputError) as told:
-            nir_graph.read(path)
-        assert "\n" not in str(told.value)
-        return str(told.value)
+        return message_of(nir_graph.read, path)
 
     assert "no file" in refused()
     path.write_bytes(b"\0" * 1000)
@@ -119,11 +117,8 @@ def test_what_was_edited_after_the_export_is_refused_by_name(tmp_path, place, ch
         del file["node"][place]
         if new is not None:
             file["node"].create_dataset(place, data=new)
-    with pytest.raises(
-        InputError, match=r"net.nir (was changed after it was exported|has no digest).*export-nir`$"
-    ) as told:
-        nir_graph.read(path)
-    assert "\n" not in str(told.value)
+    said = message_of(nir_graph.read, path)
+    assert re.search(r"net.nir (was changed after it was exported|has no digest).*export-nir`$", said)
 
 
 def watched(module, kinds):

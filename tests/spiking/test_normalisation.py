@@ -10,7 +10,6 @@ from lasnn.networks import Net
 from lasnn.networks.layers import Conv, Flatten, Linear
 from lasnn.networks.plain import Layer
 from lasnn.networks.residual import Block
-from lasnn.plan.config import Config, whole
 from lasnn.spiking.conversion import neurons, scale_thresholds, set_thresholds, spiking, thresholds
 from lasnn.spiking.neurons import Dynamics
 from lasnn.spiking.normalisation import largest_activations, normalise
@@ -101,23 +100,3 @@ def test_thresholds_give_the_spikes_of_rescaled_weights(name, norm):
         assert spikes.any(), layer
         assert torch.equal(spikes, expected.spikes[layer]), layer
     assert torch.allclose(ours.logits * largest[-1], expected.logits, rtol=1e-9, atol=1e-12)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("name", ["vgg5", "resnet12"])
-def test_a_network_with_rescaled_weights_tends_to_its_ann(name):
-    ann, x = small(name, seed=3), bright_input(1, 4)[0]
-    logits = ann(x[None]).logits
-    theirs, errors = rescaled(ann, largest_activations(ann, x, 0.0, 4)), []
-    for steps in (300, 1200):
-        found = theirs(x.expand(steps, *x.shape)).logits / steps
-        errors.append(((found - logits).abs().max() / logits.abs().max()).item())
-    assert errors[1] < 0.1
-    assert 2 < errors[0] / errors[1] < 8  # about 4 is expected of 1/T
-
-
-def test_normalisation_and_unbalanced_blocks_do_not_go_together():
-    content = whole()
-    content["protocol"]["balancing"] |= {"norm": "max", "residual": "base"}
-    with pytest.raises(InputError, match=r"balancing.norm: max goes with balancing.residual: balanced only"):
-        Config(content)

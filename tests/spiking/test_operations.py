@@ -8,7 +8,6 @@ from lasnn.networks import build, census
 from lasnn.networks.layers import Conv
 from lasnn.networks.residual import Block
 from lasnn.plan.cells import Energy
-from lasnn.plan.vocabulary import STUDENTS
 from lasnn.results.energy import ann_joules, averages, snn_joules
 from lasnn.spiking.conversion import set_thresholds, spiking
 from lasnn.spiking.evaluation import INPUT, evaluate
@@ -63,17 +62,6 @@ def test_both_branches_of_a_block_count_and_the_identity_is_one():
     # The second block halves the side: even rows and columns lie in one window of the 3x3 and one of the 1x1 kernels.
     assert met["b1"][0, 2, 2] == 1 * 16 + 16
     assert met["b1"][0, 1, 1] == 4 * 16
-
-
-@pytest.mark.parametrize("name", STUDENTS)
-def test_every_spiking_layer_has_a_fan_out_of_its_shape(name):
-    net = network(name)
-    images = Images(torch.full((2, 3, 16, 16), 200, dtype=torch.uint8), torch.tensor([0, 1]), torch.arange(2))
-    seen = evaluate(net, images, "poisson", 2)
-    met = fan_outs(net)
-    assert met.keys() == seen.counts.keys()
-    for layer, count in seen.counts.items():
-        assert met[layer].shape == count.shape
 
 
 def test_operations_are_counts_times_fan_out():

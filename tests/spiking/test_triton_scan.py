@@ -163,25 +163,6 @@ def test_dyadic_numbers_are_exact(order, reset, leak, device, shape):
         assert torch.equal(delta, expected)
 
 
-@pytest.mark.parametrize("device", DEVICES)
-def test_a_potential_at_the_threshold_does_not_spike(device):
-    current = torch.tensor([1.0, 0.0, 0.25], device=device).view(3, 1, 1)
-    scanned = FusedScan.apply(current.clone().requires_grad_() * 1, 1.0, Dynamics())
-    assert scanned.flatten().tolist() == [0, 0, 1]
-    assert fused_fire(current, None, 1.0, Dynamics())[0].flatten().tolist() == [0, 0, 1]
-
-
-@pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("saved", [torch.float32, torch.bfloat16])
-def test_one_step(saved, device):
-    current = random_current(device, (129,), steps=1)
-    weight = noise(current)
-    spikes, expected = gradient(theirs(Dynamics(0.9)), current, weight)
-    found, delta = gradient(ours(Dynamics(0.9), None, saved), current, weight)
-    assert torch.equal(found, spikes)
-    assert close(delta, expected, COMPACT)
-
-
 @pytest.mark.parametrize(("device", "shape"), SIZES)
 def test_currents_and_spikes_in_bfloat16(device, shape):
     """Potentials stay float32: the spikes are those of the same currents in float32."""

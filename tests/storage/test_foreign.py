@@ -7,6 +7,7 @@ import pickle
 import pytest
 import torch
 from safetensors.torch import save_file
+from tiny import message_of
 
 from lasnn.errors import InputError
 from lasnn.storage import foreign
@@ -80,10 +81,7 @@ def test_double_precision_is_narrowed(tmp_path):
 )
 def test_what_is_no_state_dict_is_one_line(tmp_path, monkeypatch, content, told):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError) as refused:
-        foreign.read(saved(tmp_path / "net.pt", content))
-    assert told in str(refused.value)
-    assert "\n" not in str(refused.value)
+    assert told in message_of(foreign.read, saved(tmp_path / "net.pt", content))
     assert not (tmp_path / "pwned").exists()
 
 
@@ -101,12 +99,8 @@ def test_other_files_are_one_line(tmp_path):
     }
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(InputError) as refused:
-            foreign.read(tmp_path / name)
-        assert "\n" not in str(refused.value), name
-    for absent in ("none.pt", "."):
-        with pytest.raises(InputError):
-            foreign.read(tmp_path / absent)
+    for name in (*files, "none.pt", "."):
+        message_of(foreign.read, tmp_path / name)
 
 
 def test_two_gigabytes_of_zeros_are_not_read(tmp_path):

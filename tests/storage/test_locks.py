@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from unittest.mock import Mock
 
 import pytest
@@ -124,32 +123,6 @@ def test_a_log_on_a_full_disk_costs_one_line(tmp_path, capsys):
     assert [line for line in said if "line" in line and "warning" not in line] == [f"a run: line {n}" for n in range(3)]
 
 
-def test_a_log_that_cannot_be_opened_costs_one_line(tmp_path, capsys):
-    (tmp_path / "file").write_text("")
-    Console("", tmp_path / "file" / "console.log").say("hello")
-    assert capsys.readouterr().err.splitlines() == [
-        "warning: the log cannot be written (File exists): goes on without it",
-        "hello",
-    ]
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_stage_told_to_stop_before_it_trains_ends_at_once_with_one_line(number):
-    code = (
-        "import sys, time, lasnn.__main__ as m\n"
-        "def act(options, console): print('ready', flush=True); time.sleep(60)\n"
-        "m.plan_verb = act\nsys.exit(m.main(['plan']))"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    process.stdout.readline()
-    process.send_signal(number)
-    began = time.monotonic()
-    _, said = process.communicate(timeout=30)
-    assert time.monotonic() - began < 20
-    assert process.returncode == 128 + number
-    assert said == f"error: stopped by {number.name}; the same command begins this step anew\n"
-
-
 @pytest.fixture
 def without_flock(monkeypatch):
     """A network file system without locks."""
@@ -211,19 +184,6 @@ def test_a_second_snakemake_is_refused_unless_it_only_looks(tmp_path, typed, loo
         first.kill()
         first.communicate()
     assert not single_instance._held
-
-
-def test_the_lock_of_a_killed_snakemake_is_one_line_that_says_what_removes_it(tmp_path, typed):
-    """Snakemake's own lock outlives kill -9 and is left to `snakemake --unlock`."""
-    (tmp_path / "locks").mkdir()
-    (tmp_path / "locks" / "0.output.lock").write_text("data/digits.npz\n")
-    with pytest.raises(InputError, match=r"^a killed snakemake left its lock here: `snakemake --unlock` removes it"):
-        single_instance.claim(tmp_path)
-    assert (tmp_path / "locks" / "0.output.lock").exists()
-    single_instance._held.pop().release()
-    (tmp_path / "locks" / "0.output.lock").unlink()
-    single_instance.claim(tmp_path)
-    single_instance._held.pop().release()
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, typed):

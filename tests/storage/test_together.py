@@ -93,11 +93,3 @@ def test_a_kill_at_any_moment_leaves_no_mix(tmp_path, monkeypatch):
         assert NAMES[-1] not in found or len(found) == len(NAMES), found
         seen.add((len(found), *set(found.values())))
     assert {(3, "old"), (2, "old"), (0,), (2, "new")} <= seen
-
-
-def test_what_a_killed_one_left_is_swept(tmp_path):
-    scratch = tmp_path / ".x.part"
-    fill(scratch, "half")
-    (tmp_path / ".y.part").write_text("half")
-    files.sweep(tmp_path)
-    assert list(tmp_path.iterdir()) == []

@@ -2,10 +2,13 @@
 
 import json
 
+import torch
 import yaml
 
 from lasnn.__main__ import main
+from lasnn.datasets import load
 from lasnn.plan.config import merged, whole
+from lasnn.storage import files
 
 CONTENT = whole()
 TINY = {
@@ -24,12 +27,8 @@ TINY = {
         }
     },
     "variants": {
-        "auto": {"spiking": {"scale": "search", "logit_scale": "auto"}},
-        "sam_knobs": {"attention": {"sam_include_self": True, "sam_detach_trace": True}},
-        "alpha_0": {"attention": {"alpha": 0.0}},
         "untrained": {"student": {"epochs": 0}},
         "alpha_twice": {"attention": {"alpha": 1.8}},
-        "half_gain": {"encoder": {"gain": 0.5}},
     },
 }
 ANN = "ann/digits/vgg5/base/s0"
@@ -44,7 +43,7 @@ HASHED = ("model.pt", "metrics.json", "predictions.npz")
 
 class Tiny:
     def __init__(self, data, folder, **overlay):
-        self.results = folder / "results"
+        self.data, self.results = data, folder / "results"
         content = merged(merged(CONTENT, TINY), {"folders": {"results": str(self.results), "data": str(data)}})
         self.config = folder / "config.yaml"
         self.config.write_text(yaml.safe_dump(merged(content, overlay)))
@@ -58,6 +57,18 @@ class Tiny:
 
     def folder(self, path):
         return self.results / "quick" / path
+
+    def metrics(self, path):
+        return files.read_json(self.folder(path) / "metrics.json")
+
+    @property
+    def images(self):
+        return load(self.data / "digits.npz")
+
+    @property
+    def shown(self):
+        """The 40 test images, in [0, 1]."""
+        return torch.from_numpy(self.images.test_images[:40]).float() / 255
 
 
 def training_log(chain, path):

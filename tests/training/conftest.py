@@ -2,6 +2,9 @@
 
 import pytest
 from chains import ANN, CALIBRATED, CONVERTED, LASNN, TEACHER, Tiny
+from trainings import job, pictures, snn_losses, student
+
+from lasnn.training.loop import fit
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +29,10 @@ def chain(data, tmp_path_factory):
     place = Tiny(data, tmp_path_factory.mktemp("chain"))
     place.run(ANN, TEACHER, CONVERTED, LASNN, CALIBRATED)
     return place
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """A training of three epochs that nothing disturbed: its network and its log."""
+    net = student()
+    return net, fit(net, snn_losses(net), pictures(), job(tmp_path_factory.mktemp("whole"), epochs=3))

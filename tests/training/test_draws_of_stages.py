@@ -19,7 +19,7 @@ TRAINING = ["7/shuffle/0", "7/augmentation/0/0", "7/encoder/0/0", "7/shuffle/1",
 DRAWS = {
     "ANN": ({}, ["7/initial weights/vgg5", "7/shuffle/0", "7/augmentation/0/0", "7/augmentation/0/1"]),
     "TEACHER": ({}, ["7/initial weights/vgg16bn", "7/shuffle/0", "7/augmentation/0/0"]),
-    "CONVERTED": ({}, BALANCING),
+    "CONVERTED": ({"balancing": {"batches": 2}}, BALANCING + [words.replace("ing/0", "ing/1") for words in BALANCING]),
     "DIRECT": ({"balancing": {"norm": "max"}}, BALANCING[:3]),
     "CONVERSION": ({}, []),
     "HYBRID": ({}, TRAINING),

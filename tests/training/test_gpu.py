@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from chains import TINY
 from oracle import close, settings_of, small, small_snn
 from torch.nn import functional as F
 
@@ -31,10 +32,7 @@ from lasnn.training.loop import Moment, Part
 from lasnn.training.precision import tf32
 from lasnn.training.stages.student import student_losses
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-]
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 GPU = torch.device("cuda")
 METHODS = ("hybrid", "kd_label", "lasnn_act", "lasnn_grad", "kd_spike")
 PRECISIONS = ("off", "tf32", "bf16")
@@ -45,11 +43,11 @@ NOT_DETERMINISTIC = {"cumsum_cuda_kernel", "kthvalue CUDA"}
 @pytest.fixture(autouse=True)
 def precision():
     """torch's own defaults before and after each test, whatever a stage has set in this process."""
-    torch.backends.cudnn.allow_tf32 = True
-    torch.use_deterministic_algorithms(False)
-    yield
-    torch.backends.cudnn.allow_tf32 = True
-    torch.use_deterministic_algorithms(False)
+    for left in (True, False):
+        torch.backends.cudnn.allow_tf32 = True
+        torch.use_deterministic_algorithms(False)
+        if left:
+            yield
 
 
 # ---- numbers ---------------------------------------------------------------------------------------------------------
@@ -219,25 +217,9 @@ CHAIN = {
         "snn/digits/vgg5/lasnn_act/poisson-T6/vgg16bn/bf16/s0",
     ),
 }
-OVERLAY = {
-    "presets": {
-        "quick": {
-            "data": {"train_images": 96, "test_images": 40, "held_out": 32},
-            "teacher": {"epochs": 2},
-            "ann": {"epochs": 3},
-            "balancing": {"steps": 30, "images": 16},
-            "curve": {"steps": 20, "grid": [10, 20], "images": 20},
-            "choices": {"images": 16},
-            "student": {"epochs": 2},
-            "calibration": {"images": 32, "batches": 2, "weights": {"images": 32, "steps": 3}},
-            "for": {"kd_spike": {"spiking": {"scale": 0.3}}},
-        }
-    },
-    "variants": {"tf32": {"compute": {"amp": "tf32"}}, "bf16": {"for": {"lasnn_act": {"compute": {"amp": "bf16"}}}}},
-}
-SCRIPT = (
-    "import sys\nfrom lasnn.__main__ import main\nfor words in sys.argv[1:]: assert main(words.split()) == 0, words"
-)
+PRECISE = {"tf32": {"compute": {"amp": "tf32"}}, "bf16": {"for": {"lasnn_act": {"compute": {"amp": "bf16"}}}}}
+OVERLAY = merged(TINY, {"variants": PRECISE})
+MAIN = "import sys\nfrom lasnn.__main__ import main\nfor words in sys.argv[1:]: assert main(words.split()) == 0, words"
 
 
 def start(folder):
@@ -250,7 +232,7 @@ def start(folder):
         "data digits",
         *(f"{kind} {folder}/results/quick/{path}" for kind, paths in CHAIN.items() for path in paths),
     ]
-    command = [sys.executable, "-c", SCRIPT, *(f"{verb} --config {folder}/config.yaml" for verb in verbs)]
+    command = [sys.executable, "-c", MAIN, *(f"{verb} --config {folder}/config.yaml" for verb in verbs)]
     environment = {name: value for name, value in os.environ.items() if name != "CUBLAS_WORKSPACE_CONFIG"}
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 

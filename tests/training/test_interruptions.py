@@ -15,21 +15,25 @@ from lasnn.storage import checkpoint, files
 from lasnn.storage.locks import only_writer
 
 
+def struck_after_the_first_save(monkeypatch, strike):
+    real, calls = checkpoint.write_sealed, []
+
+    def saved(file, state):
+        real(file, state)
+        calls.append(file)
+        if len(calls) == 1:
+            strike()
+
+    monkeypatch.setattr(checkpoint, "write_sealed", saved)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("path", [ANN, CONVERTED, LASNN, CALIBRATED])
 def test_an_interrupted_run_ends_in_the_same_bytes(chain, place, monkeypatch, capsys, path, number):
     """The signal comes right after the first save: an epoch, the balancing of a conversion, a calibrated layer."""
     parents = {ANN: [], CONVERTED: [ANN], LASNN: [TEACHER, ANN, CONVERTED], CALIBRATED: [ANN]}[path]
     place.run(*parents)
-    real, calls = checkpoint.write_sealed, []
-
-    def stop_after_the_first(file, state):
-        real(file, state)
-        calls.append(file)
-        if len(calls) == 1:
-            os.kill(os.getpid(), number)
-
-    monkeypatch.setattr(checkpoint, "write_sealed", stop_after_the_first)
+    struck_after_the_first_save(monkeypatch, lambda: os.kill(os.getpid(), number))
     capsys.readouterr()
     assert place(path.split("/")[0], str(place.folder(path))) == 128 + number
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
@@ -86,17 +90,13 @@ def test_a_job_of_a_queue_that_counts_as_failed_after_its_end_is_not_made_again(
 def test_an_urgent_stop_says_that_the_last_save_counts(chain, place, monkeypatch, capsys):
     """A second signal, not of the same request, within the update that follows the first save."""
     monkeypatch.setattr(stopping, "ONE_REQUEST", 0.0)
-    real, calls = checkpoint.write_sealed, []
 
-    def stop_twice_after_the_first(file, state):
-        real(file, state)
-        calls.append(file)
-        if len(calls) == 1:
-            os.kill(os.getpid(), signal.SIGTERM)
-            os.kill(os.getpid(), signal.SIGTERM)
-            pytest.fail("went on")
+    def twice():
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        pytest.fail("went on")
 
-    monkeypatch.setattr(checkpoint, "write_sealed", stop_twice_after_the_first)
+    struck_after_the_first_save(monkeypatch, twice)
     capsys.readouterr()
     assert place("ann", str(place.folder(ANN))) == 128 + signal.SIGTERM
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]

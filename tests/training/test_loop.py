@@ -1,20 +1,16 @@
 """The training loop: rates by hand, micro-batches, and draws."""
 
-import json
 import math
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 import torch
 from oracle import close, small
-from torch import nn
-from trainings import ann_losses, job, pictures, recipe, same, snn_losses, student
+from trainings import job, pictures, recipe, snn_losses, student
 
-from lasnn.networks.layers import Dropout
 from lasnn.optimizers import eager
-from lasnn.training.loop import Moment, fit, learning_rate, optimizer
+from lasnn.training.loop import fit, learning_rate
 
 
 def rates(**update):
@@ -44,28 +40,6 @@ def test_the_gradient_norm_of_the_log_is_the_mean_over_batches(tmp_path):
     assert line["gradient_norm"] == pytest.approx(3)
 
 
-def test_each_dropout_layer_draws_a_mask_of_its_own(tmp_path):
-    """Three layers of dropout 1/2 see the same ones in one batch, and leave others of them."""
-    net = nn.Sequential(*(Dropout(0.5) for _ in range(3)), nn.Linear(1, 1))
-    seen = []
-
-    def losses(part, moment):
-        seen.append([layer(torch.ones(1, len(part.batch), 256)).detach() for layer in list(net)[:3]])
-        return {"none": 0 * net[3].weight.sum()}
-
-    fit(net, losses, pictures(4), job(tmp_path, epochs=1))
-    (masks,) = seen
-    assert all(set(mask.unique().tolist()) == {0.0, 2.0} for mask in masks)
-    assert not any(torch.equal(masks[a], masks[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
-
-
-def test_steps_of_the_paper():
-    found = rates(epochs=100, milestones=(0.6, 0.8, 0.9), decay=0.1)
-    cuts = [epoch for epoch in range(1, 100) if found[epoch] < found[epoch - 1]]
-    assert cuts == [60, 80, 90]
-    assert found[-1] == pytest.approx(0.0001)
-
-
 def test_cosine_by_hand():
     expected = [0.1, 0.05 * (1 + math.sqrt(0.5)), 0.05, 0.05 * (1 - math.sqrt(0.5))]
     assert rates(epochs=4, schedule="cosine") == pytest.approx(expected)
@@ -75,23 +49,6 @@ def test_warmup_by_hand():
     assert rates(epochs=5, warmup_epochs=3, milestones=(0.8,), decay=0.5) == pytest.approx(
         [0.025, 0.05, 0.075, 0.1, 0.05]
     )
-
-
-def test_the_rate_of_each_epoch_is_the_one_in_the_training_log(tmp_path):
-    net = small("conv3fc2")
-    log = fit(net, ann_losses(net), pictures(), job(tmp_path, decay=0.5))
-    assert [line["lr"] for line in log.lines] == [0.01, 0.01, 0.005, 0.005]
-    assert [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()] == log.lines
-
-
-def test_optimizers():
-    net = small("conv3fc2")
-    assert isinstance(optimizer(net, recipe()), torch.optim.SGD)
-    assert not isinstance(optimizer(net, recipe(optimizer="adam")), torch.optim.AdamW)
-    plain, ams = (optimizer(net, recipe(optimizer="adam", amsgrad=amsgrad)) for amsgrad in (False, True))
-    assert isinstance(plain, torch.optim.Adam)
-    assert (plain.defaults["amsgrad"], ams.defaults["amsgrad"]) == (False, True)
-    assert isinstance(optimizer(net, recipe(optimizer="adam", wd_mode="decoupled")), torch.optim.AdamW)
 
 
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW])
@@ -201,44 +158,3 @@ def test_dead_and_saturated_layers_are_named_once_with_their_epoch(tmp_path, cap
     again = student()
     fit(again, snn_losses(again), pictures(), job(tmp_path), lambda epoch: {})
     assert "warning" not in capsys.readouterr().err
-
-
-def test_draws_are_keyed_by_seed_epoch_batch_and_purpose():
-    moments = [Moment(seed, epoch, batch, 0.0) for seed in (0, 1) for epoch in (0, 1) for batch in (0, 1)]
-    first = [torch.rand(3, generator=m.draws(purpose)).tolist() for m in moments for purpose in ("encoder", "dropout")]
-    again = [torch.rand(3, generator=m.draws(purpose)).tolist() for m in moments for purpose in ("encoder", "dropout")]
-    assert first == again
-    assert len({tuple(numbers) for numbers in first}) == 16
-    assert Moment(0, 0, 0, 0.5).draws("encoder").initial_seed() == moments[0].draws("encoder").initial_seed()
-
-
-def test_switching_the_teacher_on_changes_no_draw(tmp_path):
-    """Images, encoder draws and masks of each batch are the same whatever the loss computes beside them."""
-    seen = {}
-    for extra in (False, True):
-        net, lines = student(), []
-        plain = snn_losses(net)
-
-        def losses(part, moment, extra=extra, lines=lines, plain=plain):
-            if extra:
-                torch.rand(7)  # another consumer of torch's own generator
-                moment.draws("teacher").initial_seed()
-            lines.append((part.batch.x.clone(), part.batch.labels, plain(part, moment)["ce"].item()))
-            return {"ce": 0 * next(iter(net.parameters())).sum()}  # noqa: B023 -- called within this turn
-
-        fit(net, losses, pictures(), job(tmp_path / str(extra), weight_decay=0.0))
-        seen[extra] = lines
-    assert len(seen[True]) == len(seen[False]) == 12
-    for (x, labels, loss), (x2, labels2, loss2) in zip(seen[True], seen[False], strict=True):
-        assert torch.equal(x, x2)
-        assert torch.equal(labels, labels2)
-        assert loss == loss2
-    assert len({loss for *_, loss in seen[True]}) == 12
-
-
-def test_another_seed_is_another_training(tmp_path):
-    first, second = student(), student()
-    made = job(tmp_path / "0")
-    fit(first, snn_losses(first), pictures(), made)
-    fit(second, snn_losses(second), pictures(), replace(made, seed=1, saves=replace(made.saves, folder=tmp_path / "1")))
-    assert not same(first, second)

@@ -1,16 +1,20 @@
 """The chain on real digits, tiny: files of a run, equal bytes from equal commands, curves, and networks that load."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
-from chains import ANN, CONVERTED, HASHED, LASNN, TEACHER
+from chains import ANN, CONVERTED, HASHED, HEAD, LASNN, TEACHER, training_log
 
 import lasnn
+from lasnn.plan.config import read
+from lasnn.spiking.neurons import streaming
 from lasnn.storage import checkpoint, files
+from lasnn.training.device import device_of
+from lasnn.training.reading import read as task_of
+from lasnn.training.stages.converted import calibration
+from lasnn.training.stages.student import STEPS
 
 
 def test_a_run_leaves_its_files_and_no_resume_state(chain):
@@ -43,14 +47,14 @@ def test_parents_and_data_are_named_by_digest(chain):
 
 
 def test_metrics_agree_with_the_predictions(chain):
-    from lasnn.datasets import load
-
     metrics = json.loads((chain.folder(LASNN) / "metrics.json").read_text())
     with np.load(chain.folder(LASNN) / "predictions.npz") as predictions:
-        predicted, ids, labels = (predictions[name] for name in ("predicted", "image_ids", "labels"))
-    prepared = load(Path(yaml.safe_load(chain.config.read_text())["folders"]["data"]) / "digits.npz")
+        names = ("predicted", "image_ids", "labels", "encoder_seeds")
+        predicted, ids, labels, seeds = (predictions[name] for name in names)
+    prepared = chain.images
     assert (ids == prepared.test_ids[:40]).all()
     assert (labels == prepared.test_labels[:40]).all()
+    assert seeds.tolist() == [int(seed) for seed in metrics["accuracy_by_seed"]] == [0, 1]
     accuracies = 100 * (predicted == prepared.test_labels[:40]).mean(1)
     assert list(metrics["accuracy_by_seed"].values()) == pytest.approx(accuracies.tolist())
     assert metrics["accuracy"] == pytest.approx(accuracies.mean())
@@ -76,92 +80,74 @@ def test_the_same_commands_give_the_same_bytes(chain, place):
             assert files.sha256(place.folder(path) / name) == files.sha256(chain.folder(path) / name), (path, name)
 
 
-def test_other_methods_and_automatic_choices_run(chain):
-    for path in (
-        "snn/digits/vgg5/conversion/poisson-T6/none/base/s0",
-        "snn/digits/vgg5/hybrid/poisson-T6/none/auto/s0",
-        "snn/digits/vgg5/hybrid/poisson-T6/none/scratch/s0",
-        "snn/digits/vgg5/lasnn_grad/poisson-T6/vgg16bn/base/s0",
-        "snn/digits/vgg5/kd_label/poisson-T6/vgg16bn/base/s0",
-    ):
-        chain.run(path)
-        metrics = json.loads((chain.folder(path) / "metrics.json").read_text())
-        assert 0 <= metrics["accuracy"] <= 100
-    auto = json.loads((chain.folder("snn/digits/vgg5/hybrid/poisson-T6/none/auto/s0") / "metrics.json").read_text())
-    choices = auto["choices"]
-    best = max(choices["accuracy_by_scale"].values())
-    assert choices["scale"] == max(float(s) for s, accuracy in choices["accuracy_by_scale"].items() if accuracy == best)
-    entropies = choices["start_cross_entropy_of"]
-    assert choices["logit_scale"] == min(entropies, key=entropies.get)
-    scratch = json.loads(
-        (chain.folder("snn/digits/vgg5/hybrid/poisson-T6/none/scratch/s0") / "metrics.json").read_text()
-    )
-    assert set(scratch["thresholds"].values()) == {1.0}
+def test_a_quantised_ann_brings_its_thresholds_with_it(chain):
+    """They are its learned clips, and the network of it starts at half of them; its ANN loads with its levels."""
+    ann, converted = "ann/digits/vgg5/quantised/s0", "converted/digits/vgg5/direct/quantised/s0"
+    snn = "snn/digits/vgg5/hybrid/direct-T4/none/quantised__every_step__untrained/s0"
+    chain.run(ann, converted, snn)
+    learned, _ = checkpoint.load(chain.folder(ann) / "model.pt")
+    clips = [value.item() for name, value in learned.items() if name.endswith(".clip")]
+    assert len(clips) == 5
+    assert all(clip != 2.0 for clip in clips)  # where they began
+    assert list(chain.metrics(converted)["thresholds"].values()) == clips
+    weights, _ = checkpoint.load(chain.folder(snn) / "model.pt")
+    assert [weights[name].item() for name in weights if name.endswith(".initial")] == [clip / 2 for clip in clips]
+    x = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    quarters = lasnn.load(chain.folder(ann)).observe(x).stages["low"] / clips[0] * 4
+    assert quarters.any()
+    assert torch.allclose(quarters, quarters.round(), atol=1e-5)
 
 
-def test_conversion_has_one_curve_for_each_scale(chain):
-    metrics = json.loads((chain.folder(CONVERTED) / "metrics.json").read_text())
-    assert [curve["scale"] for curve in metrics["curves"]] == [1.0, 0.7]
-    assert set(metrics["curves"][0]["accuracy"]) == {"10", "20"}
-    assert all(threshold > 0 for threshold in metrics["thresholds"].values())
+def test_a_spiking_readout_counts_and_is_balanced_as_one_more_layer(chain):
+    """Its threshold is the scale times its largest current, in the very images and steps that balance the others."""
+    chain.run(HEAD)
+    metrics, loaded = chain.metrics(HEAD), lasnn.load(chain.folder(HEAD))
+    assert metrics["choices"]["logit_scale"] == "sum"
+    assert list(metrics["spikes"])[-1] == "readout"
+    assert "readout" not in metrics["operations"]["synops_by_layer"]
+    assert loaded.thresholds == metrics["thresholds"]
+    counts, total = loaded(chain.shown), metrics["spikes"]["readout"]["total"]
+    assert total > 50
+    assert counts.sum().item() == pytest.approx(total, rel=0.3)  # with other noise
+    assert torch.equal(counts, counts.round().clamp(0, 6))
+    device = device_of("auto")  # that of the chain, whose draws are those of its device
+    net = lasnn.load(chain.folder(CONVERTED)).net.to(device)
+    preset, run = read(chain.config).locate(f"{chain.results}/quick/{HEAD}")
+    settings = preset.settings(run)
+    task, _ = task_of(preset, run, settings, device)
+    with torch.no_grad(), streaming(net):
+        largest = max(net(chunk).currents.max().item() for chunk in calibration(task.train, run, settings, 0)())
+    assert metrics["thresholds"]["readout"] == pytest.approx(settings.spiking.scale * largest, rel=1e-5)
 
 
-def test_the_unsigned_code_runs_from_its_own_thresholds(chain):
-    path = "converted/digits/vgg5/poisson_unsigned/base/s0"
-    chain.run(path, "snn/digits/vgg5/conversion/poisson_unsigned-T6/none/base/s0")
-    own, signed = (json.loads((chain.folder(name) / "metrics.json").read_text()) for name in (path, CONVERTED))
-    assert own["thresholds"] != signed["thresholds"]
+def test_the_training_log_tells_what_a_training_suffers_from(chain):
+    """Norms of the checkpoint's weights; maps that are silent in a share of the images; how hard attention pulls."""
+    for path in (ANN, LASNN):
+        weights, _ = checkpoint.load(chain.folder(path) / "model.pt")
+        last = training_log(chain, path)[-1]["weight_norms"]
+        assert set(last) == {name for name in weights if name.endswith("weight")}
+        assert all(last[name] == pytest.approx(weights[name].norm().item(), rel=1e-5) for name in last)
+    for line in training_log(chain, LASNN):
+        assert set(line["silent_maps"]) == set(line["attention_share"]) == {"low", "mid", "high"}
+        assert all(value > 0 for value in line["attention_share"].values())
+        assert all(len(pair) == 2 and min(pair) >= 0 for pair in line["map_norms"].values())
+    maps = np.load(chain.folder(LASNN) / "predictions.npz")
+    for level, share in line["silent_maps"].items():
+        assert share == (maps[f"maps_student_{level}"] == 0).all((1, 2)).mean()
+    chain.run(twice := LASNN.replace("base", "alpha_twice", 1))
+    one, two = (chain.metrics(path)["attention_share"] for path in (LASNN, twice))
+    assert two == {level: pytest.approx(2 * share, rel=1e-4) for level, share in one.items()}
 
 
-@pytest.mark.parametrize("variant", ["norm_max", "norm_robust"])
-def test_thresholds_by_normalisation_are_those_of_the_loaded_ann(chain, variant):
-    """Of all 96 images, less than the 2,048 that are asked for; the runs after it start from them."""
-    path = f"converted/digits/vgg5/poisson/{variant}/s0"
-    chain.run(path, f"snn/digits/vgg5/conversion/poisson-T6/none/{variant}/s0")
-    metrics, balanced = (json.loads((chain.folder(name) / "metrics.json").read_text()) for name in (path, CONVERTED))
-    assert metrics["thresholds"].keys() == balanced["thresholds"].keys()
-    assert all(value > 0 for value in metrics["thresholds"].values())
-    assert metrics["thresholds_by_batch"] == [pytest.approx(list(metrics["thresholds"].values()))]
-    assert metrics["thresholds"] != balanced["thresholds"]
+def test_label_kd_notes_the_spread_of_both_logits(chain):
+    """Standard deviations over the classes, means over images; T = 6, and the student's logits are means."""
+    chain.run(path := "snn/digits/vgg5/kd_label/poisson-T6/vgg16bn/base/s0")
+    lines = training_log(chain, path)
+    assert lines[-1]["logit_std"] == pytest.approx(chain.metrics(path)["logit_std"] / 6)
+    teacher = lasnn.load(chain.folder(TEACHER))(chain.shown).std(1, correction=0).mean().item()
+    assert [line["logit_std_teacher"] for line in lines] == pytest.approx([teacher] * 2, rel=1e-4)
 
 
-def test_a_loaded_network_is_the_one_that_was_evaluated(chain):
-    net = lasnn.load(str(chain.folder(ANN)))
-    from lasnn.datasets import load
-
-    prepared = load(Path(yaml.safe_load(chain.config.read_text())["folders"]["data"]) / "digits.npz")
-    logits = net(torch.from_numpy(prepared.test_images[:40]).float() / 255)
-    with np.load(chain.folder(ANN) / "predictions.npz") as predictions:
-        assert (logits.argmax(1).numpy() == predictions["predicted"]).mean() > 0.95  # bar ties within rounding
-    snn = lasnn.load(str(chain.folder(LASNN)))
-    assert (snn.run.steps, snn.encoder) == (6, "poisson")
-    output = snn.observe(torch.rand(2, 3, 16, 16))
-    assert output.logits.shape == (2, 10)
-    assert set(output.stages) == {"low", "mid", "high"}
-    assert set(output.stages["low"].unique().tolist()) <= {0.0, 1.0}
-
-
-@pytest.mark.parametrize("form", ["none", "light", "advanced_potential", "advanced_weights"])
-def test_calibration_leaves_what_a_spiking_run_leaves_and_loads(chain, form):
-    variant = {"light": "base", "none": "calibration_none", "advanced_potential": "calibration_potential"}
-    path = f"snn/digits/vgg5/calibration/direct-T4/none/{variant.get(form, 'calibration_weights')}/s0"
-    chain.run(path)
-    metrics = json.loads((chain.folder(path) / "metrics.json").read_text())
-    assert list(metrics["parents"]) == [ANN]
-    assert metrics["calibration"]["form"] == form
-    assert set(metrics["spikes"]) == set(metrics["calibration"]["amplitudes"])
-    assert metrics["operations"]["encoder_spikes"] == 0
-    for before, *after in metrics["calibration"]["mean_error"].values():
-        assert len(after) == (form != "none")
-        assert all(abs(left) <= abs(before) + 0.02 for left in after)
-    weights, _ = checkpoint.load(chain.folder(path) / "model.pt")
-    assert ("layers.c1.activation.initial" in weights) == form.startswith("advanced")
-    from lasnn.datasets import load
-
-    prepared = load(Path(yaml.safe_load(chain.config.read_text())["folders"]["data"]) / "digits.npz")
-    logits = lasnn.load(chain.folder(path))(torch.from_numpy(prepared.test_images[:40]).float() / 255)
-    with np.load(chain.folder(path) / "predictions.npz") as predictions:
-        assert (logits.argmax(1).numpy() == predictions["predicted"]).mean() > 0.95
-    ann, _ = checkpoint.load(chain.folder(ANN) / "model.pt")
-    same = torch.equal(ann["layers.c1.synapses.weight"], weights["layers.c1.synapses.weight"])
-    assert same == (form != "advanced_weights")
+def test_steps_over_the_epochs():
+    """Twice T in the first half of them."""
+    assert [STEPS["double_first"](6, progress) for progress in (0, 0.25, 0.5, 0.75)] == [12, 12, 6, 6]

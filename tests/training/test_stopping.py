@@ -12,17 +12,11 @@ import threading
 import time
 
 import pytest
-from trainings import job, pictures, position, same, snn_losses, student, without_clock
+from trainings import goes_on_to, job, pictures, position, snn_losses, student
 
 from lasnn import stopping
 from lasnn.stopping import Stopped, held, listening, told
 from lasnn.training.loop import fit
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    net = student()
-    return net, fit(net, snn_losses(net), pictures(), job(tmp_path_factory.mktemp("whole"), epochs=3))
 
 
 def twice(after, apart, sent):
@@ -63,10 +57,7 @@ def test_two_signals_25_ms_apart_are_one_request(tmp_path, whole, turn):
             threads[0].join()
     assert not stopped.value.urgent
     assert position(tmp_path)["epochs"] * 3 + position(tmp_path)["batches"] == len(calls)
-    resumed = student()
-    found = fit(resumed, snn_losses(resumed), pictures(), job(tmp_path, epochs=3), lambda epoch: {})
-    assert same(resumed, whole[0])
-    assert without_clock(found) == without_clock(whole[1])
+    assert goes_on_to(whole, job(tmp_path, epochs=3), lambda epoch: {})
 
 
 def test_a_truly_second_signal_stops_at_once(monkeypatch):
@@ -112,15 +103,16 @@ sys.exit(status)
 """
 
 
-def test_a_second_signal_after_the_end_leaves_line_and_status():
-    """The first one ends the process within milliseconds, the second finds it on its way out."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_second_signal_after_the_end_leaves_line_and_status(number):
+    """The first one ends a process that doesn't train yet at once, the second finds it on its way out."""
     process = subprocess.Popen(
         [sys.executable, "-c", STAGE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
     )
     process.stdout.readline()
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     process.stdout.readline()
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     _, said = process.communicate(timeout=30)
-    assert process.returncode == 128 + signal.SIGTERM
-    assert said == "error: stopped by SIGTERM; the same command begins this step anew\n"
+    assert process.returncode == 128 + number
+    assert said == f"error: stopped by {number.name}; the same command begins this step anew\n"

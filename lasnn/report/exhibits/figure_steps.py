@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lasnn.plan.cells import Cell, elsewhere, paper_cells, runs_of
+from lasnn.plan.cells import Cell, elsewhere, encoder_of, paper_cells, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run, SnnRun, as_snn
 from lasnn.plan.vocabulary import METHODS
@@ -67,7 +67,7 @@ class Steps(Figure):
         lines = []
         for cell, row in zip(self.cells(preset), table.to_dict("records"), strict=True):
             context = {key: row[key] for key in CONTEXT} | {"paper": None}
-            panel = f"{cell.student}, {row['ran_dataset']}, {INPUTS[cell.encoding]} input"
+            panel = f"{cell.student}, {row['ran_dataset']}, {INPUTS[encoder_of(cell, preset)]} input"
             for run in runs_of(cell, preset):
                 for series, steps, accuracy in _points(as_snn(run), preset):
                     lines.append({"panel": panel, "series": series, "steps": steps, "accuracy": accuracy} | context)

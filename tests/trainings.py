@@ -10,7 +10,7 @@ from lasnn.networks.layers import Dropout
 from lasnn.spiking.encoders import batch_noise, poisson
 from lasnn.spiking.neurons import Dynamics
 from lasnn.storage import checkpoint
-from lasnn.training.loop import Job
+from lasnn.training.loop import Job, fit
 from lasnn.training.resume import Saves
 
 STEPS = 6
@@ -21,9 +21,9 @@ def recipe(**update):
     return settings_of("hybrid").training.model_copy(update=plain | update)
 
 
-def pictures(count=10):
+def pictures(count=10, side=8):
     draws = torch.Generator().manual_seed(5)
-    pixels = torch.randint(0, 256, (count, 3, 8, 8), generator=draws, dtype=torch.uint8)
+    pixels = torch.randint(0, 256, (count, 3, side, side), generator=draws, dtype=torch.uint8)
     return Images(pixels, torch.arange(count) % 4, torch.arange(count))
 
 
@@ -75,3 +75,10 @@ def position(folder):
 
 def without_clock(log):
     return [{**line, "seconds": 0} for line in log.lines]
+
+
+def goes_on_to(whole, made, watch=None):
+    """Whether the training that `made` left goes on to the bits of one that nothing disturbed."""
+    net = student()
+    found = fit(net, snn_losses(net), pictures(), made, watch)
+    return same(net, whole[0]) and without_clock(found) == without_clock(whole[1])
