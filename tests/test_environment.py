@@ -60,6 +60,12 @@ def test_conda_file_is_what_its_script_writes():
     assert (ROOT / "environment.yml").read_text() == pins.text(), "run `python -m tests.pins`"
 
 
+def test_the_line_about_a_missing_torch_names_what_is_locked():
+    locked = {package["name"]: package["version"].partition("+")[0] for package in LOCK["package"]}
+    wanted = " ".join(f"{name}=={locked[name]}" for name in ("torch", "torchvision"))
+    assert wanted in (ROOT / "lasnn" / "__init__.py").read_text()
+
+
 def test_python_is_the_same_everywhere():
     assert PROJECT["project"]["requires-python"] == ">=3.11,<3.12"
     assert LOCK["requires-python"] == "==3.11.*"

@@ -86,9 +86,7 @@ class SpikeActivationMap(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: TraceContext, spikes: Tensor, kappa: float, include_self: bool = False, detach_trace: bool = False
-    ) -> Tensor:
+    def forward(ctx: TraceContext, spikes: Tensor, kappa: float, include_self: bool, detach_trace: bool) -> Tensor:
         ctx.save_for_backward(spikes)
         ctx.decay, ctx.include_self, ctx.detach_trace = math.exp(-kappa), include_self, detach_trace
         trace, total = torch.zeros_like(spikes[0]), torch.zeros_like(spikes[0])

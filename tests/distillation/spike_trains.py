@@ -19,7 +19,7 @@ def spike_train(*shape, rate=0.4, seed=0, dtype=torch.float64):
 
 
 def sam(spikes, kappa=KAPPA):
-    return SpikeActivationMap.apply(spikes, kappa)
+    return SpikeActivationMap.apply(spikes, kappa, False, False)
 
 
 def double_sum(spikes, kappa):

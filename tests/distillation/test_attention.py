@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from lasnn.distillation.attention import (
     DISTANCES,
+    Variant,
     activation_map,
     resized,
     scalar_distance,
@@ -112,3 +113,8 @@ def test_maps_that_are_not_normalised_by_hand():
     ours = torch.tensor([[[0.0, 4.0], [0.0, 5.0]], [[1.0, 1.0], [1.0, 1.0]]], dtype=torch.float64)
     assert spatial_distance(theirs, ours, "l2", normalised=False).item() == pytest.approx(2.5, abs=1e-6)
     assert spatial_distance(theirs, ours, "l2sq", normalised=False).item() == 12.5
+
+
+def test_maps_of_a_variant_of_ones_own_are_unit_vectors_unless_it_says_otherwise():
+    assert Variant(None, None).normalised(None) is True
+    assert Variant(None, None, lambda settings: False).normalised(None) is False

@@ -291,3 +291,19 @@ def test_what_the_kept_runs_of_this_repository_were_made_from_is_kept_too(monkey
             assert found == digest, (path, parent)
             seen += 1
     assert seen > 100
+
+
+def test_kept_exhibits_name_the_kept_files_that_they_were_made_from():
+    """By digest, in the file beside each: of runs that were packed anew it is anew as well."""
+    compared = 0
+    for beside in sorted(Path("results/reference").glob("*/exhibits/*.json")):
+        said = files.read_json(beside)
+        here = {
+            Path("results/reference", name.removeprefix("results/")): digest for name, digest in said["files"].items()
+        }
+        here |= {beside.with_name(name): digest for name, digest in said.get("made", {}).items()}
+        for path, digest in here.items():
+            if path.exists():
+                assert files.sha256(path) == digest, (beside, path)
+                compared += 1
+    assert compared > 1000

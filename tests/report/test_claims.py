@@ -498,17 +498,17 @@ def test_lines_as_they_are_shown_by_hand():
     }
     spikes = {"unit": "spikes per image", "less": 5000.4, "more": 4000.2, "more_paper": 3999.6, "difference": -1000.2}
     lines = [
+        {"claim": "hybrid_below_kd", "n": 0, "remark": "", "verdict": "not run"},
         {"claim": "hybrid_below_kd"}
         | ran
         | {"question": "", "above": 0.8, "compared": 25, "images": 20, "p": 0.0444, "remark": "odd"},
-        {"claim": "hybrid_below_kd", "n": 0, "remark": "", "verdict": "not run"},
         {"claim": "fewer_spikes_than_kd"} | ran | spikes | {"steps": None},
         {"claim": "fewer_spikes_than_kd"} | ran | {"n": 0, "remark": "too few", "less": None, "more": None},
         {"claim": "gains_grow", "n": 0, "remark": "", "verdict": "not run"},
         {"claim": "gains_grow", "n": 0, "remark": None, "verdict": "not run"},
     ]
     shown = arrange(pd.DataFrame(lines, columns=COLUMNS))
-    assert shown["claim"].tolist() == [SENTENCES[lines[index]["claim"]] for index in (0, 2, 3, 4)]
+    assert shown["claim"].tolist() == [SENTENCES[lines[index]["claim"]] for index in (1, 2, 3, 4)]
     assert shown["network"].tolist() == ["CIFAR-10 VGG5, T = 16", "CIFAR-10 VGG5", "CIFAR-10 VGG5, T = 16", "-"]
     assert shown["ours"].tolist() == ["57.13 / 58.00", "5000 / 4000", "-", "-"]
     assert shown["paper"].tolist() == ["-", "- / 4000", "-", "-"]

@@ -99,7 +99,8 @@ def _maps(preset: Preset, run: Run) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     kept = files.read_arrays(path)
     if f"maps_teacher_{LEVELS[0]}" not in kept:
         raise InputError(f"{path} holds no attention maps: it is of an older version; make the run again")
-    return {level: (kept[f"maps_teacher_{level}"], kept[f"maps_student_{level}"]) for level in LEVELS}
+    pairs = {level: (kept[f"maps_teacher_{level}"], kept[f"maps_student_{level}"]) for level in LEVELS}
+    return {level: (one.astype(float), other.astype(float)) for level, (one, other) in pairs.items()}  # kept as halves
 
 
 def _images(preset: Preset, run: Run) -> np.ndarray:
