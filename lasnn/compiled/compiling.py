@@ -1,46 +1,51 @@
-"""numba's decorator as the loops use it. Imported only where loops are."""
+"""numba at work: from Python loops to machine code. Imported only by the process that compiles."""
 
+import importlib
 from collections.abc import Callable
+from pathlib import Path
 
-import numpy as np
 from numba import njit, types
 
+from lasnn.compiled.machine_code import LOOPS, Code, write
+
 TYPES = {
-    "f*": types.float32[::1],
-    "u*": types.uint16[::1],
-    "i*": types.int32[::1],
+    "f*": types.CPointer(types.float32),
+    "d*": types.CPointer(types.float64),
+    "u*": types.CPointer(types.uint16),
+    "i*": types.CPointer(types.int32),
     "i": types.intp,
     "f": types.float32,
 }
-KERNELS: dict[str, tuple[Callable, types.Type]] = {}
+KERNELS: dict[str, tuple[Callable, str]] = {}
 
 
-def kernel(signature: str, name: str | None = None, returns: types.Type = types.void) -> Callable[[Callable], Callable]:
-    """Register a loop to be compiled for arguments such as "f* f* i f": arrays, whole numbers, floats.
-
-    Its closure may hold numbers, strings and truth values only: other functions of numba's get a new key in each
-    process, and would never be found in the cache.
-    """
+def kernel(signature: str, name: str | None = None) -> Callable[[Callable], Callable]:
+    """Register a loop to be compiled for arguments such as "f* f* i f": pointers, whole numbers, floats."""
 
     def register(function: Callable) -> Callable:
-        KERNELS[name or function.__name__] = function, returns(*(TYPES[word] for word in signature.split()))
+        KERNELS[name or function.__name__] = function, signature
         return function
 
     return register
 
 
-def compiled(name: str) -> Callable:
-    """A loop as machine code, from numba's cache if it is there."""
-    function, wanted = KERNELS[name]
-    return njit(wanted, cache=True, nogil=True, error_model="numpy", boundscheck=False)(function)
+def compile_to(path: str, *names: str) -> None:
+    """Write the machine code of all loops, or of these only, to a file."""
+    for module in LOOPS:
+        importlib.import_module(f"lasnn.compiled.{module}")
+    code: Code = {name: _compiled(*KERNELS[name]) for name in names or KERNELS}
+    write(Path(path), code)
 
 
-def tried(name: str, loop: Callable) -> None:
-    """Call a loop on zeros: one that raises is found before a training, not in it."""
-    arguments = (
-        np.zeros(64, kind.dtype.name) if isinstance(kind, types.Array) else 1 for kind in KERNELS[name][1].args
-    )
-    try:
-        loop(*arguments)
-    except Exception as error:
-        raise RuntimeError(f"compiled loop {name}: {type(error).__name__}: {error}") from error
+def _compiled(function: Callable, signature: str) -> tuple[str, str, bytes]:
+    words = signature.split()
+    made = njit(
+        types.void(*(TYPES[word] for word in words)),
+        error_model="numpy",
+        boundscheck=False,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+    )(function)
+    (result,) = made.overloads.values()
+    kinds = "".join("p" if "*" in word else word for word in words)
+    return result.fndesc.llvm_func_name, kinds, bytes(result.library._get_compiled_object())

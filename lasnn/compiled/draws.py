@@ -7,8 +7,7 @@ key, 24 bits from either half of each, P the length of a row. Compiled loops and
 import torch
 from torch import Tensor
 
-from lasnn.compiled.machine_code import library
-from lasnn.compiled.views import memory
+from lasnn.compiled import library
 
 GOLDEN, FIRST, SECOND = (
     word - (1 << 64) for word in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
@@ -20,8 +19,7 @@ def fill(out: Tensor, key: int, start: int = 0, step: int = 1) -> Tensor:
     rows, pixels = out.shape
     if rows and pixels:
         if (loops := library()) is not None and out.device.type == "cpu":
-            places = memory(out, (rows - 1) * out.stride(0) + pixels)
-            loops.uniforms(places, key, pixels, out.stride(0), start, rows, step)
+            loops.uniforms(out.data_ptr(), key, pixels, out.stride(0), start, rows, step)
         else:
             out.copy_(by_torch(key, pixels, torch.arange(rows, device=out.device) * step + start))
     return out

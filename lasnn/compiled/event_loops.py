@@ -5,7 +5,7 @@ in channels-last order. Weights lie as [kh kw, C, K]: one row of K for each tap 
 """
 
 import numpy as np
-from numba import njit, types
+from numba import carray, njit
 
 from lasnn.compiled.compiling import kernel
 from lasnn.compiled.vectors import add_scaled, gather, pack
@@ -13,58 +13,64 @@ from lasnn.compiled.vectors import add_scaled, gather, pack
 ZERO = np.float32(0)
 FLOAT = 4  # bytes
 gather8, gather4, gather1 = gather(8), gather(4), gather(1)
-add16, add32 = add_scaled(16), add_scaled(32)
 pack16, pack8 = pack(16), pack(8)
 
 
-@kernel("f*", returns=types.intp)
-def count(x):
-    """The number of entries that are not zero."""
-    total = 0
-    for start in range(0, len(x), 1 << 20):
-        part, here = x[start : start + (1 << 20)], np.int32(0)
+@kernel("f* i i*")
+def count(x, size, found):
+    """found[0]: the number of entries that are not zero."""
+    x_all, total = carray(x, (size,)), 0
+    for start in range(0, size, 1 << 20):
+        part, here = x_all[start : start + (1 << 20)], np.int32(0)
         for j in range(len(part)):
             here += np.int32(1) if part[j] != ZERO else np.int32(0)
         total += here
-    return total
+    carray(found, (1,))[0] = total
 
 
 @kernel("f* i i i* u* f*")
 def listed(x, rows, channels, row_start, channel, value):
     """The events of x [R, C]; room for 16 more of them than there are."""
+    x_all, starts = carray(x, (rows * channels,)), carray(row_start, (rows + 1,))
+    channel_all, value_all = carray(channel, (rows * channels + 16,)), carray(value, (rows * channels + 16,))
     sixteens, eights = channels // 16 * 16, channels // 8 * 8
-    address, channel_at, value_at = x.ctypes.data, channel.ctypes.data, value.ctypes.data
+    address, channel_at, value_at = x_all.ctypes.data, channel_all.ctypes.data, value_all.ctypes.data
     n = 0
     for r in range(rows):
-        row_start[r] = n
+        starts[r] = n
         at = r * channels
         for c in range(0, sixteens, 16):
             n += pack16(address + FLOAT * (at + c), c, channel_at + 2 * n, value_at + FLOAT * n)
         for c in range(sixteens, eights, 8):
             n += pack8(address + FLOAT * (at + c), c, channel_at + 2 * n, value_at + FLOAT * n)
         for c in range(eights, channels):
-            channel[n] = c
-            value[n] = x[at + c]
-            n += 1 if x[at + c] != ZERO else 0
-    row_start[rows] = n
+            channel_all[n] = c
+            value_all[n] = x_all[at + c]
+            n += 1 if x_all[at + c] != ZERO else 0
+    starts[rows] = n
 
 
 @kernel("i* u* f* i i i* i* f* i*")
 def by_channel(row_start, channel, value, rows, channels, start, row, factor, cursor):
     """The same events in the order of their channels: channel c has `start[c]` to `start[c + 1]`, each with its row."""
+    starts = carray(row_start, (rows + 1,))
+    events = starts[rows]
+    channel_all, value_all = carray(channel, (events,)), carray(value, (events,))
+    begin, rows_of, factors = carray(start, (channels + 1,)), carray(row, (events,)), carray(factor, (events,))
+    place = carray(cursor, (channels,))
     for c in range(channels + 1):
-        start[c] = 0
-    for e in range(row_start[rows]):
-        start[channel[e] + 1] += 1
+        begin[c] = 0
+    for e in range(events):
+        begin[channel_all[e] + 1] += 1
     for c in range(channels):
-        start[c + 1] += start[c]
-        cursor[c] = start[c]
+        begin[c + 1] += begin[c]
+        place[c] = begin[c]
     for r in range(rows):
-        for e in range(row_start[r], row_start[r + 1]):
-            to = cursor[channel[e]]
-            row[to] = r
-            factor[to] = value[e]
-            cursor[channel[e]] = to + 1
+        for e in range(starts[r], starts[r + 1]):
+            to = place[channel_all[e]]
+            rows_of[to] = r
+            factors[to] = value_all[e]
+            place[channel_all[e]] = to + 1
 
 
 @njit(inline="always")
@@ -89,26 +95,28 @@ def product(start, offset, value, matrix, out, rows, width, panel, inner, first,
     Offsets count floats of `matrix` and rise within a row. Columns are taken `panel` at a time and rows of the matrix
     `inner` at a time, so that what is read again lies in a core's cache. `cursor` [R] is scratch.
     """
-    events, offset_at, value_at = start[rows], offset.ctypes.data, value.ctypes.data
-    matrix_at, out_at = matrix.ctypes.data, out.ctypes.data
+    starts = carray(start, (rows + 1,))
+    events = starts[rows]
+    offsets, values, place = carray(offset, (events,)), carray(value, (events,)), carray(cursor, (rows,))
+    matrix_all, out_all = carray(matrix, (1,)).ctypes.data, carray(out, (1,)).ctypes.data
     for column in range(first, last, panel):
         wide = min(panel, last - column)
         for r in range(rows):
-            cursor[r] = start[r]
+            place[r] = starts[r]
         done, limit = 0, 0
         while done < events:
             limit += inner * width
             for r in range(rows):
-                e, end = cursor[r], start[r + 1]
+                e, end = place[r], starts[r + 1]
                 f = e
-                while f < end and offset[f] < limit:
+                while f < end and offsets[f] < limit:
                     f += 1
                 if f > e:
                     summed(
-                        offset_at + 4 * e, value_at + FLOAT * e, f - e,
-                        matrix_at + FLOAT * column, out_at + FLOAT * (r * width + column), wide,
+                        offsets.ctypes.data + 4 * e, values.ctypes.data + 4 * e, f - e,
+                        matrix_all + FLOAT * column, out_all + FLOAT * (r * width + column), wide,
                     )  # fmt: skip
-                    cursor[r] = f
+                    place[r] = f
                     done += f - e
 
 
@@ -124,19 +132,22 @@ def taps(place, kernel_size, stride, pad, outside):
 
 def make_sow(name, lanes, forward):
     """Narrow layers: each event adds to the K outputs of every tap, or to the K weights."""
-    sixteen = lanes == 16
+    add = add_scaled(lanes)
 
     @kernel("i* u* f* f* f* i i i i i i i i i i i i", f"{name}_{lanes}")
     def sow(row_start, channel, value, weight, out, height, width, channels, tall, wide, kernel_size, stride, pad,
             first, last, low_channel, high_channel):  # fmt: skip
         """Images `first` to `last`: out [N, OH, OW, K] from weights [C, kk, K], or those from the gradient `out`."""
-        weights, outs = weight.ctypes.data, out.ctypes.data
+        starts = carray(row_start, (last * height * width + 1,))
+        events = starts[last * height * width]
+        channel_all, value_all = carray(channel, (events,)), carray(value, (events,))
+        weights, outs = carray(weight, (1,)).ctypes.data, carray(out, (1,)).ctypes.data
         for image in range(first, last):
             for y in range(height):
                 low_y, high_y = taps(y, kernel_size, stride, pad, tall)
                 for x in range(width):
                     pixel = (image * height + y) * width + x
-                    begin, end = row_start[pixel], row_start[pixel + 1]
+                    begin, end = starts[pixel], starts[pixel + 1]
                     if begin == end:
                         continue
                     low_x, high_x = taps(x, kernel_size, stride, pad, wide)
@@ -144,7 +155,7 @@ def make_sow(name, lanes, forward):
                     top = image * tall + (y + pad - low_y) // stride
                     corner = outs + FLOAT * lanes * (top * wide + (x + pad - low_x) // stride)
                     for e in range(begin, end):
-                        c, factor = channel[e], value[e]
+                        c, factor = channel_all[e], value_all[e]
                         if not forward and not low_channel <= c < high_channel:
                             continue
                         filters = weights + FLOAT * lanes * c * kernel_size * kernel_size
@@ -152,11 +163,10 @@ def make_sow(name, lanes, forward):
                         for ky in range(low_y, high_y, stride):
                             output, tap = line, filters + FLOAT * lanes * (ky * kernel_size + low_x)
                             for _ in range(low_x, high_x, stride):
-                                to, source = (output, tap) if forward else (tap, output)
-                                if sixteen:
-                                    add16(to, source, factor)
+                                if forward:
+                                    add(output, tap, factor)
                                 else:
-                                    add32(to, source, factor)
+                                    add(tap, output, factor)
                                 output -= FLOAT * lanes
                                 tap += FLOAT * lanes * stride
                             line -= FLOAT * lanes * wide
@@ -176,7 +186,12 @@ def convolved(row_start, channel, value, weight, out, offset, factor, height, wi
 
     `offset` and `factor` are scratch for kk C events.
     """
-    offset_at, factor_at, weights, outs = offset.ctypes.data, factor.ctypes.data, weight.ctypes.data, out.ctypes.data
+    starts = carray(row_start, (last * height * width + 1,))
+    events = starts[last * height * width]
+    channel_all, value_all = carray(channel, (events,)), carray(value, (events,))
+    room = kernel_size * kernel_size * channels
+    offsets, factors = carray(offset, (room,)), carray(factor, (room,))
+    weights, outs = carray(weight, (1,)).ctypes.data, carray(out, (1,)).ctypes.data
     for image in range(first, last):
         for oy in range(tall):
             for ox in range(wide):
@@ -185,12 +200,14 @@ def convolved(row_start, channel, value, weight, out, offset, factor, height, wi
                     line = (image * height + oy * stride + ky - pad) * width
                     for kx in range(max(0, pad - ox * stride), min(kernel_size, width + pad - ox * stride)):
                         pixel, tap = line + ox * stride + kx - pad, (ky * kernel_size + kx) * channels
-                        for e in range(row_start[pixel], row_start[pixel + 1]):
-                            offset[n] = (tap + channel[e]) * outputs
-                            factor[n] = value[e]
+                        for e in range(starts[pixel], starts[pixel + 1]):
+                            offsets[n] = (tap + channel_all[e]) * outputs
+                            factors[n] = value_all[e]
                             n += 1
                 output = (image * tall + oy) * wide + ox
-                summed(offset_at, factor_at, n, weights, outs + FLOAT * outputs * output, outputs)
+                summed(
+                    offsets.ctypes.data, factors.ctypes.data, n, weights, outs + FLOAT * outputs * output, outputs
+                )  # fmt: skip
 
 
 @kernel("i* u* f* f* f* i* i* f* f* i i i i i i i i i i i i")
@@ -202,32 +219,38 @@ def correlated(row_start, channel, value, gradient, weight, begin, offset, facto
     zeros around the gradient saves the question which taps exist. `padded` is scratch for [OH + 2 kk, OW + 2 kk] rows
     of last - first, `begin` for C s s + 1 numbers, `offset` and `factor` for H W C.
     """
+    starts = carray(row_start, (images * height * width + 1,))
+    events = starts[images * height * width]
+    channel_all, value_all = carray(channel, (events,)), carray(value, (events,))
     classes, part = stride * stride, last - first
     border = kernel_size
     across = wide + 2 * border
-    groups, size = channels * classes + 1, (tall + 2 * border) * across * part
-    offset_at, factor_at, weights, rows = offset.ctypes.data, factor.ctypes.data, weight.ctypes.data, padded.ctypes.data
-    for j in range(size):
-        padded[j] = ZERO
+    begins = carray(begin, (channels * classes + 1,))
+    offsets, factors = carray(offset, (height * width * channels,)), carray(factor, (height * width * channels,))
+    rows = carray(padded, ((tall + 2 * border) * across * part,))
+    g_all = carray(gradient, (images * tall * wide * outputs,))
+    weights = carray(weight, (1,)).ctypes.data
+    for j in range(len(rows)):
+        rows[j] = ZERO
     for image in range(images):
         for oy in range(tall):
             for ox in range(wide):
                 to, source = ((oy + border) * across + ox + border) * part, ((image * tall + oy) * wide + ox) * outputs
-                r, g = padded[to : to + part], gradient[source + first : source + last]
+                r, g = rows[to : to + part], g_all[source + first : source + last]
                 for j in range(part):
                     r[j] = g[j]
-        for j in range(groups):
-            begin[j] = 0
+        for j in range(len(begins)):
+            begins[j] = 0
         top = image * height * width
         for y in range(height):
             for x in range(width):
                 kind = (y + pad) % stride * stride + (x + pad) % stride
-                for e in range(row_start[top + y * width + x], row_start[top + y * width + x + 1]):
-                    begin[channel[e] * classes + kind] += 1
+                for e in range(starts[top + y * width + x], starts[top + y * width + x + 1]):
+                    begins[channel_all[e] * classes + kind] += 1
         total = 0
-        for j in range(groups):
-            total += begin[j]
-            begin[j] = total
+        for j in range(len(begins)):
+            total += begins[j]
+            begins[j] = total
         for back_y in range(height):
             y = height - 1 - back_y
             for back_x in range(width):
@@ -235,15 +258,15 @@ def correlated(row_start, channel, value, gradient, weight, begin, offset, facto
                 kind = (y + pad) % stride * stride + (x + pad) % stride
                 # Where the first tap of this kind of place finds its output.
                 place = ((y + pad) // stride + border) * across + (x + pad) // stride + border
-                for e in range(row_start[top + y * width + x], row_start[top + y * width + x + 1]):
-                    group = channel[e] * classes + kind
-                    begin[group] -= 1
-                    offset[begin[group]] = place * part
-                    factor[begin[group]] = value[e]
+                for e in range(starts[top + y * width + x], starts[top + y * width + x + 1]):
+                    group = channel_all[e] * classes + kind
+                    begins[group] -= 1
+                    offsets[begins[group]] = place * part
+                    factors[begins[group]] = value_all[e]
         for c in range(channels):
             for kind in range(classes):
                 group = c * classes + kind
-                n = begin[group + 1] - begin[group]
+                n = begins[group + 1] - begins[group]
                 if n == 0:
                     continue
                 for ky in range(kind // stride, kernel_size, stride):
@@ -251,6 +274,6 @@ def correlated(row_start, channel, value, gradient, weight, begin, offset, facto
                         shift = (ky // stride * across + kx // stride) * part
                         row = ((ky * kernel_size + kx) * channels + c) * outputs + first
                         summed(
-                            offset_at + 4 * begin[group], factor_at + FLOAT * begin[group], n,
-                            rows - FLOAT * shift, weights + FLOAT * row, part,
+                            offsets.ctypes.data + 4 * begins[group], factors.ctypes.data + 4 * begins[group], n,
+                            rows.ctypes.data - FLOAT * shift, weights + FLOAT * row, part,
                         )  # fmt: skip

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from lasnn.compiled.machine_code import loops, over
-from lasnn.compiled.views import Array, memory
 
 # Share of non-zero inputs up to which events win, by the number of outputs (docs/performance.md has the measurement).
 NARROW, WIDE, MATRIX = {16: 0.12, 32: 0.18}, 0.3, 0.22
@@ -38,8 +37,8 @@ class Events:
     channels: int
 
     @property
-    def arrays(self) -> tuple[Array, Array, Array]:
-        return memory(self.start), memory(self.channel), memory(self.value)
+    def addresses(self) -> tuple[int, int, int]:
+        return self.start.data_ptr(), self.channel.data_ptr(), self.value.data_ptr()
 
 
 def events_of(rows: Tensor, most: float) -> Events | None:
@@ -47,14 +46,15 @@ def events_of(rows: Tensor, most: float) -> Events | None:
     size = rows.numel()
     if size == 0 or size >= 1 << 31 or rows.shape[1] >= 1 << 16:
         return None
-    entries = memory(rows)
-    number = loops().count(entries)
+    found = torch.empty(1, dtype=torch.int32)
+    loops().count(rows.data_ptr(), size, found.data_ptr())
+    number = int(found)
     if number > most * size:
         return None
     start = torch.empty(len(rows) + 1, dtype=torch.int32)
     channel, value = torch.empty(number + 16, dtype=torch.uint16), torch.empty(number + 16)
     events = Events(start, channel, value, len(rows), rows.shape[1])
-    loops().listed(entries, events.rows, events.channels, *events.arrays)
+    loops().listed(rows.data_ptr(), events.rows, events.channels, *events.addresses)
     return events
 
 
@@ -96,12 +96,12 @@ def convolution(events: Events, weight: Tensor, at: Geometry) -> Tensor:
     def part(first: int, last: int) -> None:
         if at.outputs in NARROW:
             loop = getattr(loops(), f"sow_{at.outputs}")
-            loop(*events.arrays, memory(taps), memory(out), *sizes, *kernel, first, last, 0, at.channels)
+            loop(*events.addresses, taps.data_ptr(), out.data_ptr(), *sizes, *kernel, first, last, 0, at.channels)
             return
         room = at.kernel_size**2 * at.channels
         offset, factor = torch.empty(room, dtype=torch.int32), torch.empty(room)
-        arrays = *events.arrays, memory(taps), memory(out), memory(offset), memory(factor)
-        loops().convolved(*arrays, *sizes, at.outputs, *kernel, first, last)
+        addresses = *events.addresses, taps.data_ptr(), out.data_ptr(), offset.data_ptr(), factor.data_ptr()
+        loops().convolved(*addresses, *sizes, at.outputs, *kernel, first, last)
 
     over(at.images, torch.get_num_threads(), part)
     return out.permute(0, 3, 1, 2)
@@ -119,18 +119,18 @@ def convolution_weight(events: Events, gradient: Tensor, at: Geometry) -> Tensor
 
     def narrow(first: int, last: int) -> None:
         loop = getattr(loops(), f"reap_{at.outputs}")
-        arrays = *events.arrays, memory(weight), memory(gradient)
-        loop(*arrays, *sizes, *kernel, 0, at.images, first, last)
+        addresses = *events.addresses, weight.data_ptr(), gradient.data_ptr()
+        loop(*addresses, *sizes, *kernel, 0, at.images, first, last)
 
     def wide(first: int, last: int) -> None:
         padded = torch.empty((at.tall + 2 * at.kernel_size) * (at.wide + 2 * at.kernel_size) * CHANNELS)
         begin = torch.empty(at.channels * at.stride**2 + 1, dtype=torch.int32)
         room = at.height * at.width * at.channels
         scratch = begin, torch.empty(room, dtype=torch.int32), torch.empty(room), padded
-        arrays = [*events.arrays, memory(gradient), memory(weight), *(memory(x) for x in scratch)]
+        addresses = [*events.addresses, gradient.data_ptr(), weight.data_ptr(), *(x.data_ptr() for x in scratch)]
         for piece in range(first, last):
             columns = piece * CHANNELS, min((piece + 1) * CHANNELS, at.outputs)
-            loops().correlated(*arrays, *sizes, at.outputs, *kernel, at.images, *columns)
+            loops().correlated(*addresses, *sizes, at.outputs, *kernel, at.images, *columns)
 
     if at.outputs in NARROW:
         over(at.channels, torch.get_num_threads(), narrow)
@@ -149,8 +149,8 @@ def matrix_weight(events: Events, gradient: Tensor) -> Tensor:
     number = len(events.value)
     start, row = torch.empty(events.channels + 1, dtype=torch.int32), torch.empty(number, dtype=torch.int32)
     factor, cursor = torch.empty(number), torch.empty(events.channels, dtype=torch.int32)
-    arrays = [memory(x) for x in (start, row, factor, cursor)]
-    loops().by_channel(*events.arrays, events.rows, events.channels, *arrays)
+    addresses = [x.data_ptr() for x in (start, row, factor, cursor)]
+    loops().by_channel(*events.addresses, events.rows, events.channels, *addresses)
     return _product(start, row, factor, gradient.contiguous(), events.channels).t()
 
 
@@ -160,9 +160,9 @@ def _product(start: Tensor, column: Tensor, value: Tensor, matrix: Tensor, rows:
 
     def part(first: int, last: int) -> None:
         cursor = torch.empty(rows, dtype=torch.int32)
-        arrays = [memory(x) for x in (start, offset, value, matrix, out)]
+        addresses = [x.data_ptr() for x in (start, offset, value, matrix, out)]
         columns = first * PANEL, min(last * PANEL, width)
-        loops().product(*arrays, rows, width, PANEL, INNER, *columns, memory(cursor))
+        loops().product(*addresses, rows, width, PANEL, INNER, *columns, cursor.data_ptr())
 
     over(-(-width // PANEL), torch.get_num_threads(), part)
     return out

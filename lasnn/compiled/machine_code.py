@@ -1,76 +1,51 @@
-"""The compiled loops: functions of numba's on views of tensors, compiled once for each machine.
+"""Compiling the loops once for each machine, and calling them ever after without importing numba.
 
-numba keeps the machine code in a folder of ours. Its name is a digest of all that changes a byte of that code: the
-loops' source, the versions of Python, numba and llvmlite, and the processor with its features. The user's `NUMBA_*`
-variables change none: the loops are compiled and read under settings of their own.
+numba compiles the functions of `LOOPS` to machine code, which is kept in a file named by a digest of all that it
+depends on: the loops' source, the versions of numba and llvmlite, Python's, and the processor with its features.
+Later processes load that file with llvmlite alone, in a tenth of the time that importing numba takes. A process of its
+own compiles, without the user's `NUMBA_*` variables and `.numba_config.yaml`: they change none of the loops' bytes.
 """
 
-import contextlib
+import ctypes
 import functools
 import hashlib
-import importlib
 import importlib.metadata
+import io
 import os
 import platform
-import shutil
 import stat
+import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 LOOPS = ("scan_loops", "event_loops")  # modules of this package, imported only to be compiled
 SOURCES = (*LOOPS, "vectors", "compiling", "machine_code")
-SETTINGS = {  # numba's own defaults of what changes the code that it makes; no name: of the processor that it finds
-    "CPU_NAME": None,
-    "CPU_FEATURES": None,
-    "OPT": 3,
-    "LOOP_VECTORIZE": 1,
-    "SLP_VECTORIZE": 0,
-    "DISABLE_JIT": 0,
-    "CACHE_LOCATOR_CLASSES": "",
-}
-WHOLE = "whole"  # name of the file that lists a complete cache's files with their digests
+Code = dict[str, tuple[str, str, bytes]]  # name -> symbol, types of the arguments, object file
+C_TYPES = {"p": ctypes.c_void_p, "i": ctypes.c_ssize_t, "f": ctypes.c_float}
 _reason: str | None = None
 
 
-class Loops:
-    """The compiled loops by name, as functions of arrays and numbers. Each is read when it is first asked for.
-
-    That takes numba a hundredth of a second, and a process needs few of them.
-    """
-
-    def __init__(self, cache: Path):
-        self._cache, self._lock = cache, threading.Lock()
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        with self._lock:
-            if name not in vars(self):
-                with _own_settings(self._cache):
-                    setattr(self, name, importlib.import_module("lasnn.compiled.compiling").compiled(name))
-        loop: Callable[..., Any] = vars(self)[name]
-        return loop
-
-
 @functools.cache
-def library() -> Loops | None:
-    """The compiled loops, made now if this machine has none yet; None where there can be none: see `reason`."""
+def library() -> SimpleNamespace | None:
+    """The compiled loops as functions of addresses and numbers, compiled now if this machine has none yet."""
     global _reason
     if os.environ.get("LASNN_KERNELS") == "off":
         _reason = "LASNN_KERNELS is off"
         return None
     try:
-        return _load(folder())
+        return _load(_cached(folder()))
     except Exception as error:
         _reason = f"{type(error).__name__}: {error}".splitlines()[0]
         return None
 
 
-def loops() -> Loops:
+def loops() -> SimpleNamespace:
     """`library()` where there must be one."""
     found = library()
     assert found is not None, _reason
@@ -86,10 +61,10 @@ def described() -> str:
     """What made the loops' code, or why there are none: for provenance."""
     if library() is None:
         return f"none: {_reason}"
-    return f"numba {_version('numba')}, llvmlite {_version('llvmlite')}, {_processor()[0]}"
+    import llvmlite.binding as llvm
 
-
-# ---- where the code is kept ------------------------------------------------------------------------------------------
+    numba, llvmlite = map(importlib.metadata.version, ("numba", "llvmlite"))
+    return f"numba {numba}, llvmlite {llvmlite}, {llvm.get_host_cpu_name()}"
 
 
 def folder() -> Path:
@@ -114,115 +89,109 @@ def _ours(path: Path) -> bool:
     return found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
-def _version(package: str) -> str:
-    return importlib.metadata.version(package)
-
-
-def _processor() -> tuple[str, str]:
-    """LLVM's name of the processor, and its features."""
+def _digest() -> str:
     import llvmlite.binding as llvm
 
-    return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
-
-
-def _digest() -> str:
-    """Of all that changes the machine code, and of the sources' place, which numba keeps apart."""
-    here = Path(__file__)
-    words = [_version("numba"), _version("llvmlite"), sys.version, platform.platform(), *_processor(), str(here.parent)]
+    features = llvm.get_host_cpu_features().flatten()
+    words = [importlib.metadata.version(name) for name in ("numba", "llvmlite")]
+    words += [sys.version, platform.platform(), llvm.get_host_cpu_name(), features]
     digest = hashlib.sha256("\n".join(words).encode())
     for name in SOURCES:
-        digest.update(here.with_name(f"{name}.py").read_bytes())
+        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
     return digest.hexdigest()[:32]
 
 
-def whole(cache: Path) -> bool:
-    """Whether a cache is complete, undamaged and the user's own."""
-    try:
-        return _ours(cache) and (cache / WHOLE).read_text() == listed(cache)
-    except OSError:
-        return False
-
-
-def listed(cache: Path) -> str:
-    """The files of a cache with their digests."""
-    files = sorted(path for path in cache.rglob("*.nb?") if path.is_file())
-    return "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()} {path.relative_to(cache)}\n" for path in files)
-
-
-# ---- compiling and reading it ----------------------------------------------------------------------------------------
-
-
-def _load(place: Path) -> Loops:
-    """The loops, compiled and tried if need be, by one process of those that want them."""
-    cache = place / f"loops-{_digest()}"
-    if "numba" in sys.modules:
-        _check_settings()
-    with _own_settings(cache):
-        _check_settings()
-        for module in LOOPS:
-            importlib.import_module(f"lasnn.compiled.{module}")
-    loops = Loops(cache)
-    if whole(cache):
-        _ = loops.count  # numba chooses its target with the first function: now, under these settings
-        return loops
-    with _alone(place / "lock"):
-        if not whole(cache):
-            shutil.rmtree(cache, ignore_errors=True)
-            cache.mkdir(mode=0o700)
-            from lasnn.compiled.compiling import KERNELS, tried
-
-            for name in KERNELS:
-                tried(name, getattr(loops, name))
-            (cache / WHOLE).write_text(listed(cache))
-    return loops
-
-
-@contextlib.contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    with open(lock, "a") as file:
+def _cached(place: Path) -> Code:
+    """The machine code of the loops, compiled if need be, by one process of those that want it."""
+    path = place / f"kernels-{_digest()}.bin"
+    if (code := read(path)) is not None:
+        return code
+    with open(place / "lock", "a") as lock:
         try:
             import fcntl
 
-            fcntl.flock(file, fcntl.LOCK_EX)  # given back when the file is closed, also by a killed process
+            fcntl.flock(lock, fcntl.LOCK_EX)  # given back when the file is closed, also by a killed process
         except (ImportError, OSError):
             pass  # then each process compiles for itself
-        yield
+        if (code := read(path)) is None:
+            compile_into(path)
+            code = read(path)
+    assert code is not None, path
+    return code
 
 
-@contextlib.contextmanager
-def _own_settings(cache: Path) -> Iterator[None]:
-    """Inside, numba has this cache, and its own defaults for all that changes its code, whatever the user set."""
-    theirs = {name: value for name, value in os.environ.items() if name.startswith("NUMBA_")}
-    ours = {f"NUMBA_{name}": str(value) for name, value in SETTINGS.items() if value is not None}
-    ours["NUMBA_CACHE_DIR"] = str(cache)
-    _replace(theirs, ours)
-    try:
-        from numba.core import config
-
-        config.reload_config()
-        yield
-    finally:
-        _replace(ours, theirs)
-        config.reload_config()
+def compile_into(path: Path, *names: str) -> None:
+    """Let another process compile all loops, or these, into a file; RuntimeError with its last line if it can't."""
+    script = "import sys; from lasnn.compiled.compiling import compile_to; compile_to(*sys.argv[1:])"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    places = [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment |= {"PYTHONPATH": os.pathsep.join(places), "PYTHONSAFEPATH": "1"}
+    call = [sys.executable, "-c", script, str(path), *names]
+    made = subprocess.run(call, env=environment, cwd=path.parent, capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise RuntimeError((made.stderr.strip().splitlines() or [f"status {made.returncode}"])[-1])
 
 
-def _check_settings() -> None:
-    """ImportError where numba has other settings: what it was loaded with before can't be undone."""
-    from numba.core import config
-
-    for name, expected in SETTINGS.items():
-        if (value := getattr(config, name)) != expected:
-            raise ImportError(f"numba has NUMBA_{name}={value} in this process, or in .numba_config.yaml: unset it")
-
-
-def _replace(old: dict[str, str], new: dict[str, str]) -> None:
-    """Put some environment variables in place of others."""
-    for name in old:
-        del os.environ[name]
-    os.environ.update(new)
+def write(path: Path, code: Code) -> None:
+    """A digest, then a zip archive: whole or not there."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, (symbol, types, machine_code) in code.items():
+            archive.writestr(f"{name} {symbol} {types}", machine_code)
+    content = buffer.getvalue()
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        file.write(hashlib.sha256(content).digest() + content)
+    os.replace(file.name, path)
 
 
-# ---- threads ---------------------------------------------------------------------------------------------------------
+def read(path: Path) -> Code | None:
+    """The machine code of a whole file of our own; None if there is none."""
+    if not path.exists() or not _ours(path):
+        return None
+    content = path.read_bytes()
+    if hashlib.sha256(content[32:]).digest() != content[:32]:
+        return None
+    with zipfile.ZipFile(io.BytesIO(content[32:])) as archive:
+        names = {entry: entry.split(" ") for entry in archive.namelist()}
+        return {name: (symbol, types, archive.read(entry)) for entry, (name, symbol, types) in names.items()}
+
+
+def _load(code: Code) -> SimpleNamespace:
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    # The loops allocate nothing and raise nothing, but their code names what would do so.
+    abort = ctypes.cast(ctypes.CDLL(None).abort, ctypes.c_void_p).value
+    for name in ("NRT_MemInfo_call_dtor", "NRT_incref", "NRT_decref"):
+        llvm.add_symbol(name, abort)
+    engine = llvm.create_mcjit_compiler(
+        llvm.parse_assembly(""), llvm.Target.from_default_triple().create_target_machine(jit=True)
+    )
+    for _, _, machine_code in code.values():
+        engine.add_object_file(llvm.ObjectFileRef.from_data(machine_code))
+    engine.finalize_object()
+    functions = SimpleNamespace(_engine=engine)
+    for name, (symbol, types, _) in code.items():
+        setattr(functions, name, _function(name, engine.get_function_address(symbol), types))
+    return functions
+
+
+def _function(name: str, address: int, types: str) -> Callable[..., None]:
+    """numba's calling convention: places for the result and an exception first, a status back. The GIL is free.
+
+    RuntimeError if the status says that the loop raised.
+    """
+    call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *(C_TYPES[kind] for kind in types))(
+        address
+    )
+    result, exception = (ctypes.c_int64 * 2)(), (ctypes.c_int64 * 2)()  # nothing ever reads them
+
+    def run(*arguments: float) -> None:
+        if status := call(result, exception, *arguments):
+            raise RuntimeError(f"compiled loop {name}: numba's status {status}; LASNN_KERNELS=off goes without loops")
+
+    return run
 
 
 @functools.lru_cache(maxsize=1)

@@ -5,7 +5,7 @@ in channels-last order, whose 2x2 averages are written in place of the spikes. O
 """
 
 import numpy as np
-from numba import njit
+from numba import carray, njit
 
 from lasnn.compiled.compiling import kernel
 from lasnn.compiled.vectors import averaged8, spread8
@@ -48,79 +48,85 @@ def spread(pooled, out, row, channels):
                 out[lower] = out[lower + channels] = quarter
 
 
-@njit(inline="always")
-def carried(v, o, theta, leak, hard, instant):
-    """What a neuron of potential v that fired (o = 1) or not starts the next step from: the reset, Eq. (1)."""
-    if hard:
-        return (v - v * o) * leak
-    if instant:
-        return (v - theta * o) * leak
-    return v * leak - theta * o
+def carries(rule):
+    """What a neuron of potential v that fired (o = 1) or not carries over: a function of v, o, θ and λ."""
+    if rule == "hard":
+        return njit(inline="always")(lambda v, o, theta, leak: (v - v * o) * leak)
+    if rule == "instant":
+        return njit(inline="always")(lambda v, o, theta, leak: (v - theta * o) * leak)
+    return njit(inline="always")(lambda v, o, theta, leak: v * leak - theta * o)
 
 
-@njit(inline="always")
-def derivative(excess, since, height, slope, decaying):
-    """ψ of the excess v - θ and the steps since the last spike; a triangle of slope 0 is a constant."""
-    if decaying:
-        return np.exp(since * slope) * height
-    return max(abs(excess) * slope + height, ZERO)
+def derivative(surrogate):
+    """ψ of the excess v - θ and the steps since the last spike: two numbers give height and slope."""
+    if surrogate == "triangle":  # with slope 0 a constant
+        return njit(inline="always")(lambda excess, since, height, slope: max(abs(excess) * slope + height, ZERO))
+    return njit(inline="always")(lambda excess, since, height, slope: np.exp(since * slope) * height)
 
 
 def make_fire(rule):
     """Spikes written over the current, without a gradient."""
-    hard, instant = rule == "hard", rule == "instant"
+    carry = carries(rule)
 
     @kernel("f* f* f* f* i i i i i i i i i f f", f"fire_{rule}")
     def fire(current, out, potential, counts, steps, neurons, size, first, last, row, channels, pooled, counted,
              theta, leak):  # fmt: skip
         """`potential` [N] is carried in and out; `counts` [N], if `counted`, gets each neuron's spikes added."""
+        x_all = carray(current, (steps * neurons,))
+        out_all = carray(out, (steps * neurons,))
+        v_all = carray(potential, (neurons,))
+        count_all = carray(counts, (neurons,))
         for block in range(first, last):
             at = block * size
             n = min(size, neurons - at)
-            v = potential[at : at + n]
-            count = counts[at : at + n] if counted else v
+            v = v_all[at : at + n]
+            count = count_all[at : at + n] if counted else v
             for t in range(steps):
-                x = current[t * neurons + at : t * neurons + at + n]
+                x = x_all[t * neurons + at : t * neurons + at + n]
                 for j in range(n):
                     u = v[j] + x[j]
                     o = ONE if u > theta else ZERO
                     x[j] = o
-                    v[j] = carried(u, o, theta, leak, hard, instant)
+                    v[j] = carry(u, o, theta, leak)
                 if counted:
                     for j in range(n):
                         count[j] += x[j]
                 if pooled:
                     to = (t * neurons + at) // 4
-                    averaged(x, out[to : to + n // 4], row, channels)
+                    averaged(x, out_all[to : to + n // 4], row, channels)
 
     return fire
 
 
 def make_scan(rule, surrogate):
     """Spikes, and ψ written over the current."""
-    hard, instant, decaying = rule == "hard", rule == "instant", surrogate == "decaying"
+    carry, psi_of, history = carries(rule), derivative(surrogate), surrogate == "decaying"
 
     @kernel("f* f* f* f* i i i i i i i i i f f f f", f"scan_{rule}_{surrogate}")
     def scan(current, out, mask, scratch, steps, neurons, size, first, last, row, channels, pooled, masked,
              theta, leak, height, slope):  # fmt: skip
         """`scratch` holds 3 x `size` numbers. With `masked`, spikes are multiplied by `mask` [N] on their way out."""
+        x_all = carray(current, (steps * neurons,))
+        out_all = carray(out, (steps * neurons,))
+        mask_all = carray(mask, (neurons,))
+        room = carray(scratch, (3 * size,))
         for block in range(first, last):
             at = block * size
             n = min(size, neurons - at)
-            v, since, spikes = scratch[:n], scratch[size : size + n], scratch[2 * size : 2 * size + n]
+            v, since, spikes = room[:n], room[size : size + n], room[2 * size : 2 * size + n]
             for j in range(n):
                 v[j] = ZERO
                 since[j] = NEVER
             for t in range(steps):
                 now = t * neurons + at
-                x = current[now : now + n]
-                spikes = scratch[2 * size : 2 * size + n] if pooled else out[now : now + n]
-                if decaying:
+                x = x_all[now : now + n]
+                spikes = room[2 * size : 2 * size + n] if pooled else out_all[now : now + n]
+                if history:
                     for j in range(n):
                         u = v[j] + x[j]
                         o = ONE if u - theta > ZERO else ZERO
-                        x[j] = derivative(u - theta, since[j], height, slope, decaying)
-                        v[j] = carried(u, o, theta, leak, hard, instant)
+                        x[j] = psi_of(u - theta, since[j], height, slope)
+                        v[j] = carry(u, o, theta, leak)
                         since[j] = ONE if o > ZERO else since[j] + ONE
                         spikes[j] = o
                 else:
@@ -128,15 +134,15 @@ def make_scan(rule, surrogate):
                         u = v[j] + x[j]
                         excess = u - theta
                         o = ONE if excess > ZERO else ZERO
-                        x[j] = derivative(excess, ZERO, height, slope, decaying)
-                        v[j] = carried(u, o, theta, leak, hard, instant)
+                        x[j] = psi_of(excess, ZERO, height, slope)
+                        v[j] = carry(u, o, theta, leak)
                         spikes[j] = o
                 if masked:
-                    kept = mask[at : at + n]
+                    kept = mask_all[at : at + n]
                     for j in range(n):
                         spikes[j] *= kept[j]
                 if pooled:
-                    averaged(spikes, out[now // 4 : now // 4 + n // 4], row, channels)
+                    averaged(spikes, out_all[now // 4 : now // 4 + n // 4], row, channels)
 
     return scan
 
@@ -148,22 +154,27 @@ def make_back(kind):
     def back(psi, gradient, mask, spikes, scratch, steps, neurons, stride, size, first, last, row, channels, pooled,
              masked, leak, reset):  # fmt: skip
         """`gradient` of the output has `stride` numbers a step, 0 where all are the same; `scratch` as in `scan`."""
+        psi_all = carray(psi, (steps * neurons,))
+        g_all = carray(gradient, (steps * neurons,))
+        mask_all = carray(mask, (neurons,))
+        spike_all = carray(spikes, (steps * neurons,))
+        room = carray(scratch, (3 * size,))
         for block in range(first, last):
             at = block * size
             n = min(size, neurons - at)
-            delta, wide, upstream = scratch[:n], scratch[size : size + n], scratch[2 * size : 2 * size + n]
+            delta, wide, upstream = room[:n], room[size : size + n], room[2 * size : 2 * size + n]
             for j in range(n):
                 delta[j] = ZERO
             for back_t in range(steps):
                 t = steps - 1 - back_t
-                p = psi[t * neurons + at : t * neurons + at + n]
+                p = psi_all[t * neurons + at : t * neurons + at + n]
                 if pooled:
                     g = wide
-                    spread(gradient[t * stride + at // 4 : t * stride + at // 4 + n // 4], wide, row, channels)
+                    spread(g_all[t * stride + at // 4 : t * stride + at // 4 + n // 4], wide, row, channels)
                 else:
-                    g = gradient[t * stride + at : t * stride + at + n]
+                    g = g_all[t * stride + at : t * stride + at + n]
                 if masked:
-                    kept = mask[at : at + n]
+                    kept = mask_all[at : at + n]
                     for j in range(n):
                         upstream[j] = g[j] * kept[j]
                     g = upstream
@@ -173,7 +184,7 @@ def make_back(kind):
                         p[j] = d
                         delta[j] = d
                 elif kind == "hard":
-                    o = spikes[t * neurons + at : t * neurons + at + n]
+                    o = spike_all[t * neurons + at : t * neurons + at + n]
                     for j in range(n):
                         d = p[j] * g[j] + (leak * delta[j]) * (ONE - o[j])
                         p[j] = d
@@ -199,23 +210,27 @@ for chosen in ("plain", "reset", "hard"):
 def pool(x, out, height, row, channels, first, last):
     """2x2 averages of images `first` to `last` of [N, H, W, C] (`row` is W C), H and W even."""
     size = height * row
-    averaged(x[first * size : last * size], out[first * size // 4 : last * size // 4], row, channels)
+    x_all, out_all = carray(x, (last * size,)), carray(out, (last * size // 4,))
+    averaged(x_all[first * size : last * size], out_all[first * size // 4 : last * size // 4], row, channels)
 
 
 @kernel("f* f* i i i i i")
 def unpool(gradient, out, height, row, channels, first, last):
     """A quarter of each gradient to the four pixels behind it."""
     size = height * row
-    spread(gradient[first * size // 4 : last * size // 4], out[first * size : last * size], row, channels)
+    g_all, out_all = carray(gradient, (last * size // 4,)), carray(out, (last * size,))
+    spread(g_all[first * size // 4 : last * size // 4], out_all[first * size : last * size], row, channels)
 
 
 @kernel("f* f* i i i i")
 def rate_code(uniform, x, steps, pixels, first, last):
     """sign(x) where the uniform draw is at most |x|, else 0, written over the draws: [T, N] with x [N], of steps."""
+    u_all = carray(uniform, (steps * pixels,))
+    x_all = carray(x, (pixels,))
     for t in range(first, last):
-        u = uniform[t * pixels : (t + 1) * pixels]
+        u = u_all[t * pixels : (t + 1) * pixels]
         for j in range(pixels):
-            value = x[j]
+            value = x_all[j]
             sign = ONE if value > ZERO else (-ONE if value < ZERO else ZERO)
             u[j] = sign if u[j] <= abs(value) else ZERO
 
@@ -229,14 +244,20 @@ LOW, STEP = np.uint64(0xFFFFFFFF), np.float32(2.0**-24)
 def uniforms(out, key, pixels, stride, start, rows, step):
     """`rows` rows of `pixels` uniform draws: row r, written at r x `stride`, is row `start` + r x `step` of `key`'s."""
     pairs = (pixels + 1) // 2
+    out_all = carray(out, ((rows - 1) * stride + pixels,))
     for r in range(rows):
-        o = out[r * stride : r * stride + pixels]
+        o = out_all[r * stride : r * stride + pixels]
         base = np.uint64(key) + np.uint64((start + r * step) * pairs + 1) * GOLDEN
-        for p in range(pairs):
+        for p in range(pixels // 2):
             z = base + np.uint64(p) * GOLDEN
             z = (z ^ (z >> S30)) * FIRST
             z = (z ^ (z >> S27)) * SECOND
             z = z ^ (z >> S31)
             o[2 * p] = np.float32(np.int32((z & LOW) >> S8)) * STEP
-            if 2 * p + 1 < pixels:
-                o[2 * p + 1] = np.float32(np.int32(z >> S40)) * STEP
+            o[2 * p + 1] = np.float32(np.int32(z >> S40)) * STEP
+        if pixels % 2:
+            z = base + np.uint64(pairs - 1) * GOLDEN
+            z = (z ^ (z >> S30)) * FIRST
+            z = (z ^ (z >> S27)) * SECOND
+            z = z ^ (z >> S31)
+            o[pixels - 1] = np.float32(np.int32((z & LOW) >> S8)) * STEP

@@ -1,4 +1,4 @@
-"""The compiled loops' cache: made once, whole or not at all, nobody else's; no setting of the user's changes a byte."""
+"""The compiled code's file: made once, whole or not at all, read by nobody else's leave."""
 
 import os
 import subprocess
@@ -8,137 +8,111 @@ import pytest
 import torch
 
 from lasnn.compiled import machine_code as code
-from lasnn.compiled.views import memory
 
 pytestmark = pytest.mark.skipif(code.library() is None, reason="no compiled loops here")
-# A sum of products that are fused or not by processor: 16 outputs of three inputs, none a power of two.
 SAY = """
-import hashlib, sys, torch
-if "numba first" in sys.argv: import numba
+import sys
 from lasnn.compiled import library, reason
-from lasnn.compiled.products import convolve
-x = torch.zeros(1, 4, 4, 40); x[..., ::15] = 1 / 3
-seen = convolve(x.permute(0, 3, 1, 2), torch.arange(16 * 40 * 9.0).view(16, 40, 3, 3).sqrt(), 1, 1)
-found = seen.permute(0, 2, 3, 1).contiguous().numpy().tobytes()
-print(library() is not None, reason(), hashlib.sha256(found).hexdigest()[:8])
+print(library() is not None, reason(), "numba" in sys.modules)
 """
 
 
-def said(*words: str, **environment: str) -> str:
+def said(**environment: str) -> str:
     return subprocess.run(
-        [sys.executable, "-c", SAY, *words], env=os.environ | environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", SAY], env=os.environ | environment, capture_output=True, text=True, check=True
     ).stdout.strip()
 
 
-def test_settings_of_numba_change_no_byte(tmp_path):
-    """Another processor, less optimisation, another cache: the sums are those without, and nothing is written there."""
-    expected = said()
-    assert expected.startswith("True None")
-    wild = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_OPT": "0", "NUMBA_DISABLE_JIT": "1"}
-    assert said(**wild, NUMBA_CACHE_DIR=str(tmp_path), NUMBA_BOUNDSCHECK="1") == expected
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_numba_of_another_part_of_the_process():
-    """What was loaded for another processor before can't be mended: one line, and torch's own operations."""
-    assert said("numba first")[:9] == "True None"
-    assert said("numba first", NUMBA_CPU_NAME="generic").startswith(
-        "False ImportError: numba has NUMBA_CPU_NAME=generic in this process, or in .numba_config.yaml: unset it"
-    )
+def test_a_later_process_needs_no_numba():
+    assert said() == "True None False"
 
 
 def test_off():
-    assert said(LASNN_KERNELS="off").startswith("False LASNN_KERNELS is off")
+    assert said(LASNN_KERNELS="off") == "False LASNN_KERNELS is off False"
 
 
-def test_provenance_names_what_made_the_code(monkeypatch):
-    assert code.described().startswith("numba 0.")
-    assert "llvmlite" in code.described()
+def test_the_files_name_tells_compilers_machines_and_sources_apart(monkeypatch, tmp_path):
+    """32 hex digits; with another numba, another processor or another source it is another file."""
+    names = {code._digest()}
+    with monkeypatch.context() as patch:
+        patch.setattr(code.importlib.metadata, "version", lambda name: "0.0")
+        names.add(code._digest())
+    with monkeypatch.context() as patch:
+        patch.setattr(code.platform, "platform", lambda: "elsewhere")
+        names.add(code._digest())
+    with monkeypatch.context() as patch:
+        patch.setattr(code, "SOURCES", code.SOURCES[1:])
+        names.add(code._digest())
+    assert [len(name) for name in names] == [32] * 4
+
+
+def test_what_the_user_sets_for_numba_changes_no_byte(tmp_path, monkeypatch):
+    """Another level of optimisation, another processor, a file of settings: the same code."""
+    code.compile_into(tmp_path / "plain.bin", "count")
+    monkeypatch.setenv("NUMBA_OPT", "0")
+    monkeypatch.setenv("NUMBA_CPU_NAME", "generic")
+    monkeypatch.setenv("NUMBA_CPU_FEATURES", "")
+    (tmp_path / ".numba_config.yaml").write_text("opt: 0")
+    monkeypatch.chdir(tmp_path)
+    (place := tmp_path / "other").mkdir()
+    code.compile_into(place / "set.bin", "count")
+    assert code.read(place / "set.bin") == code.read(tmp_path / "plain.bin")
+    assert list(code.read(place / "set.bin")) == ["count"]
+
+
+def test_what_cannot_be_compiled_says_why_and_leaves_the_work_to_torch(tmp_path, monkeypatch):
+    """In one line, in provenance too."""
+    with pytest.raises(RuntimeError, match=r"^KeyError: .no such loop.$"):
+        code.compile_into(tmp_path / "code.bin", "no such loop")
     monkeypatch.setattr(code, "library", lambda: None)
     monkeypatch.setattr(code, "_reason", "OSError: no space")
     assert code.described() == "none: OSError: no space"
+    monkeypatch.undo()
+    assert code.described().startswith("numba 0.")
 
 
-# ---- a cache of one loop ---------------------------------------------------------------------------------------------
+def test_a_loop_that_raised_is_named():
+    """By its status, numba's first result."""
+    raising = code.ctypes.CFUNCTYPE(code.ctypes.c_int32, code.ctypes.c_void_p, code.ctypes.c_void_p)(lambda *_: 1)
+    loop = code._function("bad", code.ctypes.cast(raising, code.ctypes.c_void_p).value, "")
+    with pytest.raises(RuntimeError, match="compiled loop bad: numba's status 1; LASNN_KERNELS=off"):
+        loop()
 
 
-@pytest.fixture
-def one_loop(monkeypatch):
-    """Only the loop `count`."""
-    from lasnn.compiled import compiling
-
-    monkeypatch.setattr(compiling, "KERNELS", {"count": compiling.KERNELS["count"]})
-    return compiling
-
-
-def test_a_damaged_cache_is_made_anew(one_loop, tmp_path):
-    """A byte changed, a file gone, the list gone, all of it writable by others: the loop counts as before."""
-    code._load(tmp_path)
-    (cache,) = tmp_path.glob("loops-*")
-    assert code.whole(cache)
-    made = (cache / code.WHOLE).stat().st_mtime_ns
-    code._load(tmp_path)
-    assert (cache / code.WHOLE).stat().st_mtime_ns == made  # and not made again where it is whole
-    data = next(cache.rglob("*.nbc"))
-
-    def flip():
-        content = bytearray(data.read_bytes())
-        content[len(content) // 2] ^= 1
-        data.write_bytes(content)
-
-    for damage in (flip, data.unlink, (cache / code.WHOLE).unlink, lambda: cache.chmod(0o777)):
-        damage()
-        assert not code.whole(cache)
-        loops = code._load(tmp_path)
-        assert code.whole(cache)
-        assert loops.count(memory(torch.tensor([0.0, 2.0, -1.0]))) == 2
+@pytest.mark.parametrize("home", ["~", "relative"])
+def test_a_user_without_a_home_has_the_temporary_folder(home, monkeypatch, tmp_path):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(code.os.path, "expanduser", lambda path: path.replace("~", home))
+    monkeypatch.setattr(code.tempfile, "gettempdir", lambda: str(tmp_path))
+    assert code.folder().parent == tmp_path
 
 
-@pytest.mark.skipif(not hasattr(os, "getuid"), reason="no users here")
-def test_a_cache_of_another_user_is_not_read(one_loop, tmp_path, monkeypatch):
-    code._load(tmp_path)
-    (cache,) = tmp_path.glob("loops-*")
-    monkeypatch.setattr(os, "getuid", lambda: 12345)
-    assert not code.whole(cache)
+def test_a_damaged_file_counts_as_none(tmp_path):
+    path = tmp_path / "kernels.bin"
+    whole = {"add": ("symbol", "pp", b"machine code")}
+    code.write(path, whole)
+    assert code.read(path) == whole
+    content = path.read_bytes()
+    for damaged in (content[:-1], content[:40] + b"x" + content[41:], b""):
+        path.write_bytes(damaged)
+        assert code.read(path) is None
 
 
-def test_a_key_for_each_processor_and_version(monkeypatch):
-    """A home that two machines share: each has its own code."""
-    digests = {code._digest()}
-    monkeypatch.setattr(code, "_processor", lambda: ("znver9", "+avx"))
-    digests.add(code._digest())
-    monkeypatch.setattr(code, "_version", lambda package: "9.9" if package == "numba" else "0.1")
-    digests.add(code._digest())
-    assert len(digests) == 3
-
-
-def test_a_loop_that_raises_leaves_the_work_to_torch(one_loop, tmp_path, monkeypatch):
-    def raising(x):
-        raise ValueError("no such luck")
-
-    one_loop.KERNELS["count"] = raising, one_loop.KERNELS["count"][1]
-    monkeypatch.setattr(code, "folder", lambda: tmp_path)
-    monkeypatch.setattr(code, "_reason", None)
-    code.library.cache_clear()
-    try:
-        assert code.library() is None
-        assert code.reason().startswith("RuntimeError: compiled loop count: ValueError: no such luck")
-        assert not list(tmp_path.glob(f"*/{code.WHOLE}"))
-    finally:
-        monkeypatch.undo()
-        code.library.cache_clear()
+def test_a_file_that_others_could_write_is_not_read(tmp_path):
+    path = tmp_path / "kernels.bin"
+    code.write(path, {})
+    assert code.read(path) == {}
+    path.chmod(0o666)
+    assert code.read(path) is None
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="no users here")
-def test_a_home_that_cannot_be_written_or_is_unknown(tmp_path, monkeypatch):
+def test_a_home_that_cannot_be_written(tmp_path, monkeypatch):
     blocked, temporary = tmp_path / "file", tmp_path / "temporary"
     blocked.write_text("not a folder")
     temporary.mkdir()
-    monkeypatch.setattr(code.tempfile, "gettempdir", lambda: str(temporary))
     monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
-    assert code.folder() == temporary / f"lasnn-{os.getuid()}"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as of a uid without a name, and no HOME
+    monkeypatch.setattr(code.tempfile, "gettempdir", lambda: str(temporary))
     assert code.folder() == temporary / f"lasnn-{os.getuid()}"
     monkeypatch.setattr(code.tempfile, "gettempdir", lambda: str(blocked))
     with pytest.raises(OSError, match="no folder for compiled code can be written"):

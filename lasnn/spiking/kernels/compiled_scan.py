@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from lasnn.compiled.machine_code import loops, over
-from lasnn.compiled.views import Array, memory
 from lasnn.networks.layers import Pool
 from lasnn.spiking.dynamics import Dynamics
 from lasnn.spiking.surrogates import Bellec, Literal, Stdb, Surrogate
@@ -64,13 +63,18 @@ class Plan:
         self.size, self.pool = max(1, BLOCK // pair) * pair if pool else min(BLOCK, self.neurons), int(pool)
         self.blocks = -(-self.neurons // self.size)
 
-    def run(self, work: Callable[[int, int, Array], None]) -> None:
+    def run(self, work: Callable[[int, int, int], None]) -> None:
         """`work(first, last, scratch)` over all blocks, on the threads that torch may use."""
 
         def piece(first: int, last: int) -> None:
-            work(first, last, memory(torch.empty(3 * self.size)))
+            scratch = torch.empty(3 * self.size)
+            work(first, last, scratch.data_ptr())
 
         over(self.blocks, torch.get_num_threads(), piece)
+
+
+def address(x: Tensor | None) -> int:
+    return 0 if x is None else x.data_ptr()
 
 
 def pooled_like(current: Tensor) -> Tensor:
@@ -94,10 +98,10 @@ def compiled_fire(
     loop = getattr(loops(), f"fire_{dynamics.rule}")
     sizes = plan.steps, plan.neurons, plan.size
 
-    def work(first: int, last: int, scratch: Array) -> None:
-        arrays = memory(current), memory(out), memory(end), memory(counts)
+    def work(first: int, last: int, scratch: int) -> None:
+        addresses = current.data_ptr(), out.data_ptr(), end.data_ptr(), address(counts)
         flags = plan.row, plan.channels, plan.pool, int(counts is not None)
-        loop(*arrays, *sizes, first, last, *flags, threshold, dynamics.leak)
+        loop(*addresses, *sizes, first, last, *flags, threshold, dynamics.leak)
 
     plan.run(work)
     return out, end
@@ -136,9 +140,9 @@ class CompiledScan(torch.autograd.Function):
         sizes = plan.steps, plan.neurons, plan.size
         flags = plan.row, plan.channels, plan.pool, int(mask is not None)
 
-        def work(first: int, last: int, scratch: Array) -> None:
-            arrays = memory(psi), memory(out), memory(mask), scratch
-            loop(*arrays, *sizes, first, last, *flags, threshold, dynamics.leak, height, slope)
+        def work(first: int, last: int, scratch: int) -> None:
+            addresses = psi.data_ptr(), out.data_ptr(), address(mask), scratch
+            loop(*addresses, *sizes, first, last, *flags, threshold, dynamics.leak, height, slope)
 
         plan.run(work)
         torch.autograd.graph.increment_version(current)  # which was overwritten out of torch's sight
@@ -165,10 +169,9 @@ class CompiledScan(torch.autograd.Function):
         sizes = plan.steps, plan.neurons, stride, plan.size
         flags = plan.row, plan.channels, plan.pool, int(mask is not None)
 
-        def work(first: int, last: int, scratch: Array) -> None:
-            upstream = memory(gradient[0] if same else gradient)
-            arrays = memory(psi), upstream, memory(mask), memory(spikes), scratch
-            loop(*arrays, *sizes, first, last, *flags, dynamics.leak, reset)
+        def work(first: int, last: int, scratch: int) -> None:
+            addresses = psi.data_ptr(), gradient.data_ptr(), address(mask), address(spikes), scratch
+            loop(*addresses, *sizes, first, last, *flags, dynamics.leak, reset)
 
         plan.run(work)
         return psi, None, None, None, None
