@@ -20,6 +20,8 @@ from lasnn.networks.layers import Pool, written_out
 from lasnn.spiking.dynamics import Dynamics
 from lasnn.spiking.kernels import compiled_scan, torch_scan
 
+SAVED = torch.bfloat16  # type in which a GPU keeps ψ for the backward pass
+
 
 @dataclass(frozen=True)
 class State:
@@ -107,7 +109,7 @@ def _with_gradient(
     spikes: Tensor
     if (kernels := triton(current)) and chosen == "triton":
         # They read any layout and type, and θ where it is; spikes have the type of the products.
-        spikes = kernels.FusedScan.apply(current, threshold, dynamics, current.dtype, torch.bfloat16, mask)
+        spikes = kernels.FusedScan.apply(current, threshold, dynamics, current.dtype, SAVED, mask)
         return spikes
     if chosen == "numba":
         mask = None if mask is None else torch_scan.alike(mask[None], current[:1])[0]
