@@ -20,9 +20,10 @@ from lasnn.errors import InputError
 from lasnn.pipeline import reference
 from lasnn.pipeline.reference import PICTURES
 from lasnn.plan.config import Config
-from lasnn.plan.runs import AnnRun, ConvertedRun, Run, parse
+from lasnn.plan.runs import Run, parse
 from lasnn.report import EXHIBITS
 from lasnn.results.fits import RUN_FILES, checkpoint_of, damaged, unfit, whole_metrics
+from lasnn.results.reckoned import accuracies
 from lasnn.results.store import LOG
 from lasnn.storage import files
 from lasnn.storage.digests import Digests
@@ -150,7 +151,7 @@ class Audit:
         known = [run for run, (*_, images) in held.items() if images in labels]
         for run in known:
             metrics, arrays, images = held[run]
-            for what, said, now in _pairs(run, metrics, arrays["predicted"], labels[images]):
+            for what, said, now in accuracies(run, metrics, arrays["predicted"], labels[images]):
                 if abs(said - now) > NEAR:
                     path = self.folder / str(run) / "metrics.json"
                     self.faults.append(f"{path} says {what} {said:.2f} %, its predictions give {now:.2f}")
@@ -236,20 +237,6 @@ class Audit:
         if other and then == now:
             return f"{other[0].name} is not what {now} makes of its numbers", "drawn as another"
         return None, f"in numbers, its pictures of {then} as recorded: here is {now}" if other else ""
-
-
-def _pairs(run: Run, metrics: Json, predicted: Array, labels: Array) -> Iterator[tuple[str, float, float]]:
-    """Each accuracy in %: its name, what metrics say, and what follows from predicted classes [..., N] and labels."""
-    right = 100 * (predicted == labels[: predicted.shape[-1]]).mean(axis=-1)
-    if isinstance(run, ConvertedRun):
-        for curve, found in zip(metrics["curves"], right, strict=True):
-            for steps, now in zip(sorted(curve["accuracy"], key=int), found, strict=True):
-                yield f"accuracy at T = {steps}, s = {curve['scale']:g}", curve["accuracy"][steps], float(now)
-        return
-    yield "accuracy", metrics["accuracy"], float(right.mean())
-    if not isinstance(run, AnnRun):
-        for seed, now in zip(sorted(metrics["accuracy_by_seed"], key=int), right, strict=True):
-            yield f"accuracy of encoder seed {seed}", metrics["accuracy_by_seed"][seed], float(now)
 
 
 def _same(made: Path, kept: Path) -> bool:

@@ -175,9 +175,9 @@ def test_other_images_than_those_of_the_runs(verified):
     assert all(fault.endswith("made from other images than data/cifar10.npz holds now") for fault in faults)
 
 
-@pytest.mark.parametrize("count", [0, 1, 2])
+@pytest.mark.parametrize("count", [0, 1, None])
 def test_labels_are_compared_with_one_another_and_with_prepared_images(project, capsys, count):
-    """Of two kept spiking runs, as many as `count` have another label of their first image, all digests anew."""
+    """No kept spiking run, one or all have another label of their first image, all digests anew."""
     reference.export(read())
     kept = KEPT / "tiny"
     for folder in [path.parent for path in sorted(kept.glob("snn/**/predictions.npz"))][:count]:
@@ -188,11 +188,11 @@ def test_labels_are_compared_with_one_another_and_with_prepared_images(project, 
         made["files"]["predictions.npz"] = files.sha256(folder / "predictions.npz")
         files.write_json(folder / "provenance.json", made, seal=True)
     reference._record(kept)
-    assert main(["verify", "tiny"]) == (1 if count else 0)
+    assert main(["verify", "tiny"]) == (0 if count == 0 else 1)
     said = capsys.readouterr().out
     assert "labels of digits as in data/digits.npz" in said
     assert ("/predictions.npz has other labels than other runs have" in said) == (count == 1)
-    assert (f"{kept} has other labels of digits than data/digits.npz" in said) == (count > 0)
+    assert (f"{kept} has other labels of digits than data/digits.npz" in said) == (count != 0)
 
 
 def test_a_foreign_file(verified):
