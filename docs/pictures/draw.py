@@ -1,6 +1,6 @@
 """The two pictures of README.md: `python docs/pictures/draw.py` in the repository's root, after the main job.
 
-`accuracy.png`: the kept runs of `results/reference/small`. `method.png`: the method, and attention maps of the main job.
+`accuracy.png`: the kept runs of `results/reference/small`. `method.png`: the method, and maps of the main job.
 """
 
 import csv
