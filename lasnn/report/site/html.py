@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+NUMBER = r"[-+\d.,\u2013 ±%†‡()/\[\]e]*(\(n=\d+\)[†‡]*)?"  # with its spread, interval, n and marks
+
 
 def raw(*pieces: str) -> str:
     """HTML inside a Markdown page, as it is."""
@@ -47,6 +49,8 @@ def table(head: Sequence[str], lines: Iterable[Sequence[str]], ids: Iterable[str
 
 
 def _cell(content: str) -> str:
-    """Sentences may be broken, numbers and names not."""
-    long = len(content) > 40 and "<" not in content
-    return f"<td{' class=' + chr(34) + 'words' + chr(34) if long else ''}>{content}</td>"
+    """Numbers are not broken; words are, and a long sentence gets room."""
+    text = re.sub("<[^>]+>", "", content)
+    if re.fullmatch(NUMBER, text):
+        return f'<td class="number">{content}</td>'
+    return f'<td class="words">{content}</td>' if len(text) > 40 and "<" not in content else f"<td>{content}</td>"
