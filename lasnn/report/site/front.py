@@ -14,7 +14,7 @@ from lasnn.report.statistics import CONFIRMED, REFUTED, TOO_FEW, UNDECIDED
 FRONT = ("claims", "table2", "figure_steps")  # shown on the first page; all others are linked from it
 LINES = 6  # of claims: the primary ones, then the mean over networks of others
 VERDICTS = (CONFIRMED, REFUTED, UNDECIDED, TOO_FEW)
-CLAIM_COLUMNS = ("claim", "verdict", "difference", "interval", "unit", "paper", "ours", "network", "logits", "n")
+CLAIM_COLUMNS = ("verdict", "difference", "interval", "unit", "paper", "ours")
 
 
 def front(found: list[Shown], preset: Preset, lineage: Lineage, kept: Path) -> str:
@@ -65,21 +65,27 @@ def _part(shown: Shown, preset: Preset, lineage: Lineage) -> str:
     head, lines = shown.table()
     if not set(CLAIM_COLUMNS) <= set(head):
         return shown_table(shown, Behind(shown, lineage), root=page) + more
-    places, verdict = [head.index(column) for column in CLAIM_COLUMNS], head.index("verdict")
-    judged = [line for line in lines if line[verdict] in VERDICTS]
-    counts = Counter(line[verdict] for line in judged)
+    claims = [dict(zip(head, line, strict=True)) for line in lines]
+    judged = [claim for claim in claims if claim["verdict"] in VERDICTS]
+    counts = Counter(claim["verdict"] for claim in judged)
     said = ", ".join(f"{counts[word]} {word}" for word in VERDICTS if counts[word])
-    best = sorted(judged, key=lambda line: _place(dict(zip(head, line, strict=True))))[:LINES]
-    body = [[_verdict(line[place]) for place in places] for line in best]
+    best = sorted(judged, key=_place)[:LINES]
+    body = [[_claim(claim), *(_verdict(claim[column]) for column in CLAIM_COLUMNS)] for claim in best]
     rules = link("docs/verdicts.html", "How a verdict is reached")
     others = f"{link(page, 'All comparisons')}. {link('docs/findings.html', 'What the runs show')}."
     top = f"<p>{len(judged)} comparisons: {html.escape(said) or 'none judged'}. {rules}. {others}</p>"
-    return top + table(CLAIM_COLUMNS, body)
+    return top + table(["claim", *CLAIM_COLUMNS], body)
 
 
-def _place(line: dict[str, str]) -> tuple[bool, bool]:
+def _place(claim: dict[str, str]) -> tuple[bool, bool]:
     """Sort key: primary claims first, then means over all networks."""
-    return line["family"] != "primary", not line["network"].partition(" ")[2].startswith("all networks")
+    return claim["family"] != "primary", "all networks" not in claim["network"]
+
+
+def _claim(claim: dict[str, str]) -> str:
+    """The claim, and in small letters what it is judged on."""
+    about = f"{claim['network']}; logits: {claim['logits']}; {claim['n']}"
+    return f"{html.escape(claim['claim'])}<br><small>{html.escape(about)}</small>"
 
 
 def _verdict(text: str) -> str:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-NUMBER = r"[-+\d.,\u2013 ±%†‡()/\[\]e]*(\(n=\d+\)[†‡]*)?"  # with its spread, interval, n and marks
+SHORT = 24  # letters of a cell that is not broken: numbers with their spread, names
 
 
 def raw(*pieces: str) -> str:
@@ -49,8 +49,6 @@ def table(head: Sequence[str], lines: Iterable[Sequence[str]], ids: Iterable[str
 
 
 def _cell(content: str) -> str:
-    """Numbers are not broken; words are, and a long sentence gets room."""
-    text = re.sub("<[^>]+>", "", content)
-    if re.fullmatch(NUMBER, text):
-        return f'<td class="number">{content}</td>'
-    return f'<td class="words">{content}</td>' if len(text) > 40 and "<" not in content else f"<td>{content}</td>"
+    """Numbers and names are not broken, sentences are."""
+    text = html.unescape(re.sub("<[^>]+>", "", content))
+    return f'<td class="{"short" if len(text) <= SHORT else "words"}">{content}</td>'

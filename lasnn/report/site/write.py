@@ -169,11 +169,11 @@ def _made(shown: Shown, preset: Preset) -> list[str]:
     links = " · ".join(link(f"../files/{path.name}", path.name) for path in shown.files)
     where = "kept in git" if shown.kept else "made here"
     pieces = [
-        f"<p>These files lie in {code(str(shown.folder))} ({where}): {links}</p>",
-        f"<p>The command that makes them, and first every run that is not there yet:</p>"
+        f"<p>Files in {code(str(shown.folder))} ({where}): {links}</p>",
+        f"<p>This command makes them, and first the runs that they need:</p>"
         f"<pre>{html.escape(command(shown, preset))}</pre>",
     ]
     if not shown.is_figure and shown.said.get("cells"):
         trace = f"python -m lasnn trace {preset.root}/exhibits/{shown.name}.csv"
-        pieces.append(f"<p>And what its numbers rest on, in a terminal:</p><pre>{html.escape(trace)}</pre>")
+        pieces.append(f"<p>This one traces its numbers:</p><pre>{html.escape(trace)}</pre>")
     return pieces
