@@ -197,6 +197,7 @@ class Folders(Section):
 class OwnDataset(Section):
     folder: str
     side: Annotated[int, Field(ge=8, le=256)]
+    resize: bool = False  # images of other sizes are scaled and cut to the middle square
 
 
 class AdoptedWeights(Section):
