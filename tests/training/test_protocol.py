@@ -16,6 +16,7 @@ from worlds import RUN, TERMS, differing, exact, images, plan, world
 from lasnn.plan.config import merged
 from lasnn.plan.overlays import Section
 from lasnn.plan.settings import Protocol
+from lasnn.spiking.conversion import leaks
 from lasnn.training.device import set_up
 
 ANALOG = {"ANN", "RESIDUAL_ANN", "TEACHER"}
@@ -178,6 +179,7 @@ ROWS = [
     row("spiking.init", "converted_weights", HYBRID=f"thresholds {LOSS}"),
     row("spiking.init", "calibrated", WHOLE, HYBRID_DIRECT=f"choices thresholds constants {LOSS}"),
     row("spiking.train_thresholds", True, HYBRID=f"thresholds {GRADIENT}"),
+    row("spiking.train_leak", True, HYBRID=f"choices {GRADIENT}"),
     row("spiking.steps_schedule", "double_first", HYBRID=LOSS),
     row("spiking.steps_schedule", "double_first", SUM, HYBRID=LOSS),
     row("spiking.potential", 0.5, CONVERSION="choices constants judged", HYBRID=f"choices constants {LOSS}"),
@@ -255,7 +257,7 @@ def test_a_setting_changes_what_it_is_for_and_nothing_else(key, value, where, ra
             assert {term: now.log[0][term] for term in TERMS[:-1] if term in now.log[0]} == pytest.approx(
                 terms, rel=1e-5
             )
-            if key != "spiking.train_thresholds":  # whose gains are parameters that the oracle has not
+            if key not in ("spiking.train_thresholds", "spiking.train_leak"):  # parameters that the oracle has not
                 assert now.log[0]["gradient_norm"] == pytest.approx(gradient, rel=1e-4)
 
 
@@ -427,6 +429,13 @@ def test_thresholds_that_are_trained_are_those_of_the_checkpoint():
     assert thresholds_of(found) == {
         name.split(".")[1]: value.item() for name, value in found.state.items() if name.endswith(".threshold")
     }
+
+
+def test_leaks_that_are_trained_travel_in_the_checkpoint():
+    """One a layer, away from where all started."""
+    result = world({"spiking": {"train_leak": True}}).found("HYBRID").result
+    assert result.meta["leaks"] == result.metrics["leaks"] == leaks(result.net)
+    assert len({*result.meta["leaks"].values(), result.meta["leak"]}) == 1 + len(leaks(result.net))
 
 
 def test_a_teacher_with_statistics_of_its_dataset():
