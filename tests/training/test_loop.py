@@ -6,11 +6,12 @@ import sys
 
 import pytest
 import torch
-from oracle import close, small
+from oracle import close, small, small_snn
 from trainings import job, pictures, recipe, snn_losses, student
 
 from lasnn.optimizers import eager
-from lasnn.training.loop import fit, learning_rate
+from lasnn.spiking.conversion import train_leaks
+from lasnn.training.loop import fit, learning_rate, optimizer
 
 
 def rates(**update):
@@ -95,6 +96,21 @@ print({"torch._dynamo", "sympy"} & set(sys.modules))
 """
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown == "set()\n"
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("sgd", "l2"), ("adam", "l2"), ("adam", "decoupled")])
+def test_weight_decay_pulls_weights_and_no_leak(kind, mode):
+    """One update with gradients of zero: weights shrink, σ(w) stays where it is."""
+    net = small_snn("vgg5")
+    train_leaks(net)
+    before = {name: parameter.detach().clone() for name, parameter in net.named_parameters()}
+    optim = optimizer(net, recipe(optimizer=kind, wd_mode=mode, weight_decay=0.1, lr=0.1))
+    for parameter in net.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optim.step()
+    moved = {name for name, parameter in net.named_parameters() if not torch.equal(parameter, before[name])}
+    assert moved == {name for name in before if name.endswith("weight")}
+    assert any(name.endswith("leak_logit") for name in before)
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam"])
