@@ -195,6 +195,7 @@ def data_verb(options: argparse.Namespace, console: Console) -> None:
             allow_subset=config.file.allow_subset,
             folder=own.folder if own else None,
             side=own.side if own else None,
+            resize=own.resize if own else False,
         )
     console.say(f"wrote {path}")
 
