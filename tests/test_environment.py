@@ -17,7 +17,8 @@ CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())
 
 GROUPS = PROJECT["dependency-groups"]
 PIPELINE = [*PROJECT["project"]["dependencies"], *GROUPS["torch"]]
-NAMES = [pin.partition("==")[0] for pin in (*PIPELINE, *GROUPS["dev"])]
+BESIDE = [*GROUPS["dev"], *GROUPS["crate"]]
+NAMES = [pin.partition("==")[0] for pin in (*PIPELINE, *BESIDE)]
 
 # How a package shows in the project's own text, where that is not `import <its name>`.
 SHOWS = {
@@ -48,7 +49,7 @@ def pip_section():
     return next(entry["pip"] for entry in CONDA["dependencies"] if isinstance(entry, dict))
 
 
-@pytest.mark.parametrize("pin", [*PIPELINE, *GROUPS["dev"]])
+@pytest.mark.parametrize("pin", [*PIPELINE, *BESIDE])
 def test_every_direct_dependency_is_pinned_as_locked(pin):
     assert re.fullmatch(r"[a-z0-9-]+==[0-9]+(\.[0-9]+)*", pin)
     name, version = pin.split("==")
