@@ -90,7 +90,7 @@ class Loaded(nn.Module):
 
     @property
     def simulated(self) -> Net:
-        """The simulated network: `net`, or of a converted run a copy with thresholds s θ (its first s), blocks folded."""
+        """The simulated network: `net`, or for a converted run its copy with thresholds s θ, folded blocks."""
         if self.ready:
             return self.net
         settings = self.meta["settings"]
