@@ -1,6 +1,7 @@
 """The house: eleven rooms on floors, each importing only from rooms below it; who may know torch, Snakemake and DVC."""
 
 import ast
+import graphlib
 import importlib
 import subprocess
 import sys
@@ -73,6 +74,19 @@ for name in {modules}:
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+def test_modules_import_one_another_in_no_circle():
+    """Imports at the top of a file; those for types alone don't count."""
+    modules = {".".join(path.with_suffix("").parts): path for path in SOURCES if path.name != "__init__.py"}
+    graph = {}
+    for name, path in modules.items():
+        graph[name] = set()
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+                graph[name] |= names & modules.keys()
+    assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(modules)  # CycleError names a circle
 
 
 def test_no_file_outgrows_its_subject():
