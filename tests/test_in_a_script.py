@@ -47,7 +47,7 @@ def test_a_kept_network_is_loaded_where_it_lies(monkeypatch, tmp_path):
 
 def test_a_kept_run_without_its_checkpoint_says_what_to_type_and_what_that_takes(tmp_path, monkeypatch):
     """Its own training and its teacher's, whose checkpoint isn't kept either; minutes from their provenance."""
-    for name in ("config.yaml", "lasnn"):
+    for name in ("config.yaml", "config", "lasnn"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "results").symlink_to(ROOT / "results")
     monkeypatch.chdir(tmp_path)  # without any images
@@ -105,7 +105,8 @@ def test_digits_are_images_in_0_to_1_with_labels_of_their_classes():
 
 
 def test_images_that_are_not_there_say_what_to_type_and_what_that_takes(tmp_path, monkeypatch):
-    (tmp_path / "config.yaml").symlink_to(ROOT / "config.yaml")
+    for name in ("config.yaml", "config"):
+        (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
     line = told(lasnn.dataset, "cifar10")
     assert line.startswith(

@@ -48,7 +48,7 @@ def test_what_is_kept(kept):
 
 def test_a_second_export_copies_nothing(kept):
     said = reference.take_up(read())
-    assert re.fullmatch(r"\d+ runs taken up from results/reference/tiny, 0 were there already", said)
+    assert re.fullmatch(r"\d+ runs imported from results/reference/tiny, 0 were there already", said)
     assert reference.export(read()).startswith("0 files new or changed")
 
 

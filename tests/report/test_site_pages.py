@@ -130,7 +130,7 @@ def test_the_front_shows_verdicts_of_claims_and_links_numbers_to_their_exhibit(s
 def test_the_verdict_is_among_the_first_columns_of_all_claims(small):
     preset, lineage = small
     page = exhibit_page(found(preset)["claims"], preset, lineage)
-    assert "<tr><th>claim</th><th>network</th><th>verdict</th><th>logits</th>" in page
+    assert "<tr><th>claim</th><th>verdict</th><th>network</th><th>logits</th>" in page
 
 
 def test_a_remark_that_a_picture_says_is_not_said_again_below_it(small):
