@@ -6,7 +6,6 @@ process, and some of each kind through a real `python -m lasnn`.
 
 import contextlib
 import io
-import itertools
 import os
 import shutil
 import string
@@ -22,11 +21,13 @@ import numpy as np
 import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from lasnn.__main__ import main
 from lasnn.errors import InputError
 from lasnn.plan.config import whole
 from lasnn.plan.overlays import parsed
+from tests.tiny import image_tree
 
 from .tiny import ANN, CONVERTED, ROOT, SNN, Place, Tally
 
@@ -161,9 +162,9 @@ def picture_tree(draw: Callable, scene: Scene) -> Words:
     one_of(
         draw,
         lambda: victim.write_bytes(draw(few)),
-        lambda: image(victim, draw(st.integers(1, 7))),
+        lambda: Image.new("RGB", (draw(st.integers(1, 7)), 8)).save(victim),
         lambda: victim.write_bytes(bomb),
-        lambda: image(victim, 8, np.uint16),
+        lambda: Image.fromarray(np.zeros((8, 8), np.uint16)).save(victim),
         lambda: (shutil.rmtree(dog), dog.mkdir()),
         lambda: victim.with_name(f"{draw(st.integers(0, 99))}.txt").write_text("x"),
         lambda: (victim.unlink(), os.mkfifo(victim)),
@@ -237,20 +238,6 @@ def exhibit_path(draw: Callable, scene: Scene) -> Words:
     paths = [f"{folder}/x{word}", f"x{word}", *(f"{folder}/table2.{end}" for end in ("pdf", "docx", "", "csv"))]
     plans = [["plan", f"x{word}", "--quick"], ["plan", "tables", "--quick", f"--preset=x{word}"]]
     return draw(st.sampled_from([*(["exhibit", path] for path in paths), *plans]))
-
-
-def image(path: Path, side: int, kind: type = np.uint8) -> None:
-    from PIL import Image
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    shape = (side, side, 3) if kind is np.uint8 else (side, side)
-    Image.fromarray(np.arange(np.prod(shape)).reshape(shape).astype(kind)).save(path)
-
-
-def image_tree(tree: Path, side: int = 8, count: int = 2) -> Path:
-    for split, name, index in itertools.product(("train", "test"), ("cat", "dog"), range(count)):
-        image(tree / split / name / f"{index}.png", side)
-    return tree
 
 
 def one_of(draw: Callable, *ways: Callable) -> object:
