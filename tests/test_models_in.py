@@ -98,26 +98,11 @@ assert torch.equal(one(x), other(x)) and one(x).any()
 def test_what_cannot_be_adopted_leaves_nothing(adopted):
     folder, _, _ = adopted
     before = sorted(path for path in folder.rglob("*") if "pycache" not in str(path))
-    (folder / "bad.pt").write_bytes(b"\0" * 100)
-    words = ["adopt", "mynet", "--dataset", "digits", "--seed", "1", "--weights"]
-    assert "neither a zip of torch nor safetensors" in lasnn(folder, *words, "bad.pt", status=2)
-    assert "no file none.pt" in lasnn(folder, *words, "none.pt", status=2)
-    assert "the network is another" in lasnn(folder, *words, "mynet.pt", "--expect", "12", status=2)
-    assert "--mean and --std go together" in lasnn(folder, *words, "mynet.pt", "--mean", "0", "0", "0", status=2)
-    assert "did you mean" in lasnn(folder, "adopt", "vg5", "--dataset", "digits", "--weights", "mynet.pt", status=2)
-    (folder / "bad.pt").unlink()
-    assert "holds a finished run already" in lasnn(
-        folder, "adopt", "mynet", "--dataset", "digits", "--weights", "mynet.pt", status=2
-    )
+    words = ["adopt", "mynet", "--dataset", "digits", "--weights", "mynet.pt"]
+    assert "the network is another" in lasnn(folder, *words, "--seed", "1", "--expect", "12", status=2)
+    assert "--mean and --std go together" in lasnn(folder, *words, "--seed", "1", "--mean", "0", "0", "0", status=2)
+    assert "holds a finished run already" in lasnn(folder, *words, status=2)
     assert sorted(path for path in folder.rglob("*") if "pycache" not in str(path)) == before
-
-
-def test_an_ann_has_nothing_to_export_or_diagnose(adopted):
-    folder, _, _ = adopted
-    assert "has no spikes" in lasnn(folder, "export-nir", ANN, "x.nir", status=2)
-    assert "has no spikes" in lasnn(folder, "diagnose", ANN, status=2)
-    assert "no checkpoint" in lasnn(folder, "diagnose", HYBRID.replace("hybrid", "conversion"), status=2)
-    assert "ends in .nir" in lasnn(folder, "export-nir", HYBRID, "x.h5", status=2)
 
 
 def test_the_version_is_that_of_the_project():

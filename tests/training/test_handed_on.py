@@ -84,12 +84,6 @@ def test_the_train_accuracy_is_that_of_held_out_training_images(chain):
     assert files.read_json(chain.folder(LASNN) / "metrics.json")["train_accuracy"] == expected.accuracy
 
 
-# ---- which network a training starts from ----------------------------------------------------------------------------
-
-
-# ---- conversion ------------------------------------------------------------------------------------------------------
-
-
 # ---- what a finished network is judged by ----------------------------------------------------------------------------
 
 
