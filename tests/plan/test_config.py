@@ -155,11 +155,11 @@ MYNET = {"family": "plain", "features": [32, "A", 64, "A"], "hidden": 1, "fc": 1
 PLAIN = "small letters, digits and underscores only"
 TAKEN = ("vgg5", "resnet20", "poisson", "hybrid", "none", "snn_vgg5")
 TWICE = [
-    {"scope": {"seeds": [0, 0]}},
-    {"scope": {"students": ["vgg5", "conv3fc2", "vgg5"]}},
-    {"evaluation": {"seeds": [1, 1]}},
-    {"curve": {"scales": [1, 1.0]}},
-    {"attention": {"levels": ["low", "low"]}},
+    ("0", {"scope": {"seeds": [1, 0, 0]}}),
+    ("'vgg5'", {"scope": {"students": ["conv3fc2", "vgg5", "vgg5"]}}),
+    ("1", {"evaluation": {"seeds": [1, 1]}}),
+    ("1.0", {"curve": {"scales": [1, 1.0]}}),
+    ("'low'", {"attention": {"levels": ["mid", "low", "low"]}}),
 ]
 
 
@@ -222,7 +222,7 @@ TWICE = [
             for name in TAKEN
         ),
         ({"datasets": {"leak_1": OWN["datasets"]}}, "names a dataset and a variant"),
-        *(({"presets": {"quick": twice}}, "holds .* twice: remove one") for twice in TWICE),
+        *(({"presets": {"quick": twice}}, f"holds {one} twice: remove one") for one, twice in TWICE),
         *(
             ({"folders": {"data": spelt}}, "is no folder that rules can spell")
             for spelt in ("", " ", "{x}", "a*", "[a]")
