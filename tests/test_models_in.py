@@ -1,5 +1,6 @@
 """docs/models.md: its network, trained by its script, adopted, converted, trained, exported, diagnosed, listed."""
 
+import contextlib
 import json
 import re
 import shutil
@@ -10,7 +11,7 @@ from subprocess import run as call
 import pytest
 import torch
 import yaml
-from tiny import LEAST
+from tiny import LEAST, in_process
 
 from lasnn.plan.config import whole
 
@@ -28,9 +29,10 @@ HYBRID = "results/quick/snn/digits/mynet/hybrid/poisson-T10/none/base/s0"
 
 
 def lasnn(folder, *words, status=0):
-    result = call([sys.executable, "-m", "lasnn", *words], cwd=folder, capture_output=True, text=True, timeout=200)
-    assert result.returncode == status, result.stdout + result.stderr
-    return result.stdout + result.stderr
+    with contextlib.chdir(folder):
+        found, said = in_process(words)
+    assert found == status, said
+    return said
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,13 @@
 """The least preset that every stage accepts, small images, and a call of Snakemake as a user types it."""
 
+import contextlib
+import io
 import os
 import re
 import shutil
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from lasnn.__main__ import main
 from lasnn.datasets import arrays
 from lasnn.errors import InputError
 from lasnn.plan.config import identity, merged
@@ -146,6 +150,20 @@ def image_tree(root, splits=("train", "test"), classes=("cat", "dog"), ending="p
                 pixels = random.integers(0, 256, (side, side, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(root / split / each / f"{index}.{ending}", lossless=True)
     return root
+
+
+def in_process(words):
+    """Exit status of a verb and all that it says."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        try:
+            status = main(words)
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+        except BaseException:
+            status = 1
+            traceback.print_exc(file=out)
+    return status, out.getvalue()
 
 
 def message_of(call, *arguments, **named):

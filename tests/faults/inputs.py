@@ -4,14 +4,11 @@ Every case is bad by construction. A case is a setting of the scene and the word
 process, and some of each kind through a real `python -m lasnn`.
 """
 
-import contextlib
-import io
 import os
 import shutil
 import string
 import subprocess
 import sys
-import traceback
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -23,11 +20,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lasnn.__main__ import main
 from lasnn.errors import InputError
 from lasnn.plan.config import whole
 from lasnn.plan.overlays import parsed
-from tests.tiny import image_tree
+from tests.tiny import image_tree, in_process
 
 from .tiny import ANN, CONVERTED, ROOT, SNN, Place, Tally
 
@@ -263,7 +259,7 @@ def feed(place: Place, count: int) -> list[Tally]:
     """`count` generated cases over all kinds, in this process: one tally for each kind."""
     tallies = [Tally(f"bad input, {name}") for name in KINDS]
     for kind, share, tally in zip(KINDS.values(), _shares(count), tallies, strict=True):
-        _generate(place, kind, share, _in_process, tally)
+        _generate(place, kind, share, in_process, tally)
     return tallies
 
 
@@ -298,19 +294,6 @@ def _in_a_process_of_its_own(arguments: Words) -> tuple[int, str]:
     command = [sys.executable, "-m", "lasnn", *arguments]
     ended = subprocess.run(command, capture_output=True, cwd=ROOT, check=False, timeout=120)
     return ended.returncode, (ended.stdout + ended.stderr).decode(errors="replace")
-
-
-def _in_process(arguments: Words) -> tuple[int, str]:
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-        try:
-            status = main(arguments)
-        except SystemExit as end:
-            status = end.code if isinstance(end.code, int) else 1
-        except BaseException:
-            status = 1
-            traceback.print_exc(file=out)
-    return status, out.getvalue()
 
 
 def _judge(tally: Tally, status: int, said: str, words_: Words, made: set[str]) -> None:
