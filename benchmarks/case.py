@@ -14,7 +14,8 @@ from lasnn.networks import Net, build, initialise
 from lasnn.plan.settings import Training
 from lasnn.spiking.conversion import neurons, spiking
 from lasnn.spiking.encoders import ENCODERS, batch_noise
-from lasnn.spiking.neurons import Dynamics, fire
+from lasnn.spiking.kernels.torch_scan import fire
+from lasnn.spiking.neurons import Dynamics
 from lasnn.spiking.surrogates import Bellec
 
 SIDE, CLASSES = 32, 10

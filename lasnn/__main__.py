@@ -158,8 +158,10 @@ def parser() -> argparse.ArgumentParser:
 
     trace = verbs.add_parser("trace", parents=[common], help="what a number rests on, down to the images")
     trace.add_argument("path", help="the CSV of an exhibit, or the folder of a run")
-    trace.add_argument("--row", action="append", default=[], help="a word of the cell's keys, such as VGG5; repeatable")
-    trace.add_argument("--column", action="append", default=[], help="another one, such as lasnn_act; repeatable")
+    trace.add_argument(
+        "--row", action="append", default=[], help="a word of the cell's row or keys, such as VGG5; repeatable"
+    )
+    trace.add_argument("--column", action="append", default=[], help="one of its column, such as LaSNN; repeatable")
     trace.add_argument("--verify", action="store_true", help="hash everything again; status 1 if something differs")
     trace.set_defaults(act=trace_verb)
 
@@ -193,6 +195,7 @@ def data_verb(options: argparse.Namespace, console: Console) -> None:
             allow_subset=config.file.allow_subset,
             folder=own.folder if own else None,
             side=own.side if own else None,
+            resize=own.resize if own else False,
         )
     console.say(f"wrote {path}")
 
@@ -287,6 +290,8 @@ def trace_verb(options: argparse.Namespace, console: Console) -> int:
     for fault in found.faults:
         print(f"MISMATCH: {fault}")
     runs = f"{len(found.seen)} runs, their settings, parents and images"
+    if unseen := found.unprepared:
+        runs = f"{len(found.seen)} runs, their settings and parents; images of {', '.join(unseen)} count as stated"
     if found.absent:
         runs += f"; {len(found.absent)} checkpoints are not here and count as they are stated"
     print(f"{len(found.faults)} mismatches in {runs}" if found.faults else f"verified: {runs}")

@@ -20,7 +20,7 @@ from lasnn.plan.own import architecture
 from lasnn.plan.project import find
 from lasnn.plan.runs import parse
 from lasnn.plan.settings import Data
-from lasnn.plan.vocabulary import known
+from lasnn.plan.vocabulary import ENCODERS, known
 from lasnn.spiking.conversion import neurons, scale_thresholds, spiking, thresholds, with_dynamics, with_spiking_readout
 from lasnn.spiking.encoders import encode, image_noise
 from lasnn.spiking.evaluation import BATCH, evaluate
@@ -163,7 +163,7 @@ class Loaded(nn.Module):
         settings = self.meta["settings"]
         device, shown = self.net.readout.weight.device, self._own_images(images) if isinstance(images, str) else images
         shown = Images(shown.pixels.to(device), shown.labels.to(device), shown.ids)
-        drawn = self.run.kind == "snn" and self.encoder != "direct"
+        drawn = self.run.kind == "snn" and ENCODERS[self.encoder].draws
         seeds = settings["evaluation"]["seeds"] if drawn else settings.get("evaluation", {"seeds": [0]})["seeds"][:1]
         steps, rows = check_steps(self.steps if steps is None else steps), settings["compute"]["rows"]
         with single_precision(), threads(settings["compute"]["threads"]):

@@ -54,6 +54,19 @@ def add(verbs: "argparse._SubParsersAction[Parser]", common: Parser) -> None:
     runs.add_argument("--json", action="store_true", help="JSON in place of lines")
     runs.set_defaults(act=runs_verb)
 
+    verify = verbs.add_parser(
+        "verify", parents=[common], help="audit kept results without images; status 1 if one differs"
+    )
+    verify.add_argument("presets", nargs="*", help="names or folders, such as results/reference/small (default: all)")
+    verify.set_defaults(act=verify_verb)
+
+    crate = verbs.add_parser(
+        "crate", parents=[common], help="results as a Provenance Run Crate, which others' tools read"
+    )
+    crate.add_argument("--preset", help="default: `preset` of the configuration")
+    crate.add_argument("--out", type=Path, help="a new folder (default: results/<preset>/crate)")
+    crate.set_defaults(act=crate_verb)
+
     false = verbs.add_parser("false-verdicts", parents=[common], help="how often a rule judges where nothing differs")
     false.add_argument("--draws", type=positive, default=2000, help="simulated comparisons (default: 2000)")
     false.set_defaults(act=false_verdicts_verb)
@@ -90,6 +103,22 @@ def runs_verb(options: argparse.Namespace, console: Console) -> None:
 
     found = listing.finished(read(options.config), options.preset, options.words)
     print(json.dumps([one.json() for one in found], indent=1) if options.json else listing.lines(found))
+
+
+def verify_verb(options: argparse.Namespace, console: Console) -> int:
+    from lasnn.pipeline.verify import verify
+
+    faults = 0
+    for found in verify(read(options.config), options.presets):
+        print("\n".join([found.line(), *(f"MISMATCH: {fault}" for fault in found.faults)]), flush=True)
+        faults += len(found.faults)
+    return 1 if faults else 0
+
+
+def crate_verb(options: argparse.Namespace, console: Console) -> None:
+    from lasnn.pipeline import crate
+
+    console.say(crate.write(read(options.config), options.preset, options.out))
 
 
 def false_verdicts_verb(options: argparse.Namespace, console: Console) -> None:

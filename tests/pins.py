@@ -40,7 +40,8 @@ def direct() -> list[str]:
 
 def locked() -> list[str]:
     """Every package of the pipeline as uv.lock has it, with the marker that says where it is needed."""
-    words = ["export", "--frozen", "--offline", "--quiet", "--no-emit-project", "--no-dev", "--group", "torch"]
+    words = ["export", "--frozen", "--offline", "--quiet", "--no-emit-project", "--no-dev"]
+    words += ["--no-group", "crate", "--group", "torch"]
     plain = ["--no-hashes", "--no-header", "--no-annotate"]
     shown = subprocess.run([uv(), *words, *plain], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return shown.splitlines()

@@ -16,9 +16,10 @@ CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())
 
 GROUPS = PROJECT["dependency-groups"]
 PIPELINE = [*PROJECT["project"]["dependencies"], *GROUPS["torch"]]
+BESIDE = [*GROUPS["dev"], *GROUPS["crate"]]
 
 
-@pytest.mark.parametrize("pin", [*PIPELINE, *GROUPS["dev"]])
+@pytest.mark.parametrize("pin", [*PIPELINE, *BESIDE])
 def test_every_direct_dependency_is_pinned_as_locked(pin):
     assert re.fullmatch(r"[a-z0-9-]+==[0-9]+(\.[0-9]+)*", pin)
     name, version = pin.split("==")

@@ -1,5 +1,6 @@
 """docs/extending.md: its examples applied to a copy of the project, then trained, converted and tabulated with."""
 
+import json
 import re
 import subprocess
 import sys
@@ -85,6 +86,8 @@ def test_the_examples_work(extended):
     content = merged(whole(extended / "config.yaml"), {"presets": {"quick": LEAST | FEW}})
     (extended / "config.yaml").write_text(yaml.safe_dump(content))
     python(extended, "-c", WORK)
+    dithered = extended / "results/quick/snn/stripes/vgg6/hybrid/dithered-T3/none/base/s0/metrics.json"
+    assert json.loads(dithered.read_text())["operations"]["encoder_spikes"] == 0  # its input is analog
     made = extended / "results" / "quick" / "exhibits"
     assert "Stripes (for CIFAR-10)" in (made / "table_silent.md").read_text()
     shown = (made / "table_s1.md").read_text()

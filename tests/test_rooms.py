@@ -76,7 +76,7 @@ for name in {modules}:
 
 def test_no_file_outgrows_its_subject():
     long = {str(path): len(path.read_text().splitlines()) for path in SOURCES}
-    assert {path: lines for path, lines in long.items() if lines > 320} == {}
+    assert {path: lines for path, lines in long.items() if lines > 400} == {}
 
 
 def test_vocabulary_and_code_know_the_same_names():

@@ -1,9 +1,12 @@
-"""numba at work: from Python loops to machine code. Imported only where nothing compiled is at hand."""
+"""numba at work: from Python loops to machine code. Imported only by the process that compiles."""
 
 import importlib
 from collections.abc import Callable
+from pathlib import Path
 
 from numba import njit, types
+
+from lasnn.compiled.machine_code import LOOPS, Code, write
 
 TYPES = {
     "f*": types.CPointer(types.float32),
@@ -26,11 +29,12 @@ def kernel(signature: str, name: str | None = None) -> Callable[[Callable], Call
     return register
 
 
-def compiled(modules: tuple[str, ...]) -> dict[str, tuple[str, str, bytes]]:
-    """{name: (symbol, types of the arguments for ctypes, object file)} of all loops in these modules."""
-    for module in modules:
+def compile_to(path: str, *names: str) -> None:
+    """Write the machine code of all loops, or of these only, to a file."""
+    for module in LOOPS:
         importlib.import_module(f"lasnn.compiled.{module}")
-    return {name: _compiled(*registered) for name, registered in KERNELS.items()}
+    code: Code = {name: _compiled(*KERNELS[name]) for name in names or KERNELS}
+    write(Path(path), code)
 
 
 def _compiled(function: Callable, signature: str) -> tuple[str, str, bytes]:

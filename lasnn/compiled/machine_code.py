@@ -2,18 +2,19 @@
 
 numba compiles the functions of `LOOPS` to machine code, which is kept in a file named by a digest of all that it
 depends on: the loops' source, the versions of numba and llvmlite, Python's, and the processor with its features.
-Later processes load that file with llvmlite alone, in a tenth of the time that importing numba takes.
+Later processes load that file with llvmlite alone, in a tenth of the time that importing numba takes. A process of its
+own compiles, without the user's `NUMBA_*` variables and `.numba_config.yaml`: they change none of the loops' bytes.
 """
 
 import ctypes
 import functools
 import hashlib
-import importlib
 import importlib.metadata
 import io
 import os
 import platform
 import stat
+import subprocess
 import sys
 import tempfile
 import zipfile
@@ -56,11 +57,21 @@ def reason() -> str | None:
     return _reason
 
 
+def described() -> str:
+    """What made the loops' code, or why there are none: for provenance."""
+    if library() is None:
+        return f"none: {_reason}"
+    import llvmlite.binding as llvm
+
+    numba, llvmlite = map(importlib.metadata.version, ("numba", "llvmlite"))
+    return f"numba {numba}, llvmlite {llvmlite}, {llvm.get_host_cpu_name()}"
+
+
 def folder() -> Path:
     """Where machine code is kept: the user's cache, or a folder of the user's own among the temporary ones."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    base = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # "~" stays where nobody knows it
     own = Path(tempfile.gettempdir()) / f"lasnn-{os.getuid() if hasattr(os, 'getuid') else 'kernels'}"
-    for place in (base / "lasnn", own):
+    for place in (base / "lasnn", own) if base.is_absolute() else (own,):
         try:
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError:
@@ -103,9 +114,22 @@ def _cached(place: Path) -> Code:
         except (ImportError, OSError):
             pass  # then each process compiles for itself
         if (code := read(path)) is None:
-            code = importlib.import_module("lasnn.compiled.compiling").compiled(LOOPS)
-            write(path, code)
+            compile_into(path)
+            code = read(path)
+    assert code is not None, path
     return code
+
+
+def compile_into(path: Path, *names: str) -> None:
+    """Let another process compile all loops, or these, into a file; RuntimeError with its last line if it can't."""
+    script = "import sys; from lasnn.compiled.compiling import compile_to; compile_to(*sys.argv[1:])"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    places = [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment |= {"PYTHONPATH": os.pathsep.join(places), "PYTHONSAFEPATH": "1"}
+    call = [sys.executable, "-c", script, str(path), *names]
+    made = subprocess.run(call, env=environment, cwd=path.parent, capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise RuntimeError((made.stderr.strip().splitlines() or [f"status {made.returncode}"])[-1])
 
 
 def write(path: Path, code: Code) -> None:
@@ -149,19 +173,23 @@ def _load(code: Code) -> SimpleNamespace:
     engine.finalize_object()
     functions = SimpleNamespace(_engine=engine)
     for name, (symbol, types, _) in code.items():
-        setattr(functions, name, _function(engine.get_function_address(symbol), types))
+        setattr(functions, name, _function(name, engine.get_function_address(symbol), types))
     return functions
 
 
-def _function(address: int, types: str) -> Callable[..., None]:
-    """numba's calling convention: places for the result and an exception first; ctypes lets go of the GIL."""
+def _function(name: str, address: int, types: str) -> Callable[..., None]:
+    """numba's calling convention: places for the result and an exception first, a status back. The GIL is free.
+
+    RuntimeError if the status says that the loop raised.
+    """
     call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *(C_TYPES[kind] for kind in types))(
         address
     )
     result, exception = (ctypes.c_int64 * 2)(), (ctypes.c_int64 * 2)()  # nothing ever reads them
 
     def run(*arguments: float) -> None:
-        call(result, exception, *arguments)
+        if status := call(result, exception, *arguments):
+            raise RuntimeError(f"compiled loop {name}: numba's status {status}; LASNN_KERNELS=off goes without loops")
 
     return run
 

@@ -7,6 +7,7 @@ isn't float32, gets torch's own.
 import contextlib
 import functools
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 import torch
@@ -23,18 +24,18 @@ PRECISIONS = {  # by `compute.amp`: of the forward pass and of both gradients
     "bf16_grad": (torch.float32, torch.bfloat16),
     "bf16": (torch.bfloat16, torch.bfloat16),
 }
-_precision = PRECISIONS["off"]
+Types = tuple[torch.dtype, torch.dtype]
+_precision: ContextVar[Types] = ContextVar("precision", default=PRECISIONS["off"])  # of this thread
 
 
 @contextlib.contextmanager
 def precision(name: str) -> Iterator[None]:
     """Products of dense inputs that are made while the block runs, and their gradients later, in this precision."""
-    global _precision
-    before, _precision = _precision, PRECISIONS[name]
+    before = _precision.set(PRECISIONS[name])
     try:
         yield
     finally:
-        _precision = before
+        _precision.reset(before)
 
 
 def convolve(x: Tensor, weight: Tensor, stride: int, pad: int) -> Tensor:
@@ -45,9 +46,9 @@ def convolve(x: Tensor, weight: Tensor, stride: int, pad: int) -> Tensor:
     most = _most(events.limit(x.shape[1], len(weight), stride))
     if most and library():
         found = events.events_of(rows.view(-1, x.shape[1]), most)
-    if found is None and _precision == PRECISIONS["off"]:
+    if found is None and _precision.get() == PRECISIONS["off"]:
         return F.conv2d(x, weight, None, stride, pad)
-    product: Tensor = Convolution.apply(x, weight, found, Geometry.of(x, weight, stride, pad), _precision)
+    product: Tensor = Convolution.apply(x, weight, found, Geometry.of(x, weight, stride, pad), _precision.get())
     return product
 
 
@@ -59,9 +60,9 @@ def multiply(x: Tensor, weight: Tensor) -> Tensor:
     most = _most(events.MATRIX) if laid_out and len(weight) % 16 == 0 else 0.0
     if most and library():
         found = events.events_of(x, most)
-    if found is None and _precision == PRECISIONS["off"] and not onednn():
+    if found is None and _precision.get() == PRECISIONS["off"] and not onednn():
         return F.linear(x, weight)
-    product: Tensor = Product.apply(x, weight, found, _precision)
+    product: Tensor = Product.apply(x, weight, found, _precision.get())
     return product
 
 
@@ -71,10 +72,7 @@ def _plain(*tensors: Tensor) -> bool:
 
 def _most(share: float) -> float:
     """Dense products in bfloat16 take half the time, so events win up to half as many."""
-    return share / 2 if _precision[0] == torch.bfloat16 else share
-
-
-Types = tuple[torch.dtype, torch.dtype]
+    return share / 2 if _precision.get()[0] == torch.bfloat16 else share
 
 
 class ConvolutionContext(FunctionCtx):
@@ -173,7 +171,11 @@ class Product(torch.autograd.Function):
 
 
 def dense(x: Tensor, weight: Tensor) -> Tensor:
-    """x [N, C] times weight [F, C], by the library that is fastest on this processor."""
+    """x [N, C] times weight [F, C], by the library that is fastest on this processor.
+
+    torch has no public call that hands a float32 product to oneDNN without a copy of the weight; where its private one
+    is gone, `onednn` is false and provenance says BLAS.
+    """
     if onednn():
         product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
         return product
@@ -182,7 +184,10 @@ def dense(x: Tensor, weight: Tensor) -> Tensor:
 
 @functools.cache
 def onednn() -> bool:
-    """Whether float32 products go through oneDNN: on AMD's processors, where the default library takes a slow path."""
+    """Whether float32 products go through oneDNN: on AMD's processors, where the default library takes a slow path.
+
+    That library, MKL, itself chooses by the vendor's name, so that nothing else tells where it is slow.
+    """
     return hasattr(torch.ops.mkldnn, "_linear_pointwise") and "AuthenticAMD" in _processor()
 
 

@@ -30,16 +30,18 @@ def prepare(
     allow_subset: bool = False,
     folder: str | None = None,
     side: int | None = None,
+    resize: bool = False,
 ) -> None:
     """Write the prepared file of dataset `name` to `path`, whole or not at all.
 
     A known dataset comes from its publisher or from `mirror` (a folder, an archive or an http address that holds it).
-    With `folder` (a tree of images, or a zip of one) the dataset is the user's own, its images `side` pixels wide.
+    With `folder` (a tree of images, or a zip of one) the dataset is the user's own, its images `side` pixels wide;
+    `resize` makes images of other sizes fit (`lasnn.datasets.images.decode`).
     """
     path = Path(path)
     sweep(path.parent, path.name)
     if folder is not None:
-        _prepare_own(name, path, expanded(folder), side)
+        _prepare_own(name, path, expanded(folder), side, resize)
         return
     source = pick(KNOWN_DATASETS, name, "dataset")
     if name in EMBEDDED:
@@ -83,7 +85,7 @@ def _official(name: str) -> mirrors.Official:
     return tinyimagenet.OFFICIAL if name == "tinyimagenet" else cifar.official(name)
 
 
-def _prepare_own(name: str, path: Path, place: Path, side: int | None) -> None:
+def _prepare_own(name: str, path: Path, place: Path, side: int | None, resize: bool) -> None:
     if name in KNOWN_DATASETS:
         raise InputError(f"dataset {name!r} is a known one and cannot also have a `folder`; choose another name")
     if side is None or side < 1:
@@ -92,10 +94,10 @@ def _prepare_own(name: str, path: Path, place: Path, side: int | None) -> None:
         inside = ", where `dvc exp run --queue` and `--temp` have only what git or DVC tracks: write its whole path"
         hint = inside if ".dvc" in Path.cwd().parts and not place.is_absolute() else "; correct `folder`"
         raise InputError(f"dataset {name!r}: its folder {place.name!r} does not exist{hint}")
-    origin = _origin(place)
+    origin = _origin(place) | ({"resized": True} if resize else {})
     with opened(place) as whole:
         tree = folders.top(whole, "train") or whole
-        contents = images.decoded(tree, folders.listing(tree), side)
+        contents = images.decoded(tree, folders.listing(tree), side, resize)
     arrays.write(path, name, name, contents, False, origin)
 
 

@@ -1,17 +1,15 @@
 """Building blocks over [T, B, ...]: each folds time into the batch, computes once, and unfolds it."""
 
-import os
 from collections.abc import Callable
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
-from lasnn.compiled import draws, library
+from lasnn.compiled import draws
 from lasnn.compiled.products import convolve, multiply
+from lasnn.networks.pools import AveragePool
 
 Operation = Callable[[Tensor], Tensor]
 Call = Callable[[nn.Module, Tensor], Tensor]  # of a module that takes and gives one tensor; torch's own may be any
@@ -121,16 +119,20 @@ class Readout(Linear):
     """The last layer. A bias that an adopted network brought is in the state dict, is added in every step, and is never
     trained."""
 
+    def __init__(self, units_in: int, units: int, bias: bool = True):
+        super().__init__(units_in, units, bias)
+        nn.Module.register_load_state_dict_pre_hook(self, make_room_for_bias)
+
     def total(self, x: Tensor) -> Tensor:
         if self.bias is None or len(x) == 1:
             return super().total(x)
         return F.linear(x.sum(0), self.weight) + len(x) * self.bias  # [B, K]
 
-    def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
-        """As always, after making room for a bias."""
-        if self._parameters["bias"] is None and prefix + "bias" in state:
-            self.bias = nn.Parameter(self.weight.new_zeros(self.out_features), requires_grad=False)
-        super()._load_from_state_dict(state, prefix, *rest)
+
+def make_room_for_bias(readout: Readout, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Before a state dict is loaded: room for a bias that it has."""
+    if readout._parameters["bias"] is None and prefix + "bias" in state:
+        readout.bias = nn.Parameter(readout.weight.new_zeros(readout.out_features), requires_grad=False)
 
 
 class Neuron(nn.Module):
@@ -142,6 +144,19 @@ class Neuron(nn.Module):
 
     __call__: Callable[..., Tensor]  # of a current [T, B, ...] and, where there are, a dropout mask [B, ...] and a pool
     offset: Tensor | None
+    constants: tuple[str, ...] = ("offset",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        nn.Module.register_load_state_dict_pre_hook(self, make_room)
+
+
+def make_room(neuron: Neuron, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Before a state dict is loaded: room for the constants that the saved layer had, and none for others."""
+    for name in neuron.constants:
+        saved = state.get(prefix + name)
+        device = getattr(neuron, "threshold", saved).device if saved is not None else None
+        setattr(neuron, name, None if saved is None else torch.empty_like(saved, device=device))
 
 
 class ReLU(Neuron):
@@ -157,82 +172,10 @@ class ReLU(Neuron):
         x = F.relu(x) if mask is None else F.relu(x) * mask
         return x if pool is None else pool(x)
 
-    def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
-        """As always, after making room for the constant that the saved layer had."""
-        saved = state.get(prefix + "offset")
-        self.offset = None if saved is None else torch.empty_like(saved)
-        super()._load_from_state_dict(state, prefix, *rest)
-
-
-def loops_for(x: Tensor) -> SimpleNamespace | None:
-    """The compiled loops, if they can pool these images [N, C, H, W]: float32, channels last, even sides, on a CPU."""
-    plain = (
-        x.device.type == "cpu" and x.dtype == torch.float32 and x.numel() > 0 and x.shape[2] % 2 == x.shape[3] % 2 == 0
-    )
-    return library() if plain and x.permute(0, 2, 3, 1).is_contiguous() else None
-
 
 def along_channels(constant: Tensor, x: Tensor) -> Tensor:
     """A constant [C] or [F] as it is added to x [T, B, C, H, W] or [T, B, F]."""
     return constant.view(-1, *(1,) * (x.dim() - 3))
-
-
-class PoolContext(FunctionCtx):
-    """What the forward pass of `AveragePool` leaves for its backward pass."""
-
-    shape: torch.Size
-    strides: tuple[int, ...]
-    kernels: ModuleType | None
-
-
-class AveragePool(torch.autograd.Function):
-    """2x2 average pooling with stride 2 over [N, C, H, W], an odd last row or column left out.
-
-    torch's own keeps its whole input for the backward pass, which needs only its shape: for a spiking layer that is
-    all spikes of all steps.
-    """
-
-    @staticmethod
-    def forward(ctx: PoolContext, x: Tensor) -> Tensor:
-        ctx.shape, ctx.strides = x.shape, x.stride()
-        ctx.kernels = pool_kernels(x)
-        if ctx.kernels:
-            pooled: Tensor = ctx.kernels.pool(x)
-            return pooled
-        if loops := loops_for(x):
-            count, channels, height, width = x.shape
-            out = x.new_empty(count, height // 2, width // 2, channels).permute(0, 3, 1, 2)
-            loops.pool(x.data_ptr(), out.data_ptr(), height, width * channels, channels, 0, count)
-            return out
-        return F.avg_pool2d(x, 2)
-
-    @staticmethod
-    def backward(ctx: PoolContext, gradient: Tensor) -> Tensor:
-        if ctx.kernels:
-            spread: Tensor = ctx.kernels.unpool(gradient, ctx.shape)
-            return spread
-        height, width = gradient.shape[2:]
-        result = gradient.new_empty_strided(ctx.shape, ctx.strides)
-        dense = gradient.permute(0, 2, 3, 1).is_contiguous() and gradient.dtype == torch.float32
-        if dense and (loops := loops_for(result)):
-            count, channels, tall, wide = ctx.shape
-            loops.unpool(gradient.data_ptr(), result.data_ptr(), tall, wide * channels, channels, 0, count)
-            return result
-        if (2 * height, 2 * width) != ctx.shape[2:]:
-            result.zero_()
-        covered = result[:, :, : 2 * height, : 2 * width]
-        quarter = (gradient * 0.25)[:, :, :, None, :, None]
-        covered.unflatten(3, (width, 2)).unflatten(2, (height, 2)).copy_(quarter)  # [N, C, H/2, 2, W/2, 2]
-        return result
-
-
-def pool_kernels(x: Tensor) -> ModuleType | None:
-    """The kernels of a GPU, where they can take these images; loaded only there, since a CPU can't use them."""
-    if not x.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
-        return None
-    from lasnn.networks import triton_pool
-
-    return triton_pool if triton_pool.available(x) else None
 
 
 class Pool(nn.Module):

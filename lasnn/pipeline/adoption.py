@@ -60,7 +60,7 @@ def with_entry(config: Config, preset: Preset, run: AnnRun, entry: Adopted) -> P
 def keep(preset: Preset, run: AnnRun, weights: Path, place: Path) -> None:
     """Copy the file to where adopted files lie, and write the run down beside config.yaml, which is in `place`."""
     entry, config = preset.config.file.adopted[f"{preset.name}/{run}"], preset.config
-    kept = weights_path(config, entry)
+    kept = weights_path(config.file.folders.data, entry)
     if not kept.exists():
         with open(weights, "rb") as source, files.replacing(kept) as copy:
             shutil.copyfileobj(source, copy)

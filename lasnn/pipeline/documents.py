@@ -47,7 +47,8 @@ def _linked(path: Path, places: dict[str, str], pages: Path) -> str:
             return _image(path, goal, words, pages)
         if goal not in places:
             return words if "`" in words or words == goal else f"{words} (`{goal}`)"
-        return f"[{words}]({os.path.relpath(places[goal], path.parent)}{'#' + anchor if anchor else ''})"
+        document = CHECKOUT.joinpath(places[goal]).exists()  # lines of a CSV are no anchors of its exhibit's page
+        return f"[{words}]({os.path.relpath(places[goal], path.parent)}{'#' + anchor if anchor and document else ''})"
 
     return LINK.sub(placed, (CHECKOUT / path).read_text(encoding="utf-8"))
 

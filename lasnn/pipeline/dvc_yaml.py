@@ -103,8 +103,9 @@ def stages(preset: Preset) -> dict[str, Stage]:
     for dataset in sorted({run.dataset for run in runs}):
         path = preset.config.data_file(dataset)
         found[f"data-{dataset}"] = _stage([], [path])
-        if preset.config.own_dataset(dataset):
-            found[f"data-{dataset}"]["params"] = [{"config.yaml": [f"datasets.{dataset}.side"]}]
+        if own := preset.config.own_dataset(dataset):
+            keys = ["side", "resize"] if own.resize else ["side"]
+            found[f"data-{dataset}"]["params"] = [{"config.yaml": [f"datasets.{dataset}.{key}" for key in keys]}]
     for run in runs:
         parents = [f"{preset.folder(parent)}/model.pt" for parent in preset.parents(run)]
         outs = outs_of(preset, run)

@@ -99,6 +99,8 @@ class Judge:
         own = self.preset.config.own_dataset(dataset)
         if own and side not in (None, own.side):
             return f"{dataset} was prepared with side {side}, and has {own.side} now"
+        if own and source.get("resized", False) != own.resize:
+            return f"{dataset} was prepared with resize: {str(not own.resize).lower()}, config.yaml says otherwise now"
         if source.get("revision", 1) != DATA_REVISION:
             return f"{dataset} was prepared by an earlier version of lasnn"
         if source.get("verified", "none") != "none":

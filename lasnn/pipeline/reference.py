@@ -26,6 +26,7 @@ from lasnn.results.store import Held
 from lasnn.storage import files
 
 PICTURES = (".svg", ".png")
+SUMS = "SHA256SUMS"  # of every kept file of a preset, as `sha256sum --check` reads it
 LEFT_OUT = "left_out.json"  # runs of which files stayed behind on purpose; of no other may one be missing
 CHECKPOINTS, ELSEWHERE = "checkpoints", "elsewhere"  # in it: without that file; kept whole under another preset
 SAMPLES = {  # preset: spiking networks whose checkpoints are kept for `lasnn.load`; 0.6 MB each
@@ -37,9 +38,24 @@ SAMPLES = {  # preset: spiking networks whose checkpoints are kept for `lasnn.lo
 SAID = ("metrics.json", "provenance.json")  # what a run says of itself
 
 
+def place(config: Config) -> Path:
+    """Where kept results lie, in a folder for each preset."""
+    return Path(config.file.folders.results, "reference")
+
+
 def folder_of(preset: Preset) -> Path:
     """Where a preset's kept results lie."""
-    return Path(preset.config.file.folders.results, "reference", preset.name)
+    return place(preset.config) / preset.name
+
+
+def recorded(folder: Path) -> dict[str, str]:
+    """Digests of all kept files of a preset by their paths below its folder; InputError if none are recorded."""
+    path = folder / SUMS
+    try:
+        pairs = [line.split("  ", 1) for line in path.read_text(encoding="utf-8").splitlines()]
+        return {name: digest for digest, name in pairs}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} can't be read ({error}): `git checkout {path}`") from None
 
 
 def kept_at(preset: Preset, run: Run) -> Path:
@@ -122,6 +138,7 @@ def export(config: Config, name: str | None = None, with_runs: bool = True, with
         if all(path.exists() for path in paths) and judge.exhibit(exhibit) is None:
             shown = [path for path in paths if not (EXHIBITS[exhibit].shows_images and path.suffix in PICTURES)]
             count += sum(_copied(path, folder_of(preset) / "exhibits" / path.name) for path in shown)
+    _record(folder_of(preset))
     line = f"{count} files new or changed in {folder_of(preset)}, {spared} runs without their checkpoints"
     line += f", {len(shared)} kept under another preset already" if (shared := left_out[ELSEWHERE]) else ""
     return line + _left(others, "left out")
@@ -176,6 +193,14 @@ def _name_left_out(folder: Path, runs: dict[str, list[str]], exported: list[str]
         files.write_json(folder / LEFT_OUT, named)
     else:
         (folder / LEFT_OUT).unlink(missing_ok=True)
+
+
+def _record(folder: Path) -> None:
+    """Write down the digests of all that lies in a preset's folder."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SUMS)
+    lines = [f"{files.sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in paths]
+    if folder.exists():
+        files.write_text(folder / SUMS, "".join(lines))
 
 
 def _left_out(preset: Preset, run: Run, what: str = CHECKPOINTS) -> bool:

@@ -66,16 +66,15 @@ def _write(preset: Preset, found: list[Shown], kept: Path, pages: Path, before: 
         for path in shown.files:
             files.write_bytes(pages / "extra" / "files" / path.name, path.read_bytes())
     start = front(found, preset, lineage, kept)
-    runs = lineage.write(pages)
-    listed = [f"- [{name.removeprefix('lineage/')}]({name}.md)" for name in runs]
-    files.write_text(pages / "lineage.md", "\n".join(["# Runs\n", *(listed or ["Nothing was run yet."])]) + "\n")
+    lineage.write(pages)
+    files.write_text(pages / "lineage.md", lineage.listing())
     for notebook in notebooks.NOTEBOOKS:
         text = _notebook(preset, notebook, kept, pages, before, console)
         files.write_text(pages / "notebooks" / f"{notebook}.md", text)
     documents.write(preset, pages, found)
     trees = {
-        "Tables": [f"exhibits/{one.name}" for one in found if not one.is_figure],
-        "Figures": [f"exhibits/{one.name}" for one in found if one.is_figure],
+        "Tables": [f"exhibits/{one.name}" for one in found if one.folder and not one.is_figure],
+        "Figures": [f"exhibits/{one.name}" for one in found if one.folder and one.is_figure],
         "Notebooks": [f"notebooks/{notebook}" for notebook in reversed(notebooks.NOTEBOOKS)],
         "Documents": documents.names(),
         "Lineage": ["lineage"],

@@ -1,34 +1,58 @@
-"""From one cell of a table down to code, configuration, data and seeds; `verify` hashes all of it again. No torch."""
+"""From one cell of a table down to code, configuration, data and seeds; `verify` hashes all of it again. No torch.
 
-import csv
+What is kept in git is read where it lies, and audited as `lasnn.pipeline.verify` does.
+"""
+
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
 from lasnn.datasets.arrays import load
 from lasnn.errors import InputError
+from lasnn.pipeline import reference
 from lasnn.pipeline.freshness import Judge
+from lasnn.pipeline.pointing import Line, meant
+from lasnn.pipeline.verify import Audit
 from lasnn.plan.config import Config, Preset
-from lasnn.plan.runs import Run, parse
+from lasnn.plan.runs import Run, split
 from lasnn.report import EXHIBITS
+from lasnn.report.site.shown import Shown
 from lasnn.results.fits import unfit
 from lasnn.storage import files
-
-KEYS = ("row_label", "dataset", "student", "teacher", "method", "encoding", "timesteps", "metric", "variant")
 
 
 @dataclass
 class Trace:
-    """Lines to read, and what `verify` found wrong, each once."""
+    """Lines to read, and what `verify` found wrong, each once. `root`: the folder below which the runs lie."""
 
     preset: Preset
+    root: Path
     verify: bool
     lines: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     seen: set[Run] = field(default_factory=set)
     absent: list[Run] = field(default_factory=list)  # runs without their checkpoint, as kept results have them
     digests: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is of results that are kept in git."""
+        return self.root == reference.folder_of(self.preset)
+
+    @cached_property
+    def audit(self) -> Audit:
+        """Of kept results, their files compared."""
+        audit = Audit(self.preset.config, self.preset.name)
+        audit.files()
+        return audit
+
+    @property
+    def unprepared(self) -> list[str]:
+        """Datasets of which no images are here."""
+        names = sorted({run.dataset for run in self.seen})
+        return [name for name in names if not Path(self.preset.config.data_file(name)).exists()]
 
     def say(self, depth: int, line: str) -> None:
         self.lines.append("  " * depth + line)
@@ -54,68 +78,56 @@ class Trace:
 
 
 def trace(config: Config, path: str, words: list[str], verify: bool = False) -> Trace:
-    """The chain behind every cell of an exhibit whose keys hold all `words`, or behind the run whose folder `path` is.
+    """The chain behind every cell of an exhibit that all `words` mean, or behind the run whose folder `path` is.
 
     InputError if nothing matches or nothing was run for it.
     """
     target = Path(path)
     if target.parent.name != "exhibits":
-        preset, run = config.locate(path)
-        found = Trace(preset, verify)
+        place, run = split(path)
+        kept = Path(place).parent == reference.place(config)
+        preset = config.preset(Path(place).name) if kept else config.locate(path)[0]
+        preset.check_names(run)
+        found = Trace(preset, Path(place), verify)
         _run(found, run, 0)
         return found
-    name = target.name.split(".")[0]
-    preset = config.preset(target.parent.parent.name)
+    name, place = target.name.split(".")[0], target.parent.parent.as_posix()
+    preset = config.preset(Path(place).name)
     if name not in EXHIBITS:
         raise InputError(f"{path!r} is not the file of an exhibit: known are {', '.join(EXHIBITS)}")
-    found = Trace(preset, verify)
-    cells = matching(target.with_name(f"{name}.csv"), words)
-    found.blame(_exhibit_fault(preset, name))
-    for cell in cells:
-        what = ", ".join(f"{key} {cell[key]}" for key in KEYS if cell.get(key) and cell[key] != "base")
-        value = f"{float(cell['ours']):.2f}" if cell.get("ours") else "-"
-        found.say(0, f"{name}: {what}: {value} (paper: {cell.get('paper') or '-'}), n = {len(cell['runs'].split())}")
-        for word in cell["runs"].split():
-            _run(found, parse(word), 1)
-        found.blame(_value_fault(preset, name, cell))
+    kept = Path(place) == reference.folder_of(preset)
+    found = Trace(preset, Path(place if kept else preset.root), verify)
+    lines = meant(Shown(name, EXHIBITS[name], target.parent), preset, words)
+    if verify:
+        found.blame(_exhibit_fault(found, name))
+    for line in lines:
+        found.say(0, f"{name}: {line.says()}")
+        for run in line.runs:
+            _run(found, run, 1)
+        if verify:
+            found.blame(_value_fault(found, name, line))
     return found
-
-
-def matching(path: Path, words: list[str]) -> list[dict[str, str]]:
-    """Lines of an exhibit's CSV with these words among their keys (in any case), for which something was run."""
-    try:
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-    except FileNotFoundError:
-        raise InputError(f"no {path}: make it first, `snakemake --cores 1 {path}`") from None
-    if not rows or "runs" not in rows[0]:
-        raise InputError(f"{path} has no column `runs`: trace one of the runs' folders that its .json file names")
-    chosen = rows
-    for word in words:
-        chosen = [row for row in chosen if word.lower() in {str(row.get(key) or "").lower() for key in KEYS}]
-        if not chosen:
-            values = dict.fromkeys(row[key] for row in rows if row["runs"] for key in KEYS if row.get(key))
-            raise InputError(
-                f"no cell of {path} holds {' and '.join(words)}: its rows and columns are {', '.join(values)}"
-            )
-    ran = [row for row in chosen if row["runs"]]
-    if not ran:
-        raise InputError(f"{len(chosen)} cells of {path} hold {' and '.join(words)}, but this preset runs none of them")
-    return ran
 
 
 def _run(found: Trace, run: Run, depth: int) -> None:
     """A run, what made it, and then its parents."""
-    preset, folder = found.preset, Path(found.preset.folder(run))
+    preset, folder = found.preset, found.root / str(run)
     if run in found.seen:
         found.say(depth, f"{run}: as above")
         return
     found.seen.add(run)
+    if found.kept and not (folder / "metrics.json").exists():
+        found.say(depth, f"{run}: not kept")
+        found.blame(f"{folder} is not kept")
+        return
     metrics, made = files.read_json(folder / "metrics.json"), files.read_json(folder / "provenance.json")
     head, *facts = described(run, metrics, made)
     found.say(depth, head)
-    if not (folder / "model.pt").exists():
+    whole = reference.kept_at(preset, run) if found.kept else folder
+    if not (whole / "model.pt").exists():
         found.absent.append(run)
-        facts.insert(0, f"its checkpoint is not here: `snakemake --cores 1 {folder}/model.pt` makes it again")
+        again = f"`snakemake --cores 1 {preset.folder(run)}/model.pt` makes it again"
+        facts.insert(0, "its checkpoint is not " + ("kept" if found.kept else f"here: {again}"))
     for fact in facts:
         found.say(depth + 1, fact)
     if found.verify:
@@ -148,7 +160,9 @@ def described(run: Run, metrics: files.Json, made: files.Json) -> list[str]:
 
 
 def _run_faults(found: Trace, run: Run, metrics: files.Json, stated: dict[str, str]) -> list[str]:
-    preset, folder = found.preset, Path(found.preset.folder(run))
+    preset, folder = found.preset, found.root / str(run)
+    if found.kept:
+        return [fault for fault in (*found.audit.faults, found.audit.runs[run]) if fault and f"{folder}" in fault]
     faults = [] if stated else [f"{folder}/provenance.json states no digests: made by an earlier version"]
     for name, digest in stated.items():
         path = folder / name
@@ -168,17 +182,24 @@ def _run_faults(found: Trace, run: Run, metrics: files.Json, stated: dict[str, s
     return faults
 
 
-def _exhibit_fault(preset: Preset, name: str) -> str | None:
-    reason = Judge(preset).exhibit(name)
+def _exhibit_fault(found: Trace, name: str) -> str | None:
+    if found.kept:
+        with found.audit.view():
+            reason, _ = found.audit.exhibit(name)
+    else:
+        reason = Judge(found.preset).exhibit(name)
     return f"{name} is not what the files behind it say: {reason}" if reason else None
 
 
-def _value_fault(preset: Preset, name: str, cell: dict[str, str]) -> str | None:
+def _value_fault(found: Trace, name: str, line: Line) -> str | None:
     """Whether an accuracy is the mean of what its runs' metrics say."""
-    if cell.get("metric") != "top1" or not cell.get("ours"):
+    paths = [found.root / str(run) / "metrics.json" for run in line.runs]
+    entries = line.entries
+    if entries.get("metric") != "top1" or not entries.get("ours") or not all(path.exists() for path in paths):
         return None
-    values = [files.read_json(f"{preset.root}/{run}/metrics.json")["accuracy"] for run in cell["runs"].split()]
-    mean = sum(values) / len(values)
-    if abs(mean - float(cell["ours"])) < 1e-6:
-        return None
-    return f"{name} says {cell['ours']}, its runs' metrics {mean}"
+    mean = sum(files.read_json(path)["accuracy"] for path in paths) / len(paths)
+    return (
+        None
+        if abs(mean - float(entries["ours"])) < 1e-6
+        else f"{name} says {entries['ours']}, its runs' metrics {mean}"
+    )

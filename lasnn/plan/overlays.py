@@ -78,11 +78,11 @@ class _Composer(Composer):
 
 
 class _Constructor(SafeConstructor):
-    """Dates stay words, as a folder may be called like a day; a whole number is one in any spelling, as in 5e4."""
+    """Dates stay words, as a folder may be called like a day; 5e4 is a whole number, 1.0 none, as it is shown."""
 
     def construct_yaml_float(self, node: ScalarNode) -> float | int:
         number: float = super().construct_yaml_float(node)
-        return int(number) if number.is_integer() else number
+        return int(number) if number.is_integer() and "." not in str(node.value) else number
 
 
 _Constructor.add_constructor("tag:yaml.org,2002:float", _Constructor.construct_yaml_float)

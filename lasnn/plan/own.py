@@ -30,7 +30,7 @@ from lasnn.plan.vocabulary import (
 from lasnn.plan.vocabulary import KNOWN_DATASETS as DATASETS
 
 if TYPE_CHECKING:
-    from lasnn.plan.config import Config
+    pass
 
 
 LEAST_CHANNELS = 8  # what `lasnn.networks.plain.scaled` leaves
@@ -197,6 +197,7 @@ class Folders(Section):
 class OwnDataset(Section):
     folder: str
     side: Annotated[int, Field(ge=8, le=256)]
+    resize: bool = False  # images of other sizes are scaled and cut to the middle square
 
 
 class AdoptedWeights(Section):
@@ -248,9 +249,9 @@ def with_adoptions(content: object, path: Path | str = ADOPTED) -> object:
     return content | {"adopted": found} if found and isinstance(content, dict) else content
 
 
-def weights_path(config: "Config", adopted: "Adopted") -> Path:
-    """Where an adopted file is kept."""
-    return Path(config.file.folders.data, "adopted", f"{adopted.sha256[:32]}{Path(adopted.file).suffix}")
+def weights_path(data: Path | str, adopted: "Adopted") -> Path:
+    """Where an adopted file is kept below the data folder."""
+    return Path(data, "adopted", f"{adopted.sha256[:32]}{Path(adopted.file).suffix}")
 
 
 KINDS: dict[str, Container[str]] = {

@@ -156,10 +156,24 @@ METHODS = {
     ),
 }
 
+
+@dataclass(frozen=True)
+class Encoder:
+    """What everything but the function in `lasnn/spiking/encoders.py` must know of an encoder."""
+
+    title: str
+    analog: bool = False  # gives currents, not spikes: the first layer multiplies, and the gain has no say
+    draws: bool = True  # by chance, so that accuracy is a mean over seeds; else the same in every step
+
+    def passes(self, steps: int) -> int:
+        """How often an image is multiplied with the first layer's weights in T steps: never, once or T times."""
+        return (steps if self.draws else 1) if self.analog else 0
+
+
 ENCODERS = {
-    "poisson": "signed Poisson rate code",
-    "poisson_unsigned": "Poisson rate code of positive pixels",
-    "direct": "direct code",
+    "poisson": Encoder("signed Poisson rate code"),
+    "poisson_unsigned": Encoder("Poisson rate code of positive pixels"),
+    "direct": Encoder("direct code", analog=True, draws=False),
 }
 
 # The paper's claims that exhibits judge: `lasnn/report/claims.py` has the comparison behind each.

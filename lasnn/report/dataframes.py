@@ -162,7 +162,7 @@ def energy(found: list[dict], mac_pj: float, ac_pj: float) -> pd.DataFrame:
     prices, lines = Energy(mac_pj=mac_pj, ac_pj=ac_pj, batch=16), []
     for one in counted:
         done = one["operations"]
-        snn = 1e9 * snn_joules(done, one["run"]["encoder"] == "direct", prices)
+        snn = 1e9 * snn_joules(done, one["run"]["encoder"], one["run"]["steps"], prices)
         ann = 1e9 * ann_joules(done, prices)
         counts = {"synops": done["synops"], "macs": done["macs"]}
         lines.append(counts | {"snn_nj": snn, "ann_nj": ann, "times_less": ann / snn if snn else None})

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from lasnn.plan.cells import KEYS, PAPER, Cell, runs_of
 from lasnn.plan.config import Preset
-from lasnn.plan.runs import BASE, Run
+from lasnn.plan.runs import BASE, Run, parse
 from lasnn.report import pages, rows, style
 from lasnn.report.late import pd
 from lasnn.report.rows import MARK
@@ -70,6 +70,12 @@ class Exhibit:
     def tidy(self, preset: Preset) -> pd.DataFrame:
         """One line for each cell."""
         return rows.table(self.cells(preset), preset)
+
+    def runs_behind(self, tidy: pd.DataFrame, preset: Preset) -> list[list[Run]] | None:
+        """The runs of each of its lines, as read back from its CSV; None if the lines don't tell."""
+        if "runs" not in tidy:
+            return None
+        return [[parse(word) for word in words.split()] if isinstance(words, str) else [] for words in tidy["runs"]]
 
     def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
         """What stands below it."""

@@ -27,7 +27,7 @@ def spent(run: SnnRun, preset: Preset) -> dict[str, float]:
     metrics, energy = rows.metrics_of(run, preset), preset.energy
     if "operations" not in metrics:
         raise InputError(f"{run} counted no operations: it is of an older version; make the run again")
-    counts, direct = metrics["operations"], run.encoder == "direct"
+    counts, how = metrics["operations"], (run.encoder, run.steps)
     average = averages(metrics["spikes"], energy.batch)
     return {
         "network_spikes": average.network,
@@ -35,8 +35,8 @@ def spent(run: SnnRun, preset: Preset) -> dict[str, float]:
         "batch_added": average.batch_added,
         "spikes_per_image": average.per_image,
         "synops": counts["synops"],
-        "joules": snn_joules(counts, direct, energy),
-        "joules_pessimistic": snn_joules(counts, direct, energy, passes=run.steps),
+        "joules": snn_joules(counts, *how, energy),
+        "joules_pessimistic": snn_joules(counts, *how, energy, each=True),
         "ann_joules": ann_joules(counts, energy),
     }
 

@@ -1,7 +1,7 @@
 """Spikes and energy of one image, from the counts in a run's metrics.json. Memory traffic and membrane updates are left
 out, as is customary; every exhibit says so.
 
-    E_SNN = AC · SynOps + MAC · MAC_1        MAC_1 only under direct encoding, whose first layer is analog
+    E_SNN = AC · SynOps + MAC · MAC_1        MAC_1 only where the input is analog, as under direct encoding
     E_ANN = MAC · MACs
 """
 
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lasnn.plan.cells import Energy
+from lasnn.plan.vocabulary import ENCODERS
 
 LEFT_OUT = "Energy counts operations alone: memory traffic and membrane updates are left out."
 
@@ -18,11 +19,13 @@ def ann_joules(operations: Mapping[str, float], energy: Energy) -> float:
     return operations["macs"] * energy.mac_pj * 1e-12
 
 
-def snn_joules(operations: Mapping[str, float], direct: bool, energy: Energy, passes: int = 1) -> float:
-    """One image in T steps. Under direct encoding the first layer's current is constant and computed `passes` times:
-    once, or pessimistically T times.
+def snn_joules(operations: Mapping[str, float], encoder: str, steps: int, energy: Energy, each: bool = False) -> float:
+    """One image in T steps. Under direct encoding the first layer's current is constant and computed once, or
+    pessimistically in `each` step; an analog input that is another in every step is multiplied in every step.
     """
-    analog = passes * operations["macs_first"] if direct else 0
+    known = ENCODERS[encoder]
+    passes = steps if each and known.analog else known.passes(steps)
+    analog = passes * operations["macs_first"]
     return (operations["synops"] * energy.ac_pj + analog * energy.mac_pj) * 1e-12
 
 

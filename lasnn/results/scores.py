@@ -38,8 +38,9 @@ def scores(metrics: Json, energy: Energy) -> dict[str, float]:
         found["spikes"] = averages(curve["spikes"], batch=1).network
     if "operations" in curve:
         found["synaptic_operations"] = curve["operations"]["synops"]
-        direct = metrics["run"].get("encoder") == "direct"
-        found["microjoules"] = 1e6 * snn_joules(curve["operations"], direct, energy)  # DVC shows five digits
+        run = metrics["run"]  # microjoules, as DVC shows five digits
+        steps = run["steps"] if run["kind"] == "snn" else max(map(int, curve["accuracy"]))
+        found["microjoules"] = 1e6 * snn_joules(curve["operations"], run["encoder"], steps, energy)
     return {name: float(value) for name, value in found.items() if value is not None}
 
 

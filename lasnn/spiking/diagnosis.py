@@ -20,8 +20,9 @@ from lasnn.datasets.batches import Images, plain_batches
 from lasnn.networks.layers import along_channels
 from lasnn.networks.net import Net
 from lasnn.networks.residual import Block
+from lasnn.plan.vocabulary import ENCODERS
 from lasnn.spiking.conversion import neurons
-from lasnn.spiking.encoders import encode, image_noise
+from lasnn.spiking.encoders import encode, image_noise, mean_input
 from lasnn.spiking.evaluation import BATCH
 from lasnn.spiking.neurons import LIF, streaming
 from lasnn.storage.files import Json
@@ -156,7 +157,7 @@ def diagnose(
     logits, analog, labels, done = [], [], images.labels.cpu(), 0
     try:
         for batch in plain_batches(images, min(BATCH, rows)):
-            noise = image_noise(0, range(done, done + len(batch)), device) if encoder != "direct" else None
+            noise = image_noise(0, range(done, done + len(batch)), device) if ENCODERS[encoder].draws else None
             potential, chunk = torch.zeros((), device=device), max(1, rows // len(batch))
             for one in seen.values():
                 one.counts.append(torch.zeros((), device=device))
@@ -165,7 +166,7 @@ def diagnose(
                     output = net(encode(encoder, batch.x, min(chunk, steps - start), noise, gain))
                     potential = potential + output.currents.sum(0)
             logits.append(potential.cpu())
-            analog.append(limit(_mean_input(encoder, batch.x, gain)[None]).currents[0].cpu())
+            analog.append(limit(mean_input(encoder, batch.x, gain)[None]).currents[0].cpu())
             done += len(batch)
             if step:
                 step(len(batch))
@@ -189,13 +190,6 @@ def diagnose(
         certain=(summed.softmax(1).amax(1) > CERTAIN).double().mean().item(),
         layers=tuple(one.report(name, steps) for name, one in seen.items()),
     )
-
-
-def _mean_input(encoder: str, x: Tensor, gain: float) -> Tensor:
-    """What an encoder's input is on average."""
-    if encoder == "direct":
-        return x
-    return gain * (x.clamp(min=0) if encoder == "poisson_unsigned" else x)
 
 
 def _watch(net: Net, seen: dict[str, _Seen]) -> list[RemovableHandle]:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lasnn import seeding
 from lasnn.compiled import draws, library
+from lasnn.plan.vocabulary import ENCODERS as KNOWN
 
 Noise = Callable[[int, torch.Size], Tensor]  # steps, image batch's shape -> uniform [T, B, 3, H, W] in [0, 1)
 
@@ -79,13 +80,13 @@ def direct(x: Tensor, steps: int, noise: Noise) -> Tensor:
     return x[None].expand(steps, *x.shape)  # [T, B, 3, H, W]
 
 
-Encoder = Callable[[Tensor, int, Noise], Tensor]
-ENCODERS: dict[str, Encoder] = {
+Encoding = Callable[[Tensor, int, Noise], Tensor]
+ENCODERS: dict[str, Encoding] = {
     "poisson": poisson,
     "poisson_unsigned": poisson_unsigned,
     "direct": direct,
 }
-ANALOG = ("direct",)  # without spikes, so without a gain
+MEANS: dict[str, Callable[[Tensor], Tensor]] = {"poisson_unsigned": torch.relu}  # where the mean over time isn't x
 
 
 def no_noise(steps: int, shape: torch.Size) -> Tensor:
@@ -95,4 +96,10 @@ def no_noise(steps: int, shape: torch.Size) -> Tensor:
 
 def encode(encoder: str, x: Tensor, steps: int, noise: Noise | None, gain: float = 1.0) -> Tensor:
     """Input [T, B, 3, H, W] of images x [B, 3, H, W]; `gain` g makes the mean of a rate code g x."""
-    return ENCODERS[encoder](x if gain == 1 or encoder in ANALOG else gain * x, steps, noise or no_noise)
+    return ENCODERS[encoder](x if gain == 1 or KNOWN[encoder].analog else gain * x, steps, noise or no_noise)
+
+
+def mean_input(encoder: str, x: Tensor, gain: float = 1.0) -> Tensor:
+    """What `encode` gives on average over time and draws: [B, 3, H, W]."""
+    mean = MEANS.get(encoder, torch.clone)(x)
+    return mean if KNOWN[encoder].analog else gain * mean

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from lasnn.datasets.batches import Images, plain_batches
 from lasnn.networks import Net
+from lasnn.plan.vocabulary import ENCODERS
 from lasnn.spiking.conversion import neurons
 from lasnn.spiking.encoders import encode, image_noise
 from lasnn.spiking.neurons import streaming
@@ -92,14 +93,14 @@ def evaluate(
     done = 0
     for batch in plain_batches(images, batch_size):
         indices = range(first + done, first + done + len(batch))
-        noise = image_noise(seed, indices, device) if encoder != "direct" else None
+        noise = image_noise(seed, indices, device) if ENCODERS[encoder].draws else None
         potential = torch.zeros(len(batch), classes, device=device)
         chunk = max(1, rows // len(batch))
         with streaming(net), counts:
             for start in range(0, steps, chunk):
                 now = min(chunk, steps - start)
                 encoded = encode(encoder, batch.x, now, noise, gain)
-                if noise:
+                if not ENCODERS[encoder].analog:
                     counts.add(INPUT, encoded.abs())
                 output = net(encoded)
                 potentials = potential + output.currents.cumsum(0)  # [t, B, K]

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from lasnn.networks.layers import written_out
 from lasnn.networks.net import Net
 from lasnn.spiking.conversion import neurons
-from lasnn.spiking.neurons import LIF, fire
+from lasnn.spiking.kernels.torch_scan import fire
+from lasnn.spiking.neurons import LIF
 
 
 class Recording(NamedTuple):
@@ -58,7 +59,7 @@ def record(net: Net, encoded: Tensor) -> dict[str, Recording]:
 
 def potentials(neuron: LIF, current: Tensor) -> Tensor:
     """v^t = u^{t-1} + I^t for each step of a current [T, B, ...], which is used up; u^0 is the neuron's start."""
-    current = neuron.with_trained(neuron.with_constants(current, first=True))
+    current = neuron.with_trained(neuron.with_constants(current))
     found, carried, threshold = torch.empty_like(current), torch.zeros_like(current[0]), neuron.threshold.item()
     for row, step in zip(found, current, strict=True):
         torch.add(carried, step, out=row)

@@ -5,6 +5,7 @@ import os
 import torch
 
 from lasnn.compiled import library
+from lasnn.compiled.machine_code import described
 from lasnn.compiled.products import bfloat16, onednn
 from lasnn.errors import InputError
 from lasnn.plan.settings import Compute
@@ -53,3 +54,8 @@ def implementation(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     loops = "compiled loops" if library() else "torch loops"
     return f"{torch.backends.cpu.get_cpu_capability()}, {'oneDNN' if onednn() else 'BLAS'}, {loops}"
+
+
+def loops(device: torch.device) -> str:
+    """What made the compiled loops of a CPU, or why there were none: numba and the processor may change their bytes."""
+    return "none on a GPU" if device.type == "cuda" else described()

@@ -18,7 +18,7 @@ from lasnn.networks.quantised import quantise
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run, SnnRun, as_snn
 from lasnn.plan.settings import AnnSettings, Calibration, ConvertedSettings, Settings, SnnSettings, Training
-from lasnn.plan.vocabulary import KNOWN_DATASETS, NO_TEACHER, Architecture, given
+from lasnn.plan.vocabulary import ENCODERS, KNOWN_DATASETS, NO_TEACHER, Architecture, given
 from lasnn.spiking.conversion import neurons, spiking
 from lasnn.spiking.neurons import Dynamics
 from lasnn.training import probe
@@ -65,7 +65,7 @@ class Estimate:
         infer = self._spiking_look()
         if settings.calibration:
             return self._calibration_seconds(run, settings.calibration, infer)
-        recipe, seeds = settings.training, 1 if run.encoder == "direct" else len(settings.evaluation.seeds)
+        recipe, seeds = settings.training, len(settings.evaluation.seeds) if ENCODERS[run.encoder].draws else 1
         seconds = ((recipe.epochs if recipe else 0) + seeds) * self.test * run.steps * infer
         searched = len(given(settings.choices).scale_grid) if given(settings.spiking).scale == "search" else 1
         looked_at = min(given(settings.choices).images, settings.data.held_out)

@@ -26,7 +26,7 @@ from lasnn.results.fits import RUN_FILES
 from lasnn.storage import checkpoint, commit, files
 from lasnn.storage.marks import marks_of
 from lasnn.storage.provenance import Stopwatch, describe
-from lasnn.training.device import implementation
+from lasnn.training.device import implementation, loops
 from lasnn.training.reading import Origin
 from lasnn.training.task import Task
 
@@ -82,7 +82,7 @@ def leave(
         checkpoint.save(scratch / "model.pt", result.net.state_dict(), common | {"accuracy": accuracy} | result.meta)
         cost = stopwatch.stop()
         digests = {name: files.sha256(scratch / name) for name in ("model.pt", "metrics.json", "predictions.npz")}
-        made_by = {"implementation": implementation(task.device)} | result.origin
+        made_by = {"implementation": implementation(task.device), "loops": loops(task.device)} | result.origin
         written = common | {"data": data | {"source": prepared.source}, "files": digests}
         where = describe(task.device)
         files.write_json(scratch / "provenance.json", written | where | made_by | cost, seal=True)

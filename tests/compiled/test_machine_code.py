@@ -46,6 +46,47 @@ def test_the_files_name_tells_compilers_machines_and_sources_apart(monkeypatch, 
     assert [len(name) for name in names] == [32] * 4
 
 
+def test_what_the_user_sets_for_numba_changes_no_byte(tmp_path, monkeypatch):
+    """Another level of optimisation, another processor, a file of settings: the same code."""
+    code.compile_into(tmp_path / "plain.bin", "count")
+    monkeypatch.setenv("NUMBA_OPT", "0")
+    monkeypatch.setenv("NUMBA_CPU_NAME", "generic")
+    monkeypatch.setenv("NUMBA_CPU_FEATURES", "")
+    (tmp_path / ".numba_config.yaml").write_text("opt: 0")
+    monkeypatch.chdir(tmp_path)
+    (place := tmp_path / "other").mkdir()
+    code.compile_into(place / "set.bin", "count")
+    assert code.read(place / "set.bin") == code.read(tmp_path / "plain.bin")
+    assert list(code.read(place / "set.bin")) == ["count"]
+
+
+def test_what_cannot_be_compiled_says_why_and_leaves_the_work_to_torch(tmp_path, monkeypatch):
+    """In one line, in provenance too."""
+    with pytest.raises(RuntimeError, match=r"^KeyError: .no such loop.$"):
+        code.compile_into(tmp_path / "code.bin", "no such loop")
+    monkeypatch.setattr(code, "library", lambda: None)
+    monkeypatch.setattr(code, "_reason", "OSError: no space")
+    assert code.described() == "none: OSError: no space"
+    monkeypatch.undo()
+    assert code.described().startswith("numba 0.")
+
+
+def test_a_loop_that_raised_is_named():
+    """By its status, numba's first result."""
+    raising = code.ctypes.CFUNCTYPE(code.ctypes.c_int32, code.ctypes.c_void_p, code.ctypes.c_void_p)(lambda *_: 1)
+    loop = code._function("bad", code.ctypes.cast(raising, code.ctypes.c_void_p).value, "")
+    with pytest.raises(RuntimeError, match="compiled loop bad: numba's status 1; LASNN_KERNELS=off"):
+        loop()
+
+
+@pytest.mark.parametrize("home", ["~", "relative"])
+def test_a_user_without_a_home_has_the_temporary_folder(home, monkeypatch, tmp_path):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(code.os.path, "expanduser", lambda path: path.replace("~", home))
+    monkeypatch.setattr(code.tempfile, "gettempdir", lambda: str(tmp_path))
+    assert code.folder().parent == tmp_path
+
+
 def test_a_damaged_file_counts_as_none(tmp_path):
     path = tmp_path / "kernels.bin"
     whole = {"add": ("symbol", "pp", b"machine code")}

@@ -1,5 +1,6 @@
 """Products from events and in bfloat16 against torch's own in float64, and which way is taken."""
 
+import threading
 from itertools import product as every
 
 import pytest
@@ -132,3 +133,14 @@ def test_a_precision_ends_with_its_block():
     with products.precision("bf16"):
         assert not torch.equal(products.convolve(x, weight, 1, 0), exact)
     assert torch.equal(products.convolve(x, weight, 1, 0), exact)
+
+
+def test_a_precision_is_that_of_its_thread():
+    """Another thread's products stay in float32."""
+    x, weight = torch.full((1, 16, 4, 4), 1 / 3).contiguous(memory_format=torch.channels_last), torch.ones(8, 16, 1, 1)
+    exact, found = F.conv2d(x, weight), []
+    with products.precision("bf16"):
+        thread = threading.Thread(target=lambda: found.append(products.convolve(x, weight, 1, 0)))
+        thread.start()
+        thread.join()
+    assert torch.equal(found[0], exact)

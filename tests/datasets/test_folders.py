@@ -22,6 +22,22 @@ def zipped(folder, path, prefix=""):
     return path
 
 
+def test_resize_scales_the_shorter_edge_and_keeps_the_middle(tmp_path):
+    """A 16 x 8 image of three bars keeps the middle one; a uniform 24 x 24 image stays uniform; without it one line."""
+    tree = image_tree(tmp_path / "pets")
+    bars = np.zeros((8, 16, 3), np.uint8)
+    bars[:, :4, 0], bars[:, 4:12, 1], bars[:, 12:, 2] = 255, 255, 255  # red, green, blue
+    Image.fromarray(bars).save(tree / "train/cat/0.png")
+    Image.new("RGB", (24, 24), (9, 99, 199)).save(tree / "train/dog/0.png")
+    assert "set resize: true" in message_of(datasets.prepare, "pets", tmp_path / "x.npz", folder=str(tree), side=8)
+    datasets.prepare("pets", tmp_path / "pets.npz", folder=str(tree), side=8, resize=True)
+    found = datasets.load(tmp_path / "pets.npz")
+    assert found.source["resized"] is True
+    expected = [np.full((8, 8), 1) * np.array(color)[:, None, None] for color in ((0, 255, 0), (9, 99, 199))]
+    for image in expected:
+        assert any(np.array_equal(image, other) for other in found.train_images)
+
+
 def test_folder_zip_wrapped_zip_and_webp_agree(tmp_path):
     tree = image_tree(tmp_path / "pets")
     webp = image_tree(tmp_path / "webp", ending="webp", splits=("train", "val"))

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from lasnn.networks import triton_pool
-from lasnn.networks.layers import AveragePool, pool_kernels
+from lasnn.networks.pools import AveragePool, pool_kernels
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 on_gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]

@@ -234,6 +234,8 @@ def test_where_own_images_lie_says_nothing(tmp_path, monkeypatch):
     assert expected_content(Config(content), "birds", Digests(None)) == before
     content["datasets"]["birds"]["side"] = 16
     assert "side" in judged(content)
+    content["datasets"]["birds"] |= {"side": 8, "resize": True}
+    assert "resize: false" in judged(content)
 
 
 @pytest.mark.parametrize("dataset", ["cifar10", "digits", "tinyimagenet"])

@@ -1,8 +1,12 @@
 """From one cell to its data, and what `--verify` finds after each kind of change."""
 
+import os
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 from tiny import ANN, CONVERTED, LASNN, TEACHER, change_a_pixel
 
 from lasnn.__main__ import main
@@ -87,3 +91,91 @@ def test_a_changed_number(project):
         f"table2 is not what the files behind it say: {path} has changed since it was made",
         f"table2 says 99.9, its runs' metrics {float(value)}",
     ]
+
+
+KEPT = Path("results/reference/small")
+PAIR = ["snn/cifar10/vgg5/kd_label/poisson-T16/vgg16bn/base", "snn/cifar10/vgg5/lasnn_act/poisson-T16/vgg16bn/base"]
+
+
+@pytest.fixture
+def bare(tmp_path, monkeypatch):
+    """A clone with kept results and neither images nor results of its own."""
+    root = Path(__file__).parents[2]
+    for name in ("config.yaml", "config", "results"):
+        os.symlink(root / name, tmp_path / name) if name != "results" else (tmp_path / name).mkdir()
+    os.symlink(root / "results/reference", tmp_path / "results/reference")
+    monkeypatch.chdir(tmp_path)
+
+
+def runs_in(said):
+    """The runs right behind the cells: two blanks before them."""
+    return [line.split(":")[0].strip() for line in said if re.match(r"  \S", line)]
+
+
+@pytest.mark.parametrize(
+    "words", [["VGG5", "LaSNN"], ["vgg5", "LaSNN: ours"], ["VGG5", "lasnn_act"], ["52.89 ± 1.73 (n=3)"]]
+)
+def test_a_kept_cell_is_named_as_its_table_shows_it(bare, words, capsys):
+    """By row and column of Table II or by the number itself; down to the digest of images that are not here."""
+    assert (
+        main(
+            ["trace", f"{KEPT}/exhibits/table2.md", "--row", words[0], *(w for c in words[1:] for w in ("--column", c))]
+        )
+        == 0
+    )
+    said = capsys.readouterr().out.splitlines()
+    assert len([line for line in said if not line.startswith(" ")]) == 1
+    assert "student VGG5" in said[0]
+    assert ": 52.89 (paper: 86.68), n = 3" in said[0]
+    assert runs_in(said) == [f"{PAIR[1]}/s{seed}" for seed in range(3)]
+    digest = files.read_json(KEPT / PAIR[1] / "s0/metrics.json")["data"]["digest"][:12]
+    assert sum(f"data cifar10: sha256 {digest}, 10000 + 2000 images" in line for line in said) >= 4
+    assert not [line for line in said if "snakemake" in line]
+
+
+def test_a_claim_goes_down_to_both_sides(bare, capsys):
+    """Its line says the numbers and the test as the table of claims does."""
+    words = ["--row", "label KD is below LaSNN", "--row", "CIFAR-10 VGG5, T = 16", "--column", "verdict"]
+    assert main(["trace", f"{KEPT}/exhibits/claims.csv", *words]) == 0
+    said = capsys.readouterr().out.splitlines()
+    values = [
+        sum(files.read_json(KEPT / side / f"s{seed}/metrics.json")["accuracy"] for seed in range(3)) / 3
+        for side in PAIR
+    ]
+    assert f"ours {values[0]:.2f} / {values[1]:.2f}, difference {values[1] - values[0]:.2f}" in said[0]
+    assert said[0].endswith("verdict too few seeds, remark 3 of 5 seeds, test none: 3 of 5 seeds")
+    assert runs_in(said) == [f"{side}/s{seed}" for side in PAIR for seed in range(3)]
+
+
+def test_a_kept_chain_is_verified_where_it_lies(bare, capsys):
+    words = ["trace", f"{KEPT}/exhibits/table2.csv", "--row", "VGG5", "--column", "LaSNN", "--verify"]
+    assert main(words) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("verified: 12 runs, their settings and parents; images of cifar10 count as stated; ")
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "log.jsonl", "predictions.npz"])
+def test_one_changed_byte_of_a_kept_run_in_a_chain(bare, capsys, name):
+    """Of a run behind the cell, and of no other."""
+    Path("results/reference").unlink()
+    for preset in ("small", "bfloat16"):
+        shutil.copytree(Path(__file__).parents[2] / "results/reference" / preset, f"results/reference/{preset}")
+    path = KEPT / PAIR[1] / "s1" / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    words = ["trace", f"{KEPT}/{PAIR[1]}", "--verify"]
+    if name == "metrics.json":
+        assert main(["trace", f"{KEPT}/{PAIR[1]}/s1", "--verify"]) == 2
+        assert f"error: {path} " in capsys.readouterr().err
+    else:
+        assert main([*words[:1], f"{KEPT}/{PAIR[1]}/s1", "--verify"]) == 1
+        assert f"MISMATCH: {path} is not the file that was kept" in capsys.readouterr().out
+    assert main([*words[:1], f"{KEPT}/{PAIR[1]}/s0", "--verify"]) == 0
+
+
+def test_exhibits_whose_runs_are_not_kept(bare, capsys):
+    """Each is named."""
+    assert main(["trace", "results/reference/tuning/exhibits/table_s6.csv", "--row", "VGG5", "--column", "LaSNN"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert {line.split(": ")[1] for line in said if line.startswith("  ")} == {"not kept"}

@@ -1,5 +1,6 @@
 """Pages of the site: each number leads to its runs, and what is not there is said where it would stand."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 from lasnn.pipeline import reference
 from lasnn.pipeline.trace import described
 from lasnn.plan.config import read
+from lasnn.plan.runs import parse
 from lasnn.report.exhibit import Table
 from lasnn.report.site import Lineage, exhibit_page, front, look
+from lasnn.report.site.lineage import in_words
 from lasnn.report.site.links import lines_behind
 from lasnn.storage import files
 
@@ -103,9 +106,42 @@ def test_the_front_shows_verdicts_of_claims_and_links_numbers_to_their_exhibit(s
     preset, lineage = small
     shown = found(preset)
     first = front(list(shown.values()), preset, lineage, reference.folder_of(preset))
-    said = re.findall(
-        r"\| (confirmed|refuted|undecided|too few seeds) +\|", (KEPT / "exhibits" / "claims.md").read_text()
-    )
-    assert len(said) > 30
-    assert re.findall(r'class="verdict ([\w-]+)"', first) == [word.replace(" ", "-") for word in said]
+    claims = pd.read_csv(KEPT / "exhibits" / "claims.csv", keep_default_na=False)
+    judged = claims[claims["verdict"].isin(["confirmed", "refuted", "undecided", "too few seeds"])]
+    assert f"<p>{len(judged)} comparisons: {len(judged)} too few seeds." in first
+    lines = re.findall(r"<tr><td[^>]*>(.*?)</td><td[^>]*><span class=\"verdict too-few-seeds\">.*?</tr>", first)
+    assert len(lines) == 6
+    primary = {"label KD is below LaSNN", "hybrid training is below LaSNN", "LaSNN is close to its ANN"}
+    assert {line.split("<br>")[0] for line in lines[:3]} == primary
+    assert all("CIFAR-10 all networks: 3Conv2Linear, VGG5, T = 16; logits: mean; 3 seeds" in line for line in lines)
+    assert [name in first for name in ("Not made in this preset", "docs/findings.html")] == [False, True]
     assert len(re.findall(r'href="exhibits/table2\.html#cell-\d+"', first)) == 8
+
+
+def test_the_verdict_is_among_the_first_columns_of_all_claims(small):
+    preset, lineage = small
+    page = exhibit_page(found(preset)["claims"], preset, lineage)
+    assert "<tr><th>claim</th><th>network</th><th>verdict</th><th>logits</th>" in page
+
+
+def test_a_remark_that_a_picture_says_is_not_said_again_below_it(small):
+    """figure_steps draws how many images there are; what its curves are is said below the picture alone."""
+    preset, lineage = small
+    shown = found(preset)["figure_steps"]
+    page = exhibit_page(shown, preset, lineage)
+    caption = page.split('<ul class="caption">')[1].split("</ul>")[0]
+    drawn = [note for note in shown.notes if "n_train 10000" in note]
+    assert len(drawn) == 1
+    assert "n_train 10000" not in caption
+    assert 0 < caption.count("<li>") < len(shown.notes)
+
+
+def test_runs_are_listed_by_network_with_their_accuracy(small):
+    _, lineage = small
+    run = "snn/cifar10/vgg5/hybrid/poisson-T16/none/base/s0"
+    assert lineage.page_of(run, None)
+    text = lineage.listing()
+    assert "## Spiking: vgg5 on cifar10" in text
+    accuracy = json.loads((KEPT / run / "metrics.json").read_text())["accuracy"]
+    assert f'>hybrid/poisson-T16/none/base/s0</a></td><td class="short">{accuracy:.2f}</td>' in text
+    assert in_words(parse(run)) == "hybrid training: vgg5 on cifar10, poisson input, T = 16, seed 0"

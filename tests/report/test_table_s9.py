@@ -54,7 +54,9 @@ def test_epochs_that_are_shown():
     assert shown_epochs(100) == [1, *range(10, 101, 10)]
 
 
-@pytest.mark.parametrize("name", ["quick", "small", "verdicts", "shares", "levels", "regime", "few_steps", "paper"])
+@pytest.mark.parametrize(
+    "name", ["quick", "small", "verdicts", "shares", "levels", "corner", "difficulty", "regime", "few_steps", "paper"]
+)
 def test_it_needs_no_run_beside_those_of_other_exhibits(name):
     preset = read().preset(name)
     others = {run for other, exhibit in EXHIBITS.items() if other != "table_s9" for run in exhibit.runs(preset)}

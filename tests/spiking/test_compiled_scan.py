@@ -4,17 +4,17 @@ import itertools
 
 import pytest
 import torch
-from oracle import ORDERS, SURROGATES, close, surrogate_of
+from oracle import ORDERS, close
 
 from lasnn.compiled import library
 from lasnn.networks.layers import Pool
-from lasnn.spiking.kernels.compiled_scan import CompiledScan, available, compiled_fire, poolable
-from lasnn.spiking.neurons import LIF, Dynamics, Scan, fire
+from lasnn.spiking.kernels.compiled_scan import CompiledScan, poolable
+from lasnn.spiking.kernels.torch_scan import Scan
+from lasnn.spiking.neurons import LIF, Dynamics
 
 pytestmark = pytest.mark.skipif(library() is None, reason="no compiled loops here")
 THETA = 0.75
 ROUNDING = 2e-6  # relative to the largest entry
-RULES = [(order, reset) for order in ORDERS for reset in ("soft", "hard")]
 
 
 def images(steps=7, batch=3, channels=5, side=6, seed=0):
@@ -36,53 +36,6 @@ def upstream_of(like, seed=1):
     return torch.empty_like(like).copy_(drawn)
 
 
-@pytest.mark.parametrize(("order", "reset"), RULES)
-@pytest.mark.parametrize("leak", [1.0, 0.9])
-def test_spikes_without_a_gradient(order, reset, leak):
-    dynamics, current = Dynamics(leak=leak, order=order, reset=reset), images(batch=2, channels=8)
-    start = images(1, 2, 8, seed=1)[0]
-    expected, end = fire(current.clone(memory_format=torch.preserve_format), start, THETA, dynamics)
-    counts = torch.zeros_like(current[0])
-    given, carried = (x.clone(memory_format=torch.preserve_format) for x in (current, start))
-    spikes, potential = compiled_fire(given, carried, THETA, dynamics, counts)
-    assert torch.equal(spikes, expected)
-    assert torch.equal(potential, end)
-    assert torch.equal(counts, expected.sum(0))
-    assert 0.1 < expected.mean() < 0.9
-    pooled, potential = compiled_fire(
-        current.clone(memory_format=torch.preserve_format), start.clone(), THETA, dynamics, pool=True
-    )
-    assert torch.equal(pooled, Pool()(expected))
-    assert torch.equal(potential, end)
-
-
-@pytest.mark.parametrize(("order", "reset"), RULES)
-@pytest.mark.parametrize("surrogate", SURROGATES)
-@pytest.mark.parametrize("reset_grad", [False, True])
-def test_gradients(order, reset, surrogate, reset_grad):
-    dynamics = Dynamics(0.9, order, reset, surrogate_of(surrogate), reset_grad)
-    current = images()
-    results = []
-    for scan in (Scan, CompiledScan):
-        psi = current.clone(memory_format=torch.preserve_format)
-
-        class Context:
-            pass
-
-        results.append((scan.forward(Context(), psi, THETA, dynamics), psi))
-    (spikes, psi), (ours, our_psi) = results
-    assert torch.equal(ours, spikes)
-    assert torch.equal(our_psi, psi) if surrogate != "stdb" else close(our_psi, psi, ROUNDING)
-    upstream = upstream_of(current)
-    _, expected = through(lambda x: Scan.apply(x, THETA, dynamics), current, upstream)
-    _, found = through(lambda x: CompiledScan.apply(x, THETA, dynamics), current, upstream)
-    assert close(found, expected, ROUNDING)
-    same = upstream[:1].expand(upstream.shape)
-    _, expected = through(lambda x: Scan.apply(x, THETA, dynamics), current, same)
-    _, found = through(lambda x: CompiledScan.apply(x, THETA, dynamics), current, same)
-    assert close(found, expected, ROUNDING)
-
-
 @pytest.mark.parametrize(("channels", "side"), [(3, 8), (8, 8), (20, 8), (8192, 2)])  # the last: a pair beyond a block
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_pool_taken_along(channels, side, order):
@@ -93,7 +46,9 @@ def test_a_pool_taken_along(channels, side, order):
     found, ours = through(lambda x: CompiledScan.apply(x, THETA, dynamics, None, True), current, upstream)
     assert torch.equal(found, expected)
     assert close(ours, gradient, ROUNDING)
-    assert not poolable(images(side=5))
+    assert poolable(current, dynamics, None, Pool())
+    assert not poolable(images(side=5), dynamics, None, Pool())
+    assert not poolable(current, dynamics, None, Pool("max"))
 
 
 def test_a_mask_rounds_as_a_product_of_its_own():
@@ -126,15 +81,6 @@ def test_more_threads_give_the_same_bits():
     finally:
         torch.set_num_threads(threads)
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
-
-
-def test_what_it_leaves_to_the_torch_scan():
-    current = images()
-    assert available(current, Dynamics())
-    assert not available(current.double(), Dynamics())
-    assert not available(current[..., ::2], Dynamics())
-    assert not available(current[:, :0], Dynamics())
-    assert not available(current, Dynamics(surrogate=lambda excess, threshold, since=None: excess))
 
 
 def test_a_second_backward_pass_is_refused():

@@ -4,8 +4,8 @@ import pytest
 import torch
 from oracle import ORDERS, SURROGATES, Neuron, close, dyadic_input, simulate, small_snn, surrogate_of
 
-from lasnn.spiking import neurons as neurons_module
 from lasnn.spiking.conversion import neurons
+from lasnn.spiking.kernels import torch_scan
 from lasnn.spiking.neurons import LIF, Dynamics, streaming
 
 # θ = 1 and I = 0.625 in each of eight steps; the potential ties with θ in the last step at λ = 1 (method.md 1.3).
@@ -85,17 +85,6 @@ def test_a_potential_at_the_threshold_does_not_spike(with_gradient):
 # ---- spikes against the oracle ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reset", ["soft", "hard"])
-@pytest.mark.parametrize("leak", [1.0, 0.5])
-@pytest.mark.parametrize("order", ORDERS)
-def test_scan_gives_the_spikes_of_the_oracle(order, leak, reset):
-    current, dynamics = random_current(), Dynamics(leak, order, reset)
-    expected, _ = by_oracle(current, 0.75, dynamics)
-    assert 0.1 < expected.mean() < 0.9
-    assert torch.equal(LIF(0.75, dynamics)(current.clone()), expected)
-    assert torch.equal(LIF(0.75, dynamics)(current.clone().requires_grad_() * 1), expected)
-
-
 @pytest.mark.parametrize(("dtype", "leak", "steps"), [(torch.float32, 1.0, 16), (torch.float64, 0.5, 16)])
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("name", ["conv3fc2", "resnet12"])
@@ -149,33 +138,6 @@ def test_streaming_forgets_after_an_error():
 
 
 # ---- gradients -------------------------------------------------------------------------------------------------------
-
-
-def gradients(current, threshold, dynamics, psi, weight):
-    """dL/dI by the scan and by the oracle, for L = Σ weight o."""
-    ours = current.clone().requires_grad_()
-    (LIF(threshold, dynamics)(ours * 1) * weight).sum().backward()
-    theirs = current.clone().requires_grad_()
-    (by_oracle(theirs, threshold, dynamics, psi)[0] * weight).sum().backward()
-    return ours.grad, theirs.grad
-
-
-def cases():
-    for order in ORDERS:
-        for name in SURROGATES:
-            yield order, name, "soft", False
-            yield order, name, "soft", True
-            yield order, name, "hard", False
-
-
-@pytest.mark.parametrize("leak", [1.0, 0.9])
-@pytest.mark.parametrize(("order", "name", "reset", "reset_grad"), list(cases()))
-def test_gradient_equals_autograd_of_the_oracle(order, name, reset, reset_grad, leak):
-    current = random_current() + 1e-3  # away from ties, which rounding could decide either way
-    weight = torch.randn(current.shape, generator=torch.Generator().manual_seed(1), dtype=current.dtype)
-    dynamics = Dynamics(leak, order, reset, surrogate_of(name), reset_grad)
-    ours, theirs = gradients(current, 0.75, dynamics, name, weight)
-    assert close(ours, theirs, 1e-12)
 
 
 @pytest.mark.parametrize("reset_grad", [False, True])
@@ -252,8 +214,8 @@ def test_block_size_changes_nothing(monkeypatch, name, block):
     current = random_current(shape=(3, 2, 5, 7), dtype=torch.float32)
     weight = torch.randn(current.shape, generator=torch.Generator().manual_seed(1))
     expected = run(current, dynamics, weight)
-    monkeypatch.setattr(neurons_module, "BLOCK", block)
-    assert len(list(neurons_module.blocks(current.flatten(1)))) > 1
+    monkeypatch.setattr(torch_scan, "BLOCK", block)
+    assert len(list(torch_scan.blocks(current.flatten(1)))) > 1
     for found, whole in zip(run(current, dynamics, weight), expected, strict=True):
         assert torch.equal(found, whole)
 

@@ -8,7 +8,9 @@ from lasnn.networks import build, census
 from lasnn.networks.layers import Conv
 from lasnn.networks.residual import Block
 from lasnn.plan.cells import Energy
+from lasnn.plan.vocabulary import ENCODERS, Encoder
 from lasnn.results.energy import ann_joules, averages, snn_joules
+from lasnn.spiking import encoders
 from lasnn.spiking.conversion import set_thresholds, spiking
 from lasnn.spiking.evaluation import INPUT, evaluate
 from lasnn.spiking.neurons import Dynamics
@@ -95,12 +97,34 @@ def test_direct_encoding_sends_no_spikes():
     assert found["encoder_spikes"] == 0
 
 
-def test_energy_by_hand():
+def test_an_analog_encoder_of_ones_own_sends_no_spikes_and_has_no_gain(monkeypatch):
+    """Drawn anew in every step: multiplied in every step, counted nowhere as spikes, and its mean is the image."""
+    monkeypatch.setitem(ENCODERS, "dithered", Encoder("analog with noise", analog=True))
+    monkeypatch.setitem(encoders.ENCODERS, "dithered", lambda x, steps, noise: x + noise(steps, x.shape) - 0.5)
+    images = Images(torch.full((2, 3, 16, 16), 200, dtype=torch.uint8), torch.tensor([0, 1]), torch.arange(2))
+    found = operations(network(), evaluate(network(), images, "dithered", 3))
+    assert INPUT not in found["synops_by_layer"]
+    assert found["encoder_spikes"] == 0
+    x, noise = torch.full((1, 3, 2, 2), 0.25), encoders.image_noise(0, [0], torch.device("cpu"))
+    one, other = encoders.encode("dithered", x, 2, noise, gain=2)
+    assert not torch.equal(one, other)
+    assert one.min() >= -0.25
+    assert torch.equal(encoders.mean_input("dithered", x, gain=2), x)
+    assert torch.equal(encoders.mean_input("direct", x, gain=2), x)
+    assert torch.equal(encoders.mean_input("poisson", -x, gain=2), -2 * x)
+    assert torch.equal(encoders.mean_input("poisson_unsigned", -x, gain=2), 0 * x)
+
+
+def test_energy_by_hand(monkeypatch):
+    """An analog input is multiplied once, or in every step where it is another in each; spikes are added."""
     counts = {"synops": 1000.0, "macs": 500, "macs_first": 100}
     assert ann_joules(counts, ENERGY) == pytest.approx(2300e-12)
-    assert snn_joules(counts, direct=False, energy=ENERGY) == pytest.approx(900e-12)
-    assert snn_joules(counts, direct=True, energy=ENERGY) == pytest.approx((900 + 460) * 1e-12)
-    assert snn_joules(counts, direct=True, energy=ENERGY, passes=4) == pytest.approx((900 + 4 * 460) * 1e-12)
+    assert snn_joules(counts, "poisson", 4, ENERGY) == pytest.approx(900e-12)
+    assert snn_joules(counts, "poisson", 4, ENERGY, each=True) == pytest.approx(900e-12)
+    assert snn_joules(counts, "direct", 4, ENERGY) == pytest.approx((900 + 460) * 1e-12)
+    assert snn_joules(counts, "direct", 4, ENERGY, each=True) == pytest.approx((900 + 4 * 460) * 1e-12)
+    monkeypatch.setitem(ENCODERS, "dithered", Encoder("analog with noise", analog=True))
+    assert snn_joules(counts, "dithered", 4, ENERGY) == pytest.approx((900 + 4 * 460) * 1e-12)
 
 
 def test_the_four_averages_by_hand():

@@ -1,7 +1,7 @@
 """The scan in Triton against the torch scan: in Triton's interpreter on the CPU, and on a GPU where one is.
 
-The interpreter must be chosen before the kernels are read, so one test runs this file, and that of the pooling kernels,
-again in a process of its own.
+The interpreter must be chosen before the kernels are read, so one test runs this file, that of the pooling kernels and
+that of the door to the scan again in a process of its own.
 """
 
 import os
@@ -13,13 +13,15 @@ import pytest
 import torch
 from oracle import ORDERS, SURROGATES, bright_input, close, small_snn, surrogate_of
 
+from lasnn.spiking import scanning
 from lasnn.spiking.kernels import triton_scan
+from lasnn.spiking.kernels.torch_scan import Scan, fire
 from lasnn.spiking.kernels.triton_scan import FusedScan, fused_fire
-from lasnn.spiking.neurons import LIF, Dynamics, Scan, fire
+from lasnn.spiking.neurons import Dynamics
 from lasnn.spiking.surrogates import Bellec
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-POOL = Path(__file__).parents[1] / "networks" / "test_triton_pool.py"
+OTHERS = [Path(__file__).parents[1] / "networks" / "test_triton_pool.py", Path(__file__).with_name("test_scan.py")]
 THETA = 0.75
 EXACT = 2e-6  # of float32, relative to the largest entry
 COMPACT = 2**-7  # of ψ in bfloat16, which the interpreter cuts off instead of rounding
@@ -63,7 +65,7 @@ def test_the_kernels_in_the_interpreter():
         pytest.skip("this is the process that runs them")
     pytest.importorskip("triton")
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-m", "not gpu", str(Path(__file__)), str(POOL)],
+        [sys.executable, "-m", "pytest", "-n", "0", "-m", "not gpu", __file__, *map(str, OTHERS)],
         env={**os.environ, "TRITON_INTERPRET": "1"},
         capture_output=True,
         text=True,
@@ -131,20 +133,6 @@ def test_spikes_and_gradient_of_the_scan(order, reset, reset_grad, name, device,
     found, compact = gradient(ours(dynamics, None, torch.bfloat16), current, weight)
     assert torch.equal(found, spikes)
     assert close(compact, expected, COMPACT)
-
-
-@pytest.mark.parametrize(("device", "shape"), SIZES)
-@pytest.mark.parametrize("reset_grad", [False, True])
-@pytest.mark.parametrize("order", ORDERS)
-def test_a_dropout_mask_multiplies_spikes_and_their_gradient(order, reset_grad, device, shape):
-    dynamics = Dynamics(0.9, order, reset_grad=reset_grad)
-    current, weight = random_current(device, shape), noise(torch.empty(7, *shape, device=device))
-    mask = (noise(current[0], 3) > 0).float() * 1.25
-    spikes, expected = gradient(lambda x: Scan.apply(x, THETA, dynamics, mask), current, weight)
-    found, delta = gradient(ours(dynamics, None, torch.float32, mask), current, weight)
-    assert torch.equal(found, spikes)
-    assert torch.equal(found, theirs(dynamics)(current.clone()) * mask)
-    assert close(delta, expected, EXACT)
 
 
 @pytest.mark.parametrize(("device", "shape"), SIZES)
@@ -290,22 +278,12 @@ def test_more_values_than_32_bits_can_count():
 # ---- a network -------------------------------------------------------------------------------------------------------
 
 
-class FusedLIF(LIF):
-    """A layer that always takes the kernels."""
-
-    def forward(self, current, mask=None):
-        if torch.is_grad_enabled() and current.requires_grad:
-            spikes = FusedScan.apply(current, self.threshold, self.dynamics, None, torch.float32, mask)
-        else:
-            spikes, _ = fused_fire(current, None, self.threshold, self.dynamics)
-        return self._delayed(spikes) if self.dynamics.order == "delayed" else spikes
-
-
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("order", ORDERS)
 def test_loss_and_gradients_of_a_network(monkeypatch, order, device):
     """Dyadic weights, inputs and leak: convolutions are exact on any device and in any order of summation."""
-    monkeypatch.setattr(triton_scan, "available", lambda *_: False)
+    monkeypatch.setattr(scanning, "backend", lambda current, dynamics: ("torch", "the test says so"))
+    monkeypatch.setattr(scanning, "SAVED", torch.float32)
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
     net, x = small_snn("resnet12", Dynamics(1.0, order)).to(device), bright_input(14, 2).to(device)
@@ -321,9 +299,7 @@ def test_loss_and_gradients_of_a_network(monkeypatch, order, device):
         return loss.item(), output.logits.detach(), logits, [weight.grad.clone() for weight in net.parameters()]
 
     loss, *logits, gradients = run()
-    for module in net.modules():
-        if isinstance(module, LIF):
-            module.__class__ = FusedLIF
+    monkeypatch.setattr(scanning, "backend", lambda current, dynamics: ("triton", "the test says so"))
     fused_loss, *fused_logits, fused_gradients = run()
     assert fused_loss == loss
     assert all(torch.equal(a, b) for a, b in zip(fused_logits, logits, strict=True))

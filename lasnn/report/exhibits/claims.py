@@ -60,6 +60,15 @@ class Claims(Table):
         runs = dict.fromkeys(run for cell in sides for run in runs_of(cell, preset))
         return with_training_logs(preset, self.files(preset), list(runs))
 
+    def runs_behind(self, tidy: pd.DataFrame, preset: Preset) -> list[list[Run]] | None:
+        """Both sides of each comparison; None if the lines are those of another plan."""
+        asked = [(name, [cell for pair in question.pairs for cell in pair.cells]) for name, question in _asked(preset)]
+        asked += [(name, []) for name in CLAIMS if name not in dict(asked)]
+        asked.sort(key=lambda line: list(CLAIMS).index(line[0]))
+        if [name for name, _ in asked] != list(tidy["claim"]):
+            return None
+        return [list(dict.fromkeys(run for cell in sides for run in runs_of(cell, preset))) for _, sides in asked]
+
     def tidy(self, preset: Preset) -> pd.DataFrame:
         lines: list[Line] = []
         for name, question in _asked(preset):

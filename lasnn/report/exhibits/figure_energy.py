@@ -73,7 +73,8 @@ def _ends(runs: list[Run], preset: Preset) -> list[dict]:
             "series": "converted, long",
             "accuracy": statistics.mean(curve["final"] for curve in same),
             "joules": statistics.mean(
-                snn_joules(curve["operations"], behind[0].encoder == "direct", preset.energy) for curve in same
+                snn_joules(curve["operations"], behind[0].encoder, max(map(int, curve["accuracy"])), preset.energy)
+                for curve in same
             ),
         }
         for same in curves

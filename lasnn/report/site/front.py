@@ -1,6 +1,7 @@
-"""The first page: what this is, how the claims stand, the main numbers, and every exhibit with its state."""
+"""The first page: what the preset is, six claims with their verdicts, the main numbers, every exhibit and its state."""
 
 import html
+from collections import Counter
 from pathlib import Path
 
 from lasnn.plan.config import Preset
@@ -10,21 +11,10 @@ from lasnn.report.site.shown import Shown
 from lasnn.report.site.write import Behind, missing, picture, shown_table
 from lasnn.report.statistics import CONFIRMED, REFUTED, TOO_FEW, UNDECIDED
 
-FRONT = ("claims", "table2", "figure_steps")  # what a visitor sees first; everything else is a link away
+FRONT = ("claims", "table2", "figure_steps")  # shown on the first page; all others are linked from it
+LINES = 6  # of claims: the primary ones, then the mean over networks of others
 VERDICTS = (CONFIRMED, REFUTED, UNDECIDED, TOO_FEW)
-CLAIM_COLUMNS = (
-    "claim",
-    "verdict",
-    "network",
-    "logits",
-    "difference",
-    "interval",
-    "unit",
-    "p after Holm",
-    "n",
-    "ours",
-    "paper",
-)
+CLAIM_COLUMNS = ("verdict", "difference", "interval", "unit", "paper", "ours")
 
 
 def front(found: list[Shown], preset: Preset, lineage: Lineage, kept: Path) -> str:
@@ -47,9 +37,17 @@ def front(found: list[Shown], preset: Preset, lineage: Lineage, kept: Path) -> s
     for name in FRONT:
         if shown := by_name.get(name):
             parts.append(f"\n## {shown.title}\n\n{raw(_part(shown, preset, lineage))}")
-    rows = [[link(f"exhibits/{one.name}.html", one.title), _state(one), code(one.name)] for one in found]
-    parts.append("\n## All exhibits\n\n" + raw(table(["exhibit", "state", "name"], rows)))
+    listed = [one for one in found if one.folder or one.fault]
+    rows = [[link(f"exhibits/{one.name}.html", one.title), _state(one), code(one.name)] for one in listed]
+    parts.append("\n## All exhibits\n\n")
+    others = ", ".join(link(f"exhibits/{one.name}.html", one.title) for one in found if one not in listed)
+    parts.append(raw(table(["exhibit", "state", "name"], rows) if rows else "", _others(others)))
     return "".join(parts)
+
+
+def _others(links: str) -> str:
+    """One paragraph for all exhibits that were not made; their pages have the commands."""
+    return f"<p>Not made in this preset: {links}.</p>" if links else ""
 
 
 def _state(shown: Shown) -> str:
@@ -67,12 +65,27 @@ def _part(shown: Shown, preset: Preset, lineage: Lineage) -> str:
     head, lines = shown.table()
     if not set(CLAIM_COLUMNS) <= set(head):
         return shown_table(shown, Behind(shown, lineage), root=page) + more
-    places = [head.index(column) for column in CLAIM_COLUMNS]
-    judged = [line for line in lines if "not judged" not in line[head.index("verdict")]]
-    body = [[_verdict(line[place]) for place in places] for line in judged]
-    for line, before in reversed(list(zip(body[1:], body, strict=False))):
-        line[0] = "" if line[0] == before[0] else line[0]  # a claim is said once, above the networks it is judged on
-    return table(CLAIM_COLUMNS, body) + more
+    claims = [dict(zip(head, line, strict=True)) for line in lines]
+    judged = [claim for claim in claims if claim["verdict"] in VERDICTS]
+    counts = Counter(claim["verdict"] for claim in judged)
+    said = ", ".join(f"{counts[word]} {word}" for word in VERDICTS if counts[word])
+    best = sorted(judged, key=_place)[:LINES]
+    body = [[_claim(claim), *(_verdict(claim[column]) for column in CLAIM_COLUMNS)] for claim in best]
+    rules = link("docs/verdicts.html", "How a verdict is reached")
+    others = f"{link(page, 'All comparisons')}. {link('docs/findings.html', 'What the runs show')}."
+    top = f"<p>{len(judged)} comparisons: {html.escape(said) or 'none judged'}. {rules}. {others}</p>"
+    return top + table(["claim", *CLAIM_COLUMNS], body)
+
+
+def _place(claim: dict[str, str]) -> tuple[bool, bool]:
+    """Sort key: primary claims first, then means over all networks."""
+    return claim["family"] != "primary", "all networks" not in claim["network"]
+
+
+def _claim(claim: dict[str, str]) -> str:
+    """The claim, and in small letters what it is judged on."""
+    about = f"{claim['network']}; logits: {claim['logits']}; {claim['n']}"
+    return f"{html.escape(claim['claim'])}<br><small>{html.escape(about)}</small>"
 
 
 def _verdict(text: str) -> str:

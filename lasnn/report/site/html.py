@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+SHORT = 24  # letters of a cell that is not broken: numbers with their spread, names
+
 
 def raw(*pieces: str) -> str:
     """HTML inside a Markdown page, as it is."""
@@ -47,6 +49,6 @@ def table(head: Sequence[str], lines: Iterable[Sequence[str]], ids: Iterable[str
 
 
 def _cell(content: str) -> str:
-    """Sentences may be broken, numbers and names not."""
-    long = len(content) > 40 and "<" not in content
-    return f"<td{' class=' + chr(34) + 'words' + chr(34) if long else ''}>{content}</td>"
+    """Numbers and names are not broken, sentences are."""
+    text = html.unescape(re.sub("<[^>]+>", "", content))
+    return f'<td class="{"short" if len(text) <= SHORT else "words"}">{content}</td>'

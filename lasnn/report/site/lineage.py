@@ -8,11 +8,13 @@ from pathlib import Path
 from lasnn.errors import InputError
 from lasnn.plan.config import Preset
 from lasnn.plan.overlays import written
-from lasnn.plan.runs import Run, parse
+from lasnn.plan.runs import AnnRun, Run, SnnRun, parse
+from lasnn.plan.vocabulary import METHODS
 from lasnn.report.site.html import code, link, raw, table
 from lasnn.storage import files
 from lasnn.storage.files import Json
 
+KINDS = {"ann": "ANN", "converted": "Converted", "snn": "Spiking"}
 Facts = Callable[[Run, Json, Json], list[str]]  # of a run, its metrics and its provenance: as `trace` prints them
 
 
@@ -50,6 +52,20 @@ class Lineage:
             files.write_text(folder / f"{name}.md", text)
         return sorted(done)
 
+    def listing(self) -> str:
+        """Markdown of the page of all runs: for each kind and network a table with accuracies."""
+        groups: dict[str, list[list[str]]] = {}
+        for root, name in sorted(self.shown_by, key=lambda one: one[1]):
+            kind, dataset, network, *rest = name.split("/")
+            try:
+                accuracy = f"{files.read_json(root / name / 'metrics.json')['accuracy']:.2f}"
+            except (InputError, KeyError, TypeError):
+                accuracy = "-"
+            line = [link(f"{self._name(root, name)}.html", "/".join(rest)), accuracy]
+            groups.setdefault(f"{KINDS[kind]}: {network} on {dataset}", []).append(line)
+        parts = [f"\n## {head}\n\n" + raw(table(["run", "accuracy, %"], lines)) for head, lines in groups.items()]
+        return "# Runs\n" + ("".join(parts) or "\nNothing was run yet.\n")
+
     def _page(self, root: Path, name: str) -> str:
         run, folder = parse(name), root / name
         try:
@@ -59,21 +75,24 @@ class Lineage:
             settings = written(metrics["settings"])
         except (InputError, KeyError, TypeError) as error:
             return f"---\norphan: true\n---\n\n# {name}\n\n" + raw(f"<p>{code(folder)}: {html.escape(str(error))}</p>")
-        again = f"snakemake --cores 1 {self.preset.folder(run)}/metrics.json"
+        own = self.preset.folder(run)
         body = [
-            f"<p>{html.escape(head.split(': ', 1)[1])}</p>",
+            f"<p>{html.escape(in_words(run))}: {html.escape(head.split(': ', 1)[1])}</p>",
+            self._shown(root, name),
             "<ul>" + "".join(f"<li>{html.escape(fact)}</li>" for fact in facts) + "</ul>",
-            f"<p>Its files lie in {code(folder)}. It is made by</p><pre>{html.escape(again)}</pre>",
-            f"<p>and looked into by</p><pre>python -m lasnn trace {self.preset.folder(run)} --verify</pre>",
+            f"<p>Files: {code(folder)}. It is made by</p><pre>snakemake --cores 1 {own}/metrics.json</pre>",
+            f"<p>This one traces and verifies it:</p><pre>python -m lasnn trace {own} --verify</pre>",
             "<h2>What it started from</h2>",
             self._parents(root, parents) or "<p>No other run.</p>",
         ]
-        if names := self.shown_by[root, name]:
-            links = ", ".join(link(f"../exhibits/{one}.html", one) for one in names)
-            body.append(f"<h2>Shown in</h2><p>{links}</p>")
         lines = [[html.escape(file), code(digest)] for file, digest in digests.items()]
         body += ["<h2>Files</h2>", table(["file", "SHA-256"], lines)]
         return f"---\norphan: true\n---\n\n# {name}\n\n{raw(*body)}\n\n## Settings\n\n```yaml\n{settings}```\n"
+
+    def _shown(self, root: Path, name: str) -> str:
+        """The exhibits that show a run."""
+        links = ", ".join(link(f"../exhibits/{one}.html", one) for one in self.shown_by[root, name])
+        return f"<p>Shown in {links}.</p>" if links else ""
 
     def _parents(self, root: Path, parents: dict[str, str]) -> str:
         """The runs behind a run as a tree."""
@@ -86,3 +105,16 @@ class Lineage:
                 behind = self._parents(root, files.read_json(metrics)["parents"])
             items.append(f"<li>{text}, model.pt {code(checkpoint[:12])}{behind}</li>")
         return f"<ul>{''.join(items)}</ul>" if items else ""
+
+
+def in_words(run: Run) -> str:
+    """A run's method and setting in one phrase."""
+    if isinstance(run, AnnRun):
+        said = f"{run.network} trained on {run.dataset}"
+    elif isinstance(run, SnnRun):
+        taught = f", taught by {run.teacher}" if run.teacher != "none" else ""
+        title = METHODS[run.method].title
+        said = f"{title}: {run.student} on {run.dataset}, {run.encoder} input, T = {run.steps}{taught}"
+    else:
+        said = f"{run.student} converted on {run.dataset}, {run.encoder} input"
+    return said + (f", variant {run.variant}" if run.variant != "base" else "") + f", seed {run.seed}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 
 from lasnn.plan.cells import KEYS
 from lasnn.plan.config import Preset
@@ -16,6 +17,7 @@ from lasnn.report.site.links import lines_behind
 from lasnn.report.site.shown import Shown
 
 Keys = tuple[str, ...]
+LEADING = ("claim", "network", "verdict")  # columns of claims that a narrow window must show
 NAMED = {"row_label": "in the paper", "encoding": "input", "timesteps": "T (paper)"}  # heads of other keys: themselves
 
 
@@ -23,12 +25,13 @@ def exhibit_page(shown: Shown, preset: Preset, lineage: Lineage) -> str:
     """Markdown of a page; of an exhibit that was never made, what makes it."""
     head = f"# {shown.title}\n\n"
     if shown.folder is None:
+        head = f"---\norphan: true\n---\n\n{head}"  # the side bar lists what was made
         said = f"<p>{html.escape(shown.fault)}.</p>" if shown.fault else ""
         return head + raw(said, missing(shown, preset))
     warning = box(f"<p>{html.escape(shown.fault)}.</p>", "warning") if shown.fault else ""
     behind = Behind(shown, lineage)
     body = picture(shown, preset) if shown.is_figure else shown_table(shown, behind)
-    caption = "".join(f"<li>{prose(note)}</li>" for note in shown.notes)
+    caption = "".join(f"<li>{prose(note)}</li>" for note in shown.notes if not drawn(shown, note))
     return (
         head
         + raw(warning, body, f'<ul class="caption">{caption}</ul>')
@@ -39,8 +42,17 @@ def exhibit_page(shown: Shown, preset: Preset, lineage: Lineage) -> str:
     )
 
 
+def drawn(shown: Shown, note: str) -> bool:
+    """Whether a figure's picture already says a remark."""
+    svg = shown.file("svg") if shown.is_figure else None
+    if svg is None:
+        return False
+    said = html.unescape(re.sub("<[^>]+>", "", svg.read_text(encoding="utf-8")))
+    return "".join(note.split()) in "".join(said.split())
+
+
 def missing(shown: Shown, preset: Preset) -> str:
-    """What stands in the place of an exhibit that is not there."""
+    """A box for an exhibit that was not made: the command that makes it."""
     return box(
         f"<p>Not made yet in the preset {code(preset.name)}. This makes it, with the runs that it needs:</p>"
         f"<pre>{html.escape(command(shown, preset))}</pre>"
@@ -69,6 +81,11 @@ def shown_table(shown: Shown, behind: Behind, root: str = "") -> str:
     """The table as the exhibit shows it, each number linked to what is behind it. `root`: the page of the exhibit."""
     head, lines = shown.table()
     places = behind.places(lines)
+    leading = [head.index(word) for word in LEADING] if "verdict" in head else []
+    order = [*leading, *(place for place in range(len(head)) if place not in leading)]
+    head = [head[place] for place in order]
+    lines = [[line[place] for place in order] for line in lines]
+    places = [[line[place] for place in order] for line in places]
     body = [
         [_linked(text, place, root) for text, place in zip(line, row, strict=True)]
         for line, row in zip(lines, places, strict=True)
@@ -110,8 +127,8 @@ class Behind:
         lines = []
         for cell, pair in zip(self.cells, values, strict=True):
             words = [html.escape(_word(cell, key)) for key in shown_keys]
-            lines.append([*words, *(pair if valued else ()), self._runs(cell["runs"])])
-        head = [*(NAMED.get(key, key) for key in shown_keys), *(("ours", "paper") if valued else ()), "runs"]
+            lines.append([self._runs(cell["runs"]), *(pair if valued else ()), *words])
+        head = ["runs", *(("ours", "paper") if valued else ()), *(NAMED.get(key, key) for key in shown_keys)]
         return table(head, lines, [f"cell-{place}" for place in range(len(lines))])
 
     def _tells(self, key: str) -> bool:
@@ -152,11 +169,11 @@ def _made(shown: Shown, preset: Preset) -> list[str]:
     links = " · ".join(link(f"../files/{path.name}", path.name) for path in shown.files)
     where = "kept in git" if shown.kept else "made here"
     pieces = [
-        f"<p>These files lie in {code(str(shown.folder))} ({where}): {links}</p>",
-        f"<p>The command that makes them, and first every run that is not there yet:</p>"
+        f"<p>Files in {code(str(shown.folder))} ({where}): {links}</p>",
+        f"<p>This command makes them, and first the runs that they need:</p>"
         f"<pre>{html.escape(command(shown, preset))}</pre>",
     ]
     if not shown.is_figure and shown.said.get("cells"):
         trace = f"python -m lasnn trace {preset.root}/exhibits/{shown.name}.csv"
-        pieces.append(f"<p>And what its numbers rest on, in a terminal:</p><pre>{html.escape(trace)}</pre>")
+        pieces.append(f"<p>This one traces its numbers:</p><pre>{html.escape(trace)}</pre>")
     return pieces

@@ -1,23 +1,22 @@
-"""The scan of `lasnn.spiking.neurons` in compiled loops on a CPU: one pass over memory for all time steps each way.
+"""The scan in compiled loops on a CPU: one pass over memory for all time steps each way.
 
 Spikes and ψ are those of the torch scan bit for bit (ψ of `Stdb` to rounding: another exponential). An average pool may
 be taken along: then the spikes themselves are never written to memory.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from lasnn.compiled import library
 from lasnn.compiled.machine_code import loops, over
+from lasnn.networks.layers import Pool
+from lasnn.spiking.dynamics import Dynamics
 from lasnn.spiking.surrogates import Bellec, Literal, Stdb, Surrogate
 
-if TYPE_CHECKING:
-    from lasnn.spiking.neurons import Dynamics
-
+SURROGATES = (Bellec, Literal, Stdb)
+TYPES = (torch.float32, torch.bfloat16)  # the latter is written out in float32 first
 BLOCK = 16384  # neurons whose potentials a core keeps at hand
 
 
@@ -32,16 +31,21 @@ def formula(surrogate: Surrogate, theta: float) -> tuple[str, float, float]:
     return "decaying", surrogate.a / theta, -surrogate.b
 
 
-def available(current: Tensor, dynamics: "Dynamics") -> bool:
-    """Whether the loops can scan this current [T, B, ...] of neurons with these dynamics."""
-    if current.device.type != "cpu" or current.dtype != torch.float32 or current.numel() == 0:
+def available(current: Tensor, dynamics: Dynamics) -> bool:
+    """Whether the loops can scan this current [T, B, ...], once it is written out, of neurons with these dynamics.
+
+    They take a current in one piece, images in either order of memory.
+    """
+    if current.dtype not in TYPES or type(dynamics.surrogate) not in SURROGATES or current.numel() == 0:
         return False
-    dense = current.is_contiguous() or (current.dim() == 5 and _channels_last(current))
-    return dense and type(dynamics.surrogate) in (Bellec, Literal, Stdb) and library() is not None
+    same = current.stride(0) == 0 and len(current) > 1
+    return same or current.is_contiguous() or (current.dim() == 5 and _channels_last(current))
 
 
-def poolable(current: Tensor) -> bool:
-    """Whether a 2x2 pool may be taken along: images [T, B, C, H, W] in channels-last order with even sides."""
+def poolable(current: Tensor, dynamics: Dynamics, mask: Tensor | None, pool: Pool | None) -> bool:
+    """Whether a pool may be taken along: an average of the spikes that the scan makes, of images with even sides."""
+    if pool is None or not pool.average or dynamics.reset == "hard" or mask is not None:
+        return False
     return current.dim() == 5 and current.shape[3] % 2 == current.shape[4] % 2 == 0 and _channels_last(current)
 
 
@@ -69,13 +73,6 @@ class Plan:
         over(self.blocks, torch.get_num_threads(), piece)
 
 
-def rule(dynamics: "Dynamics") -> str:
-    """The loops' name for what a neuron carries over."""
-    if dynamics.reset == "hard":
-        return "hard"
-    return "instant" if dynamics.order == "instant_reset" else "plain"
-
-
 def address(x: Tensor | None) -> int:
     return 0 if x is None else x.data_ptr()
 
@@ -90,15 +87,15 @@ def compiled_fire(
     current: Tensor,
     start: Tensor | None,
     threshold: float,
-    dynamics: "Dynamics",
+    dynamics: Dynamics,
     counts: Tensor | None = None,
     pool: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """As `lasnn.spiking.neurons.fire`; to `counts` [B, ...], laid out as a step, spikes are added."""
+    """As `torch_scan.fire`; to `counts` [B, ...], laid out as a step, spikes are added."""
     plan = Plan(current, pool)
     end = torch.zeros_like(current[0]) if start is None else start
     out = pooled_like(current) if pool else current
-    loop = getattr(loops(), f"fire_{rule(dynamics)}")
+    loop = getattr(loops(), f"fire_{dynamics.rule}")
     sizes = plan.steps, plan.neurons, plan.size
 
     def work(first: int, last: int, scratch: int) -> None:
@@ -117,21 +114,21 @@ class CompiledContext(FunctionCtx):
     spikes: Tensor | None
     mask: Tensor | None
     plan: Plan
-    dynamics: "Dynamics"
+    dynamics: Dynamics
     threshold: float
     kind: str
     layout: tuple[torch.Size, tuple[int, ...]]
 
 
 class CompiledScan(torch.autograd.Function):
-    """`lasnn.spiking.neurons.Scan`; with `pool` the result is the 2x2 average of the spikes."""
+    """`torch_scan.Scan`; with `pool` the result is the 2x2 average of the spikes."""
 
     @staticmethod
     def forward(
         ctx: CompiledContext,
         current: Tensor,
         threshold: float,
-        dynamics: "Dynamics",
+        dynamics: Dynamics,
         mask: Tensor | None = None,
         pool: bool = False,
     ) -> Tensor:
@@ -139,7 +136,7 @@ class CompiledScan(torch.autograd.Function):
         plan = Plan(psi, pool)
         out = pooled_like(psi) if pool else torch.empty_like(psi)
         surrogate, height, slope = formula(dynamics.surrogate, threshold)
-        loop = getattr(loops(), f"scan_{rule(dynamics)}_{surrogate}")
+        loop = getattr(loops(), f"scan_{dynamics.rule}_{surrogate}")
         sizes = plan.steps, plan.neurons, plan.size
         flags = plan.row, plan.channels, plan.pool, int(mask is not None)
 
@@ -148,6 +145,7 @@ class CompiledScan(torch.autograd.Function):
             loop(*addresses, *sizes, first, last, *flags, threshold, dynamics.leak, height, slope)
 
         plan.run(work)
+        torch.autograd.graph.increment_version(current)  # which was overwritten out of torch's sight
         ctx.psi, ctx.mask, ctx.plan, ctx.dynamics, ctx.threshold = psi, mask, plan, dynamics, threshold
         ctx.kind = "reset" if dynamics.reset_grad else "hard" if dynamics.reset == "hard" else "plain"
         ctx.spikes = out.detach() if ctx.kind == "hard" else None

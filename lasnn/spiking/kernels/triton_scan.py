@@ -1,4 +1,4 @@
-"""The scan of `lasnn.spiking.neurons` as one GPU kernel for all time steps, with the potential kept in registers.
+"""The scan as one GPU kernel for all time steps, with the potential kept in registers.
 
     forward     reads the current once, writes the spikes once and, if a gradient is wanted, ψ once
     backward    reads ψ and g = dL/do once, writes δ = dL/dI once
@@ -11,17 +11,13 @@ their place (`reset_grad` left out).
 To a kernel a tensor [T, B, ...] is T rows of N neurons in the order of its memory.
 """
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
+from lasnn.spiking.dynamics import Dynamics
 from lasnn.spiking.kernels.rows import empty, on_device, rows, step_strides
 from lasnn.spiking.surrogates import Bellec, Literal, Stdb
-
-if TYPE_CHECKING:
-    from lasnn.spiking.neurons import Dynamics
 
 try:
     import triton
@@ -198,7 +194,7 @@ SURROGATES = {
 NO_SURROGATE = {"SURROGATE": "", "A": 0.0, "B": 0.0}
 
 
-def available(current: Tensor, dynamics: "Dynamics | None" = None) -> bool:
+def available(current: Tensor, dynamics: Dynamics | None = None) -> bool:
     """Whether the kernels can run on this tensor, and know the surrogate of these dynamics."""
     placed = triton is not None and (current.is_cuda or INTERPRETED)
     return placed and current.dtype in TYPES and (dynamics is None or type(dynamics.surrogate) in SURROGATES)
@@ -210,7 +206,7 @@ def scan_rows(
     psi: Tensor | None,
     more: tuple[Tensor | None, ...],
     threshold: Tensor,
-    dynamics: "Dynamics",
+    dynamics: Dynamics,
 ) -> None:
     """Forward over rows of currents; ψ is wanted with a gradient. `more`: potentials at both ends, dropout mask."""
     steps, neurons = len(spikes), spikes[0].numel()
@@ -233,10 +229,10 @@ def fused_fire(
     current: Tensor,
     start: Tensor | None,
     threshold: Tensor | float,
-    dynamics: "Dynamics",
+    dynamics: Dynamics,
     dtype: torch.dtype | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Spikes without a gradient, and the potential carried out in float32, as `lasnn.spiking.neurons.fire`.
+    """Spikes without a gradient, and the potential carried out in float32, as `torch_scan.fire`.
 
     `current` [T, B, ...] is overwritten with its spikes, unless its steps share one row or `dtype` asks for another
     type, for example torch.uint8. `start` [B, ...] is the potential carried in.
@@ -259,12 +255,12 @@ class FusedContext(FunctionCtx):
     spikes: Tensor | None
     mask: Tensor | None
     threshold: Tensor
-    dynamics: "Dynamics"
+    dynamics: Dynamics
     dtype: torch.dtype
 
 
 class FusedScan(torch.autograd.Function):
-    """`lasnn.spiking.neurons.Scan` with two more, optional arguments: the types of the spikes and of the kept ψ.
+    """`torch_scan.Scan` with two more, optional arguments: the types of the spikes and of the kept ψ.
 
     By default spikes have the type of the current and ψ is bfloat16. Where the current has the type of ψ it is
     overwritten with ψ, and that with δ; the operation that made it must not need its output for its backward pass.
@@ -275,7 +271,7 @@ class FusedScan(torch.autograd.Function):
         ctx: FusedContext,
         current: Tensor,
         threshold: Tensor | float,
-        dynamics: "Dynamics",
+        dynamics: Dynamics,
         dtype: torch.dtype | None = None,
         saved: torch.dtype = torch.bfloat16,
         mask: Tensor | None = None,

@@ -47,6 +47,8 @@ def make(preset: Preset, run: Run, settings: Settings, device: torch.device, con
     task, origin = read(preset, run, settings, device)
     saves = Saves(folder, origin.tag, console, preset.config.file.save_minutes)
     adopted = preset.adopted(run)
-    stage: Stage = adopt_from(weights_path(preset.config, adopted), adopted) if adopted else stage_of(run)
+    stage: Stage = (
+        adopt_from(weights_path(preset.config.file.folders.data, adopted), adopted) if adopted else stage_of(run)
+    )
     result = stage(task, saves, console)
     leave(folder, task, origin, result, stopwatch, console)

@@ -7,6 +7,7 @@ from lasnn.datasets.batches import Images
 from lasnn.networks import Net
 from lasnn.plan.runs import SnnRun
 from lasnn.plan.settings import SnnSettings
+from lasnn.plan.vocabulary import ENCODERS
 from lasnn.spiking.evaluation import Evaluation, evaluate
 from lasnn.spiking.operations import operations
 from lasnn.training.choices import rates
@@ -16,7 +17,7 @@ def assess(
     net: Net, test: Images, run: SnnRun, settings: SnnSettings, console: Console
 ) -> tuple[dict, dict[str, np.ndarray]]:
     """Metrics and predictions on the test images: accuracy is the mean over encoder seeds, the rest is the first's."""
-    seeds = settings.evaluation.seeds if run.encoder != "direct" else settings.evaluation.seeds[:1]
+    seeds = settings.evaluation.seeds if ENCODERS[run.encoder].draws else settings.evaluation.seeds[:1]
     rows, gain = settings.compute.rows, settings.encoder.gain
     results = [evaluate(net, test, run.encoder, run.steps, seed=seed, rows=rows, gain=gain) for seed in seeds]
     first = results[0]

@@ -15,9 +15,9 @@ from lasnn.networks import Net
 from lasnn.networks.quantised import clips
 from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun
 from lasnn.plan.settings import ConvertedSettings, SnnSettings
-from lasnn.plan.vocabulary import given
+from lasnn.plan.vocabulary import ENCODERS, given
 from lasnn.spiking.conversion import Chunks, balance, scale_thresholds, set_thresholds, spiking, thresholds
-from lasnn.spiking.encoders import ANALOG, batch_noise, encode
+from lasnn.spiking.encoders import batch_noise, encode
 from lasnn.spiking.evaluation import evaluate
 from lasnn.spiking.neurons import Dynamics
 from lasnn.spiking.normalisation import normalise
@@ -66,7 +66,7 @@ def convert(task: Task[ConvertedRun, ConvertedSettings], saves: Saves, console: 
 def check_gain(run: ConvertedRun, gain: float, weights: dict[str, Tensor]) -> None:
     """InputError if constant currents would meet an input that is scaled down and they are not."""
     constants = [name for name in weights if name.endswith(".offset")]
-    if gain != 1 and constants and run.encoder not in ANALOG:
+    if gain != 1 and constants and not ENCODERS[run.encoder].analog:
         raise InputError(
             f"encoder.gain is {gain:g}, but {run.student} has constant currents (adopted biases, such as "
             f"{constants[0]}), which are for an input that isn't scaled: set encoder.gain to 1 for {run.student}"

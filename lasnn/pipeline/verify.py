@@ -1,0 +1,258 @@
+"""Kept results audited where they lie, without images, network or torch.
+
+Every file against its recorded digest; every run against its fingerprint and its parents; accuracies reckoned again
+from kept predictions; every exhibit made again and compared to the byte. What compares and what makes is that of the
+workflow (`lasnn.results.fits`, `lasnn.report`), in a scratch folder where the kept runs lie as the plan has them.
+"""
+
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from lasnn.datasets.arrays import load
+from lasnn.errors import InputError
+from lasnn.pipeline import reference
+from lasnn.pipeline.reference import PICTURES
+from lasnn.plan.config import Config
+from lasnn.plan.runs import Run, parse
+from lasnn.report import EXHIBITS
+from lasnn.results.fits import RUN_FILES, checkpoint_of, damaged, unfit, whole_metrics
+from lasnn.results.reckoned import accuracies
+from lasnn.results.store import LOG
+from lasnn.storage import files
+from lasnn.storage.digests import Digests
+from lasnn.storage.files import Array, Json
+
+RESULTS = "results"  # where kept exhibits say that their runs lie
+FILES = (*RUN_FILES, LOG)
+NEAR = 1e-9  # percent: means of the same zeros and ones may be added up in another order
+Images = tuple[str, str, str, bytes]  # of predictions: their dataset, its digest, the split, ids
+
+
+def verify(config: Config, words: list[str]) -> "Iterator[Audit]":
+    """What an audit finds of these presets, each given by its name or its kept folder, or of all that keep something.
+
+    InputError if one keeps nothing.
+    """
+    place = reference.place(config)
+    known = sorted(path.name for path in place.glob("*") if path.is_dir() and any(path.iterdir()))
+    for word in words:
+        name = Path(word).name
+        if name not in known or Path(word).absolute() not in (Path(name).absolute(), (place / name).absolute()):
+            raise InputError(f"{word} keeps no results: in {place} there are some of {', '.join(known) or 'no preset'}")
+    if not known:
+        raise InputError(f"no kept results in {place}: verify a clone that has them")
+    for name in dict.fromkeys(Path(word).name for word in words or known):
+        audit = Audit(config, name)
+        audit.all()
+        yield audit
+
+
+class Audit:
+    """Of one preset's kept results: `said`, a phrase for each thing compared; `faults`, each file or run by name."""
+
+    def __init__(self, config: Config, name: str):
+        if name not in config.file.presets:
+            raise InputError(f"{reference.place(config) / name} is of no preset of the configuration: remove it")
+        self.preset = self.planned = config.preset(name)
+        if config.file.folders.results != RESULTS:
+            folders = config.content["folders"] | {"results": RESULTS}
+            self.preset = Config(config.content | {"folders": folders}).preset(name)
+        self.folder, self.digests = reference.folder_of(self.planned), Digests(None)
+        self.exhibits_at = self.folder.absolute() / "exhibits"
+        self.said: list[str] = []
+        self.faults: list[str] = []
+        self.absent: set[str] = set()  # recorded files that are not here
+        self.changed: set[str] = set()
+
+    def line(self) -> str:
+        """All that was compared, in one line."""
+        count = len(self.faults)
+        state = f"FAILED, {count} mismatch{'es' * (count > 1)}" if count else "verified"
+        return f"{self.planned.name}: {state}: {'; '.join(self.said)}"
+
+    def all(self) -> None:
+        self.files()
+        self.faults += [fault for fault in self.runs.values() if fault]
+        good = [run for run, fault in self.runs.items() if fault is None]
+        self.said.append(f"{len(good)} of {len(self.runs)} runs as planned" if self.runs else "no run is kept")
+        self.accuracies(good)
+        with self.view():
+            self.exhibits()
+
+    # ---- files
+
+    def files(self) -> None:
+        """Every file against its recorded digest: what is missing, changed or foreign."""
+        recorded = reference.recorded(self.folder)
+        there = {one.relative_to(self.folder).as_posix() for one in self.folder.rglob("*") if not one.is_dir()}
+        self.absent = recorded.keys() - there
+        both = sorted(there & recorded.keys())
+        self.changed = {name for name in both if self.digests.sha256(self.folder / name) != recorded[name]}
+        self.said.append(f"{len(both) - len(self.changed)} of {len(recorded)} files as recorded")
+        if count := len(self.absent):
+            first = self.folder / min(self.absent)
+            others = f", and {count - 1} more, as in half a clone" if count > 1 else ""
+            self.faults.append(f"{first} is missing{others}: `git checkout {self.folder if others else first}`")
+        for name in sorted(self.changed):
+            endings = files.is_but_for_endings(self.folder / name, recorded[name])
+            why = "its line endings were changed" if endings else f"{reference.SUMS} says so"
+            self.faults.append(f"{self.folder / name} is not the file that was kept ({why})")
+        foreign = sorted(there - recorded.keys() - {reference.SUMS})
+        self.faults += [f"{self.folder / name} is none of the kept files: remove it" for name in foreign]
+
+    # ---- runs
+
+    @cached_property
+    def runs(self) -> dict[Run, str | None]:
+        """Every run whose metrics are kept, and what is wrong with it; nothing more ("") if its files were named."""
+        found: dict[Run, str | None] = {}
+        for path in sorted(self.folder.glob("*/**/metrics.json")):
+            with contextlib.suppress(InputError):  # of another name than runs have: a foreign file
+                run = parse(path.parent.relative_to(self.folder).as_posix())
+                found[run] = self._fault(run)
+        return found
+
+    def at(self, run: Run, name: str) -> Path:
+        """Where a file of a kept run lies: of an ANN that two presets share, one of them has all."""
+        own = self.folder / str(run) / name
+        return own if own.exists() else reference.kept_at(self.planned, run) / name
+
+    def _fault(self, run: Run) -> str | None:
+        folder, predictions = self.folder / str(run), self.at(run, "predictions.npz")
+        if any((self.folder / name).parent == folder for name in self.changed | self.absent):
+            return ""
+        try:
+            reason = unfit(self.planned, run, folder, self.folder, self.digests) or damaged(folder, self.digests)
+            if self.digests.sha256(predictions) != files.stated_digest(folder / predictions.name):
+                reason = reason or f"{predictions} is not the file that its provenance describes"
+            for parent in whole_metrics(folder)["parents"]:
+                if checkpoint_of(self.folder / parent, self.digests) is None:
+                    reason = reason or f"its parent {parent} is not kept"
+        except (InputError, OSError) as error:
+            reason = str(error)
+        return f"{folder} is not what the plan asks for: {reason}" if reason else None
+
+    # ---- accuracies
+
+    def accuracies(self, runs: list[Run]) -> None:
+        """Accuracies in metrics against those that follow from predictions and labels."""
+        held = {run: self._held(run) for run in runs}
+        labels: dict[Images, Array] = {}
+        for run, (_, arrays, images) in held.items():
+            if "labels" in arrays and not np.array_equal(labels.setdefault(images, arrays["labels"]), arrays["labels"]):
+                self.faults.append(f"{self.folder / str(run)}/predictions.npz has other labels than other runs have")
+        known = [run for run, (*_, images) in held.items() if images in labels]
+        for run in known:
+            metrics, arrays, images = held[run]
+            for what, said, now in accuracies(run, metrics, arrays["predicted"], labels[images]):
+                if abs(said - now) > NEAR:
+                    path = self.folder / str(run) / "metrics.json"
+                    self.faults.append(f"{path} says {what} {said:.2f} %, its predictions give {now:.2f}")
+        if held:
+            self.said.append(f"accuracies of {len(known)} runs reckoned again, {self._labels(labels)}")
+
+    def _held(self, run: Run) -> tuple[Json, dict[str, Array], Images]:
+        """Metrics of a run, its predictions, and which images these are of."""
+        metrics, arrays = whole_metrics(self.folder / str(run)), files.read_arrays(self.at(run, "predictions.npz"))
+        data, ids = metrics["data"], arrays["image_ids"].astype(np.int64).tobytes()
+        split = "train" if data["assessed"] == "held_out" else "test"
+        return metrics, arrays, (data["dataset"], data["digest"], split, ids)
+
+    def _labels(self, kept: dict[Images, Array]) -> str:
+        """Compare kept labels with those of prepared images; in words, which were."""
+        said = []
+        for dataset in dict.fromkeys(name for name, *_ in kept):
+            path = self.planned.config.data_file(dataset)
+            prepared = load(path) if Path(path).exists() else None
+            for (name, digest, split, ids), labels in kept.items():
+                if prepared and (name, digest) == (dataset, prepared.digest):  # runs of other images were named
+                    theirs = [getattr(prepared, f"{split}_{what}").tolist() for what in ("ids", "labels")]
+                    ours = [np.frombuffer(ids, np.int64).tolist(), labels.tolist()]
+                    if not set(zip(*theirs, strict=True)).issuperset(zip(*ours, strict=True)):
+                        self.faults.append(f"{self.folder} has other labels of {dataset} than {path}")
+            said.append(f"labels of {dataset} " + (f"as in {path}" if prepared else f"as kept: there is no {path}"))
+        return ", ".join(said) or "there are no labels"
+
+    # ---- exhibits
+
+    @contextlib.contextmanager
+    def view(self) -> Iterator[None]:
+        """A scratch folder, the working folder in the block, in which the kept runs lie where the plan has them."""
+        with tempfile.TemporaryDirectory() as scratch:
+            data = Path(self.preset.config.file.folders.data)
+            links = {data: data}
+            for run in self.runs:
+                names = FILES if self.at(run, "predictions.npz").parent != self.folder / str(run) else [""]
+                links |= {Path(self.preset.folder(run), name): self.at(run, name) for name in names}
+            for link, source in links.items():
+                if source.exists() and not link.is_absolute():
+                    Path(scratch, link).parent.mkdir(parents=True, exist_ok=True)
+                    os.symlink(source.absolute(), Path(scratch, link))
+            with contextlib.chdir(scratch):
+                yield
+
+    def exhibits(self) -> None:
+        """Every kept exhibit made again; within `view`."""
+        bad = {run for run, fault in self.runs.items() if fault is not None}
+        found: dict[str, list[str]] = {}
+        for name in sorted(path.stem for path in self.exhibits_at.glob("*.json")):
+            fault, how = None, "as recorded: what is wrong with its runs comes first"
+            if name not in EXHIBITS or bad.isdisjoint(EXHIBITS[name].runs(self.preset)):
+                fault, how = self.exhibit(name)
+            self.faults += [f"{self.folder}/exhibits/{fault}"] if fault else []
+            found.setdefault(how, []).append(name)
+        whole = found.pop("", [])
+        self.said += [f"{len(whole)} exhibits made again to the byte"] if whole else []
+        self.said += [f"{', '.join(names)} {how}" for how, names in found.items()]
+
+    def exhibit(self, name: str) -> tuple[str | None, str]:
+        """What is wrong with a kept exhibit, and how far it could be made again: "" means to the byte; in `view`."""
+        if name not in EXHIBITS:
+            return f"{name}.json is of no exhibit that is known", "not made again"
+        exhibit, kept = EXHIBITS[name], self.exhibits_at
+        lacking = [path for path in exhibit.made_from(self.preset) if not exhibit.place_of(path).exists()]
+        if not {self.preset.config.data_file(run.dataset) for run in exhibit.runs(self.preset)}.issuperset(lacking):
+            unsaid = self.runs and not self.absent
+            fault = f"{name}.json can't be made again: {lacking[0]} is not kept" if unsaid else None
+            return fault, "as recorded: their runs are not here"
+        try:
+            if lacking:
+                same = (kept / f"{name}.csv").read_bytes() == exhibit.tidy(self.preset).to_csv(index=False).encode()
+                fault = None if same else f"{name}.csv is not what its runs give"
+                return fault, f"in numbers, its pictures as recorded: there is no {lacking[0]}"
+            made = exhibit.write(Path("made", name), self.preset)
+        except (InputError, OSError) as error:
+            return f"{name}.json can't be made again: {' '.join(str(error).split())}", "not made again"
+        other = [path for path in made if (kept / path.name).exists() and not _same(path, kept / path.name)]
+        if numbers := [path.name for path in other if path.suffix not in PICTURES]:
+            return f"{numbers[0]} is not what its runs give", "made again as another"
+        then, now = (_drawn_by(folder / f"{name}.svg") for folder in (kept, Path("made")))
+        if other and then == now:
+            return f"{other[0].name} is not what {now} makes of its numbers", "drawn as another"
+        return None, f"in numbers, its pictures of {then} as recorded: here is {now}" if other else ""
+
+
+def _same(made: Path, kept: Path) -> bool:
+    """Whether two files agree; of the JSON of a figure, but for the digests of its pictures."""
+    if made.suffix != ".json" or not made.with_suffix(".svg").exists():
+        return made.read_bytes() == kept.read_bytes()
+    try:
+        one, other = files.read_json(made), files.read_json(kept)
+    except InputError:
+        return False
+    for said in (one, other):
+        said["made"] = {name: of for name, of in said["made"].items() if Path(name).suffix not in PICTURES}
+    return one == other
+
+
+def _drawn_by(picture: Path) -> str:
+    """What drew an SVG, as it says itself."""
+    found = re.search(r"Matplotlib v[\w.]*\w", picture.read_text(encoding="utf-8")) if picture.exists() else None
+    return found[0] if found else "another program"

@@ -1,0 +1,266 @@
+"""Kept results of this repository, audited as a stranger does: whole, and after each kind of change."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lasnn.__main__ import main
+from lasnn.datasets import arrays
+from lasnn.pipeline import reference
+from lasnn.plan.config import read
+from lasnn.storage import files
+
+ROOT = Path(__file__).parents[2]
+KEPT = Path("results/reference")
+SNN = "snn/cifar10/vgg5/hybrid/poisson-T16/none/base/s0"
+FILES = {  # of each kind of kept file one, below KEPT
+    "metrics": f"bfloat16/{SNN}/metrics.json",
+    "predictions": f"bfloat16/{SNN}/predictions.npz",
+    "log": f"bfloat16/{SNN}/log.jsonl",
+    "provenance": f"bfloat16/{SNN}/provenance.json",
+    "checkpoint": f"verdicts/{SNN}/model.pt",
+    "numbers": "bfloat16/exhibits/table_s4.csv",
+    "table": "bfloat16/exhibits/table_s4.md",
+    "sources": "bfloat16/exhibits/table_s4.json",
+    "picture": "bfloat16/exhibits/figure_ablations.png",
+    "what was left out": "bfloat16/left_out.json",
+}
+
+
+@pytest.fixture
+def clone(tmp_path, monkeypatch):
+    """A project of configuration and kept results alone; those of two presets may be changed."""
+    shutil.copy(ROOT / "config.yaml", tmp_path)
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    (tmp_path / KEPT).mkdir(parents=True)
+    for name in ("bfloat16", "verdicts"):
+        shutil.copytree(ROOT / KEPT / name, tmp_path / KEPT / name)
+    os.symlink(ROOT / KEPT / "small", tmp_path / KEPT / "small")  # it has ANNs that bfloat16 shares
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def verified(clone, capsys):
+    """verified(preset): exit status, the line of the preset, and what is wrong."""
+
+    def call(*words):
+        status = main(["verify", *words])
+        line, *faults = capsys.readouterr().out.splitlines()
+        return status, line, [fault.removeprefix("MISMATCH: ") for fault in faults]
+
+    return call
+
+
+def flip(path):
+    """Change one byte in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / KEPT).iterdir()))
+def test_what_is_kept_in_this_repository(name, monkeypatch, capsys):
+    """Every file, run, accuracy and exhibit of each preset; the last are made again to the byte."""
+    monkeypatch.chdir(ROOT)
+    assert main(["verify", f"{KEPT}/{name}"]) == 0, capsys.readouterr().out
+    line = capsys.readouterr().out.strip()
+    assert line.startswith(f"{name}: verified: ")
+    counted = re.findall(r"(\d+) of (\d+) (?:files|runs)", line)
+    assert counted
+    assert all(one == other for one, other in counted)
+    runs = len(list(Path(KEPT, name).glob("*/**/metrics.json")))
+    assert (f"accuracies of {runs} runs reckoned again" in line) == (runs > 0)
+    exhibits = len(list(Path(KEPT, name).glob("exhibits/*.json")))
+    if runs and exhibits:
+        apart = 1 if name == "small" and not Path("data/cifar10.npz").exists() else 0  # Figure 2 shows images
+        assert f"{exhibits - apart} exhibits made again to the byte" in line
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_one_changed_byte_is_found_and_named(verified, kind):
+    """In each kind of file that is kept."""
+    path = KEPT / FILES[kind]
+    flip(path)
+    status, line, faults = verified(path.parts[2])
+    assert status == 1
+    assert f"{path} is not the file that was kept (SHA256SUMS says so)" in faults
+    assert line.startswith(f"{path.parts[2]}: FAILED, {len(faults)} mismatch")
+
+
+@pytest.mark.parametrize("kind", ["metrics", "predictions", "provenance", "checkpoint", "numbers", "table", "sources"])
+def test_a_list_of_digests_written_anew_hides_no_change(verified, kind):
+    """What runs and exhibits say of themselves is compared too."""
+    path = KEPT / FILES[kind]
+    flip(path)
+    reference._record(Path(*path.parts[:3]))
+    status, _, faults = verified(path.parts[2])
+    assert status == 1
+    assert any(str(path.parent) in fault for fault in faults)
+
+
+def test_a_forged_accuracy_with_all_digests_anew(verified):
+    """The predictions say otherwise."""
+    folder = KEPT / "bfloat16" / SNN
+    metrics, made = (files.read_json(folder / name) for name in ("metrics.json", "provenance.json"))
+    files.write_json(folder / "metrics.json", metrics | {"accuracy": metrics["accuracy"] + 1}, seal=True)
+    made["files"]["metrics.json"] = files.sha256(folder / "metrics.json")
+    files.write_json(folder / "provenance.json", made, seal=True)
+    reference._record(KEPT / "bfloat16")
+    kept, said = np.load(folder / "predictions.npz"), metrics["accuracy"]
+    assert said == pytest.approx(100 * (kept["predicted"] == kept["labels"]).mean())
+    _, _, faults = verified("bfloat16")
+    assert f"{folder}/metrics.json says accuracy {said + 1:.2f} %, its predictions give {said:.2f}" in faults
+    assert f"{KEPT}/bfloat16/exhibits/table_s4.csv is not what its runs give" in faults
+
+
+def test_a_forged_number_of_a_table_with_all_digests_anew(verified):
+    """Its runs give another."""
+    stem = KEPT / "bfloat16/exhibits/table_s4"
+    said = files.read_json(f"{stem}.json")
+    text = Path(f"{stem}.csv").read_text()
+    number = next(word for word in text.splitlines()[1].split(",") if re.fullmatch(r"\d\d\.\d{3,}", word))
+    Path(f"{stem}.csv").write_text(text.replace(number, f"{float(number) + 1}"))
+    said["made"]["table_s4.csv"] = files.sha256(f"{stem}.csv")
+    files.write_json(f"{stem}.json", said, seal=True)
+    reference._record(KEPT / "bfloat16")
+    _, _, faults = verified("bfloat16")
+    assert faults == [f"{stem}.csv is not what its runs give"]
+
+
+@pytest.mark.parametrize(("other", "passes"), [("Matplotlib v3.0.1", True), (None, False)])
+def test_pictures_of_another_matplotlib_are_compared_by_their_numbers(verified, other, passes):
+    """Drawn by this one they must be the same bytes."""
+    stem = KEPT / "bfloat16/exhibits/figure_ablations"
+    picture = Path(f"{stem}.svg")
+    picture.write_text(
+        re.sub(r"Matplotlib v[\w.]*\w", other, picture.read_text()) if other else picture.read_text() + " "
+    )
+    said = files.read_json(f"{stem}.json")
+    said["made"]["figure_ablations.svg"] = files.sha256(picture)
+    files.write_json(f"{stem}.json", said, seal=True)
+    reference._record(KEPT / "bfloat16")
+    status, line, faults = verified("bfloat16")
+    assert (status == 0) == passes
+    assert ("figure_ablations in numbers, its pictures of Matplotlib v3.0.1 as recorded: here is" in line) == passes
+    assert passes or f"{picture} is not what Matplotlib v" in faults[0]
+
+
+def test_other_settings_than_planned(verified):
+    """A run's fingerprint is that of the plan, or it is named."""
+    path = Path("config/presets/bfloat16.yaml")
+    path.write_text(path.read_text() + "student: {epochs: 3}\n")
+    status, _, faults = verified("bfloat16")
+    assert status == 1
+    named = (
+        f"{KEPT}/bfloat16/{SNN} is not what the plan asks for: made with other settings (training.epochs: 10 then, 3"
+    )
+    assert any(fault.startswith(named) for fault in faults)
+
+
+def test_other_images_than_those_of_the_runs(verified):
+    """As prepared here."""
+    images, labels = np.random.default_rng(0).integers(0, 256, (4, 3, 32, 32), dtype=np.uint8), np.arange(4)
+    contents = arrays.Contents(tuple("abcd"), images, labels, images[::-1].copy(), labels)
+    arrays.write(Path("data/cifar10.npz"), "cifar10", "CIFAR-10", contents, True, {"kind": "archive"})
+    status, line, faults = verified("verdicts")
+    assert status == 1
+    assert line.startswith("verdicts: FAILED, 12 mismatches: 51 of 51 files as recorded; 0 of 12 runs as planned")
+    assert all(fault.endswith("made from other images than data/cifar10.npz holds now") for fault in faults)
+
+
+@pytest.mark.parametrize("count", [0, 1, None])
+def test_labels_are_compared_with_one_another_and_with_prepared_images(project, capsys, count):
+    """No kept spiking run, one or all have another label of their first image, all digests anew."""
+    reference.export(read())
+    kept = KEPT / "tiny"
+    for folder in [path.parent for path in sorted(kept.glob("snn/**/predictions.npz"))][:count]:
+        content = dict(np.load(folder / "predictions.npz"))
+        content["labels"][0] = (content["labels"][0] + 1) % 10
+        np.savez(folder / "predictions.npz", **content)
+        made = files.read_json(folder / "provenance.json")
+        made["files"]["predictions.npz"] = files.sha256(folder / "predictions.npz")
+        files.write_json(folder / "provenance.json", made, seal=True)
+    reference._record(kept)
+    assert main(["verify", "tiny"]) == (0 if count == 0 else 1)
+    said = capsys.readouterr().out
+    assert "labels of digits as in data/digits.npz" in said
+    assert ("/predictions.npz has other labels than other runs have" in said) == (count == 1)
+    assert (f"{kept} has other labels of digits than data/digits.npz" in said) == (count != 0)
+
+
+def test_a_foreign_file(verified):
+    """Whatever it is called, also where a run's metrics would lie."""
+    (KEPT / "verdicts/snn/notes").mkdir()
+    for name in ("snn/notes/metrics.json", "model.pt.old"):
+        (KEPT / "verdicts" / name).write_text("{}")
+    status, _, faults = verified("verdicts")
+    assert status == 1
+    assert faults == [
+        f"{KEPT}/verdicts/{name} is none of the kept files: remove it"
+        for name in ("model.pt.old", "snn/notes/metrics.json")
+    ]
+
+
+def test_half_a_clone_is_one_line(verified):
+    """One file that is missing is named; of many the first, and how many."""
+    shutil.rmtree(KEPT / "bfloat16/snn")
+    status, line, faults = verified("bfloat16")
+    assert status == 1
+    assert len(faults) == 1
+    assert re.fullmatch(
+        rf"{KEPT}/bfloat16/snn/\S+ is missing, and \d+ more, as in half a clone: `git checkout {KEPT}/bfloat16`",
+        faults[0],
+    )
+    assert "figure_ablations, table_s4 as recorded: their runs are not here" in line
+
+
+@pytest.mark.parametrize("word", ["paper", "results/reference/paper", "results/small", "nothing"])
+def test_what_keeps_nothing_is_one_line(clone, word, capsys):
+    """With what is kept."""
+    assert main(["verify", word]) == 2
+    said = capsys.readouterr().err
+    assert f"error: {word} keeps no results: in {KEPT} there are some of bfloat16, small, verdicts" in said
+    assert said.count("\n") == 1
+
+
+def test_no_kept_results_at_all(clone, capsys):
+    shutil.rmtree(KEPT / "bfloat16")
+    shutil.rmtree(KEPT / "verdicts")
+    (KEPT / "small").unlink()
+    assert main(["verify"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_neither_network_nor_torch(clone):
+    """A second process that has neither says the same."""
+    code = """
+import socket, sys
+class Without:
+    def find_spec(name, path=None, target=None):
+        if name == "torch":
+            raise ImportError("there is no torch")
+sys.meta_path.insert(0, Without)
+socket.socket.connect = socket.getaddrinfo = None
+from lasnn.__main__ import main
+sys.exit(main(["verify", "bfloat16"]))
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stdout.split(": ")[1]) == (0, "verified"), done.stderr
+
+
+def test_the_list_of_digests_is_one_that_others_read(clone):
+    """`sha256sum --check` takes it."""
+    if not shutil.which("sha256sum"):
+        pytest.skip("no sha256sum here")
+    words = ["sha256sum", "--check", "--quiet", "--strict", "SHA256SUMS"]
+    assert subprocess.run(words, cwd=KEPT / "verdicts").returncode == 0
+    flip(KEPT / FILES["checkpoint"])
+    assert subprocess.run(words, cwd=KEPT / "verdicts", capture_output=True).returncode == 1

@@ -1,0 +1,146 @@
+"""The one door to the scan: every backend against the step-by-step oracle in float64.
+
+triton's kernels run here on a GPU, or in its interpreter, in the process that test_triton_scan.py starts.
+"""
+
+import os
+from itertools import product
+
+import pytest
+import torch
+from oracle import ORDERS, SURROGATES, Neuron, close, surrogate_of
+
+from lasnn.compiled import library
+from lasnn.networks.layers import Pool
+from lasnn.spiking import scanning
+from lasnn.spiking.dynamics import Dynamics
+from lasnn.spiking.scanning import State, backend, scan
+
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+THETA = 0.75
+on_gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
+no_loops = pytest.mark.skipif(library() is None, reason="no compiled loops here")
+# Backend, device, type, and how far its gradients may be off, relative to the largest: triton keeps ψ in bfloat16.
+BACKENDS = [
+    ("torch", "cpu", torch.float64, 1e-12),
+    ("torch", "cpu", torch.float32, 2e-6),
+    pytest.param("numba", "cpu", torch.float32, 2e-6, marks=no_loops),
+    pytest.param("triton", "cuda", torch.float32, 2**-7, marks=on_gpu),
+]
+BACKENDS = [("triton", "cpu", torch.float32, 2**-7)] if INTERPRETED else BACKENDS
+CASES = [*product(ORDERS, ["soft"], [False, True]), *product(ORDERS, ["hard"], [False])]
+every_backend = pytest.mark.parametrize(("name", "device", "dtype", "tolerance"), BACKENDS)
+every_case = pytest.mark.parametrize(("order", "reset", "reset_grad"), CASES)
+
+
+def images(seed=0, steps=7, batch=2, channels=5, side=4):
+    """Currents in eighths, channels last: sums are exact, and some potentials tie with the threshold."""
+    values = torch.randint(-6, 13, (steps, batch, side, side, channels), generator=torch.Generator().manual_seed(seed))
+    return (values / 8).permute(0, 1, 4, 2, 3)
+
+
+def by_oracle(current, dynamics, psi="bellec", start=0):
+    """Spikes that the next layer sees, spikes as they are, and the potential carried out, in float64."""
+    neuron = Neuron(THETA, dynamics, psi, initial=start)
+    seen = torch.stack([neuron(step) for step in current.double()])
+    v, o = neuron.v.detach(), neuron.o.detach()
+    if dynamics.reset == "hard":
+        v = v * (1 - o) * dynamics.leak
+    else:  # an instant reset is done already, and leaked by the next step
+        v = v * dynamics.leak - (0 if dynamics.order == "instant_reset" else THETA * o)
+    return seen, torch.stack(neuron.spikes), v
+
+
+def forced(monkeypatch, name):
+    monkeypatch.setattr(scanning, "backend", lambda current, dynamics: (name, "the test says so"))
+
+
+def theta_on(device):
+    return torch.tensor(THETA, device=device)
+
+
+@every_backend
+@every_case
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("psi", SURROGATES)
+def test_spikes_and_gradient(name, device, dtype, tolerance, order, reset, reset_grad, psi, masked, monkeypatch):
+    """o of a training's call bit for bit, dL/dI of L = Σ weight mask o; at λ = 1/2 every potential is exact."""
+    forced(monkeypatch, name)
+    dynamics = Dynamics(0.5, order, reset, surrogate_of(psi), reset_grad)
+    weight = torch.randn(images().shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    mask = (torch.rand(images()[0].shape, generator=torch.Generator().manual_seed(2)) > 0.3) * 1.25
+    mask = mask if masked else torch.ones_like(mask)
+    theirs = images().double().requires_grad_()
+    expected, _, _ = by_oracle(theirs, dynamics, psi)
+    (expected * mask * weight).sum().backward()
+    ours = images().to(device, dtype, copy=True).requires_grad_()
+    given = mask.to(device, dtype) if masked else None
+    out = scan(ours * 1, theta_on(device), dynamics, given).out
+    assert torch.equal(out.cpu().double(), expected.detach() * mask)
+    assert 0.1 < expected.mean() < 0.9
+    (out * weight.to(device, dtype)).sum().backward()
+    assert close(ours.grad.cpu().double(), theirs.grad, tolerance)
+
+
+@every_backend
+@every_case
+@pytest.mark.parametrize("pooled", [False, True])
+@pytest.mark.parametrize("started", [False, True])
+def test_without_a_gradient(name, device, dtype, tolerance, order, reset, reset_grad, started, pooled, monkeypatch):
+    """Spikes, their pool, what is told of them and the potential carried out, from rest and from a potential."""
+    forced(monkeypatch, name)
+    dynamics, start = Dynamics(0.5, order, reset, reset_grad=reset_grad), images(3, steps=1)[0]
+    # `start` is carried u; the oracle's v^0 is leaked in the first step.
+    expected, _, end = by_oracle(images(), dynamics, start=start.double() * 2 if started else 0)
+    state = State(start.to(device, dtype, copy=True) if started else None)
+    found = scan(images().to(device, dtype, copy=True), theta_on(device), dynamics, None, state,
+                 Pool() if pooled else None, told=True)  # fmt: skip
+    wanted = torch.nn.functional.avg_pool2d(expected.flatten(0, 1), 2).unflatten(0, (7, 2)) if pooled else expected
+    assert torch.equal(found.out.cpu().double(), wanted)
+    assert torch.equal(found.told.sum(0).cpu().double(), expected.sum(0))
+    assert torch.equal(found.state.potential.cpu().double(), end)
+
+
+@every_backend
+@every_case
+@pytest.mark.parametrize("psi", SURROGATES)
+def test_all_round_alike(name, device, dtype, tolerance, order, reset, reset_grad, psi, monkeypatch):
+    """λ = 0.9 and currents of all bits: spikes, mask and potential are those of the torch scan, bit for bit."""
+    dynamics = Dynamics(0.9, order, reset, surrogate_of(psi), reset_grad)
+    current = images() + torch.randn(images().shape, generator=torch.Generator().manual_seed(4)) / 10
+    mask = (torch.rand(current[0].shape, generator=torch.Generator().manual_seed(2)) > 0.3) / 0.7
+    weight = torch.randn(current.shape, generator=torch.Generator().manual_seed(1))
+    seen = []
+    for which in ("torch", name):
+        forced(monkeypatch, which)
+        leaf = current.to(device, dtype, copy=True).requires_grad_()
+        out = scan(leaf * 1, theta_on(device), dynamics, mask.to(device, dtype)).out
+        out.backward(weight.to(device, dtype))
+        plain = scan(leaf.detach().clone(memory_format=torch.preserve_format), theta_on(device), dynamics)
+        seen.append((out.detach(), plain.out, plain.state.potential, leaf.grad))
+    assert all(torch.equal(a, b) for a, b in zip(seen[0][:3], seen[1][:3], strict=True))
+    assert close(seen[1][3], seen[0][3], tolerance)
+
+
+@every_backend
+def test_a_constant_current_is_not_written_over(name, device, dtype, tolerance, monkeypatch):
+    forced(monkeypatch, name)
+    once = images(steps=1).to(device, dtype)
+    current = once.clone(memory_format=torch.preserve_format).expand(6, -1, -1, -1, -1)
+    found = scan(current, theta_on(device), Dynamics(0.5)).out
+    expected, _, _ = by_oracle(once.cpu().expand(6, -1, -1, -1, -1), Dynamics(0.5))
+    assert torch.equal(found.cpu().double(), expected)
+    assert torch.equal(current[0], once[0])
+
+
+@pytest.mark.skipif(INTERPRETED or library() is None, reason="of the CPU's loops")
+def test_which_backend_and_why(monkeypatch):
+    current = images()
+    assert backend(current, Dynamics()) == ("numba", "float32 on a CPU")
+    assert backend(current.double(), Dynamics())[0] == "torch"
+    assert backend(current[..., ::2], Dynamics())[0] == "torch"
+    assert backend(current[:, :0], Dynamics())[0] == "torch"
+    assert "this surrogate" in backend(current, Dynamics(surrogate=lambda excess, threshold, since=None: excess))[1]
+    monkeypatch.setattr(scanning, "library", lambda: None)
+    monkeypatch.setattr(scanning, "reason", lambda: "LASNN_KERNELS is off")
+    assert backend(current, Dynamics()) == ("torch", "no compiled loops: LASNN_KERNELS is off")
