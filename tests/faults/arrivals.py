@@ -250,7 +250,7 @@ def weights_exchanged(field: Field, path: str, draw: random.Random) -> None:
     entry = {"file": file.name, "sha256": files.sha256(file)}
     field.change(adopted={f"quick/{ANN}": entry})
     config = field.config()
-    kept = weights_path(config, config.file.adopted[f"quick/{ANN}"])
+    kept = weights_path(config.file.folders.data, config.file.adopted[f"quick/{ANN}"])
     kept.parent.mkdir(exist_ok=True)
     shutil.copyfile(file, kept)
     for one in draw.choice(([ANN], [ANN, path])):
