@@ -11,7 +11,7 @@ from trainings import job, pictures, recipe, snn_losses, student
 
 from lasnn.optimizers import eager
 from lasnn.spiking.conversion import train_leaks
-from lasnn.training.loop import fit, learning_rate, optimizer
+from lasnn.training.loop import fit, learning_rate, least_batch, optimizer
 
 
 def rates(**update):
@@ -152,6 +152,12 @@ def test_the_training_log_holds_means_over_images(tmp_path):
     assert line["label"] == pytest.approx((torch.arange(10) % 4).double().mean().item())
     assert (line["one"], line["epoch"], line["seen"]) == (1.0, 1, 0)
     assert line["loss"] == pytest.approx(line["label"] + 1)
+
+
+@pytest.mark.parametrize(("name", "side", "least"), [("vgg16bn", 8, 2), ("vgg16bn", 32, 1), ("vgg16", 8, 1)])
+def test_batch_norm_on_one_pixel_needs_two_images(name, side, least):
+    """Four pools take 8 pixels to one, 32 to two; without batch norm an image may be alone."""
+    assert least_batch(small(name, side=side)) == least
 
 
 def test_clipping(tmp_path):
