@@ -3,6 +3,7 @@
 import contextlib
 import functools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,7 +89,10 @@ class Loaded(nn.Module):
             quantise(net, network["levels"])
         if self.run.kind != "ann":
             neuron = meta["settings"]["neuron"]
-            dynamics = Dynamics(order=neuron["order"], reset=neuron["reset"])
+            own = meta["settings"].get("spiking") or {}
+            dynamics = Dynamics(order=neuron["order"], reset=neuron["reset"], kind=own.get("kind", "lif"))
+            if dynamics.kind == "alif":
+                dynamics = replace(dynamics, numbers=tuple(own.get("adaptation", ())))
             net = spiking(net, dynamics)
             if any(name.startswith("readout.activation.") for name in weights):
                 with_spiking_readout(net, dynamics)

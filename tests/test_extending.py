@@ -32,6 +32,7 @@ asked = [
     SnnRun("stripes", "vgg6", "hybrid", "poisson", 3),
     SnnRun("stripes", "vgg6", "hybrid", "dithered", 3),
     SnnRun("stripes", "vgg5", "smoothed", "dithered", 3),
+    SnnRun("stripes", "vgg6", "hybrid", "poisson", 3, "none", "refractory"),
 ]
 asked += [run for name in {EXHIBITS} for run in EXHIBITS[name].runs(preset)]
 assert main(["data", "stripes"]) == 0

@@ -84,6 +84,8 @@ class Spiking(Section):
         "potential",
         "train_offsets",
         "train_leak",
+        "kind",
+        "adaptation",
         "loss",
         "consistency",
         "consistency_target",
@@ -105,6 +107,8 @@ class Spiking(Section):
     potential: Share = 0.0
     train_offsets: bool = False
     train_leak: bool = False
+    kind: Literal["lif", "alif"] = "lif"
+    adaptation: tuple[Rate, Share] = (1.8, 0.9)
     loss: Literal["total", "every_step"] = "total"
     consistency: Annotated[float, Field(ge=0)] = 0.0
     consistency_target: Literal["mean", "correct"] = "mean"

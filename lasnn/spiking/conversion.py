@@ -49,7 +49,7 @@ class SpikingReadout(Linear):
     def __init__(self, readout: Linear, dynamics: Dynamics):
         super().__init__(readout.in_features, readout.out_features, bias=False)
         self.weight = readout.weight
-        self.activation = LIF(dynamics=replace(dynamics, leak=1.0, reset="soft")).to(readout.weight.device)
+        self.activation = LIF(dynamics=replace(dynamics, leak=1.0, reset="soft", kind="lif")).to(readout.weight.device)
         self.activation.offset = None if readout.bias is None else readout.bias.detach().clone()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -87,6 +87,8 @@ class Changes(TypedDict, total=False):
     reset: str
     surrogate: Surrogate
     reset_grad: bool
+    kind: str
+    numbers: tuple[float, ...]
 
 
 def with_dynamics(net: Net, **changes: Unpack[Changes]) -> Net:

@@ -24,6 +24,8 @@ class Dynamics:
     reset: str = "soft"
     surrogate: Surrogate = field(default_factory=Bellec)
     reset_grad: bool = False
+    kind: str = "lif"  # of `lasnn.spiking.kinds`
+    numbers: tuple[float, ...] = ()  # of that kind; none: its own
 
     @property
     def rule(self) -> str:

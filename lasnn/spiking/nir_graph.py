@@ -75,6 +75,8 @@ class _Builder:
         """Add a node of neurons."""
         if not isinstance(neuron, LIF):
             raise TypeError(f"{name} is a {type(neuron).__name__}, which has no spikes")
+        if neuron.dynamics.kind != "lif":
+            raise InputError(f"{name} has neurons of the kind {neuron.dynamics.kind}, for which NIR has no node")
         threshold = np.full(shape, neuron.threshold.item(), np.float32)
         zeros = np.zeros(shape, np.float32)
         extra = {"offset": np.array([neuron.offset is not None])}

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lasnn.networks.layers import written_out
 from lasnn.networks.net import Net
+from lasnn.spiking import kinds
 from lasnn.spiking.conversion import neurons
 from lasnn.spiking.kernels.torch_scan import fire
 from lasnn.spiking.neurons import LIF
@@ -60,6 +61,9 @@ def record(net: Net, encoded: Tensor) -> dict[str, Recording]:
 def potentials(neuron: LIF, current: Tensor) -> Tensor:
     """v^t = u^{t-1} + I^t for each step of a current [T, B, ...], which is used up; u^0 is the neuron's start."""
     current = neuron.with_trained(neuron.with_constants(current, neuron.dynamics.leak))
+    if neuron.dynamics.kind != "lif":
+        layer = kinds.Layer(neuron.threshold.item(), neuron.dynamics.leak, neuron.dynamics)
+        return kinds.stepped(current, layer, {})[1]
     found, carried, threshold = torch.empty_like(current), torch.zeros_like(current[0]), neuron.threshold.item()
     for row, step in zip(found, current, strict=True):
         torch.add(carried, step, out=row)

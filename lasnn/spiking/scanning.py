@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lasnn.compiled import library, reason
 from lasnn.networks.layers import Pool, written_out
+from lasnn.spiking import kinds
 from lasnn.spiking.dynamics import Dynamics
 from lasnn.spiking.kernels import compiled_scan, torch_scan
 
@@ -29,9 +30,10 @@ class State:
 
     potential: Tensor | None = None  # [B, ...]
     spikes: Tensor | None = None  # of the last step, where the next layer sees them a step late
+    own: kinds.State | None = None  # of a neuron that is no LIF
 
     def __bool__(self) -> bool:
-        return self.potential is not None
+        return self.potential is not None or bool(self.own)
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ def scan(
     is one that is trained, `dynamics.leak` its value; torch alone has its gradient. `initial` is what is part of the
     first step's current as λ v^0.
     """
+    if dynamics.kind != "lif":
+        return _stepped(full(current), threshold, dynamics, mask, start, pool, leak, initial)
     trained = leak is not None and leak.requires_grad and torch.is_grad_enabled()
     chosen, _ = ("torch", "a trained leak") if trained else backend(current, dynamics)
     current = current if chosen == "triton" else full(current)
@@ -102,6 +106,28 @@ def scan(
     state = State(potential, spikes[-1].clone() if late and start is not None else None)
     spikes = _late(spikes, start) if late else spikes
     return Scanned(_out(spikes, mask, rest), state, spikes if counts is None else counts[None])
+
+
+def _stepped(
+    current: Tensor,
+    threshold: Tensor,
+    dynamics: Dynamics,
+    mask: Tensor | None,
+    start: State | None,
+    pool: Pool | None,
+    leak: Tensor | None,
+    initial: Tensor | None,
+) -> Scanned:
+    """A neuron of another kind, step by step."""
+    state = dict(start.own) if start and start.own else {}
+    if leak is not None and initial is not None and not state:  # the first current has λ v^0 already, as a constant
+        current = torch.cat([current[:1] + (leak - leak.detach()) * initial, current[1:]])
+    layer = kinds.Layer(threshold.item(), dynamics.leak if leak is None else leak, dynamics)
+    spikes, _ = kinds.stepped(current, layer, state)
+    late = dynamics.order == "delayed"
+    seen = _late(spikes, start) if late else spikes
+    carried = State(spikes=spikes[-1].clone() if late else None, own=state) if start is not None else State()
+    return Scanned(_out(seen, mask, pool), carried, None if seen.requires_grad else seen)
 
 
 def full(current: Tensor) -> Tensor:

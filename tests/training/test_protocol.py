@@ -64,7 +64,7 @@ BRIEF = {name: {"epochs": 2, "batch": 24, "lr": 0.05, "milestones": [0.5]} for n
 SGD, ADAM = ({name: {"optimizer": one} for name in ("ann", "teacher", "student")} for one in ("sgd", "adam"))
 EVERY, SUM = {"spiking": {"loss": "every_step"}}, {"spiking": {"logit_scale": "sum"}}
 
-GRADIENT = f"gradient {END}"
+GRADIENT, ALIF = f"gradient {END}", {"spiking": {"kind": "alif"}}
 BALANCED = "balanced thresholds judged"
 CALIBRATION, UNITS = "amplitudes thresholds constants weights judged", "weights constants judged"
 IMAGES = {"ANN": LOSS, "TEACHER": LOSS, "CONVERTED": BALANCED, "CALIBRATED": CALIBRATION}
@@ -98,7 +98,7 @@ def trained(name, run):
         ("lr", 0.02, sgd, f"lr {END}", [0.02, 0.002]),
         ("momentum", 0.5, sgd, END, [0.05, 0.005]),
         ("betas", [0.5, 0.999], adam, END, [0.05, 0.005]),
-        ("betas", [0.9, 0.9], adam, END, [0.05, 0.005]),
+        ("betas", [1.2, 0.9], adam, END, [0.05, 0.005]),
         ("weight_decay", 0.1, sgd, END, [0.05, 0.005]),
         ("wd_mode", "decoupled", adam, END, [0.05, 0.005]),
         ("amsgrad", True, merged(adam, {name: {"epochs": 3}}), END, [0.05, 0.05, 0.005]),
@@ -182,6 +182,10 @@ ROWS = [
     row("spiking.init", "converted_weights", HYBRID=f"thresholds {LOSS}"),
     row("spiking.init", "calibrated", WHOLE, HYBRID_DIRECT=f"choices thresholds constants {LOSS}"),
     row("spiking.train_thresholds", True, HYBRID=f"thresholds {GRADIENT}"),
+    row("spiking.kind", "alif", CONVERSION="choices judged", HYBRID=f"choices {LOSS}"),
+    row("spiking.adaptation", [1.2, 0.9], HYBRID=""),
+    row("spiking.adaptation", [1.2, 0.9], ALIF, CONVERSION="choices judged", HYBRID=f"choices {LOSS}"),
+    row("spiking.adaptation", [1.8, 0.5], ALIF, HYBRID=f"choices {LOSS}"),
     row("spiking.train_leak", True, HYBRID=f"choices {GRADIENT}"),
     row("spiking.steps_schedule", "double_first", HYBRID=LOSS),
     row("spiking.steps_schedule", "double_first", SUM, HYBRID=LOSS),
@@ -266,7 +270,8 @@ def test_a_setting_changes_what_it_is_for_and_nothing_else(key, value, where, ra
 
 def by_hand(task):
     """Whether the oracle knows the start, and all images are in the first batch."""
-    known = task.settings.spiking.init in ("converted", "converted_weights")
+    spiking = task.settings.spiking
+    known = spiking.init in ("converted", "converted_weights") and spiking.kind == "lif"
     return known and task.settings.training.batch >= len(task.train)
 
 

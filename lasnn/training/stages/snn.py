@@ -82,6 +82,8 @@ def dynamics_of(settings: SnnSettings) -> Dynamics:
         reset=settings.neuron.reset,
         surrogate=surrogate(spiking.surrogate, spiking.gamma, spiking.stdb),
         reset_grad=spiking.reset_grad,
+        kind=spiking.kind,
+        numbers=spiking.adaptation if spiking.kind == "alif" else (),
     )
 
 

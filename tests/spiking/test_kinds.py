@@ -1,0 +1,109 @@
+"""Neuron models that are simulated step by step: the LIF as its scans have it, and adaptive thresholds by hand."""
+
+import pytest
+import torch
+from oracle import ORDERS, SURROGATES, bright_input, close, small_snn, surrogate_of
+
+from lasnn.errors import InputError
+from lasnn.spiking import nir_graph
+from lasnn.spiking.conversion import neurons, train_leaks, train_thresholds, with_dynamics
+from lasnn.spiking.kinds import Layer, stepped
+from lasnn.spiking.neurons import LIF, Dynamics, streaming
+from lasnn.spiking.recording import record
+
+
+def alif(beta=1.0, rho=0.5, **more):
+    return Dynamics(kind="alif", numbers=(beta, rho), **more)
+
+
+@pytest.mark.parametrize("psi", SURROGATES)
+@pytest.mark.parametrize(("reset", "reset_grad"), [("soft", False), ("soft", True), ("hard", False)])
+@pytest.mark.parametrize("order", ["sync", "instant_reset"])
+def test_steps_of_a_lif_are_its_scan(order, reset, reset_grad, psi):
+    """The same spikes, and the gradient to 1e-12 in double precision."""
+    draws = torch.Generator().manual_seed(1)
+    current = torch.rand(9, 2, 5, generator=draws, dtype=torch.float64) - 0.2
+    weight = torch.randn(current.shape, generator=draws, dtype=torch.float64)
+    dynamics = Dynamics(0.7, order, reset, surrogate_of(psi), reset_grad)
+    found = []
+    for scanned in (True, False):
+        x = current.clone().requires_grad_()
+        spikes = LIF(0.75, dynamics).double()(x * 1) if scanned else stepped(x, Layer(0.75, 0.7, dynamics), {})[0]
+        (spikes * weight).sum().backward()
+        found.append((spikes, x.grad))
+    assert torch.equal(found[0][0], found[1][0])
+    assert close(found[1][1], found[0][1], 1e-12)
+
+
+def test_an_adaptive_threshold_by_hand():
+    """θ = 1, β = 1, ρ = 1/2, I = 1.25: b is 0, .5, .25, .625; the second step's potential ties with its threshold."""
+    spikes, potentials = stepped(torch.full((4, 1), 1.25), Layer(1.0, 1.0, alif()), {})
+    assert spikes.flatten().tolist() == [1, 0, 1, 1]
+    assert potentials.flatten().tolist() == [1.25, 1.5, 2.75, 2.75]
+
+
+def test_the_gradient_goes_through_the_threshold():
+    """dL/dI¹ = ψ² (λ - θ β (1 - ρ) ψ¹) for L = o², as the reset is detached."""
+    current = torch.tensor([1.25, 0.75]).view(2, 1).requires_grad_()
+    spikes, potentials = stepped(current, Layer(1.0, 0.5, alif()), {})
+    spikes[1].sum().backward()
+    assert potentials.flatten().tolist() == [1.25, 0.375]  # 0.5 1.25 - 1 + 0.75
+    first, second = 0.3 * (1 - 0.25), 0.3 * max(0.0, 1 - abs(0.375 - 1.5))
+    assert second == 0
+    spikes, _ = stepped(current := torch.tensor([1.25, 1.5]).view(2, 1).requires_grad_(), Layer(1.0, 0.5, alif()), {})
+    spikes[1].sum().backward()
+    second = 0.3 * (1 - abs(1.125 - 1.5))
+    assert current.grad.flatten().tolist() == pytest.approx([second * (0.5 - 0.5 * first), second])
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("name", ["vgg5", "resnet12"])
+def test_without_adaptation_a_network_is_one_of_lifs(name, order):
+    """β = 0: the same logits bit for bit and gradients to rounding, in one call and in chunks."""
+    nets = [small_snn(name, Dynamics(0.5, order)), small_snn(name, alif(0.0, leak=0.5, order=order))]
+    x = bright_input(12, 2)
+    for net in nets:
+        net(x.clone()).logits.square().sum().backward()
+    with torch.no_grad():
+        one, other = (net(x.clone()).logits for net in nets)
+        with streaming(nets[1]):
+            parts = sum(nets[1](part.clone()).logits for part in (x[:5], x[5:]))
+    assert one.any()
+    assert torch.equal(one, other)
+    assert torch.equal(one, parts)
+    for ours, theirs in zip(*(net.parameters() for net in nets), strict=True):
+        assert close(theirs.grad, ours.grad, 1e-5)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_what_is_carried_on_is_all_of_it(order):
+    """Chunks of an adaptive network with trained thresholds and leaks give the spikes of the whole."""
+    net, x = small_snn("vgg5", alif(leak=0.5, order=order)), bright_input(12, 2)
+    train_thresholds(net)
+    train_leaks(net)
+    with torch.no_grad():
+        whole = net(x.clone()).logits
+        with streaming(net):
+            parts = sum(net(part.clone()).logits for part in (x[:5], x[5:]))
+    assert torch.equal(whole, parts)
+    assert not torch.equal(whole, with_dynamics(net, numbers=(0.0, 0.5))(x.clone()).logits)
+    with_dynamics(net, numbers=(1.0, 0.5))(x.clone()).logits.square().sum().backward()
+    assert all(neuron.leak_logit.grad and neuron.log_gain.grad for neuron in neurons(net).values())
+
+
+def test_potentials_and_spikes_are_recorded():
+    net, x = small_snn("vgg5", alif(leak=0.5)), bright_input(12, 2)
+    seen = record(net, x)["c1"]
+    assert seen.spikes.any()
+    assert torch.equal(seen.potentials[0] > seen.threshold, seen.spikes[0] > 0)  # before anything has adapted
+    assert not torch.equal(seen.potentials > seen.threshold, seen.spikes > 0)
+
+
+def test_a_readout_that_spikes_stays_a_lif():
+    net = small_snn("vgg5", alif(), spiking_readout=True)
+    assert {name: neuron.dynamics.kind for name, neuron in neurons(net).items()}["readout"] == "lif"
+
+
+def test_nir_has_no_node_for_it():
+    with pytest.raises(InputError, match="c1_spikes has neurons of the kind alif, for which NIR has no node"):
+        nir_graph.graph_of(small_snn("vgg5", alif()), {})
