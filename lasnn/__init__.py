@@ -6,7 +6,7 @@
     net.evaluate("test")                # its table's accuracy, for each encoder seed
     lasnn.raster(net.record(images))    # spikes of all layers
 
-What needs torch or matplotlib loads it when it is called.
+torch and matplotlib are loaded on first use.
 """
 
 from importlib.util import find_spec

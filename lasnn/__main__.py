@@ -152,7 +152,7 @@ def parser() -> argparse.ArgumentParser:
     lineage.add_argument("--preset", help="default: `preset` of the configuration")
     lineage.set_defaults(act=lineage_verb)
 
-    record = verbs.add_parser("record", parents=[common], help="tell DVC of finished runs, as the workflow does")
+    record = verbs.add_parser("record", parents=[common], help="record finished runs in DVC, as the workflow does")
     record.add_argument("presets", nargs="*", help="default: `preset` of the configuration")
     record.set_defaults(act=record_verb)
 
@@ -166,8 +166,8 @@ def parser() -> argparse.ArgumentParser:
     trace.set_defaults(act=trace_verb)
 
     for verb, act, what in (
-        ("export", export_verb, "keep finished runs in results/reference, to be committed"),
-        ("import", import_verb, "take up kept runs from results/reference where they fit the plan"),
+        ("export", export_verb, "copy finished runs to results/reference, to be committed"),
+        ("import", import_verb, "reuse kept runs of results/reference that match the plan"),
     ):
         handed = verbs.add_parser(verb, parents=[common], help=what)
         handed.add_argument("--preset", help="default: `preset` of the configuration")

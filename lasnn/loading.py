@@ -1,4 +1,4 @@
-"""A finished run's network for use in a script: its logits, its table's accuracy, what its neurons did."""
+"""A finished run's network in a script: logits, the accuracy of its table, spikes and potentials."""
 
 import contextlib
 import functools
@@ -21,7 +21,15 @@ from lasnn.plan.project import find
 from lasnn.plan.runs import parse
 from lasnn.plan.settings import Data
 from lasnn.plan.vocabulary import ENCODERS, known
-from lasnn.spiking.conversion import neurons, scale_thresholds, spiking, thresholds, with_dynamics, with_spiking_readout
+from lasnn.spiking.conversion import (
+    neurons,
+    scale_thresholds,
+    spiking,
+    thresholds,
+    with_dynamics,
+    with_leaks,
+    with_spiking_readout,
+)
 from lasnn.spiking.encoders import encode, image_noise
 from lasnn.spiking.evaluation import BATCH, evaluate
 from lasnn.spiking.neurons import Dynamics
@@ -34,11 +42,10 @@ if TYPE_CHECKING:
 
 
 class Loaded(nn.Module):
-    """A trained network with what it takes to feed it: its encoder, its T, its normalisation.
+    """A trained network with its encoder, T and normalisation.
 
-    `net` is the network itself, on [T, B, 3, H, W]; `run` says which run it is and `meta` what made it. `home` is the
-    folder that it came from, near which its images are looked for; `ready` says that its weights are those to simulate
-    with, which a converted run's checkpoint still has to be scaled to.
+    `net` is the torch module on [T, B, 3, H, W], `run` names the run, `meta` has its settings. Its images are searched
+    near `home`, the run's folder. `ready` is False for a converted run, whose thresholds are scaled before simulation.
     """
 
     def __init__(self, weights: dict[str, Tensor], meta: Json, home: Path | None = None, ready: bool = False):
@@ -86,12 +93,14 @@ class Loaded(nn.Module):
             if any(name.startswith("readout.activation.") for name in weights):
                 with_spiking_readout(net, dynamics)
             with_dynamics(net, leak=meta.get("leak", 1.0))
+            if "leaks" in meta:
+                with_leaks(net, meta["leaks"])
         net.load_state_dict(weights)
         return net.eval()
 
     @property
     def simulated(self) -> Net:
-        """`net` as it is simulated: a copy of a converted run's with thresholds s θ (its first s) and folded blocks."""
+        """The simulated network: `net`, or for a converted run its copy with thresholds s θ, folded blocks."""
         if self.ready:
             return self.net
         settings = self.meta["settings"]
@@ -105,10 +114,10 @@ class Loaded(nn.Module):
     def encoded(
         self, images: Tensor, steps: int | None = None, seed: int = 0, index: Sequence[int] | None = None
     ) -> Tensor:
-        """What the network sees [T, B, 3, H, W] of images [B, 3, H, W] in [0, 1].
+        """Encoder output [T, B, 3, H, W] for images [B, 3, H, W] in [0, 1].
 
-        An image's noise is evaluation's: keyed by (seed, place in the test set) if `index` says the places, else by
-        (seed, the image's id), so that it doesn't depend on its batch. InputError if the images are of another type,
+        Noise is keyed by (seed, place in the test set) if `index` gives the places, as in evaluation, else by (seed,
+        the image's id). It doesn't depend on the batch. InputError if the images are of another type,
         shape, side or range, or `steps` is no T, or the weights were converted.
         """
         check_images(images, self.net.side)
@@ -156,7 +165,7 @@ class Loaded(nn.Module):
     def evaluate(self, images: str | Images = "test", steps: int | None = None) -> dict[str, float]:
         """Accuracy in percent for each encoder seed; of "test" it is `accuracy_by_seed` of the run's metrics.json.
 
-        "test" are the images that the run is judged by, "train" those that it was trained on; others as they are in a
+        "test" are the images that judge the run, "train" its training images; others come from a
         `lasnn.dataset`. An ANN, a converted network and direct input draw nothing, or one seed: `{"0": accuracy}`.
         InputError if the run's images are not there, or are others than it was made from.
         """
@@ -205,7 +214,7 @@ class Loaded(nn.Module):
 
 @contextlib.contextmanager
 def threads(count: int) -> Iterator[None]:
-    """As many threads as the run had: sums of products may round otherwise with another number."""
+    """As many threads as the run had: another number may round sums of products in another way."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -216,7 +225,7 @@ def threads(count: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def single_precision() -> Iterator[None]:
-    """float32 in the block, whatever default and autocast the caller has set: compiled loops know nothing else."""
+    """float32 in the block, also under another default or autocast: the compiled loops take nothing else."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)
     try:

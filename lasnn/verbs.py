@@ -17,7 +17,7 @@ Parser = TypeVar("Parser", bound=argparse.ArgumentParser)
 
 def add(verbs: "argparse._SubParsersAction[Parser]", common: Parser) -> None:
     """Add these verbs and their options to the command line."""
-    adopt = verbs.add_parser("adopt", parents=[common], help="take up weights of elsewhere as the ANN of their name")
+    adopt = verbs.add_parser("adopt", parents=[common], help="use weights trained elsewhere as the ANN of that name")
     adopt.add_argument("network", help="a network of the paper, or one of `architectures:` in the configuration")
     adopt.add_argument("--weights", required=True, type=Path, help="a state dict: torch.save or safetensors")
     adopt.add_argument("--dataset", required=True, help="the images that it was trained for")
@@ -31,16 +31,18 @@ def add(verbs: "argparse._SubParsersAction[Parser]", common: Parser) -> None:
             metavar=("R", "G", "B"),
             help="of pixels in [0, 1], if it standardises its input (default: it takes pixels in [-1, 1])",
         )
-    adopt.add_argument("--expect", type=percent, metavar="PERCENT", help="refuse if its test accuracy is another")
+    adopt.add_argument("--expect", type=percent, metavar="PERCENT", help="refuse another test accuracy than this")
     adopt.add_argument("--device", choices=["auto", "cpu", "cuda"], help="default: `device` of the configuration")
     adopt.set_defaults(act=adopt_verb)
 
     export = verbs.add_parser("export-nir", parents=[common], help="write a spiking network for other simulators")
     export.add_argument("folder", help="the folder of a finished converted or spiking run")
-    export.add_argument("file", type=Path, help="where to: a name that ends in .nir")
+    export.add_argument("file", type=Path, help="a new file, named *.nir")
     export.set_defaults(act=export_verb)
 
-    diagnose = verbs.add_parser("diagnose", parents=[common], help="why a spiking network is bad, layer by layer")
+    diagnose = verbs.add_parser(
+        "diagnose", parents=[common], help="find the layer at which a spiking network loses accuracy"
+    )
     diagnose.add_argument("folder", help="the folder of a finished converted or spiking run")
     diagnose.add_argument("--steps", type=positive, help="T (default: the run's own)")
     diagnose.add_argument("--images", type=positive, default=200, help="held-out training images (default: 200)")
@@ -67,7 +69,9 @@ def add(verbs: "argparse._SubParsersAction[Parser]", common: Parser) -> None:
     crate.add_argument("--out", type=Path, help="a new folder (default: results/<preset>/crate)")
     crate.set_defaults(act=crate_verb)
 
-    false = verbs.add_parser("false-verdicts", parents=[common], help="how often a rule judges where nothing differs")
+    false = verbs.add_parser(
+        "false-verdicts", parents=[common], help="simulate how often a verdict is wrong where methods are alike"
+    )
     false.add_argument("--draws", type=positive, default=2000, help="simulated comparisons (default: 2000)")
     false.set_defaults(act=false_verdicts_verb)
 

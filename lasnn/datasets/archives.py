@@ -129,7 +129,7 @@ def _zip_tree(label: str, archive: zipfile.ZipFile) -> Tree:
 def _refuse_outside(label: str, name: str) -> None:
     parts = name.replace("\\", "/").split("/")
     if ".." in parts or parts[0] == "" or parts[0].endswith(":"):
-        raise InputError(f"archive {label} is refused: its member {name!r} lies outside its folder; do not use it")
+        raise InputError(f"archive {label} is refused: its member {name!r} is outside its folder; do not use it")
 
 
 def _refuse_large(label: str, name: str, size: int, limit: int) -> None:

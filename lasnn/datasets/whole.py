@@ -34,7 +34,7 @@ class Dataset:
 
 
 def dataset(name: str, near: Path | None = None) -> Dataset:
-    """A prepared dataset of the project (of the one around `near`, if given); what needs no download comes anyway.
+    """A prepared dataset of the project (of the one around `near`, if given); `digits` needs no preparation.
 
     InputError, with what to type and what it costs, if its images are not there.
     """

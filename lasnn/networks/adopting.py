@@ -167,7 +167,7 @@ def _layers_of(weights: dict[str, Tensor], fold: bool) -> list[Found]:
             before = found[-1] if found else None
             if before is None or before.norm is not None or before.shape[0] != layer.shape[0]:
                 raise InputError(
-                    f"{layer} stands behind {before or 'nothing'}: only a batch norm directly behind a convolution or "
+                    f"{layer} is behind {before or 'nothing'}: only a batch norm directly behind a convolution or "
                     "linear layer of as many channels can be folded; register each behind its own"
                 )
             before.norm = layer
@@ -248,7 +248,7 @@ def _check(ours: list[tuple[str, str, tuple[int, ...]]], found: list[Found]) -> 
     for (name, kind, shape), layer in zip(ours, found, strict=False):
         if (kind, shape) != (layer.kind, layer.shape):
             raise InputError(
-                f"{layer} of the file stands where the network has {name} ({kind} {'x'.join(map(str, shape))}): check "
+                f"{layer} of the file is where the network has {name} ({kind} {'x'.join(map(str, shape))}): check "
                 "its definition, network.width and network.fc, the size of the images, and the order of layers"
             )
     if len(found) < len(ours):

@@ -178,7 +178,7 @@ def take_up(config: Config, name: str | None = None) -> str:
                 lacking.append(f"{target}/model.pt")
             scores.write(preset, [run])
             taken += 1
-    line = f"{taken} runs taken up from {source}, {there} were there already" + _left(others, "not taken")
+    line = f"{taken} runs imported from {source}, {there} were there already" + _left(others, "not taken")
     if lacking:
         hint = f"`snakemake --cores 1 {lacking[0]}` makes it"
         line += f"; {len(lacking)} without the checkpoint, which is not kept or can't be composed here: {hint}"

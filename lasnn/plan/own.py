@@ -6,7 +6,7 @@ from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -28,10 +28,6 @@ from lasnn.plan.vocabulary import (
     sides_of,
 )
 from lasnn.plan.vocabulary import KNOWN_DATASETS as DATASETS
-
-if TYPE_CHECKING:
-    pass
-
 
 LEAST_CHANNELS = 8  # what `lasnn.networks.plain.scaled` leaves
 

@@ -145,11 +145,11 @@ def changed(**changes):
         (changed(**{"0__weight": torch.ones(9, 3, 3, 3)}), "convolution 9x3x3x3"),
         (
             changed(**{"15__weight": torch.ones(20, 999)}),
-            "15 (linear layer 20x999) of the file stands where",
+            "15 (linear layer 20x999) of the file is where",
         ),
         (changed(act__weight=torch.ones(1)), "layer act has a weight of one axis, as of PReLU"),
         (changed(act__alpha=torch.ones(1)), "act.alpha is no tensor of a convolution"),
-        ({"bn.running_mean": torch.ones(3), "bn.running_var": torch.ones(3)}, "stands behind nothing"),
+        ({"bn.running_mean": torch.ones(3), "bn.running_var": torch.ones(3)}, "is behind nothing"),
     ],
 )
 def test_what_does_not_fit_is_one_line_with_the_layer(state, told):

@@ -28,8 +28,8 @@ def front(found: list[Shown], preset: Preset, lineage: Lineage, kept: Path) -> s
     ]
     note = f" {html.escape(preset.scope.note)}" if preset.scope.note else ""
     top = [
-        f"<p>Tables and figures of the preset {code(preset.name)}, ours beside the paper's.{note} Each number "
-        "of ours leads to the runs behind it, each run to its settings, data, code and what it started from.</p>",
+        f"<p>Tables and figures of the preset {code(preset.name)}, ours beside the paper's.{note} Each of our "
+        "numbers links to its runs, each run to its settings, data, code and parents.</p>",
         f"<p>Of {len(found)} exhibits: {html.escape(', '.join(filter(None, states)))}.</p>",
     ]
     parts = [f"# LaSNN: results of `{preset.name}`\n\n{raw(*top)}"]

@@ -17,7 +17,7 @@ from lasnn.report.site.links import lines_behind
 from lasnn.report.site.shown import Shown
 
 Keys = tuple[str, ...]
-LEADING = ("claim", "network", "verdict")  # columns of claims that a narrow window must show
+LEADING = ("claim", "verdict", "network")  # columns of claims that a narrow window must show
 NAMED = {"row_label": "in the paper", "encoding": "input", "timesteps": "T (paper)"}  # heads of other keys: themselves
 
 
