@@ -84,8 +84,6 @@ class Crate:
         self.workflow()
         return sum(len(self.actions[kind]) for kind in KINDS), len(self.actions["exhibit"])
 
-    # ---- entities
-
     def thing(self, identifier: str, kind: str, **properties: object) -> "Entity":
         """An entity that is no file, such as a tool or a setting."""
         from rocrate.model.contextentity import ContextEntity
@@ -122,8 +120,6 @@ class Crate:
     def action(self, step: str, identifier: str, **properties: object) -> None:
         status = "http://schema.org/CompletedActionStatus"
         self.actions[step].append(self.thing(identifier, "CreateAction", actionStatus=status, **properties))
-
-    # ---- actions
 
     def run(self, run: Run) -> None:
         """A run, its parents and images by digest, its settings, its files, when it was made and on what."""

@@ -86,8 +86,6 @@ class Audit:
         with self.view():
             self.exhibits()
 
-    # ---- files
-
     def files(self) -> None:
         """Every file against its recorded digest: what is missing, changed or foreign."""
         recorded = reference.recorded(self.folder)
@@ -106,8 +104,6 @@ class Audit:
             self.faults.append(f"{self.folder / name} is not the file that was kept ({why})")
         foreign = sorted(there - recorded.keys() - {reference.SUMS})
         self.faults += [f"{self.folder / name} is none of the kept files: remove it" for name in foreign]
-
-    # ---- runs
 
     @cached_property
     def runs(self) -> dict[Run, str | None]:
@@ -138,8 +134,6 @@ class Audit:
         except (InputError, OSError) as error:
             reason = str(error)
         return f"{folder} is not what the plan asks for: {reason}" if reason else None
-
-    # ---- accuracies
 
     def accuracies(self, runs: list[Run]) -> None:
         """Accuracies in metrics against those that follow from predictions and labels."""
@@ -179,8 +173,6 @@ class Audit:
                         self.faults.append(f"{self.folder} has other labels of {dataset} than {path}")
             said.append(f"labels of {dataset} " + (f"as in {path}" if prepared else f"as kept: there is no {path}"))
         return ", ".join(said) or "there are no labels"
-
-    # ---- exhibits
 
     @contextlib.contextmanager
     def view(self) -> Iterator[None]:

@@ -78,7 +78,7 @@ def test_a_run_has_a_page_with_its_parents_and_theirs(small, tmp_path):
     assert all(digest in text for digest in stated.values())
     assert "kept-converted-cifar10-vgg5-poisson-base-s0.html" in text
     assert "../exhibits/table2.html" in text
-    assert f"python -m lasnn trace results/small/{run} --verify" in text
+    assert f"python -m lasnn trace {KEPT}/{run} --verify" in text
     assert lineage.page_of(run, "0" * 64) is None  # its metrics are not the ones that an exhibit was made from
 
 

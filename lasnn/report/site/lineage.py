@@ -75,13 +75,13 @@ class Lineage:
             settings = written(metrics["settings"])
         except (InputError, KeyError, TypeError) as error:
             return f"---\norphan: true\n---\n\n# {name}\n\n" + raw(f"<p>{code(folder)}: {html.escape(str(error))}</p>")
-        own = self.preset.folder(run)
+        own, place = self.preset.folder(run), html.escape(str(folder))
         body = [
             f"<p>{html.escape(in_words(run))}: {html.escape(head.split(': ', 1)[1])}</p>",
             self._shown(root, name),
             "<ul>" + "".join(f"<li>{html.escape(fact)}</li>" for fact in facts) + "</ul>",
             f"<p>Files: {code(folder)}. It is made by</p><pre>snakemake --cores 1 {own}/metrics.json</pre>",
-            f"<p>This one traces and verifies it:</p><pre>python -m lasnn trace {own} --verify</pre>",
+            f"<p>This one traces and verifies it:</p><pre>python -m lasnn trace {place} --verify</pre>",
             "<h2>What it started from</h2>",
             self._parents(root, parents) or "<p>No other run.</p>",
         ]

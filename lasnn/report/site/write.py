@@ -174,6 +174,6 @@ def _made(shown: Shown, preset: Preset) -> list[str]:
         f"<pre>{html.escape(command(shown, preset))}</pre>",
     ]
     if not shown.is_figure and shown.said.get("cells"):
-        trace = f"python -m lasnn trace {preset.root}/exhibits/{shown.name}.csv"
+        trace = f"python -m lasnn trace {shown.folder}/{shown.name}.csv"
         pieces.append(f"<p>This one traces its numbers:</p><pre>{html.escape(trace)}</pre>")
     return pieces
