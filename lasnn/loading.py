@@ -21,7 +21,15 @@ from lasnn.plan.project import find
 from lasnn.plan.runs import parse
 from lasnn.plan.settings import Data
 from lasnn.plan.vocabulary import ENCODERS, known
-from lasnn.spiking.conversion import neurons, scale_thresholds, spiking, thresholds, with_dynamics, with_spiking_readout
+from lasnn.spiking.conversion import (
+    neurons,
+    scale_thresholds,
+    spiking,
+    thresholds,
+    with_dynamics,
+    with_leaks,
+    with_spiking_readout,
+)
 from lasnn.spiking.encoders import encode, image_noise
 from lasnn.spiking.evaluation import BATCH, evaluate
 from lasnn.spiking.neurons import Dynamics
@@ -85,6 +93,8 @@ class Loaded(nn.Module):
             if any(name.startswith("readout.activation.") for name in weights):
                 with_spiking_readout(net, dynamics)
             with_dynamics(net, leak=meta.get("leak", 1.0))
+            if "leaks" in meta:
+                with_leaks(net, meta["leaks"])
         net.load_state_dict(weights)
         return net.eval()
 

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from lasnn.networks import Net, build, initialise
 from lasnn.networks.layers import Conv, Dropout, Flatten, Linear, Pool
+from lasnn.networks.plain import Layer
 from lasnn.networks.residual import Block
 from lasnn.plan.config import Preset, read
 from lasnn.plan.runs import SnnRun
@@ -190,6 +191,23 @@ def dyadic_input(steps: int, batch: int, side: int = 8, seed: int = 0, unit: flo
         -high, high + 1, (steps, batch, 3, side, side), generator=torch.Generator().manual_seed(seed)
     )
     return values.to(torch.float32) * unit
+
+
+def two_layers(first: float, second: float) -> Net:
+    """An ANN of two layers of one neuron each, on a 1x1 image of which only the first channel counts."""
+    one, two = Layer(nn.Sequential(Flatten(), Linear(3, 1, bias=False))), Layer(Linear(1, 1, bias=False))
+    net = Net({"f1": one, "f2": two}, Linear(1, 1, bias=False), {"a": 4, "b": 2, "c": 1}, 4)
+    net.taps = {}
+    one.synapses[1].weight.data = torch.tensor([[first, 0.0, 0.0]])
+    two.synapses.weight.data = torch.tensor([[second]])
+    return net.eval()
+
+
+def pixels(*values: float) -> Tensor:
+    """Images [B, 3, 1, 1] whose first channel takes these values."""
+    x = torch.zeros(len(values), 3, 1, 1)
+    x[:, 0, 0, 0] = torch.tensor(values)
+    return x
 
 
 def bright_input(steps: int, batch: int, side: int = 8, seed: int = 0) -> Tensor:

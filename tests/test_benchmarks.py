@@ -107,14 +107,6 @@ def test_the_loops_give_what_the_torch_scan_gives(tmp_path):
             assert float(row["differs_gradients"]) < 1e-5
 
 
-def test_balancing_has_no_peers(tmp_path):
-    words = f"--what balancing --networks conv3fc2 --steps 4 --batch 2 --images 2 --threads 1 --width {WIDTH}"
-    names = ["floor", "ours", "ours by torch", "spikingjelly"]
-    assert main([*words.split(), "--implementations", *names, "--out", str(tmp_path)]) == 0
-    rows = csv.DictReader((tmp_path / "balancing.csv").open())
-    assert [(row["implementation"], row["images"]) for row in rows] == [(name, "2") for name in names[:3]]
-
-
 @pytest.mark.skipif(library() is None, reason="without the loops there are no parts to be told apart")
 def test_all_time_of_a_step_belongs_to_a_part():
     before = CompiledScan.forward, products.PRECISIONS["off"], products.SMALL
@@ -134,8 +126,3 @@ def test_a_round_of_distillation(tmp_path):
     assert float(row["images_per_s"]) == pytest.approx(4 / float(row["median_s"]))
     assert float(row["epoch_s"]) == pytest.approx(50_000 / float(row["images_per_s"]))
     assert float(row["step_s"]) == pytest.approx(float(row["median_s"]) / 2)
-
-
-def test_a_wrong_size_is_refused(capsys, tmp_path):
-    assert main(["--steps", "0", "--out", str(tmp_path)]) == 1
-    assert "expected at least 1" in capsys.readouterr().err

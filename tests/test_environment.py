@@ -1,6 +1,5 @@
 """environment.yml, pyproject.toml and uv.lock say the same, and nothing is installed that nothing uses."""
 
-import platform
 import re
 import tomllib
 from pathlib import Path
@@ -18,35 +17,6 @@ CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())
 GROUPS = PROJECT["dependency-groups"]
 PIPELINE = [*PROJECT["project"]["dependencies"], *GROUPS["torch"]]
 BESIDE = [*GROUPS["dev"], *GROUPS["crate"]]
-NAMES = [pin.partition("==")[0] for pin in (*PIPELINE, *BESIDE)]
-
-# How a package shows in the project's own text, where that is not `import <its name>`.
-SHOWS = {
-    "furo": '"html_theme": "furo"',
-    "myst-parser": '"myst_parser"',
-    "scikit-learn": "from sklearn",
-    "pillow": "from PIL",
-    "pyyaml": "import yaml",
-    "ruamel-yaml": "from ruamel.yaml",
-    "lazy-loader": "import lazy_loader",
-    "tabulate": "to_markdown(",  # pandas loads it for that
-    "jinja2": "to_latex(",  # pandas loads it for that
-    "dvc": "dvc ",
-    "ipykernel": '"ipykernel_launcher"',  # the kernel that papermill starts
-    "nbconvert": "nbconvert ",
-    "ruff": "ruff check",
-    "snakefmt": "snakefmt",
-    "pytest-xdist": "--numprocesses auto",
-    "pre-commit": "pre-commit install",
-    "mypy": "mypy",
-    "pandas-stubs": "import pandas",  # what mypy knows of these packages
-    "scipy-stubs": "from scipy",
-    "types-tqdm": "from tqdm",
-}
-
-
-def pip_section():
-    return next(entry["pip"] for entry in CONDA["dependencies"] if isinstance(entry, dict))
 
 
 @pytest.mark.parametrize("pin", [*PIPELINE, *BESIDE])
@@ -65,28 +35,3 @@ def test_the_line_about_a_missing_torch_names_what_is_locked():
     locked = {package["name"]: package["version"].partition("+")[0] for package in LOCK["package"]}
     wanted = " ".join(f"{name}=={locked[name]}" for name in ("torch", "torchvision"))
     assert wanted in (ROOT / "lasnn" / "__init__.py").read_text()
-
-
-def test_python_is_the_same_everywhere():
-    assert PROJECT["project"]["requires-python"] == ">=3.11,<3.12"
-    assert LOCK["requires-python"] == "==3.11.*"
-    assert "python=3.11.*" in CONDA["dependencies"]
-    assert platform.python_version().startswith("3.11.")
-
-
-def test_conda_file_can_be_copied_elsewhere():
-    assert CONDA["channels"] == ["conda-forge"]  # `nodefaults` is a channel's name for conda >= 26.7
-    assert "pip" in CONDA["dependencies"]  # else conda would choose one by itself, with a warning
-    assert not [entry for entry in pip_section() if entry.startswith("-") or "/" in entry]
-
-
-def test_every_direct_dependency_is_used():
-    files = [path for folder in ("lasnn", "workflow", "tests", "notebooks") for path in (ROOT / folder).rglob("*")]
-    files = [path for path in files if path.suffix in (".py", ".smk", ".ipynb") and path != Path(__file__)]
-    text = "\n".join(path.read_text() for path in [*files, ROOT / ".ci" / "run", ROOT / ".pre-commit-config.yaml"])
-    text += PROJECT["tool"]["pytest"]["ini_options"]["addopts"]
-
-    def used(name):
-        return SHOWS[name] in text if name in SHOWS else re.search(rf"^\s*(import|from) {name}\b", text, re.MULTILINE)
-
-    assert {name for name in NAMES if not used(name)} == set()

@@ -2,17 +2,15 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from tiny import LEAST
+from tiny import LEAST, copy_project
 
 PAGE = Path("docs/extending.md").read_text()
-PARTS = ("lasnn", "workflow", "config.yaml", "config")
 SCOPE = {
     "datasets": {"cifar10": "stripes"},
     "students": ["vgg5"],
@@ -65,10 +63,7 @@ def applied(text, lines, where):
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory):
     """A copy of the project with every example of the page in it."""
-    folder = tmp_path_factory.mktemp("extended")
-    for part in PARTS:
-        copy = shutil.copytree if Path(part).is_dir() else shutil.copy
-        copy(part, folder / part)
+    folder = copy_project(tmp_path_factory.mktemp("extended"), ("lasnn", "workflow", "config.yaml", "config"))
     for kind, name, lines in blocks():
         path = folder / name
         if kind == "python":
@@ -99,11 +94,6 @@ def test_the_examples_work(extended):
     assert "LaSNN, absolute" in shown
     assert "hybrid, smoothed labels" in shown
     assert "attention.alpha: 0.2" in (made / "table_s4.md").read_text()
-
-
-def test_the_examples_are_in_the_style_of_the_code(extended):
-    settings = Path("pyproject.toml").resolve()
-    python(extended, "-m", "ruff", "check", "--config", str(settings), "--select", "E,F,B", "lasnn")
 
 
 def test_commands_of_the_page_name_runs_and_exhibits_that_can_be_made(extended):

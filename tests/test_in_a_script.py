@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny import message_of
 from torch.utils.data import DataLoader
 
 import lasnn
-from lasnn.errors import InputError
-from lasnn.pipeline import reference, remaking
+from lasnn.pipeline import reference
 from lasnn.plan import project
 from lasnn.plan.config import read
 from lasnn.plan.runs import parse
@@ -20,14 +20,6 @@ from lasnn.plan.runs import parse
 ROOT = Path.cwd()
 KEPT = Path("results/reference/small")
 ANN, LASNN = "ann/cifar10/vgg5/base/s0", "snn/cifar10/vgg5/lasnn_act/poisson-T16/vgg16bn/base/s0"
-
-
-def told(call, *words):
-    """The one line of an InputError."""
-    with pytest.raises(InputError) as error:
-        call(*words)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 # ---- what is kept, what is missing -----------------------------------------------------------------------------------
@@ -54,28 +46,11 @@ def test_a_kept_run_without_its_checkpoint_says_what_to_type_and_what_that_takes
     took = [json.loads((KEPT / run / "provenance.json").read_text()) for run in (LASNN, "ann/cifar10/vgg16bn/base/s0")]
     took.append(json.loads((KEPT / "converted/cifar10/vgg5/poisson/base/s0/provenance.json").read_text()))
     minutes = sum(one["seconds"] for one in took) / 60
-    line = told(lasnn.load, KEPT / LASNN)
+    line = message_of(lasnn.load, KEPT / LASNN)
     assert line.startswith(f"{KEPT / LASNN} is kept without its checkpoint: `python -m lasnn data cifar10 && ")
     assert f"&& python -m lasnn import --preset small && snakemake --cores 1 results/small/{LASNN}/model.pt`" in line
     assert "makes it: 3 runs to make, 2 of them trained, 40 epochs in all" in line
     assert f"which took {minutes:.0f} min on AMD EPYC; of its images: it fetches 170 MB" in line
-
-
-def test_a_run_that_was_never_made_says_the_same():
-    line = told(lasnn.load, "results/tuning/snn/digits/vgg9/hybrid/poisson-T3/none/base/s7")
-    assert line.startswith("no checkpoint in ")
-    assert "snakemake --cores 1 results/tuning/snn/digits/vgg9/hybrid/poisson-T3/none/base/s7/model.pt`" in line
-    assert "3 runs to make, 2 of them trained, " in line
-    assert "did you mean 'hybrid'" in told(lasnn.load, "results/quick/snn/digits/vgg5/hybird/poisson-T3/none/base/s0")
-    assert "is not the folder of a run: expected results/<preset>/<run>" in told(lasnn.load, "nowhere")
-    assert "unknown preset 'quik'" in told(lasnn.load, "results/quik/ann/digits/vgg5/base/s0")
-
-
-def test_what_is_kept_is_not_made_again():
-    """Of a converted network of `small` neither its ANN, which is kept, nor any training."""
-    preset = read().preset("small")
-    cost = remaking.cost(preset, parse("converted/cifar10/vgg5/poisson/base/s0"))
-    assert cost.startswith("1 run to make, 0 of them trained, 0 epochs in all, which took 1 min on")
 
 
 def test_the_samples_are_planned_spiking_networks_from_which_nothing_starts():
@@ -108,12 +83,12 @@ def test_images_that_are_not_there_say_what_to_type_and_what_that_takes(tmp_path
     for name in ("config.yaml", "config"):
         (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
-    line = told(lasnn.dataset, "cifar10")
+    line = message_of(lasnn.dataset, "cifar10")
     assert line.startswith(
         f"no images of cifar10 in {tmp_path}/data/cifar10.npz: `python -m lasnn data cifar10`, typed"
     )
     assert "it fetches 170 MB (none, if `mirror` in config.yaml names a copy) and writes 184 MB" in line
-    assert "did you mean 'cifar10'" in told(lasnn.dataset, "cifr10")
+    assert "did you mean 'cifar10'" in message_of(lasnn.dataset, "cifr10")
     assert len(lasnn.dataset("digits").test) == 360  # embedded: no file, no connection
     assert not list(tmp_path.glob("data/*"))
 
@@ -152,8 +127,8 @@ def test_a_raster_has_a_dot_for_each_spike_and_rates_are_means():
     one, other = lasnn.rates(recorded).axes[0].lines
     assert one.get_ydata().tolist() == [1 / 8, 0, 2 / 8]
     assert other.get_ydata().tolist() == [1, 1, 1]
-    assert "image 2 was asked for, 2 were recorded" in told(lasnn.raster, recorded, 2)
-    assert "nothing to draw" in told(lasnn.rates, {})
+    assert "image 2 was asked for, 2 were recorded" in message_of(lasnn.raster, recorded, 2)
+    assert "nothing to draw" in message_of(lasnn.rates, {})
 
 
 # ---- installed -------------------------------------------------------------------------------------------------------

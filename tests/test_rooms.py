@@ -2,7 +2,6 @@
 
 import ast
 import graphlib
-import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -103,15 +102,6 @@ def test_vocabulary_and_code_know_the_same_names():
     assert set(encoders.ENCODERS) == set(vocabulary.ENCODERS)
     assert set(objectives.OBJECTIVES) == {name for name, method in vocabulary.METHODS.items() if method.trained}
     assert {architecture.family for architecture in vocabulary.NETWORKS.values()} == set(FAMILIES)
-
-
-@pytest.mark.parametrize("name", [room for floor in FLOORS for room in floor if Path("lasnn", room).is_dir()])
-def test_a_face_offers_what_it_names(name):
-    face = importlib.import_module(f"lasnn.{name}")
-    assert face.__doc__
-    assert face.__all__
-    missing = [word for word in face.__all__ if not hasattr(face, word)]
-    assert not missing, f"lasnn.{name} names {missing}, which it hasn't"
 
 
 def test_the_engine_stands_alone():

@@ -1,15 +1,22 @@
-"""The least preset that every stage accepts, and a call of Snakemake as a user types it."""
+"""The least preset that every stage accepts, small images, and a call of Snakemake as a user types it."""
 
+import contextlib
+import io
 import os
 import re
 import shutil
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
+from lasnn.__main__ import main
+from lasnn.datasets import arrays
 from lasnn.errors import InputError
 from lasnn.plan.config import identity, merged
 from lasnn.plan.runs import fingerprint
@@ -122,6 +129,41 @@ def described(folder):
     made = files.read_json(folder / "provenance.json")
     digests = {name: files.sha256(folder / name) for name in ("model.pt", "metrics.json", "predictions.npz")}
     files.write_json(folder / "provenance.json", made | {"files": digests}, seal=True)
+
+
+def change_a_pixel(path, index=0):
+    """Prepared images of another source under the same name."""
+    before = arrays.load(path)
+    images = before.train_images.copy()
+    images[index] ^= 1
+    parts = before.classes, images, before.train_labels, before.test_images, before.test_labels
+    arrays.write(Path(path), before.name, before.title, arrays.Contents(*parts), False, before.source)
+
+
+def image_tree(root, splits=("train", "test"), classes=("cat", "dog"), ending="png", side=8, count=2, seed=1):
+    """Small images of noise as <split>/<class>/<number>."""
+    random = np.random.default_rng(seed)
+    for split in splits:
+        for each in classes:
+            (root / split / each).mkdir(parents=True)
+            for index in range(count):
+                pixels = random.integers(0, 256, (side, side, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(root / split / each / f"{index}.{ending}", lossless=True)
+    return root
+
+
+def in_process(words):
+    """Exit status of a verb and all that it says."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        try:
+            status = main(words)
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+        except BaseException:
+            status = 1
+            traceback.print_exc(file=out)
+    return status, out.getvalue()
 
 
 def message_of(call, *arguments, **named):

@@ -63,6 +63,7 @@ def _teaches_labels(method: Method, protocol: Protocol) -> bool:
 
 OF_TRAINING = {  # keys of `spiking` that only a training reads: at these values they are off
     "train_offsets": False,
+    "train_leak": False,
     "loss": "total",
     "firing_penalty": 0.0,
 }

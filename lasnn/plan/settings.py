@@ -83,6 +83,7 @@ class Spiking(Section):
     LATER: ClassVar[tuple[str, ...]] = (
         "potential",
         "train_offsets",
+        "train_leak",
         "loss",
         "consistency",
         "consistency_target",
@@ -103,6 +104,7 @@ class Spiking(Section):
     steps_schedule: Literal["const", "double_first"]
     potential: Share = 0.0
     train_offsets: bool = False
+    train_leak: bool = False
     loss: Literal["total", "every_step"] = "total"
     consistency: Annotated[float, Field(ge=0)] = 0.0
     consistency_target: Literal["mean", "correct"] = "mean"

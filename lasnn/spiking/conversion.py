@@ -7,7 +7,7 @@ layers at a time; what is beyond `bits.IN_MEMORY` of a layer lies in a temporary
 """
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypedDict, Unpack
 
@@ -23,6 +23,7 @@ from lasnn.spiking.neurons import LIF, Dynamics, streaming
 from lasnn.spiking.packed_spikes import SpikeStore
 from lasnn.spiking.surrogates import Surrogate
 
+NEAR_ONE = 0.999  # a trained leak starts no nearer to 1, where σ(w) has no slope
 Chunks = Callable[[], Iterable[Tensor]]  # one fresh pass over a spike train, in chunks [t, B, ...]
 
 
@@ -120,6 +121,28 @@ def train_offsets(net: Net) -> None:
             neuron.offset_change = nn.Parameter(neuron.threshold.new_zeros(width))
 
 
+def train_leaks(net: Net) -> None:
+    """Let each layer's leak be trained as σ(w) (PLIF, Fang et al. 2021, without a decay of the input).
+
+    It starts at the leak of its dynamics, one of 1 at `NEAR_ONE`. A spiking readout keeps its own.
+    """
+    for neuron in neurons(net.layers).values():
+        leak = neuron.threshold.new_tensor(min(neuron.dynamics.leak, NEAR_ONE))
+        neuron.leak_logit = nn.Parameter(leak.logit())
+
+
+def leaks(net: Net) -> dict[str, float]:
+    """The leak of each spiking layer."""
+    return {name: neuron.dynamics.leak for name, neuron in neurons(net.layers).items()}
+
+
+def with_leaks(net: Net, found: Mapping[str, float]) -> Net:
+    """`net` itself with a leak for each layer."""
+    for name, neuron in neurons(net.layers).items():
+        neuron.dynamics = replace(neuron.dynamics, leak=found[name])
+    return net
+
+
 def synapses_of(layer: nn.Module, neuron: LIF) -> nn.Conv2d | nn.Linear:
     """What drives a neuron of a layer, its shortcut apart."""
     if isinstance(layer, Block):
@@ -131,7 +154,7 @@ def synapses_of(layer: nn.Module, neuron: LIF) -> nn.Conv2d | nn.Linear:
 
 @torch.no_grad()
 def settle(net: Net) -> None:
-    """Put what was trained of thresholds and offsets, if anything, into them: the same spikes."""
+    """Put what was trained of thresholds, offsets and leaks, if anything, into them: the same spikes."""
     for neuron in neurons(net).values():
         if neuron.offset_change is not None:
             change = neuron.offset_change.detach()
@@ -140,6 +163,9 @@ def settle(net: Net) -> None:
         if neuron.log_gain is not None:
             neuron.threshold.div_(neuron.log_gain.exp())
             neuron.log_gain = None
+        if neuron.leak_logit is not None:
+            neuron.dynamics = replace(neuron.dynamics, leak=neuron.leak_logit.sigmoid().item())
+            neuron.leak_logit = None
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,8 @@ class LIF(Neuron):
     The current is overwritten. Outside of `streaming` every call starts at rest, or at the potential `initial` [C, H,
     W] or [F] where a layer has that; `offset` [C] or [F] is a current of every step. Both are in the state dict of
     those layers only that have them. A trained threshold is θ e^-`log_gain`: the current is multiplied by e^`log_gain`,
-    which gives the same spikes; a trained offset is `offset` + `offset_change`. With a dropout `mask` [B, ...] each
+    which gives the same spikes; a trained offset is `offset` + `offset_change`; a trained leak is σ(`leak_logit`), in
+    place of that of the dynamics. With a dropout `mask` [B, ...] each
     step's spikes are multiplied by it on their way out: what is reset and carried over knows nothing of it. With a
     `pool` they are pooled by it, which the compiled scan does without writing them down. A `tally` is told the spikes
     of calls without a gradient.
@@ -30,6 +32,7 @@ class LIF(Neuron):
     initial: Tensor | None
     constants = ("offset", "initial")
     log_gain: nn.Parameter | None
+    leak_logit: nn.Parameter | None
     offset_change: nn.Parameter | None
 
     def __init__(self, threshold: float = 1.0, dynamics: Dynamics | None = None):
@@ -39,20 +42,27 @@ class LIF(Neuron):
         self.register_buffer("initial", None)
         self.register_parameter("log_gain", None)
         self.register_parameter("offset_change", None)
+        self.register_parameter("leak_logit", None)
         self.dynamics = dynamics or Dynamics()
         self.carried: State | None = None
         self.tally: Callable[[Tensor], None] | None = None
 
     def forward(self, current: Tensor, mask: Tensor | None = None, pool: Pool | None = None) -> Tensor:
-        current = self.with_trained(self.with_constants(current))
-        scanned = scan(current, self.threshold, self.dynamics, mask, self.carried, pool, self.tally is not None)
+        leak, told = None if self.leak_logit is None else self.leak_logit.sigmoid(), self.tally is not None
+        dynamics = self.dynamics if leak is None else replace(self.dynamics, leak=leak.item())
+        current = self.with_trained(self.with_constants(current, dynamics.leak))
+        scanned = scan(current, self.threshold, dynamics, mask, self.carried, pool, told, leak, self._first())
         if self.carried is not None:
             self.carried = scanned.state
         if self.tally and scanned.told is not None:
             self.tally(scanned.told)
         return scanned.out
 
-    def with_constants(self, current: Tensor) -> Tensor:
+    def _first(self) -> Tensor | None:
+        """v^0 in the unit of the current that the scan sees."""
+        return self.initial if self.initial is None or self.log_gain is None else self.initial * self.log_gain.exp()
+
+    def with_constants(self, current: Tensor, leak: float) -> Tensor:
         """The current with the offset; the initial potential, leaked, is part of the first step's: the same v¹.
 
         Both are constants, so the gradient is that of the current itself, which is overwritten: autograd refuses the
@@ -64,7 +74,7 @@ class LIF(Neuron):
         if self.initial is not None and not self.carried:
             if current.stride(0) == 0:
                 current = written_out(current)
-            current.detach()[0].add_(self.initial, alpha=self.dynamics.leak)
+            current.detach()[0].add_(self.initial, alpha=leak)
         return current
 
     def with_trained(self, current: Tensor) -> Tensor:

@@ -44,8 +44,8 @@ READING = {
 class _Builder:
     """Nodes and edges in the order of the network."""
 
-    def __init__(self, side: int, dt: float, leak: float):
-        self.dt, self.leak = dt, leak
+    def __init__(self, side: int, leaks: list[float]):
+        self.dt, self.leaks = DT if leaks == [1] else LEAKY_DT, leaks
         self.shape: Shape = (3, side, side)
         self.nodes: dict[str, nir.NIRNode] = {"input": nir.Input(input_type=np.array(self.shape))}
         self.edges: list[tuple[str, str]] = []
@@ -103,8 +103,8 @@ class _Builder:
 
 def graph_of(net: Net, meta: files.Json) -> nir.NIRGraph:
     """The graph of a spiking network; `meta` is what its checkpoint says of it."""
-    leak = next(module.dynamics for module in net.layers.modules() if isinstance(module, LIF)).leak
-    built = _Builder(net.side, DT if leak == 1 else LEAKY_DT, leak)
+    found = [module.dynamics.leak for module in net.layers.modules() if isinstance(module, LIF)]
+    built = _Builder(net.side, list(dict.fromkeys(found)))  # one leak, or one of each layer
     at, shape = "input", built.shape
     for name, layer in net.layers.items():
         if isinstance(layer, Block):
@@ -154,7 +154,12 @@ def digest_of(graph: nir.NIRGraph) -> str:
 def _described(net: Net, meta: files.Json, built: _Builder) -> dict[str, str]:
     dynamics = next(module.dynamics for module in net.layers.modules() if isinstance(module, LIF))
     rule = READING["hard" if dynamics.reset == "hard" else "soft"]
-    words = [f"dt = {built.dt:g}", f"leak = {built.leak:g}", rule, READING[dynamics.order]]
+    words = [
+        f"dt = {built.dt:g}",
+        f"leak = {', '.join(f'{leak:g}' for leak in built.leaks)}",
+        rule,
+        READING[dynamics.order],
+    ]
     words += ["a spike where v > threshold", "logits: currents of the readout summed over all steps"]
     if any(module.initial is not None for module in net.modules() if isinstance(module, LIF)):
         words.append("potentials at the start: metadata initial_potential of a node of neurons")

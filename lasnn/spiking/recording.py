@@ -59,7 +59,7 @@ def record(net: Net, encoded: Tensor) -> dict[str, Recording]:
 
 def potentials(neuron: LIF, current: Tensor) -> Tensor:
     """v^t = u^{t-1} + I^t for each step of a current [T, B, ...], which is used up; u^0 is the neuron's start."""
-    current = neuron.with_trained(neuron.with_constants(current))
+    current = neuron.with_trained(neuron.with_constants(current, neuron.dynamics.leak))
     found, carried, threshold = torch.empty_like(current), torch.zeros_like(current[0]), neuron.threshold.item()
     for row, step in zip(found, current, strict=True):
         torch.add(carried, step, out=row)

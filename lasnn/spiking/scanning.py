@@ -73,20 +73,28 @@ def scan(
     start: State | None = None,
     pool: Pool | None = None,
     told: bool = False,
+    leak: Tensor | None = None,
+    initial: Tensor | None = None,
 ) -> Scanned:
     """Spikes of a current [T, B, ...], which is overwritten; `threshold` is a scalar, `start` the state carried in.
 
     A dropout `mask` [B, ...] multiplies each step's spikes on their way out, and a `pool` averages them: what is reset
-    and carried over knows nothing of either. `told` asks for the spikes themselves, of calls without a gradient.
+    and carried over knows nothing of either. `told` asks for the spikes themselves, of calls without a gradient. `leak`
+    is one that is trained, `dynamics.leak` its value; torch alone has its gradient. `initial` is what is part of the
+    first step's current as λ v^0.
     """
-    chosen, _ = backend(current, dynamics)
+    trained = leak is not None and leak.requires_grad and torch.is_grad_enabled()
+    chosen, _ = ("torch", "a trained leak") if trained else backend(current, dynamics)
     current = current if chosen == "triton" else full(current)
     late = dynamics.order == "delayed"
     taken = pool if chosen == "numba" and not late and compiled_scan.poolable(current, dynamics, mask, pool) else None
     rest = None if pool is taken else pool
-    if torch.is_grad_enabled() and current.requires_grad:
+    if torch.is_grad_enabled() and (current.requires_grad or trained):
         folded, mask = (mask, None) if dynamics.foldable else (None, mask)
-        spikes = _with_gradient(chosen, current, threshold, dynamics, folded, taken is not None)
+        if trained:
+            spikes = torch_scan.Scan.apply(current, threshold.item(), dynamics, folded, leak, initial)
+        else:
+            spikes = _with_gradient(chosen, current, threshold, dynamics, folded, taken is not None)
         return Scanned(_out(_late(spikes, start) if late else spikes, mask, rest), State(), None)
     counts = torch.zeros_like(current[0]) if told and chosen == "numba" and not late else None
     before = start.potential if start else None

@@ -71,17 +71,25 @@ def learning_rate(recipe: Training, epoch: int) -> float:
 
 
 def optimizer(net: nn.Module, recipe: Training) -> torch.optim.Optimizer:
-    """Fused SGD or Adam; weight decay is added to the gradient (`l2`) or applied apart (`decoupled`)."""
-    parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    """Fused SGD or Adam; weight decay is added to the gradient (`l2`) or applied apart (`decoupled`).
+
+    Leaks have none: it would pull σ(w) to a half, under Adam at the full rate wherever their own gradient is small.
+    """
+    trained = {name: parameter for name, parameter in net.named_parameters() if parameter.requires_grad}
+    leaks = [parameter for name, parameter in trained.items() if name.endswith("leak_logit")]
+    parameters = [parameter for name, parameter in trained.items() if not name.endswith("leak_logit")]
+    groups: list[dict[str, object]] = [{"params": parameters}]
+    if leaks:
+        groups.append({"params": leaks, "weight_decay": 0.0})
     decay = recipe.weight_decay
     if recipe.optimizer == "adam":
         adam = eager(torch.optim.AdamW if recipe.wd_mode == "decoupled" else torch.optim.Adam)
         optim: torch.optim.Optimizer = adam(
-            parameters, lr=recipe.lr, betas=recipe.betas, weight_decay=decay, amsgrad=recipe.amsgrad, fused=True
+            groups, lr=recipe.lr, betas=recipe.betas, weight_decay=decay, amsgrad=recipe.amsgrad, fused=True
         )
     else:
         sgd = eager(torch.optim.SGD)
-        optim = sgd(parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=decay, fused=True)
+        optim = sgd(groups, lr=recipe.lr, momentum=recipe.momentum, weight_decay=decay, fused=True)
     in_memory_order(optim, parameters)
     return optim
 

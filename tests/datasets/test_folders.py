@@ -8,8 +8,9 @@ import zlib
 
 import numpy as np
 import pytest
-from made_images import image_tree, message_of, refused
+from made_images import message_of, refused
 from PIL import Image
+from tiny import image_tree
 
 from lasnn import datasets
 

@@ -69,26 +69,48 @@ def official(batches, tmp_path, monkeypatch):
     return archive
 
 
+CONTENT = bytes(range(256)) * 40
+
+
+class Scripted(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder; first an entry of `server.script` each: a status, silence, or so many bytes of CONTENT."""
+
+    def do_GET(self):
+        self.server.asked += 1
+        match self.server.script.pop(0) if self.server.script else None:
+            case None:
+                super().do_GET()
+            case "silence":
+                threading.Event().wait(2)
+            case 403 | 404 | 410 | 429 | 500 | 503 as status:
+                self.send_error(status)
+            case count:
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(CONTENT)))
+                self.end_headers()
+                self.wfile.write(CONTENT[:count])
+
+    def log_message(self, *_):
+        pass
+
+
 @pytest.fixture
-def served(monkeypatch):
-    """Serve a folder on 127.0.0.1; gives a function from folder to address."""
+def server(monkeypatch):
+    """server(folder, *script): a server on 127.0.0.1, its `address`, and how often it was `asked`."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     servers = []
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    def serve(folder):
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}"
+    def serve(folder, *script):
+        made = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Scripted, directory=folder))
+        made.script, made.asked, made.address = list(script), 0, f"http://127.0.0.1:{made.server_port}"
+        threading.Thread(target=made.serve_forever, args=(0.01,), daemon=True).start()
+        servers.append(made)
+        return made
 
     yield serve
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    for made in servers:
+        made.shutdown()
+        made.server_close()
 
 
 def image_tree(root, batches):
@@ -116,13 +138,13 @@ def refusal(tmp_path, name="cifar10", **named):
     return message
 
 
-def test_archive_folder_tree_and_server_give_one_digest(official, batches, served, tmp_path):
+def test_archive_folder_tree_and_server_give_one_digest(official, batches, server, tmp_path):
     out = tmp_path / "data" / "cifar10.npz"
     found = [
         prepared(out, mirror=str(official)),
         prepared(out, mirror=str(official.parent)),
-        prepared(out, mirror=served(official.parent)),
-        prepared(out, mirror=served(official.parent) + "/cifar-10-python.tar.gz"),
+        prepared(out, mirror=server(official.parent).address),
+        prepared(out, mirror=server(official.parent).address + "/cifar-10-python.tar.gz"),
     ]
     extracted = tmp_path / "extracted" / "cifar-10-batches-py"
     extracted.mkdir(parents=True)
@@ -133,7 +155,7 @@ def test_archive_folder_tree_and_server_give_one_digest(official, batches, serve
     image_tree(trees / "cifar10", batches)
     found.append(prepared(out, mirror=str(trees)))
     shutil.make_archive(tmp_path / "zips" / "cifar10-subset", "zip", trees / "cifar10")
-    found += [prepared(out, mirror=str(tmp_path / "zips")), prepared(out, mirror=served(tmp_path / "zips"))]
+    found += [prepared(out, mirror=str(tmp_path / "zips")), prepared(out, mirror=server(tmp_path / "zips").address)]
 
     assert len({each.digest for each in found}) == 1
     verified = "md5 " + md5(official.read_bytes())
@@ -175,12 +197,12 @@ def test_labels_of_cifar100_are_the_fine_ones(tmp_path, monkeypatch):
         assert (labels + images[:, 0, 0, 0]).tolist() == [99] * count
 
 
-def test_download_is_kept_and_used_again(official, served, tmp_path, monkeypatch):
+def test_download_is_kept_and_used_again(official, server, tmp_path, monkeypatch):
     import torchvision
 
     out = tmp_path / "data" / "cifar10.npz"
     (out.parent / "raw").mkdir(parents=True)  # as after another dataset
-    address = served(official.parent) + "/cifar-10-python.tar.gz"
+    address = server(official.parent).address + "/cifar-10-python.tar.gz"
     monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", address)
     first = prepared(out)
     monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", "http://127.0.0.1:9/")
@@ -195,10 +217,12 @@ def test_no_connection(official, tmp_path, monkeypatch):
     assert "set `mirror` to a folder or address that holds cifar-10-python.tar.gz" in message
 
 
-def test_wrong_download_is_not_kept(official, served, tmp_path, monkeypatch):
+def test_wrong_download_is_not_kept(official, server, tmp_path, monkeypatch):
     import torchvision
 
-    monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", served(official.parent) + "/cifar-10-python.tar.gz")
+    monkeypatch.setattr(
+        torchvision.datasets.CIFAR10, "url", server(official.parent).address + "/cifar-10-python.tar.gz"
+    )
     monkeypatch.setattr(torchvision.datasets.CIFAR10, "tgz_md5", "0" * 32)
     message = refusal(tmp_path)
     assert f"expected md5 {'0' * 32}, found " in message
@@ -276,40 +300,6 @@ def test_useless_mirrors(mirror, text, tmp_path, monkeypatch):
     assert str(tmp_path) not in message
 
 
-class Scripted(http.server.BaseHTTPRequestHandler):
-    """Answers each request by the next entry of `server.script`: a status, or how many bytes to send before the cut."""
-
-    content = bytes(range(256)) * 40
-
-    def do_GET(self):
-        server = self.server
-        step = server.script.pop(0) if server.script else len(server.content)
-        server.asked += 1
-        if step == "silence":
-            threading.Event().wait(2)
-        elif step in (403, 404, 410, 429, 500, 503):
-            self.send_error(step)
-        else:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(server.content)))
-            self.end_headers()
-            self.wfile.write(server.content[:step])
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def scripted(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Scripted) as server:
-        server.script, server.asked, server.content = [], 0, Scripted.content
-        server.address = f"http://127.0.0.1:{server.server_port}/cifar10.zip"
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield server
-        server.shutdown()
-
-
 @pytest.mark.parametrize(
     ("script", "asked", "said"),
     [
@@ -321,26 +311,25 @@ def scripted(monkeypatch):
         ([410], 1, "the mirror does not hold dataset 'cifar10': looked for cifar10.zip"),
     ],
 )
-def test_a_download_that_fails_for_good_is_one_line_and_leaves_nothing(tmp_path, scripted, script, asked, said):
+def test_a_download_that_fails_for_good_is_one_line_and_leaves_nothing(tmp_path, server, script, asked, said):
     """Three tries at what may pass, one at what the server refuses; the line holds no address."""
-    scripted.script = list(script)
-    address = f"{scripted.address}?key=secret"
-    message = refusal(tmp_path, mirror=address)
+    busy = server(tmp_path, *script)
+    message = refusal(tmp_path, mirror=f"{busy.address}/cifar10.zip?key=secret")
     assert said in message
     assert "secret" not in message
-    assert scripted.asked == asked
+    assert busy.asked == asked
 
 
 @pytest.mark.parametrize("script", [[], [1000, 3000], [503, 429], [0, 500]])
-def test_a_download_is_tried_again_until_it_is_whole(tmp_path, scripted, script):
+def test_a_download_is_tried_again_until_it_is_whole(tmp_path, server, script):
     """A cut connection, a busy or broken server: the file is fetched again and nothing else is left."""
-    scripted.script = list(script)
-    assert downloads.fetch(scripted.address, tmp_path / "x").read_bytes() == scripted.content
-    assert scripted.asked == len(script) + 1
+    busy = server(tmp_path, *script, len(CONTENT))
+    assert downloads.fetch(f"{busy.address}/y", tmp_path / "x").read_bytes() == CONTENT
+    assert busy.asked == len(script) + 1
     assert [each.name for each in tmp_path.iterdir()] == ["x"]
 
 
-def test_a_full_disk_is_no_fault_of_the_server(tmp_path, scripted, monkeypatch):
+def test_a_full_disk_is_no_fault_of_the_server(tmp_path, server, monkeypatch):
     """A write that the disk refuses is not tried again and keeps its own words."""
 
     def full(*_):
@@ -348,8 +337,8 @@ def test_a_full_disk_is_no_fault_of_the_server(tmp_path, scripted, monkeypatch):
 
     monkeypatch.setattr("pooch.core.shutil.move", full)
     with pytest.raises(OSError, match="No space left"):
-        downloads.fetch(scripted.address, tmp_path / "x")
-    assert scripted.asked == 1
+        downloads.fetch((whole := server(tmp_path, len(CONTENT))).address, tmp_path / "x")
+    assert whole.asked == 1
     assert not list(tmp_path.iterdir())
 
 

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 
 from lasnn.distillation.attention import SpikeActivationMap
@@ -16,6 +17,11 @@ def random(*shape, seed=0, dtype=torch.float64):
 
 def spike_train(*shape, rate=0.4, seed=0, dtype=torch.float64):
     return (random(*shape, seed=seed) < rate).to(dtype)
+
+
+def softmax(z):
+    e = np.exp(z - z.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
 
 
 def sam(spikes, kappa=KAPPA):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from oracle import bright_input, settings_of, small_snn
+from spike_trains import softmax
 
 from lasnn.datasets.batches import Batch
 from lasnn.distillation.few_steps import added_terms, consistency, mean_rate
@@ -14,11 +15,6 @@ from lasnn.distillation.objectives import OBJECTIVES, Step
 LABELS = [1, 2]
 Z = np.array([[[1.0, 2.0, 0.5], [0.0, -1.0, 3.0]], [[-1.0, 0.0, 0.5], [2.0, 1.0, 1.0]]])  # [T, B, K]
 Z_TEACHER = np.array([[4.0, 0, 1], [1, 1, 5.0]])
-
-
-def softmax(z):
-    e = np.exp(z - z.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
 
 
 def divergence(target, z, tau):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from first_update import attention, divergence
 from oracle import bright_input, close, dyadic_input, settings_of, simulate, small, small_snn
+from spike_trains import softmax
 
 from lasnn.datasets.batches import Batch
 from lasnn.distillation.objectives import OBJECTIVES, Step, window_sums
@@ -52,11 +53,6 @@ def test_every_trained_method_has_an_objective():
 
 
 # ---- by hand ---------------------------------------------------------------------------------------------------------
-
-
-def softmax(z):
-    e = np.exp(z - z.max(1, keepdims=True))
-    return e / e.sum(1, keepdims=True)
 
 
 @pytest.mark.parametrize(("form", "weights"), [("mix", (0.25, 0.75)), ("sum", (1.0, 1.0)), ("added", (1.0, 0.75))])

@@ -5,6 +5,7 @@ the command line's own verbs, and compares every run with what the plan's settin
 without a line and with other bytes.
 """
 
+import itertools
 import json
 import os
 import random
@@ -26,7 +27,7 @@ from lasnn.plan.own import weights_path
 from lasnn.plan.runs import Run, parse
 from lasnn.results import store
 from lasnn.storage import checkpoint, files
-from tests.tiny import described
+from tests.tiny import change_a_pixel, described
 
 from .tiny import ANN, CHAIN, CONVERTED, HASHED, SNN, TEACHER, Ended, Place, Tally, forked
 
@@ -249,7 +250,7 @@ def weights_exchanged(field: Field, path: str, draw: random.Random) -> None:
     entry = {"file": file.name, "sha256": files.sha256(file)}
     field.change(adopted={f"quick/{ANN}": entry})
     config = field.config()
-    kept = weights_path(config, config.file.adopted[f"quick/{ANN}"])
+    kept = weights_path(config.file.folders.data, config.file.adopted[f"quick/{ANN}"])
     kept.parent.mkdir(exist_ok=True)
     shutil.copyfile(file, kept)
     for one in draw.choice(([ANN], [ANN, path])):
@@ -289,12 +290,7 @@ def data_deleted(field: Field, path: str, draw: random.Random) -> None:
 
 def data_swapped(field: Field, path: str, draw: random.Random) -> None:
     """Prepared images of another source under this name."""
-    there = field.place.folder / "data" / "digits.npz"
-    prepared = arrays.load(there)
-    images = prepared.train_images.copy()
-    images[draw.randrange(len(images))] ^= 1
-    parts = prepared.classes, images, prepared.train_labels, prepared.test_images, prepared.test_labels
-    arrays.write(there, "digits", prepared.title, arrays.Contents(*parts), False, prepared.source)
+    change_a_pixel(field.place.folder / "data" / "digits.npz", draw.randrange(1000))
 
 
 BESIDE = (unpacked, moved, linked, hard_linked, by_a_verb, of_another_run, of_another_preset, stale_runs_exported)
@@ -331,11 +327,9 @@ def arrive(place: Place, count: int) -> Tally:
 
 
 def _pairs() -> Iterator[tuple[str, str]]:
-    """Every way for every run, again and again; a small count takes a few of each."""
-    pairs = [(name, path) for name in WAYS for path in CHAIN]
-    random.Random(1).shuffle(pairs)
-    while True:
-        yield from pairs
+    """Every way once, then every way for another run, again and again."""
+    for turn in itertools.count():
+        yield from ((name, CHAIN[(turn + index) % len(CHAIN)]) for index, name in enumerate(WAYS))
 
 
 def _fault(field: Field, name: str, ended: Ended) -> str | None:

@@ -19,8 +19,8 @@ from lasnn.datasets.folders import listing
 from lasnn.datasets.images import decoded
 from lasnn.errors import InputError
 from lasnn.storage import checkpoint, files
+from tests.tiny import image_tree
 
-from .inputs import image_tree
 from .tiny import ANN, SNN, Place, Tally
 
 
@@ -66,7 +66,7 @@ def corrupt(place: Place, count: int) -> list[Tally]:
     (folder / "digits.npz").write_bytes((place.folder / "data" / "digits.npz").read_bytes())
     state = {"tag": "t", "weights": checkpoint.load(place.run(ANN) / "model.pt")[0], "position": {"epochs": 1}}
     checkpoint.write_sealed(folder / "resume.pt", state)
-    shutil.make_archive(str(folder / "images"), "zip", image_tree(folder / "images", 16, 4))
+    shutil.make_archive(str(folder / "images"), "zip", image_tree(folder / "images", side=16, count=4))
     tallies = []
     for index, (name, read) in enumerate(READERS.items()):
         tally, path = Tally(f"corrupted {name}"), folder / name

@@ -1,11 +1,10 @@
-"""What the guards cost: one training with them and without, by turns in one process.
+"""What the guards cost: the share of a training's wall time that is spent inside them, waiting for the disk included.
 
-On a machine with other work a difference of wall times drowns in noise. So two numbers are given: the share of the
-wall time that is spent inside the guards, waiting for the disk included, and the ratio of processor times.
+On a machine with other work the difference to a training without them drowns in noise.
 """
 
-import shutil
 import statistics
+import tempfile
 import time
 from pathlib import Path
 from unittest import mock
@@ -44,24 +43,12 @@ def measure(folder: Path, turns: int) -> str:
     prepared = load(folder / "data" / "digits.npz")
     train, _ = split(prepared, settings.data, torch.device("cpu"))
 
-    def once(name: str) -> tuple[float, float]:
-        """Seconds of wall and of processor."""
+    def share() -> float:
         net = build("vgg5", 10, prepared.side, width=settings.network.width, fc=settings.network.fc)
         initialise(net, "vgg5", settings.network.init, seeding.generator(0, "initial weights", "vgg5"))
         net = spiking(net, dynamics_of(settings))
         set_thresholds(net, [1.0] * len(neurons(net)))
-        where = folder / name
-        shutil.rmtree(where, ignore_errors=True)
-        where.mkdir()
-        size = micro_batch(settings, RUN, net)
-        job = Job(settings.training, settings.data, 0, size, Saves(where, "tag", Console()))
-        wall, processor = time.monotonic(), time.process_time()
-        fit(net, student_losses(net, None, RUN, settings, "mean"), train, job)
-        return time.monotonic() - wall, time.process_time() - processor
-
-    def guarded() -> tuple[float, float]:
-        """Share of the wall time inside the guards, seconds of processor."""
-        inside = 0.0
+        size, inside = micro_batch(settings, RUN, net), 0.0
 
         def timed(call):
             def called(*arguments, **named):
@@ -73,25 +60,16 @@ def measure(folder: Path, turns: int) -> str:
             return called
 
         save, check = timed(Resume.save), timed(health.check_terms)
-        with mock.patch.object(Resume, "save", save), mock.patch.object(health, "check_terms", check):
-            wall, processor = once("with")
-        return inside / wall, processor
+        with (
+            tempfile.TemporaryDirectory(dir=folder) as where,
+            mock.patch.object(Resume, "save", save),
+            mock.patch.object(health, "check_terms", check),
+        ):
+            job = Job(settings.training, settings.data, 0, size, Saves(Path(where), "tag", Console()))
+            start = time.monotonic()
+            fit(net, student_losses(net, None, RUN, settings, "mean"), train, job)
+            return inside / (time.monotonic() - start)
 
-    def unguarded() -> float:
-        with mock.patch.object(Resume, "save"), mock.patch.object(health, "check_terms"):
-            return once("without")[1]
-
-    once("warm")
-    shares, ratios = [], []
-    for turn in range(turns):
-        if turn % 2:
-            (share, with_), without = guarded(), unguarded()
-        else:
-            without, (share, with_) = unguarded(), guarded()
-        shares.append(share)
-        ratios.append(with_ / without)
-    return (
-        f"cost of the guards: {100 * statistics.median(shares):.2f} % of the wall time (from {100 * min(shares):.2f} "
-        f"to {100 * max(shares):.2f}), processor time {100 * (statistics.median(ratios) - 1):+.1f} % (from "
-        f"{100 * (min(ratios) - 1):+.1f} to {100 * (max(ratios) - 1):+.1f}); medians of {turns} turns"
-    )
+    _, *shares = (100 * share() for _ in range(turns + 1))
+    median, least, most = statistics.median(shares), min(shares), max(shares)
+    return f"guards: {median:.2f} % of the wall time (from {least:.2f} to {most:.2f}), median of {turns} turns"

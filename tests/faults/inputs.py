@@ -4,15 +4,11 @@ Every case is bad by construction. A case is a setting of the scene and the word
 process, and some of each kind through a real `python -m lasnn`.
 """
 
-import contextlib
-import io
-import itertools
 import os
 import shutil
 import string
 import subprocess
 import sys
-import traceback
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -22,11 +18,12 @@ import numpy as np
 import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from lasnn.__main__ import main
 from lasnn.errors import InputError
 from lasnn.plan.config import whole
 from lasnn.plan.overlays import parsed
+from tests.tiny import image_tree, in_process
 
 from .tiny import ANN, CONVERTED, ROOT, SNN, Place, Tally
 
@@ -161,9 +158,9 @@ def picture_tree(draw: Callable, scene: Scene) -> Words:
     one_of(
         draw,
         lambda: victim.write_bytes(draw(few)),
-        lambda: image(victim, draw(st.integers(1, 7))),
+        lambda: Image.new("RGB", (draw(st.integers(1, 7)), 8)).save(victim),
         lambda: victim.write_bytes(bomb),
-        lambda: image(victim, 8, np.uint16),
+        lambda: Image.fromarray(np.zeros((8, 8), np.uint16)).save(victim),
         lambda: (shutil.rmtree(dog), dog.mkdir()),
         lambda: victim.with_name(f"{draw(st.integers(0, 99))}.txt").write_text("x"),
         lambda: (victim.unlink(), os.mkfifo(victim)),
@@ -239,20 +236,6 @@ def exhibit_path(draw: Callable, scene: Scene) -> Words:
     return draw(st.sampled_from([*(["exhibit", path] for path in paths), *plans]))
 
 
-def image(path: Path, side: int, kind: type = np.uint8) -> None:
-    from PIL import Image
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    shape = (side, side, 3) if kind is np.uint8 else (side, side)
-    Image.fromarray(np.arange(np.prod(shape)).reshape(shape).astype(kind)).save(path)
-
-
-def image_tree(tree: Path, side: int = 8, count: int = 2) -> Path:
-    for split, name, index in itertools.product(("train", "test"), ("cat", "dog"), range(count)):
-        image(tree / split / name / f"{index}.png", side)
-    return tree
-
-
 def one_of(draw: Callable, *ways: Callable) -> object:
     """Go one of these ways."""
     return draw(st.sampled_from(ways))()
@@ -276,7 +259,7 @@ def feed(place: Place, count: int) -> list[Tally]:
     """`count` generated cases over all kinds, in this process: one tally for each kind."""
     tallies = [Tally(f"bad input, {name}") for name in KINDS]
     for kind, share, tally in zip(KINDS.values(), _shares(count), tallies, strict=True):
-        _generate(place, kind, share, _in_process, tally)
+        _generate(place, kind, share, in_process, tally)
     return tallies
 
 
@@ -311,19 +294,6 @@ def _in_a_process_of_its_own(arguments: Words) -> tuple[int, str]:
     command = [sys.executable, "-m", "lasnn", *arguments]
     ended = subprocess.run(command, capture_output=True, cwd=ROOT, check=False, timeout=120)
     return ended.returncode, (ended.stdout + ended.stderr).decode(errors="replace")
-
-
-def _in_process(arguments: Words) -> tuple[int, str]:
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-        try:
-            status = main(arguments)
-        except SystemExit as end:
-            status = end.code if isinstance(end.code, int) else 1
-        except BaseException:
-            status = 1
-            traceback.print_exc(file=out)
-    return status, out.getvalue()
 
 
 def _judge(tally: Tally, status: int, said: str, words_: Words, made: set[str]) -> None:

@@ -12,7 +12,6 @@ import pytest
 import yaml
 from tiny import ANN, HYBRID, change, done, rules, snakemake
 
-from lasnn.errors import InputError
 from lasnn.pipeline import dvc_record
 from lasnn.plan.config import whole
 from lasnn.storage import files
@@ -127,15 +126,6 @@ def test_a_locked_dvc_is_one_line_and_results_stay(copy):
     assert files.sha256(f"{TRAINED}/model.pt") == model
 
 
-def test_a_broken_lock_file_and_no_checkout_are_one_line(copy):
-    Path("dvc.lock").write_text("stages: [")
-    with pytest.raises(InputError, match=r"^lineage is not recorded: .*dvc.lock"):
-        dvc_record.record()
-    shutil.rmtree(".git")
-    with pytest.raises(InputError, match="no checkout of git and DVC"):
-        dvc_record.record()
-
-
 def test_clone_and_pull_train_nothing_and_changes_still_count(clone, tmp_path):
     dvc(clone, "pull", "--allow-missing")
     assert rules(clone, "tables") == set()
@@ -146,58 +136,6 @@ def test_clone_and_pull_train_nothing_and_changes_still_count(clone, tmp_path):
     changes.write_text(yaml.safe_dump({"presets": {"tiny": {"scope": {"note": "Another."}}}}))
     assert rules(clone, "tables", "--configfile", changes) == {"table"}
     assert rules(clone, "tables") == set()  # looking has changed nothing
-
-
-def test_a_remote_that_dvc_has_no_package_for_costs_one_line(copy):
-    """An S3 remote without dvc-s3: runs are recorded all the same, and `dvc pull` says what to install."""
-    assert dvc(copy, "remote", "add", "-d", "store", "s3://bucket/folder").returncode == 0
-    count = len(recorded(copy))
-    Path("dvc.lock").unlink()
-    assert f"{count} stages recorded" in dvc_record.record()
-    shutil.rmtree(TRAINED)
-    shutil.rmtree(".dvc/cache")
-    refused = dvc(copy, "pull", "ann-digits-conv3fc2-s0")
-    assert refused.returncode != 0
-    (said,) = [line for line in refused.stderr.splitlines() if line.startswith("ERROR")]
-    assert "requires 'dvc-s3' to be installed" in said
-
-
-def test_a_lock_file_without_scores_serves_as_well(clone):
-    """As versions wrote it that had none."""
-    lock = recorded(clone)
-    for stage in lock.values():
-        stage["outs"] = [entry for entry in stage.get("outs", []) if not entry["path"].endswith("/scores.json")]
-    Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": lock}))
-    dvc(clone, "pull", "--allow-missing")
-    dvc_record.record()
-    assert json.loads(Path(STUDENT, "scores.json").read_text())["accuracy"] >= 0
-    assert {path.parent for path in Path("results/tiny").rglob("scores.json")} == {
-        path.parent for path in Path("results/tiny").rglob("metrics.json")
-    }
-    assert rules(clone, "tables") == set()
-
-
-def test_what_dvc_prints(copy, git):
-    """As docs/lineage.md shows it: few numbers of each run, and of those and the settings what has changed."""
-    git(copy, "add", "dvc.lock")
-    git(copy, "commit", "-qm", "recorded")
-    path = Path(STUDENT, "scores.json")
-    before = json.loads(path.read_text())
-    there = sorted(Path("results").rglob("scores.json"))
-    head, *rows = dvc(copy, "metrics", "show", *there).stdout.splitlines()
-    assert set(head.split()) == {"Path", *before, "teacher_accuracy"}
-    assert len(rows) == len(there)
-    path.write_text(json.dumps(before | {"accuracy": 200.0}))
-    head, row = dvc(copy, "metrics", "diff").stdout.splitlines()
-    assert row.split()[:2] == [str(path), "accuracy"]
-    assert row.split()[3] == "200.0"
-    change({"presets": {"tiny": {"student": {"epochs": 3}}}})
-    head, row = dvc(copy, "params", "diff").stdout.splitlines()
-    assert row.split() == ["config.yaml", "presets.tiny.student.epochs", "1", "3"]
-    shown = dvc(copy, "exp", "show", "--only-changed", "--csv").stdout.splitlines()
-    assert "presets.tiny.student.epochs" in shown[0]
-    assert dvc(copy, "plots", "show").returncode == 0
-    assert "Table S1" in Path("dvc_plots/index.html").read_text()
 
 
 def test_what_dvc_brings_is_judged_by_what_it_is(clone):

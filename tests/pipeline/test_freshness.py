@@ -1,4 +1,7 @@
-"""What lies there is taken for what it is: whatever its times and Snakemake's notes say, in tables and pages too."""
+"""What lies there is taken for what it is: whatever its times and Snakemake's notes say, in tables and pages too.
+
+Of single runs tests/faults/arrivals.py tries what may happen to them; here is what exhibits, pages and images add.
+"""
 
 import json
 import os
@@ -6,28 +9,36 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from tiny import ANN, CONVERTED, HYBRID, LASNN, TEACHER, change, described, done, message_of, plan, snakemake
+from tiny import (
+    ANN,
+    CONVERTED,
+    HYBRID,
+    LASNN,
+    TEACHER,
+    change,
+    described,
+    done,
+    image_tree,
+    message_of,
+    plan,
+    snakemake,
+)
 
 from lasnn.datasets.preparation import prepare
 from lasnn.errors import InputError
-from lasnn.pipeline import reference
 from lasnn.pipeline.freshness import Judge
-from lasnn.pipeline.listing import finished as listed
 from lasnn.pipeline.sources import expected_content
-from lasnn.pipeline.stamp import _check_writable
 from lasnn.plan.config import Config, read, whole
 from lasnn.plan.runs import parse
 from lasnn.report import EXHIBITS, runs_of_target
 from lasnn.report.answers import answering, same_images
 from lasnn.results import store
-from lasnn.storage import checkpoint, files
+from lasnn.storage import files
 from lasnn.storage.digests import Digests
 
 KINDS = {"teacher": TEACHER, "ann": ANN, "converted": CONVERTED, "snn": HYBRID}
@@ -88,14 +99,9 @@ def test_changed_settings_age_what_reads_them_and_what_follows(project, kind):
 
 FOREIGN = {
     "of an older revision": lambda run: rewritten(run, lambda said: said["settings"].update(revision=0)),
-    "of another preset": lambda run: rewritten(run, lambda said: said.update(preset="small")),
     "of another run": lambda run: rewritten(run, lambda said: said["run"].update(path=run.replace("s0", "s1"))),
     "of other images": lambda run: rewritten(run, lambda said: said["data"].update(digest="0" * 64)),
-    "without digests": lambda run: rewritten(run, lambda said: said.pop("files"), "provenance.json"),
-    "of an earlier version": lambda run: rewritten(run, lambda said: said.pop("data")),
     "with an edited number": lambda run: edited(run),
-    "without its predictions": lambda run: Path("results/tiny", run, "predictions.npz").unlink(),
-    "without its provenance": lambda run: Path("results/tiny", run, "provenance.json").unlink(),
 }
 
 
@@ -104,32 +110,7 @@ def edited(run):
     path.write_text(re.sub(r'"accuracy": [0-9.]+', '"accuracy": 99.9', path.read_text()))
 
 
-@pytest.mark.parametrize("what", FOREIGN)
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_run_that_is_not_what_it_should_be_is_made_again_and_so_is_what_follows(project, kind, what):
-    FOREIGN[what](KINDS[kind])
-    found = reasons()
-    assert KINDS[kind] in found
-    assert "table_s1" in found
-    if kind == "ann":
-        assert found[LASNN].startswith("it rests on")
-
-
-@pytest.mark.parametrize("parent", [TEACHER, ANN, CONVERTED])
-def test_a_parent_of_the_same_settings_and_other_bytes_ages_its_children(project, parent):
-    folder = Path("results/tiny", parent)
-    weights, meta = checkpoint.load(folder / "model.pt")
-    name = next(name for name, value in weights.items() if value.is_floating_point())
-    checkpoint.save(folder / "model.pt", weights | {name: weights[name] + 1}, meta)
-    described(folder)
-    found = reasons()
-    assert parent not in found
-    assert f"made from another {parent}" in found[LASNN] or "rests on" in found[LASNN]
-
-
 # ---- A: parents that are gone ----------------------------------------------------------------------------------------
-
-GONE = "made from runs of other settings than the plan has for"
 
 
 def gone(*runs):
@@ -141,37 +122,6 @@ def test_a_missing_parent_of_the_same_settings_ages_nothing(project):
     gone(TEACHER)
     assert {name for name in reasons() if "/" in name} == set()  # Table IV shows the teacher itself
     assert made_by(project, "results/tiny/exhibits/table2.csv") == set()
-
-
-def test_children_of_a_parent_that_changed_and_is_gone_are_made_again(project):
-    """Nothing is there that was made with the former settings but the children."""
-    change({"presets": {"tiny": {"teacher": {"epochs": 2}}}})
-    gone(TEACHER)
-    for path in Path("results/tiny/exhibits").glob("table2.*"):
-        path.unlink()
-    assert reasons()[LASNN] == f"{GONE} {TEACHER}"
-    assert "table4" in reasons()
-    made = made_by(project, "results/tiny/exhibits/table2.csv")
-    assert {f"results/tiny/{TEACHER}", f"results/tiny/{LASNN}", "results/tiny/exhibits/table2.csv"} <= made
-    assert not {f"results/tiny/{ANN}", f"results/tiny/{HYBRID}"} & made
-    with pytest.raises(InputError, match=f"{LASNN} is not what the plan asks for: {GONE} {TEACHER}"):
-        answering(parse(LASNN), read().preset())
-
-
-def test_a_changed_grandparent_is_seen_behind_missing_parents(project):
-    change({"presets": {"tiny": {"ann": {"epochs": 2}}}})
-    gone(ANN, CONVERTED)
-    assert reasons()[LASNN] == f"{GONE} {CONVERTED}"
-    assert "as planned" not in {one.state for one in listed(read(), None, ["conv3fc2", "snn"])}
-
-
-def test_export_leaves_stale_runs_behind(project):
-    change({"presets": {"tiny": {"teacher": {"epochs": 2}}}})
-    gone(TEACHER)
-    said = reference.export(read())
-    assert f"{GONE} {TEACHER}" in said
-    assert not Path("results/reference/tiny", LASNN).exists()
-    assert Path("results/reference/tiny", HYBRID).exists()
 
 
 def test_runs_of_earlier_versions_are_compared_by_what_their_parents_say(project):
@@ -229,21 +179,10 @@ def test_a_page_shows_what_is_there_now(project):
 # ---- A: own data -----------------------------------------------------------------------------------------------------
 
 
-def own_folder(folder, side=8, shade=0, classes="ab"):
-    rng = np.random.default_rng(shade)
-    for split, count in (("train", 3), ("test", 2)):
-        for name in classes:
-            (folder / split / name).mkdir(parents=True)
-            for index in range(count):
-                pixels = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(folder / split / name / f"{index}.png")
-    return folder
-
-
 def birds(tmp_path, monkeypatch, **changes):
     """A configuration with a dataset of one's own, prepared."""
     monkeypatch.chdir(tmp_path)
-    own = own_folder(tmp_path / "birds")
+    own = image_tree(tmp_path / "birds", classes="ab")
     content = whole(Path(__file__).parents[2] / "config.yaml")
     content["datasets"] = {"birds": {"folder": str(own), "side": 8}}
     prepare("birds", tmp_path / "data" / "birds.npz", folder=str(own), side=8)
@@ -252,10 +191,6 @@ def birds(tmp_path, monkeypatch, **changes):
 
 def judged(content):
     return Judge(Config(content).preset()).data("birds")
-
-
-def another_image(content, own):
-    Image.new("RGB", (8, 8)).save(own / "train" / "a" / "9.png")
 
 
 def an_edited_image(content, own):
@@ -271,18 +206,14 @@ def a_renamed_class(content, own):
 
 
 def another_place(content, own):
-    content["datasets"]["birds"]["folder"] = str(own_folder(own.parent / "others", shade=1))
+    content["datasets"]["birds"]["folder"] = str(image_tree(own.parent / "others", classes="ab", seed=2))
 
 
-@pytest.mark.parametrize(
-    "what",
-    [
-        lambda _, own: Image.new("RGB", (8, 8)).save(own / "train" / "a" / "9.png"),
-        an_edited_image,
-        a_renamed_class,
-        another_place,
-    ],
-)
+def another_image(content, own):
+    Image.new("RGB", (8, 8)).save(own / "train" / "a" / "9.png")
+
+
+@pytest.mark.parametrize("what", [another_image, an_edited_image, a_renamed_class, another_place])
 def test_own_images_are_their_content(tmp_path, monkeypatch, what):
     content, own = birds(tmp_path, monkeypatch)
     assert judged(content) is None
@@ -316,45 +247,29 @@ def test_a_mirror_that_is_gone_or_an_address_asks_for_nothing(tmp_path, dataset)
 
 def test_a_mirror_that_grew_is_prepared_again(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    mirror = tmp_path / "mirror"
-    own_folder(mirror / "cifar10", 32, classes="abcdefghij")
-    content = whole(Path(__file__).parents[2] / "config.yaml")
-    content |= {"mirror": str(mirror), "allow_subset": True}
-    prepare("cifar10", tmp_path / "data" / "cifar10.npz", mirror=str(mirror), allow_subset=True)
-    assert Judge(Config(content).preset()).data("cifar10") is None
-    Image.new("RGB", (32, 32)).save(mirror / "cifar10" / "train" / "a" / "9.png")
-    assert "holds other images" in Judge(Config(content).preset()).data("cifar10")
+    image_tree(tmp_path / "mirror" / "cifar10", classes="abcdefghij", side=32)
+    asked = {"mirror": str(tmp_path / "mirror"), "allow_subset": True}
+    judge = Judge(Config(whole(Path(__file__).parents[2] / "config.yaml") | asked).preset())
+    prepare("cifar10", tmp_path / "data" / "cifar10.npz", **asked)
+    assert judge.data("cifar10") is None
+    Image.new("RGB", (32, 32)).save(tmp_path / "mirror" / "cifar10" / "train" / "a" / "9.png")
+    assert "holds other images" in Judge(judge.preset).data("cifar10")
 
 
 # ---- A: the second line ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("what", ["of an older revision", "of other images", "of another run", "with an edited number"])
-def test_exhibits_refuse_a_run_that_does_not_answer_the_plan(project, kind, what):
+@pytest.mark.parametrize("what", FOREIGN)
+def test_a_run_that_does_not_answer_the_plan_is_refused_by_exhibits_and_made_again(project, kind, what):
     FOREIGN[what](KINDS[kind])
-    message = message_of(answering, parse(KINDS[kind]), read().preset())
-    assert KINDS[kind] in message
-    assert "snakemake --cores 1 results/tiny/" in message
-
-
-def test_the_verb_exhibit_names_run_and_setting(project):
-    """A run made with `--config` and an exhibit made by hand."""
-    change({"presets": {"tiny": {"student": {"lr": 0.3}}}})
-    command = [sys.executable, "-m", "lasnn", "exhibit", "results/tiny/exhibits/table2.csv"]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 2
-    (line,) = result.stderr.splitlines()
-    assert "student" not in line.split(":")[0]
-    assert re.search(r"snn/digits/conv3fc2/\w+/poisson-T2/\w+/base/s0 is not what the plan asks for", line)
-    assert "training.lr" in line
-
-
-@pytest.mark.parametrize("key", ["run", "settings", "parents"])
-def test_results_of_an_earlier_version_are_one_line(project, key):
-    rewritten(HYBRID, lambda said: said.pop(key))
-    with pytest.raises(InputError, match="was made by an earlier version of lasnn"):
-        answering(parse(HYBRID), read().preset())
+    assert f"snakemake --cores 1 results/tiny/{KINDS[kind]}" in message_of(
+        answering, parse(KINDS[kind]), read().preset()
+    )
+    found = reasons()
+    assert {KINDS[kind], "table_s1"} <= set(found)
+    if kind == "ann":
+        assert found[LASNN].startswith("it rests on")
 
 
 def test_runs_of_different_images_never_stand_side_by_side(project):
@@ -378,22 +293,6 @@ def test_a_replaced_run_is_kept_and_taken_up_again(project, kind):
     assert store.take(preset, run) == place
     assert {name: files.sha256(folder / name) for name in before} == before
     assert reasons() == {}
-
-
-@pytest.mark.parametrize("what", ["settings", "damage", "parents"])
-def test_a_kept_run_that_does_not_fit_stays_where_it_is(project, what):
-    preset, run = read().preset(), parse(HYBRID)
-    place = store.keep(preset, run)
-    shutil.rmtree(preset.folder(run))
-    if what == "settings":
-        change({"presets": {"tiny": {"student": {"epochs": 3}}}})
-    elif what == "damage":
-        (place / "model.pt").unlink()
-        (place / "model.pt").write_bytes(b"damaged")
-    else:
-        shutil.rmtree(Path("results/tiny", CONVERTED))
-    assert store.take(read().preset(), run) is None
-    assert place.is_dir()
 
 
 def test_keeping_costs_no_room_and_happens_once(project):
@@ -463,36 +362,3 @@ def test_what_was_typed_is_made_whatever_fits(project):
     after = made_by(project, "tables", "-R", "converted")
     assert {f"results/tiny/{run}" for run in (CONVERTED, HYBRID, LASNN)} <= after
     assert not {f"results/tiny/{ANN}", f"results/tiny/{TEACHER}"} & after
-
-
-def as_nobody(action):
-    """What it says as another user, in a process of its own."""
-    read_end, write_end = os.pipe()
-    if os.fork() == 0:
-        told = "nothing"
-        try:
-            os.setuid(65534)
-            action()
-        except BaseException as error:
-            told = f"{type(error).__name__}: {error}"
-        os.write(write_end, told.encode())
-        os._exit(0)
-    os.wait()
-    os.close(write_end)
-    with os.fdopen(read_end) as pipe:
-        return pipe.read()
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")
-@pytest.mark.parametrize(("rights", "free"), [(0o755, False), (0o1777, False), (0o777, True)])
-def test_files_of_somebody_else_end_the_call_before_the_first_job(rights, free):
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        place = Path(folder, "s0")
-        place.mkdir()
-        place.chmod(rights)
-        (place / "model.pt").write_text("theirs")
-        (place / "model.pt").chmod(0o666)
-        told = as_nobody(lambda: _check_writable([str(place / "metrics.json"), str(place / "model.pt")]))
-    expected = f"InputError: {place}/model.pt does not fit the plan and can't be replaced here: it belongs to root"
-    assert told == "nothing" if free else told.startswith(expected)

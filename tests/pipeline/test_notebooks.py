@@ -1,13 +1,11 @@
 """Notebooks: clean in git, their page from a finished preset, one line where runs are missing."""
 
 import re
-import shutil
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from lasnn.errors import InputError
 from lasnn.pipeline import notebooks
 
 SOURCES = sorted(Path("notebooks").glob("*.ipynb"))
@@ -37,15 +35,6 @@ def test_a_page_is_made_from_metrics_and_loads_nothing(project):
     assert not re.findall(r'(?:src|href)="(?:https?:)?//', page)
     assert not re.findall(r"@import|url\(['\"]?http", page)
     assert "import matplotlib" not in page  # the code is in the notebook, not in the page
-
-
-def test_missing_runs_are_one_line(project):
-    shutil.rmtree("results/tiny/snn")
-    with pytest.raises(InputError, match=r"^notebook overview: no finished spiking run below results/tiny: `snakemake"):
-        notebooks.execute("results/tiny/notebooks/overview.html")
-    assert Path("results/tiny/notebooks/overview.ipynb").exists()  # shows the cell
-    with pytest.raises(InputError, match="unknown notebook 'spikes'"):
-        notebooks.execute("results/tiny/notebooks/spikes.html")
 
 
 def test_a_page_is_made_where_no_layer_was_counted_before_its_training(tmp_path):

@@ -9,7 +9,6 @@ import pytest
 import tiny
 
 from lasnn.pipeline import last_words
-from lasnn.plan.config import read
 from lasnn.results import progress
 from lasnn.storage import files
 
@@ -50,14 +49,6 @@ def test_the_others_go_by_those_that_are_done(call):
     assert progress.line().startswith("run 1 of 3;")
 
 
-@pytest.mark.parametrize("word", [None, "", "{}", '{"runs": 3}'])
-def test_outside_of_a_call_nothing_is_said(monkeypatch, word):
-    monkeypatch.delenv(progress.PASSED, raising=False)
-    if word is not None:
-        monkeypatch.setenv(progress.PASSED, word)
-    assert progress.line() is None
-
-
 def test_a_kind_takes_what_its_kind_took():
     """30 s of runs in 60 s of the call, so all takes twice the runs' own: (20 + 15) * 2."""
     done = [("ann", 10.0), ("hybrid", 20.0)]
@@ -79,10 +70,3 @@ def test_a_finished_workflow_ends_with_table_2(finished):
     shown = lines[lines.index(next(one for one in lines if one.startswith("# Table II"))) :]
     assert sum(line.startswith("| Digits") for line in shown) == 1
     assert not any(line.startswith("| CIFAR-10 ") for line in shown)
-
-
-def test_a_call_for_one_run_shows_no_table(finished, monkeypatch):
-    monkeypatch.chdir(finished)
-    said = []
-    last_words.last_words(read().preset(), [f"{ANN}/model.pt"], said.append)
-    assert said == []

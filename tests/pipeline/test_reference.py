@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tiny import ANN, CONVERTED, LASNN, TEACHER, change, done, plan, rules
+from tiny import ANN, CONVERTED, LASNN, TEACHER, change, done, rules
 from tiny import HYBRID as STUDENT
 
 from lasnn.__main__ import main
@@ -16,7 +16,6 @@ from lasnn.pipeline import reference
 from lasnn.pipeline.trace import trace
 from lasnn.plan.config import read
 from lasnn.plan.runs import parse
-from lasnn.report import EXHIBITS
 from lasnn.results import store
 from lasnn.storage import files
 
@@ -126,37 +125,12 @@ def test_what_came_without_its_checkpoint_is_kept_without_it(kept):
     assert rules(kept, "tables") == {"table"}
 
 
-def test_a_later_export_of_other_runs_keeps_what_was_named(kept):
-    reference.take_up(read())
-    (THERE / ANN / "model.pt").unlink()
-    shutil.rmtree(KEPT)
-    reference.export(read())
-    shutil.rmtree(THERE / ANN)
-    reference.export(read())
-    assert json.loads((KEPT / "left_out.json").read_text()) == {"checkpoints": [ANN]}
-    shutil.rmtree(THERE)
-    assert "; 1 without the checkpoint" in reference.take_up(read())
-
-
 def test_a_checkpoint_that_is_kept_already_stays(kept):
     reference.take_up(read())
     (THERE / TEACHER / "model.pt").unlink()
     assert reference.export(read()).startswith("0 files new or changed")
     assert (KEPT / TEACHER / "model.pt").exists()
     assert not (KEPT / "left_out.json").exists()
-
-
-def test_exhibits_may_be_kept_alone(kept):
-    reference.take_up(read())
-    shutil.copytree(KEPT / "exhibits", THERE / "exhibits")
-    shutil.rmtree(KEPT)
-    said = reference.export(read(), with_runs=False)
-    assert said.startswith(f"{len(names(THERE / 'exhibits'))} files new or changed")
-    assert names(KEPT) == {"exhibits", "SHA256SUMS"}
-
-
-def test_pictures_of_images_stay_behind():
-    assert [name for name, exhibit in EXHIBITS.items() if exhibit.shows_images] == ["figure2"]
 
 
 def test_what_was_taken_up_is_not_trained_again(kept):
@@ -167,15 +141,6 @@ def test_what_was_taken_up_is_not_trained_again(kept):
     done(kept, "--cores", 1, "tables")
     assert {path: files.sha256(path) for path in THERE.rglob("metrics.json")} == before
     assert (THERE / "exhibits/table2.csv").read_bytes() == (KEPT / "exhibits/table2.csv").read_bytes()
-
-
-def test_a_changed_setting_makes_a_taken_run_anew(kept):
-    """Of a run without checkpoint too."""
-    reference.take_up(read())
-    change({"presets": {"tiny": {"student": {"lr": 0.01}}}})
-    jobs = plan(kept, f"{THERE}/exhibits/table2.csv")
-    assert ("snn", f"{THERE / STUDENT}") in jobs
-    assert "ann" not in {verb for verb, _ in jobs}
 
 
 def test_what_does_not_fit_is_left(kept):
@@ -240,14 +205,6 @@ def test_what_is_not_as_it_was_kept_is_refused_by_name(kept, spoil, name, said):
     assert not (THERE / TEACHER).exists()
 
 
-def test_changed_line_endings_are_named(kept):
-    """As git changes them on its way into a folder, which no `git checkout` of the same file undoes."""
-    path = KEPT / TEACHER / "metrics.json"
-    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    with pytest.raises(InputError, match=rf"{path} has other line endings .* remove the files below {path.parents[1]}"):
-        reference.take_up(read())
-
-
 TEXTS = ("results/reference/a/metrics.json", "results/reference/b.csv", "lasnn/report/paper.csv", "x.svg", ".ci/run")
 WISHES = (["core.autocrlf=true"], ["core.autocrlf=input"], ["core.eol=crlf", "core.autocrlf=false"])
 
@@ -267,12 +224,6 @@ def test_a_clone_has_the_same_bytes_whatever_line_endings_it_asks_for(tmp_path, 
     git(origin, "commit", "-qm", "all")
     git(tmp_path, "clone", "-q", *wishes, str(origin), "clone")
     assert (tmp_path / "clone" / path).read_bytes() == content
-
-
-def test_nothing_kept_for_a_preset(kept):
-    change({"presets": {"other": {}}})
-    with pytest.raises(InputError, match=r"no kept results results/reference/other: there are some for tiny"):
-        reference.take_up(read(), "other")
 
 
 def test_what_the_kept_runs_of_this_repository_were_made_from_is_kept_too(monkeypatch):

@@ -1,12 +1,10 @@
 """A run that another preset has made: taken where settings and parents are the same, to the byte as if made anew."""
 
 import os
-import re
 import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 from tiny import ANN, CONVERTED, TEACHER, change, done
 from tiny import LASNN as STUDENT
 
@@ -86,18 +84,6 @@ def test_it_is_trained_where_there_is_no_such_training(project, what):
     assert elsewhere() is None
 
 
-def test_a_student_is_taken_with_all_that_it_rests_on(project, monkeypatch):
-    """Teacher, ANN, conversion, LaSNN: nothing is trained, and training the student from them gives the same bytes."""
-    said = done(project, "--cores", 1, "--config", "preset=second", "--", SECOND / STUDENT / "metrics.json").stderr
-    assert said.count("which is what the plan asks for") == 4
-    assert Judge(read().preset("second"), checkpoints=True).run(parse(STUDENT)) is None
-    taken = digests(SECOND / STUDENT)
-    shutil.rmtree(SECOND / STUDENT)
-    monkeypatch.delenv(store.ALLOWED)
-    assert main(["snn", str(SECOND / STUDENT)]) == 0
-    assert digests(SECOND / STUDENT) == taken != digests(FIRST / STUDENT)
-
-
 def test_a_run_is_not_taken_where_a_parent_is_another_one(project, monkeypatch):
     for run in (ANN, TEACHER):
         assert main(["ann", str(SECOND / run)]) == 0
@@ -108,19 +94,6 @@ def test_a_run_is_not_taken_where_a_parent_is_another_one(project, monkeypatch):
     monkeypatch.delenv(store.ALLOWED)
     assert main(["ann", str(SECOND / TEACHER)]) == 0
     assert elsewhere(STUDENT) is None  # its teacher was
-
-
-def test_of_two_presets_that_have_its_parent_either_will_do(project):
-    """The first preset has all; one that is asked before it has the ANN alone."""
-    content = whole()
-    presets = {"before": content["presets"]["tiny"], **content["presets"]}
-    Path("config.yaml").write_text(yaml.safe_dump(content | {"presets": presets}, sort_keys=False))
-    assert main(["ann", f"results/before/{ANN}"]) == 0
-    assert elsewhere(ANN) == Path("results/before", ANN)
-    assert elsewhere(CONVERTED) == FIRST / CONVERTED
-    for verb, run in (("ann", ANN), ("converted", CONVERTED)):
-        assert main([verb, str(SECOND / run)]) == 0
-    assert files.read_json(SECOND / CONVERTED / "provenance.json")["trained_in"] == "tiny"
 
 
 def test_weights_decide_where_a_parent_says_the_same(project):
@@ -180,16 +153,3 @@ def test_another_training_of_the_same_settings_is_kept_beside_it(project):
     files.write_json(path / "provenance.json", provenance | {"files": digests(path)}, seal=True)
     assert "kept under another preset" not in reference.export(read(), "second")
     assert (KEPT / "second" / ANN / "model.pt").exists()
-
-
-def test_the_plan_does_not_count_it(project, capsys):
-    assert main(["plan", "table2", "--preset", "second", "--quick"]) == 0
-    first, second = capsys.readouterr().out.splitlines()[:2]
-    runs = int(re.search(r"(\d+) runs", first)[1])
-    assert f"{runs} runs, 0 of them to do" in first
-    assert re.search(rf"made already +{runs} ", second)
-    change({"presets": {"second": {"ann": {"lr": 0.03}}}})  # and so all that rests on it
-    assert main(["plan", "table2", "--preset", "second", "--quick"]) == 0
-    first, second = capsys.readouterr().out.splitlines()[:2]
-    assert f"{runs} runs, {runs - 1} of them to do" in first
-    assert re.search(r"made already +1 ", second)

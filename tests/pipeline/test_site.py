@@ -77,11 +77,6 @@ def test_every_link_within_the_site_leads_somewhere(folder):
                 assert f'id="{anchor}"' in place.read_text(), f"{path} links to {target}"
 
 
-def test_documents_are_on_it(folder):
-    shown = {path.relative_to(SITE).with_suffix(".md") for path in (SITE / "docs").rglob("*.html")}
-    assert shown == {path for path in site.documents.paths() if path.parts[0] == "docs"}
-
-
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium")
 @pytest.mark.parametrize("name", ["index", "exhibits/table_s1", "docs/choices"])
 def test_on_a_phone_only_tables_scroll(folder, name):

@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 import pytest
-from tiny import message_of, snakemake
+from tiny import message_of
 
 from lasnn.errors import InputError
 from lasnn.pipeline import needs, slurm
@@ -123,12 +123,6 @@ def test_slurm_is_asked_before_anything_is_submitted(queue, tmp_path):
     assert asked == "--test-only --partition gpu --time 1 --mem 1000 --account lab --gpus=1 --wrap true\n"
 
 
-def test_no_other_executor_asks_slurm(queue, tmp_path):
-    assert slurm.survey(typed(executor="local"), True) is None
-    assert slurm.survey(None, True) is None
-    assert not (tmp_path / "asked").exists()
-
-
 @pytest.mark.parametrize(
     ("refusal", "options", "expected"),
     [
@@ -157,17 +151,6 @@ def test_jobs_that_a_killed_call_left_are_named(queue):
     with pytest.raises(InputError, match=r"jobs of an earlier call are at work in this folder: .* 7, or `scancel 7`"):
         slurm.survey(typed(slurm_partition="cpu"), True)
     assert slurm.survey(typed(slurm_partition="cpu", dryrun=True), True)  # a look disturbs nothing
-
-
-def test_the_profile_without_slurm_or_its_plugin_is_one_line(copy_of_project, monkeypatch):
-    """Whichever of the three is lacking here; a real Slurm on this machine gets a configuration that names none."""
-    monkeypatch.setenv("SLURM_CONF", os.devnull)
-    result = snakemake(copy_of_project, "-n", "--workflow-profile", "workflow/profiles/slurm", "tables")
-    assert result.returncode == 1
-    assert "Traceback" not in result.stderr
-    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error:")]
-    lacking = ("is not installed: write `uv run --locked --group slurm", "sinfo is not on PATH", "Slurm doesn't answer")
-    assert any(words in line for words in lacking), line
 
 
 def test_minutes_come_from_a_saved_plan_and_grow_with_each_attempt(tmp_path, monkeypatch):

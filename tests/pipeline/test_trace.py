@@ -5,14 +5,13 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
-from tiny import ANN, CONVERTED, LASNN, TEACHER, change
+from tiny import ANN, CONVERTED, LASNN, TEACHER, change_a_pixel
 
 from lasnn.__main__ import main
-from lasnn.errors import InputError
-from lasnn.pipeline.trace import described, trace
+from lasnn.pipeline.trace import trace
 from lasnn.plan.config import read
-from lasnn.plan.runs import parse
 from lasnn.storage import files
 
 TABLE = "results/tiny/exhibits/table2.csv"
@@ -33,17 +32,6 @@ def test_the_chain_of_a_cell_goes_down_to_the_images(project, capsys):
     assert [depths[run] for run in CHAIN] == [2, 4, 6, 4]
     assert sum("data digits: sha256" in line for line in said) == 4
     assert said[-1] == "verified: 4 runs, their settings, parents and images"
-
-
-@pytest.mark.parametrize(
-    ("trained", "said"), [(900.0, ", 982 s"), (1953.4, ", 982 s after an interruption, 1953 s of training in all")]
-)
-def test_what_an_interrupted_process_took_is_said(project, trained, said):
-    metrics, made = (
-        files.read_json(Path("results/tiny", CHAIN[0], name)) for name in ("metrics.json", "provenance.json")
-    )
-    facts = described(parse(CHAIN[0]), metrics, made | {"seconds": 982.0, "training_seconds": trained})
-    assert next(fact for fact in facts if fact.startswith("code ")).endswith(said)
 
 
 def test_one_changed_byte_of_a_checkpoint(project):
@@ -75,25 +63,8 @@ def test_a_missing_checkpoint_counts_as_stated(project, capsys):
     assert any(fault.endswith(f"made from another {CHAIN[1]} than the one that is there now") for fault in faults())
 
 
-def test_a_changed_setting(project):
-    change({"presets": {"tiny": {"teacher": {"epochs": 3}}}})
-    table, run, *children = faults()
-    assert f"{CHAIN[3]}, which is to be made again: made with other settings (training.epochs: 1 then, 3 now)" in table
-    said = {fault.split(" ")[0]: fault for fault in (run, *children)}
-    assert said[CHAIN[3]].endswith("made with other settings (training.epochs: 1 then, 3 now)")
-    assert said[CHAIN[0]].endswith(f"made from runs of other settings than the plan has for {CHAIN[3]}")
-
-
 def test_other_images(project):
-    import numpy as np
-
-    from lasnn.datasets import arrays
-
-    before = arrays.load("data/digits.npz")
-    images = before.train_images.copy()
-    images[0, 0, 0, 0] ^= 1
-    parts = before.classes, images, before.train_labels, before.test_images, before.test_labels
-    arrays.write(Path("data/digits.npz"), "digits", "Digits", arrays.Contents(*parts), False, before.source)
+    change_a_pixel("data/digits.npz")
     table, *found = faults()
     assert "which is to be made again: made from other images" in table
     assert len(found) == 4
@@ -120,18 +91,6 @@ def test_a_changed_number(project):
         f"table2 is not what the files behind it say: {path} has changed since it was made",
         f"table2 says 99.9, its runs' metrics {float(value)}",
     ]
-
-
-def test_what_is_not_there_is_one_line(project):
-    with pytest.raises(
-        InputError, match=r"no cell of .* holds VGG77 and lasnn_act: its rows and columns are .*3Conv2Linear"
-    ):
-        trace(read(), TABLE, ["VGG77", "lasnn_act"])
-    with pytest.raises(InputError, match="this preset runs none of them"):
-        trace(read(), TABLE, ["ResNet12"])
-    with pytest.raises(InputError, match="is not the file of an exhibit: known are table1"):
-        trace(read(), "results/tiny/exhibits/tabel2.csv", [])
-    assert trace(read(), f"results/tiny/{CHAIN[2]}", []).lines[0].startswith(CHAIN[2])
 
 
 KEPT = Path("results/reference/small")

@@ -61,17 +61,6 @@ def test_a_definition_that_cannot_work_is_one_line(definition, told):
     assert "architectures.mynet" in message
 
 
-@pytest.mark.parametrize("name", ["vgg5", "digits", "hybrid", "poisson", "none", "snn_mine", "My-net"])
-def test_a_name_that_is_taken_or_none_is_one_line(name):
-    with pytest.raises(InputError, match=f"architectures.{name}"):
-        with_own(**{name: MYNET})
-
-
-def test_two_networks_have_two_titles():
-    with pytest.raises(InputError, match="the title 'VGG5' is taken"):
-        with_own(mynet=MYNET | {"title": "VGG5"})
-
-
 def test_width_and_fc_do_not_apply_to_an_own_network():
     config = with_own(mynet=MYNET)
     settings = config.preset("quick").settings(AnnRun("digits", "mynet"))

@@ -150,6 +150,19 @@ def test_calibration_reads_its_own_sections():
     assert base.settings(replace(run, method="conversion")).calibration is None
 
 
+OWN = {"datasets": {"folder": "somewhere", "side": 16}, "variants": {}, "presets": {}}
+MYNET = {"family": "plain", "features": [32, "A", 64, "A"], "hidden": 1, "fc": 128}
+PLAIN = "small letters, digits and underscores only"
+TAKEN = ("vgg5", "resnet20", "poisson", "hybrid", "none", "snn_vgg5")
+TWICE = [
+    ("0", {"scope": {"seeds": [1, 0, 0]}}),
+    ("'vgg5'", {"scope": {"students": ["conv3fc2", "vgg5", "vgg5"]}}),
+    ("1", {"evaluation": {"seeds": [1, 1]}}),
+    ("1.0", {"curve": {"scales": [1, 1.0]}}),
+    ("'low'", {"attention": {"levels": ["mid", "low", "low"]}}),
+]
+
+
 @pytest.mark.parametrize(
     ("overlay", "message"),
     [
@@ -189,8 +202,35 @@ def test_calibration_reads_its_own_sections():
         ({"presets": {"quick": {"compute": {"micro_batch": 3}}}}, "micro_batch 3 does not divide student.batch 16"),
         ({"presets": {"quick": {"ann": {"wd_mode": "decoupled"}}}}, "ann.wd_mode: decoupled goes with"),
         ({"presets": {"quick": {"curve": {"steps": 5}}}}, "curve.grid has no point"),
+        ({"presets": {"quick": {"scope": {"claims": ["lasnn_wins"]}}}}, "unknown claim .*'lasnn_wins'"),
+        ({"presets": {"quick": {"scope": {"corners_once": ["n2500"]}}}}, "unknown corner .*corners_once.*n2500"),
+        ({"presets": {"quick": {"scope": {"readings": {"sum": "base"}}}}}, "reads the logits as 'sum', but .* 'mean'"),
+        ({"presets": {"quick": {"scope": {"readings": {"sum": "logit_summ"}}}}}, "unknown variant .*readings.*summ"),
+        ({"protocol": {"network": {"levels": 4}}}, "network.levels: 4 and balancing.norm: tb: .* set both or neither"),
+        ({"protocol": {"balancing": {"norm": "clip"}}}, "network.levels: None and balancing.norm: clip"),
+        ({"protocol": {"balancing": {"norm": "max", "residual": "base"}}}, "max goes with .*residual: balanced only"),
+        ({"protocol": {"spiking": {"consistency": 0.5}}}, "consistency .* goes with spiking.loss: every_step only"),
+        *(({"architectures": {name: MYNET}}, f"architectures.{name}") for name in (*TAKEN, "digits", "My-net")),
+        ({"architectures": {"mynet": MYNET | {"title": "VGG5"}}}, "the title 'VGG5' is taken"),
         ({"device": "gpu"}, "device is 'gpu'"),
         ({"mirror": 5}, "mirror"),
+        ({"mirror": {"cifar_10": "somewhere"}}, "unknown dataset in config: mirror"),
+        *(({key: {name: OWN[key]}}, PLAIN) for key in OWN for name in ("Birds", "my birds", "birds/2", "vögel", "")),
+        *(
+            ({key: {name: OWN[key]}}, f"'{name}' is the name of a")
+            for key in ("datasets", "variants")
+            for name in TAKEN
+        ),
+        ({"datasets": {"leak_1": OWN["datasets"]}}, "names a dataset and a variant"),
+        *(({"presets": {"quick": twice}}, f"holds {one} twice: remove one") for one, twice in TWICE),
+        *(
+            ({"folders": {"data": spelt}}, "is no folder that rules can spell")
+            for spelt in ("", " ", "{x}", "a*", "[a]")
+        ),
+        ({"presets": {"quick": {"teacher": {"batch": 1}}}}, "teacher.batch is 1"),
+        ({"presets": {"a": {"like": "a"}}}, "presets.a.like is 'a': expected another preset, one of "),
+        ({"presets": {"a": {"like": "b"}, "b": {"like": "a"}}}, r"presets.[ab].like is '\w': expected another preset"),
+        ({"presets": {"a": {"like": "nix"}}}, "presets.a.like is 'nix': expected another preset"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it(overlay, message):

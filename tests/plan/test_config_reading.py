@@ -36,27 +36,7 @@ def refused(overlay):
     return message_of(config, overlay)
 
 
-# ---- names that become paths -----------------------------------------------------------------------------------------
-
 OWN = {"folder": "somewhere", "side": 16}
-
-
-@pytest.mark.parametrize("name", ["Birds", "my-birds", "my birds", "birds/2", "vögel", "a+b", ""])
-@pytest.mark.parametrize("key", ["datasets", "variants", "presets"])
-def test_a_name_that_no_path_can_hold_is_refused(key, name):
-    said = refused({key: {name: OWN if key == "datasets" else {}}})
-    assert "small letters, digits and underscores only" in said
-
-
-@pytest.mark.parametrize("name", ["vgg5", "resnet20", "poisson", "direct", "hybrid", "kd_label", "none", "snn_vgg5"])
-@pytest.mark.parametrize("key", ["datasets", "variants"])
-def test_a_name_of_another_kind_is_refused(key, name):
-    assert f"{name!r} is the name of a" in refused({key: {name: OWN if key == "datasets" else {}}})
-
-
-@pytest.mark.parametrize("name", ["base", "scratch", "leak_1"])
-def test_a_dataset_called_like_a_variant_is_refused(name):
-    assert "names a dataset and a variant" in refused({"datasets": {name: OWN}})
 
 
 # ---- names that only the command line brings -------------------------------------------------------------------------
@@ -87,11 +67,6 @@ def test_a_misspelt_name_of_the_command_line_is_refused(given, near):
 )
 def test_a_new_name_that_is_asked_for_is_taken(given, words):
     check_overrides(given, WHOLE, words)
-
-
-@pytest.mark.parametrize("name", ["cifar", "cifar_10", "imagenet"])
-def test_a_mirror_of_an_unknown_dataset_is_refused(name):
-    assert "unknown dataset in config: mirror" in refused({"mirror": {name: "somewhere"}})
 
 
 # ---- numbers, lists --------------------------------------------------------------------------------------------------
@@ -150,23 +125,6 @@ def test_a_name_that_only_the_command_line_has_is_refused_in_a_file_of_names(tmp
         configured([tmp_path / "config.yaml"], {"presets": {"quik": {}}})
 
 
-TWICE = {
-    "seeds": {"scope": {"seeds": [0, 0]}},
-    "students": {"scope": {"students": ["vgg5", "conv3fc2", "vgg5"]}},
-    "methods": {"scope": {"methods": ["hybrid", "hybrid"]}},
-    "encoder seeds": {"evaluation": {"seeds": [1, 1]}},
-    "scales": {"curve": {"scales": [1, 1.0]}},
-    "ablations": {"scope": {"ablations": ["hybrid+scratch", "hybrid+scratch"]}},
-    "claims": {"scope": {"claims": ["faster", "faster"]}},
-    "levels": {"attention": {"levels": ["low", "low"]}},
-}
-
-
-@pytest.mark.parametrize("what", TWICE)
-def test_a_list_in_which_something_stands_twice_is_refused(what):
-    assert re.search(r"holds .* twice: remove one", refused({"presets": {"quick": TWICE[what]}}))
-
-
 # ---- folders, days, files --------------------------------------------------------------------------------------------
 
 
@@ -176,11 +134,6 @@ def test_a_list_in_which_something_stands_twice_is_refused(what):
 def test_folders_are_spelt_as_rules_spell_paths(spelt, meant):
     assert config({"folders": {"results": spelt}}).file.folders.results == meant
     assert config({"folders": {"results": spelt}}).locate(f"{meant}/quick/ann/digits/vgg5/base/s0")
-
-
-@pytest.mark.parametrize("spelt", ["", " ", "{x}", "a*", "[a]"])
-def test_a_folder_that_rules_cannot_spell_is_refused(spelt):
-    assert "is no folder that rules can spell" in refused({"folders": {"data": spelt}})
 
 
 @pytest.mark.parametrize(
@@ -262,10 +215,6 @@ def test_nothing_to_train_on_is_refused_before_any_job(images):
         check_plan(config({"presets": {"quick": {"data": data}}}), ["quick"], [])
 
 
-def test_a_teacher_of_one_image_a_batch_is_refused():
-    assert "teacher.batch is 1" in refused({"presets": {"quick": {"teacher": {"batch": 1}}}})
-
-
 @pytest.mark.parametrize("preset", ["quick", "small", "paper"])
 def test_the_presets_pass(preset):
     check_plan(read(), [preset], [])
@@ -289,11 +238,3 @@ def test_a_preset_is_a_file_that_may_be_like_another(tmp_path):
         found = preset.settings(SnnRun("digits", "vgg5", "hybrid", "poisson", 10)).training
         assert (found.lr, found.epochs) == (rate, 3)
         assert (preset.scope.own, preset.scope.seeds) == ({}, (4,))
-
-
-@pytest.mark.parametrize(
-    "presets", [{"a": {"like": "a"}}, {"a": {"like": "b"}, "b": {"like": "a"}}, {"a": {"like": "nix"}}]
-)
-def test_a_preset_is_like_another_that_there_is(presets):
-    """Neither itself, at once or in a circle, nor one that there isn't."""
-    assert re.search(r"presets\.[ab]\.like is '\w+': expected another preset, one of ", refused({"presets": presets}))

@@ -61,16 +61,10 @@ def test_a_setting_changes_the_runs_that_read_it_and_those_that_rest_on_them(ove
     assert changed_by(preset(), preset(overlay)) == expected
 
 
-def test_two_presets_with_the_same_settings_plan_the_same_runs():
-    """No name of a preset is in it."""
-    twin = Config(CONTENT | {"presets": CONTENT["presets"] | {"twin": CONTENT["presets"]["quick"]}}).preset("twin")
-    assert changed_by(preset(), twin) == set()
-
-
-def test_where_things_lie_is_not_in_it():
-    assert (
-        changed_by(preset(), preset(mirror="elsewhere", device="cpu", folders={"results": "a", "data": "b"})) == set()
-    )
+def test_neither_where_things_lie_nor_the_name_of_a_preset_is_in_it():
+    elsewhere = preset(mirror="elsewhere", device="cpu", folders={"results": "a", "data": "b"})
+    twin = preset(presets=CONTENT["presets"] | {"twin": CONTENT["presets"]["quick"]}, name="twin")
+    assert changed_by(preset(), elsewhere) == changed_by(preset(), twin) == set()
 
 
 def test_adopted_weights_count_by_their_digest():

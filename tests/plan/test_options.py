@@ -39,23 +39,6 @@ def test_options_without_a_meaning_are_refused(asked, said):
         assert re.search(said, message_of(check, quick()))
 
 
-@pytest.mark.parametrize(
-    ("overlay", "said"),
-    [
-        ({"network": {"levels": 4}}, r"network.levels: 4 and balancing.norm: tb: .* set both or neither"),
-        ({"balancing": {"norm": "clip"}}, r"network.levels: None and balancing.norm: clip"),
-        (
-            {"balancing": {"norm": "max", "residual": "base"}},
-            r"norm: max goes with .*residual: balanced only",
-        ),
-        ({"spiking": {"consistency": 0.5}}, r"consistency .* goes with spiking.loss: every_step only"),
-    ],
-)
-def test_sections_that_do_not_agree(overlay, said):
-    with pytest.raises(InputError, match=said):
-        quick(protocol=overlay)
-
-
 def test_adopted_weights_have_no_levels():
     adopted = {"quick/ann/digits/vgg5/base/s0": {"sha256": "0" * 64, "file": "adopted/weights.pt"}}
     preset = quick(adopted=adopted)

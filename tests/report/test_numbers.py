@@ -186,6 +186,12 @@ def test_lines_of_a_table_by_hand(world, name):
     assert set(lines) <= {"|".join(line) for line in found.to_numpy()}
 
 
+@pytest.mark.parametrize("name", ["table2", "table_s4", "table_s7", "figure_regime"])
+def test_accuracies_are_in_percent(world, name):
+    tidy = EXHIBITS[name].tidy(world)
+    assert set(tidy.loc[tidy["metric"] == "top1", "unit"]) == {"%"}
+
+
 NONE, SD = float("nan"), 2**0.5
 # What tells lines apart, what is read of them, and some of them.
 FIGURES = {

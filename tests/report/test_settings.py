@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from made_up import preset_in
 
-from lasnn.plan.cells import Energy, Scope
+from lasnn.plan.cells import Energy, Scope, regime_cells
 from lasnn.plan.runs import SnnRun
 from lasnn.report import rows, runs_of_target
 from lasnn.report.exhibit import basis
@@ -75,6 +75,11 @@ def test_the_scopes_note_is_printed_under_every_exhibit(tmp_path):
     noted = basis(pd.DataFrame(columns=columns), preset_in(tmp_path, {"note": "Of made-up numbers."}))
     assert noted[1:] == ["Of made-up numbers."]
     assert planned(tmp_path, {"note": "other"}, "all") == planned(tmp_path, {}, "all")
+
+
+def test_without_corners_the_regime_map_has_hybrid_training_alone(tmp_path):
+    (cell,) = regime_cells(preset_in(tmp_path, {"corners": {}}))
+    assert (cell.method, cell.variant, cell.encoding) == ("hybrid", "base", "direct")
 
 
 def test_every_key_has_a_row():

@@ -102,15 +102,6 @@ def test_what_was_never_made_or_can_not_be_read_says_so_in_its_place(small, tmp_
     assert re.search(r"not made yet; \S+table3.json can&#x27;t be read", first)
 
 
-def test_own_results_come_before_those_in_git(small, tmp_path, monkeypatch):
-    preset, _ = small
-    own = tmp_path / preset.root / "exhibits"
-    shutil.copytree(KEPT / "exhibits", own)
-    monkeypatch.chdir(tmp_path)
-    shown = {one.name: one for one in look(preset, Path("results/reference/small"), lambda name: f"{name} is old")}
-    assert (shown["table2"].kept, shown["table2"].fault) == (False, "table2 is old")
-
-
 def test_the_front_shows_verdicts_of_claims_and_links_numbers_to_their_exhibit(small):
     preset, lineage = small
     shown = found(preset)

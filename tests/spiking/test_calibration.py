@@ -62,6 +62,8 @@ def test_best_threshold_by_search():
     expected = min(errors, key=errors.get)
     assert expected < 0.9
     assert best_threshold(torch.from_numpy(x), 4, 95) == pytest.approx(expected)
+    batch = torch.from_numpy(x)[:, None] * torch.tensor([1.0, 0, 0])  # activations x of one neuron
+    assert average_thresholds(one_layer([[1.0, 0.0, 0.0]]), [batch], 4, 95, 0.9) == {"f1": pytest.approx(expected)}
     assert best_threshold(torch.from_numpy(x), 4, 1) == 1.0
     assert best_threshold(torch.zeros(3), 4, 95) == 0
 

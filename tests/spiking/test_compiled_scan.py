@@ -36,10 +36,10 @@ def upstream_of(like, seed=1):
     return torch.empty_like(like).copy_(drawn)
 
 
-@pytest.mark.parametrize("channels", [3, 8, 20])
+@pytest.mark.parametrize(("channels", "side"), [(3, 8), (8, 8), (20, 8), (8192, 2)])  # the last: a pair beyond a block
 @pytest.mark.parametrize("order", ORDERS)
-def test_a_pool_taken_along(channels, order):
-    dynamics, current = Dynamics(0.9, order), images(4, 2, channels, 8)
+def test_a_pool_taken_along(channels, side, order):
+    dynamics, current = Dynamics(0.9, order), images(4, 2, channels, side)
     expected, gradient = through(
         lambda x: Pool()(Scan.apply(x, THETA, dynamics)), current, upstream := upstream_of(Pool()(current))
     )

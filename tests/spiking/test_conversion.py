@@ -4,13 +4,9 @@ import math
 
 import pytest
 import torch
-from oracle import bright_input, close, dyadic_input, simulate, small, small_snn
-from torch import nn
+from oracle import bright_input, close, dyadic_input, pixels, simulate, small, small_snn, two_layers
 
 from lasnn.errors import InputError
-from lasnn.networks import Net
-from lasnn.networks.layers import Flatten, Linear
-from lasnn.networks.plain import Layer
 from lasnn.networks.residual import Block
 from lasnn.spiking.conversion import (
     STATISTICS,
@@ -35,25 +31,16 @@ def chunked(x, size):
     return lambda: iter(x.split(size))
 
 
-def pixel(*values):
-    """An input train whose first channel takes these values, one image of 1x1."""
-    x = torch.zeros(len(values), 1, 3, 1, 1)
-    x[:, 0, 0, 0, 0] = torch.tensor(values)
-    return x
-
-
 # ---- balancing by hand -----------------------------------------------------------------------------------------------
 
 
-def two_layer_net(first, second):
-    """Two spiking layers of one neuron each, on a 1x1 image of which only the first channel counts."""
-    one = Layer(nn.Sequential(Flatten(), Linear(3, 1, bias=False)))
-    two = Layer(Linear(1, 1, bias=False))
-    net = Net({"f1": one, "f2": two}, Linear(1, 1, bias=False), {"a": 4, "b": 2, "c": 1}, 4)
-    net.taps = {}
-    one.synapses[1].weight.data = torch.tensor([[first, 0.0, 0.0]])
-    two.synapses.weight.data = torch.tensor([[second]])
-    return spiking(net, Dynamics()).eval()
+def two_neurons(first, second):
+    return spiking(two_layers(first, second), Dynamics()).eval()
+
+
+def pixel(*values):
+    """An input train [T, 1, 3, 1, 1] of one image."""
+    return pixels(*values)[:, None]
 
 
 def test_balance_two_neurons_by_hand():
@@ -61,23 +48,23 @@ def test_balance_two_neurons_by_hand():
 
     Each spike brings 0.75 to the second neuron: θ_2 = 0.75.
     """
-    net = two_layer_net(2.0, 0.75)
+    net = two_neurons(2.0, 0.75)
     assert balance(net, chunked(pixel(0.5, 1.0, 0.25, 0.75), 4)) == {"f1": 2.0, "f2": 0.75}
     assert thresholds(net) == {"f1": 2.0, "f2": 0.75}
 
 
 def test_thresholds_are_currents_not_potentials():
     """A constant current of 0.5 adds up in the potential, but θ_1 = 0.5; then v = 0.5 ties, 1 fires, ..."""
-    net = two_layer_net(0.5, 3.0)
+    net = two_neurons(0.5, 3.0)
     assert balance(net, chunked(pixel(1.0, 1.0, 1.0), 2)) == {"f1": 0.5, "f2": 3.0}
 
 
 def test_a_dead_layer_is_named():
-    net = two_layer_net(2.0, -0.75)
+    net = two_neurons(2.0, -0.75)
     with pytest.raises(InputError, match=r"layer f2 gets no positive input current.*largest -?0"):
         balance(net, chunked(pixel(0.5, 1.0, 0.25, 0.75), 4))
     with pytest.raises(InputError, match="layer f1"):
-        balance(two_layer_net(2.0, 0.75), chunked(pixel(-1.0, -0.5), 2))
+        balance(two_neurons(2.0, 0.75), chunked(pixel(-1.0, -0.5), 2))
 
 
 @pytest.mark.parametrize("name", ["b1.inner", "b2"])

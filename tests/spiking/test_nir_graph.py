@@ -12,7 +12,16 @@ from tiny import message_of
 
 from lasnn.networks import build, initialise
 from lasnn.plan.vocabulary import STUDENTS
-from lasnn.spiking.conversion import balance, neurons, scale_thresholds, set_thresholds, spiking, with_dynamics
+from lasnn.spiking.conversion import (
+    balance,
+    leaks,
+    neurons,
+    scale_thresholds,
+    set_thresholds,
+    spiking,
+    with_dynamics,
+    with_leaks,
+)
 from lasnn.spiking.encoders import batch_noise, encode
 from lasnn.spiking.neurons import Dynamics
 
@@ -67,6 +76,11 @@ def test_a_network_comes_back_bit_by_bit(name, tmp_path):
 
 def test_the_file_says_in_words_what_nir_cannot():
     words = nir_graph.graph_of(converted("conv3fc2", leak=0.9), {}).metadata["reading"]
+    net = converted("conv3fc2", leak=0.9)
+    own = nir_graph.graph_of(with_leaks(net, leaks(net) | {"f1": 0.5}), {})
+    assert "leak = 0.9, 0.5;" in own.metadata["reading"]
+    times = sorted({float(node.tau.flat[0]) for node in own.nodes.values() if hasattr(node, "tau")})
+    assert times == pytest.approx([nir_graph.LEAKY_DT / 0.5, nir_graph.LEAKY_DT / 0.1])
     for told in ("leak = 0.9", "reset by subtraction", "v > threshold", "summed over all steps"):
         assert told in words
 

@@ -2,34 +2,15 @@
 
 import pytest
 import torch
-from oracle import bright_input, simulate, small
+from oracle import bright_input, pixels, simulate, small, two_layers
 from torch import nn
 
 from lasnn.errors import InputError
-from lasnn.networks import Net
-from lasnn.networks.layers import Conv, Flatten, Linear
-from lasnn.networks.plain import Layer
+from lasnn.networks.layers import Conv
 from lasnn.networks.residual import Block
 from lasnn.spiking.conversion import neurons, scale_thresholds, set_thresholds, spiking, thresholds
 from lasnn.spiking.neurons import Dynamics
 from lasnn.spiking.normalisation import largest_activations, normalise
-
-
-def two_layers(first, second):
-    """An ANN of two layers of one neuron each, on a 1x1 image of which only the first channel counts."""
-    one, two = Layer(nn.Sequential(Flatten(), Linear(3, 1, bias=False))), Layer(Linear(1, 1, bias=False))
-    net = Net({"f1": one, "f2": two}, Linear(1, 1, bias=False), {"a": 4, "b": 2, "c": 1}, 4)
-    net.taps = {}
-    one.synapses[1].weight.data = torch.tensor([[first, 0.0, 0.0]])
-    two.synapses.weight.data = torch.tensor([[second]])
-    return net.eval()
-
-
-def pixels(*values):
-    """Images of 1x1 whose first channel takes these values."""
-    x = torch.zeros(len(values), 3, 1, 1)
-    x[:, 0, 0, 0] = torch.tensor(values)
-    return x
 
 
 def test_thresholds_by_hand():

@@ -22,23 +22,6 @@ def test_equal_content_gives_equal_bytes_whatever_the_path_and_memory_format(tmp
     assert files.sha256(tmp_path / "a.pt") == files.sha256(tmp_path / "b_longer_name.pt")
 
 
-def test_a_changed_byte_is_refused_by_name_or_changes_nothing(tmp_path):
-    path, changed = tmp_path / "model.pt", tmp_path / "changed.pt"
-    checkpoint.save(path, {"w": torch.randn(40, 10)}, {"run": "x", "accuracy": 12.5})
-    weights, meta = checkpoint.load(path)
-    content, refused = path.read_bytes(), 0
-    for position in range(0, len(content), 23):
-        changed.write_bytes(content[:position] + bytes([content[position] ^ 0x41]) + content[position + 1 :])
-        try:
-            found = checkpoint.load(changed)
-        except InputError as error:
-            refused += "changed.pt" in str(error)
-        else:  # a byte of the zip's padding, or of a date
-            assert torch.equal(found[0]["w"], weights["w"])
-            assert found[1] == meta
-    assert refused > len(content) / 23 / 2
-
-
 def test_a_checkpoint_of_another_digest_is_refused(tmp_path):
     path = tmp_path / "model.pt"
     checkpoint.save(path, WEIGHTS, {})

@@ -154,41 +154,11 @@ def test_without_locks_of_the_system_a_dead_process_holds_nothing(tmp_path, with
         pass
 
 
-# ---- one snakemake for each folder -----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def typed(monkeypatch):
-    """The options of a call that makes something."""
-    options = argparse.Namespace(dryrun=False, unlock=False, nolock=False)
-    monkeypatch.setattr(single_instance, "command_line", lambda: options)
-    monkeypatch.setattr(single_instance, "_held", [])
-    return options
-
-
-@pytest.mark.parametrize("looks", ["dryrun", "unlock", "nolock", None])
-def test_a_second_snakemake_is_refused_unless_it_only_looks(tmp_path, typed, looks):
-    """One line that names the first one's process; a dry run, --unlock and --nolock pass."""
-    code = HOLD.replace("sys.argv[1]", "sys.argv[1] + '/lasnn.lock'")
-    first = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
-    first.stdout.readline()
-    try:
-        if looks:
-            setattr(typed, looks, True)
-            single_instance.claim(tmp_path)
-        else:
-            said = rf"^another snakemake is at work in this folder \(number {first.pid}\): wait for it, or end it with"
-            with pytest.raises(InputError, match=said):
-                single_instance.claim(tmp_path)
-    finally:
-        first.kill()
-        first.communicate()
-    assert not single_instance._held
-
-
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, typed):
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
     """Snakemake would end in a traceback there, in a dry run as well."""
     (tmp_path / "file").write_text("")
-    typed.dryrun = True
+    monkeypatch.setattr(
+        single_instance, "command_line", lambda: argparse.Namespace(dryrun=True, unlock=False, nolock=False)
+    )
     with pytest.raises(InputError, match=r"file/\.snakemake can't be written \(Not a directory\)"):
         single_instance.claim(tmp_path / "file" / ".snakemake")

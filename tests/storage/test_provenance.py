@@ -7,8 +7,6 @@ import sys
 
 import pytest
 
-from lasnn.pipeline.trace import described
-from lasnn.plan.runs import parse
 from lasnn.storage.commit import warning
 from lasnn.storage.energy_meter import Meter
 
@@ -77,7 +75,7 @@ def test_code_is_the_commit_and_whether_it_is_clean(copy_of_project, git, tmp_pa
     ],
 )
 def test_an_unknown_commit_says_why(copy_of_project, tmp_path, git, where, why):
-    """In provenance and `trace`; an archive inside of another repository is not that one's commit."""
+    """An archive inside of another repository is not that one's commit."""
     if where != "no repository":
         git(copy_of_project if "own" in where else tmp_path, "init", "-q")
     if "tracks" in where:
@@ -88,10 +86,3 @@ def test_an_unknown_commit_says_why(copy_of_project, tmp_path, git, where, why):
     assert why in found["unknown"]
     assert why in warning(found)
     assert "\n" not in warning(found)
-    made = {"code": found, "packages": {"torch": "2"}, "python": "3", "device": "cpu", "seconds": 1.0}
-    metrics = {
-        "settings": {},
-        "revision": 1,
-        "data": {"dataset": "x", "digest": "0", "train_images": 1, "test_images": 1},
-    }
-    assert any(why in fact for fact in described(parse("ann/digits/vgg5/base/s0"), metrics, made))

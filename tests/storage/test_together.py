@@ -58,21 +58,6 @@ def test_new_files_take_the_places_of_all_old_ones(tmp_path):
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["metrics", "resume.pt"]
 
 
-def test_a_failure_while_they_are_written_leaves_the_old_ones(tmp_path):
-    """A full disk."""
-    fill(tmp_path / "run", "old")
-
-    def write():
-        with files.together(tmp_path / "run", NAMES) as scratch:
-            files.write_text(scratch / "model", "new")
-            raise OSError("No space left on device")
-
-    with pytest.raises(OSError, match="No space"):
-        write()
-    assert there(tmp_path / "run") == dict.fromkeys(NAMES, "old")
-    assert len(list((tmp_path / "run").iterdir())) == 3
-
-
 def test_a_kill_at_any_moment_leaves_no_mix(tmp_path, monkeypatch):
     """And a set without its last name unless it is whole."""
     fill(tmp_path / "whole", "old")

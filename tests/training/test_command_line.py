@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
@@ -21,23 +20,19 @@ from lasnn.training import device
     [
         (["snn", "{}/quick/snn/digits/vgg5/calibration/poisson-T6/none/base/s0"], "takes direct input only"),
         (["snn", "{}/quick/snn/digits/vgg5/calibration/direct-T6/vgg16bn/base/s0"], "needs no teacher (none)"),
-        (["snn", "{}/quick/snn/digits/vgg5/calibration/direct-T6/snn_vgg5/base/s0"], "needs no teacher (none)"),
         (["snn", "{}/quick/snn/digits/vgg5/kd_label/poisson-T6/snn_vgg9/base/s0"], "needs a teacher (densenet121"),
         (["snn", "{}/quick/snn/digits/vgg5/kd_spike/poisson-T6/vgg16bn/base/s0"], "follows scope.spike_chain: vgg5"),
         (["snn", "{}/quick/snn/digits/vgg9/kd_spike/poisson-T6/none/base/s0"], "follows scope.spike_chain: vgg5"),
         (["snn", "{}/quick/snn/digits/vgg5/kd_spike/poisson-T3/none/base/s0"], "spike_kd.window is 4, but"),
         (["snn", "{}/quick/" + LASNN], "which is missing: `snakemake --cores 1 "),
         (["ann", "{}/quick/" + LASNN], "use `python -m lasnn snn`"),
-        (["ann", "{}/quick/ann/digits/vgg6/base/s0"], "unknown network 'vgg6'"),
         (["ann", "{}/quick/" + ANN, "--settings", "{{}}"], "--settings: key 'revision' is missing"),
         (["ann", "{}/quick/" + ANN, "--settings", "not json"], "--settings"),
         (["ann", "nowhere"], "not the folder of a run"),
         (["data", "mnist"], "unknown dataset 'mnist'"),
-        (["exhibit", "{}/quick/exhibits/table9.csv"], "unknown exhibit 'table9'"),
         (["exhibit", "{}/quick/exhibits/table2.pdf"], "unknown ending"),
         (["exhibit", "{}/quick/exhibits/table2.csv"], "metrics.json` makes it"),
         (["plan", "tabels"], "unknown target 'tabels'"),
-        (["plan", "tables", "--preset", "papr"], "unknown preset 'papr'"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(place, capsys, words, message):
@@ -73,16 +68,6 @@ def test_out_of_memory_says_which_knob_to_turn(place, capsys, monkeypatch):
     assert "out of memory" in said
     assert "compute.micro_batch" in said
     assert (place.folder(ANN) / "resume.pt").exists()  # all three epochs
-
-
-def test_a_folder_that_cannot_be_written_is_one_line(data, tmp_path, capsys):
-    place = Tiny(data, tmp_path)
-    place.results.write_text("a file where the results folder should be")
-    assert place("ann", str(place.folder(ANN))) == 4
-    said = capsys.readouterr().err
-    assert len(said.strip().splitlines()) == 1
-    assert "error: " in said
-    assert str(place.results) in said
 
 
 @pytest.mark.parametrize(("amp", "lacks"), [("tf32", "CUDA"), ("bf16", "no bfloat16"), ("bf16_grad", "no bfloat16")])
@@ -150,17 +135,6 @@ def test_the_plan_counts_and_estimates(place, capsys, monkeypatch):
     assert "error: 0 jobs at once were asked for" in capsys.readouterr().err
 
 
-def test_a_log_keeps_what_was_said(tmp_path, capsys):
-    console = Console("a run", tmp_path / "console.log")
-    console.say("hello")
-    with console.progress(3, "training") as progress:
-        progress.INTERVAL = 0
-        progress.step(note="epoch 1")
-    assert "a run: hello" in (tmp_path / "console.log").read_text()
-    assert "training 1/3" in (tmp_path / "console.log").read_text()
-    assert "a run: hello" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     "words", [["plan", "all", "--quick"], ["runs"], ["trace", "results/quick/" + ANN], ["data", "nothing"]]
 )
@@ -169,18 +143,6 @@ def test_a_verb_that_takes_long_shows_that_it_is_at_work(words, capsys, monkeypa
     main(words)
     said = re.findall(rf"^{words[0]} is at work, \d+ s until now$", capsys.readouterr().err, re.MULTILINE)
     assert said
-
-
-@pytest.mark.parametrize(
-    "act", [lambda one: one.say("hello"), lambda one: one.progress(3, "training").step(), lambda one: one.warn("ah")]
-)
-def test_what_shows_something_itself_is_left_in_peace(act, capsys):
-    console = Console("a run")
-    with console.alive("ann"):
-        console.last -= 5
-        act(console)
-        assert console.last + 5 > time.monotonic()
-    assert "at work" not in capsys.readouterr().err
 
 
 def test_a_reader_that_has_seen_enough_ends_the_command_silently():

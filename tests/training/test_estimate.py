@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from oracle import small_snn
 from worlds import plan
 
 from lasnn.plan.config import merged
@@ -122,3 +123,15 @@ FOUND = SimpleNamespace(layers=[SimpleNamespace(leak=0.9)], cross_entropy={"sum"
 )
 def test_what_a_diagnosis_proposes_by_hand(name, trial):
     assert diagnose._trial(SICK, FOUND, name, False) == trial
+
+
+@pytest.mark.parametrize(("name", "value", "asked"), [("lower", "0.35", 8), ("T", "32", 32), ("leak", "1.0", 8)])
+def test_what_a_diagnosis_tries_it_judges_at_its_steps(monkeypatch, name, value, asked):
+    """Half the scale is the best; every network has 5 % for each step."""
+    seen = lambda net, images, encoder, steps, gain: SimpleNamespace(accuracy=5.0 * steps)  # noqa: E731
+    monkeypatch.setattr(diagnose, "evaluate", seen)
+    monkeypatch.setattr(diagnose.diagnosis, "best_factor", lambda net, direction, judge: (0.5, judge(net)))
+    settings = {"training": {}, "encoder": {"gain": 1.0}}
+    sick = diagnose.Patient(HYBRID, small_snn("vgg5"), 0.7, 8, None, settings, None, None)
+    trial = diagnose._trial(sick, FOUND, name, True)
+    assert (trial.value, trial.accuracy, trial.remark) == (value, 5.0 * asked, "without training again")

@@ -1,5 +1,6 @@
 """What a stage hands on: which images, seed, leak, logit scale, mode and start its parts get. Values by hand."""
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -18,13 +19,14 @@ from lasnn.networks import TAPS
 from lasnn.plan.config import read
 from lasnn.plan.runs import SnnRun
 from lasnn.spiking.conversion import neurons
-from lasnn.spiking.evaluation import evaluate
+from lasnn.spiking.evaluation import LayerSpikes, evaluate
 from lasnn.spiking.neurons import Dynamics
 from lasnn.storage import files
 from lasnn.training import choices
 from lasnn.training.device import device_of
 from lasnn.training.reading import read as task_of
 from lasnn.training.stages import shown, snn
+from lasnn.training.stages.assessment import assess
 from lasnn.training.training_log import TrainingLog
 
 RUN = SnnRun("digits", "vgg5", "lasnn_act", "poisson", 4, "vgg16bn")
@@ -33,13 +35,13 @@ RUN = SnnRun("digits", "vgg5", "lasnn_act", "poisson", 4, "vgg16bn")
 # ---- what is chosen before a training, and on which images -----------------------------------------------------------
 
 
-def chosen(monkeypatch, accuracy_of, entropy=None, **spiking):
+def chosen(monkeypatch, accuracy_of, entropy=None, spikes=(), **spiking):
     """What `choose` decides where a network of threshold s and this leak has `accuracy_of(s, leak)` percent."""
 
     def look(net, images, encoder, steps, **_):
         first = next(iter(neurons(net).values()), None)
         at = 95.0 if first is None else accuracy_of(round(first.threshold.item(), 6), first.dynamics.leak)
-        return SimpleNamespace(accuracy=at, cross_entropy=entropy or {"sum": 2.0, "mean": 1.0}, spikes={})
+        return SimpleNamespace(accuracy=at, cross_entropy=entropy or {"sum": 2.0, "mean": 1.0}, spikes=dict(spikes))
 
     def ready(scale):
         net = small_snn("vgg5", Dynamics())
@@ -75,6 +77,22 @@ def test_auto_takes_the_logits_of_the_lower_cross_entropy(monkeypatch, entropy):
     assert found.start_cross_entropy == 1.0
 
 
+@pytest.mark.parametrize(("total", "said"), [(0, ["silent"]), (1, []), (38, []), (39, ["saturated"])])
+def test_a_layer_that_starts_silent_or_saturated_is_named(monkeypatch, capsys, total, said):
+    """Ten neurons, one image, four steps: saturated are more than 0.95 x 40 = 38 spikes."""
+    layer = LayerSpikes(neurons=10, total=total, images=1, silent=0)
+    chosen(monkeypatch, lambda *_: 90.0, spikes={"c1": layer}, scale=0.5)
+    assert re.findall(r"warning: layer c1 is (\w+) before training", capsys.readouterr().err) == said
+
+
+@pytest.mark.parametrize(("threshold", "dead"), [(0.125, []), (1e6, ["c1", "c2", "c3", "f1", "f2"])])
+def test_a_layer_without_a_spike_is_dead(capsys, threshold, dead):
+    settings = settings_of("hybrid")
+    metrics, _ = assess(small_snn("vgg5", threshold=threshold), pictures(), RUN, settings, Console())
+    assert re.findall(r"warning: layer (\w+) is dead: no spike in 10 test images", capsys.readouterr().err) == dead
+    assert all(layer["total"] > 0 for name, layer in metrics["spikes"].items() if name not in dead)
+
+
 def test_the_train_accuracy_is_that_of_held_out_training_images(chain):
     """The first `choices.images` (16) of the last 32 of 96, under the first encoder seed, of the finished network."""
     preset, run = read(chain.config).locate(f"{chain.results}/quick/{LASNN}")
@@ -82,12 +100,6 @@ def test_the_train_accuracy_is_that_of_held_out_training_images(chain):
     net = lasnn.load(str(chain.folder(LASNN))).net
     expected = evaluate(net, made.train.last(32).first(16), "poisson", 6, rows=made.settings.compute.rows)
     assert files.read_json(chain.folder(LASNN) / "metrics.json")["train_accuracy"] == expected.accuracy
-
-
-# ---- which network a training starts from ----------------------------------------------------------------------------
-
-
-# ---- conversion ------------------------------------------------------------------------------------------------------
 
 
 # ---- what a finished network is judged by ----------------------------------------------------------------------------

@@ -122,14 +122,6 @@ def test_classes_and_repr(chain):
     assert repr(lasnn.load(chain.folder(ANN))).endswith("images 3 x 16 x 16, analog")
 
 
-def test_an_ann_has_nothing_to_record(chain, images):
-    with pytest.raises(
-        InputError, match=r"is an ANN and has no spikes to record: load a spiking run, at no cost"
-    ) as told:
-        lasnn.load(chain.folder(ANN)).record(images)
-    assert "\n" not in str(told.value)
-
-
 def test_other_images_than_its_own_are_refused(chain, tmp_path):
     """A run that was made from images that aren't prepared here any more can't give its table's number."""
     place = tmp_path / "results" / "quick" / LASNN
@@ -167,8 +159,3 @@ def test_the_tutorial_runs_and_shows_the_tables_number_pictures_and_a_training(c
     for _, before, after in found:
         assert before == f"{conversion['accuracy_by_seed']['0']:.1f}"
         assert float(after) > 30  # by chance 10
-
-
-def test_the_tutorial_keeps_no_output():
-    cells = json.loads(Path("notebooks/tutorial.ipynb").read_text())["cells"]
-    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)

@@ -6,11 +6,12 @@ import sys
 
 import pytest
 import torch
-from oracle import close, small
+from oracle import close, small, small_snn
 from trainings import job, pictures, recipe, snn_losses, student
 
 from lasnn.optimizers import eager
-from lasnn.training.loop import fit, learning_rate
+from lasnn.spiking.conversion import train_leaks
+from lasnn.training.loop import fit, learning_rate, least_batch, optimizer
 
 
 def rates(**update):
@@ -97,6 +98,21 @@ print({"torch._dynamo", "sympy"} & set(sys.modules))
     assert shown == "set()\n"
 
 
+@pytest.mark.parametrize(("kind", "mode"), [("sgd", "l2"), ("adam", "l2"), ("adam", "decoupled")])
+def test_weight_decay_pulls_weights_and_no_leak(kind, mode):
+    """One update with gradients of zero: weights shrink, σ(w) stays where it is."""
+    net = small_snn("vgg5")
+    train_leaks(net)
+    before = {name: parameter.detach().clone() for name, parameter in net.named_parameters()}
+    optim = optimizer(net, recipe(optimizer=kind, wd_mode=mode, weight_decay=0.1, lr=0.1))
+    for parameter in net.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optim.step()
+    moved = {name for name, parameter in net.named_parameters() if not torch.equal(parameter, before[name])}
+    assert moved == {name for name in before if name.endswith("weight")}
+    assert any(name.endswith("leak_logit") for name in before)
+
+
 @pytest.mark.parametrize("name", ["sgd", "adam"])
 def test_weight_decay_is_added_to_the_gradient(name, tmp_path):
     """Without a gradient of the loss, SGD takes w to w (1 - lr wd), Adam moves every weight by lr towards zero."""
@@ -136,6 +152,12 @@ def test_the_training_log_holds_means_over_images(tmp_path):
     assert line["label"] == pytest.approx((torch.arange(10) % 4).double().mean().item())
     assert (line["one"], line["epoch"], line["seen"]) == (1.0, 1, 0)
     assert line["loss"] == pytest.approx(line["label"] + 1)
+
+
+@pytest.mark.parametrize(("name", "side", "least"), [("vgg16bn", 8, 2), ("vgg16bn", 32, 1), ("vgg16", 8, 1)])
+def test_batch_norm_on_one_pixel_needs_two_images(name, side, least):
+    """Four pools take 8 pixels to one, 32 to two; without batch norm an image may be alone."""
+    assert least_batch(small(name, side=side)) == least
 
 
 def test_clipping(tmp_path):

@@ -11,11 +11,15 @@ from functools import reduce
 import pytest
 import torch
 from first_update import first_update
+from oracle import simulate
 from worlds import RUN, TERMS, differing, exact, images, plan, world
 
+from lasnn.datasets.batches import scaled
 from lasnn.plan.config import merged
 from lasnn.plan.overlays import Section
 from lasnn.plan.settings import Protocol
+from lasnn.spiking.conversion import leaks, scale_thresholds
+from lasnn.spiking.encoders import encode, image_noise
 from lasnn.training.device import set_up
 
 ANALOG = {"ANN", "RESIDUAL_ANN", "TEACHER"}
@@ -178,6 +182,7 @@ ROWS = [
     row("spiking.init", "converted_weights", HYBRID=f"thresholds {LOSS}"),
     row("spiking.init", "calibrated", WHOLE, HYBRID_DIRECT=f"choices thresholds constants {LOSS}"),
     row("spiking.train_thresholds", True, HYBRID=f"thresholds {GRADIENT}"),
+    row("spiking.train_leak", True, HYBRID=f"choices {GRADIENT}"),
     row("spiking.steps_schedule", "double_first", HYBRID=LOSS),
     row("spiking.steps_schedule", "double_first", SUM, HYBRID=LOSS),
     row("spiking.potential", 0.5, CONVERSION="choices constants judged", HYBRID=f"choices constants {LOSS}"),
@@ -255,7 +260,7 @@ def test_a_setting_changes_what_it_is_for_and_nothing_else(key, value, where, ra
             assert {term: now.log[0][term] for term in TERMS[:-1] if term in now.log[0]} == pytest.approx(
                 terms, rel=1e-5
             )
-            if key != "spiking.train_thresholds":  # whose gains are parameters that the oracle has not
+            if key not in ("spiking.train_thresholds", "spiking.train_leak"):  # parameters that the oracle has not
                 assert now.log[0]["gradient_norm"] == pytest.approx(gradient, rel=1e-4)
 
 
@@ -338,6 +343,20 @@ def test_a_curve_is_drawn_as_asked():
     assert max(layer["per_neuron"] for curve in curves for layer in curve["spikes"].values()) <= 11
 
 
+def test_a_curve_is_of_spikes_with_the_encoders_gain():
+    """Those of the step-by-step simulation, of the noise of seed 0."""
+    overlay = {"encoder": {"gain": 0.5}, "curve": {"scales": [1.0], "grid": [6], "steps": 6, "images": 4}}
+    found = world(overlay).found("CONVERTED")
+    pixels = torch.from_numpy(images().test_images[:4])
+    x = encode("poisson", scaled(pixels), 6, image_noise(0, range(4), torch.device("cpu")), 0.5)
+    seen = simulate(scale_thresholds(found.result.net, 1.0), x)
+    (curve,) = found.result.metrics["curves"]
+    assert {name: layer["total"] for name, layer in curve["spikes"].items()} == {
+        name: spikes.sum().item() for name, spikes in seen.spikes.items()
+    }
+    assert seen.spikes["c1"].any()
+
+
 def test_sizes_of_a_network():
     """64 and 128 channels times the width, 8 at least; `fc` units in the hidden linear layers, whatever the width."""
     state = world({"network": {"width": 0.25, "fc": 20}, "ann": {"epochs": 0}}).found("ANN").state
@@ -375,7 +394,7 @@ def sizes_seen(name, **compute):
     return max(seen[False], default=0), max(seen[True], default=0), found
 
 
-@pytest.mark.parametrize(("name", "most"), [("ANN", 8), ("CONVERTED", 24), ("HYBRID", 8), ("CALIBRATED", 8)])
+@pytest.mark.parametrize(("name", "most"), [("ANN", 8), ("CONVERTED", 24), ("HYBRID", 4), ("CALIBRATED", 8)])
 def test_no_inference_call_takes_more_rows(name, most):
     """Images times steps; the results are the same to the bit where nothing is summed over."""
     rows, _, found = sizes_seen(name, rows=most)
@@ -427,6 +446,13 @@ def test_thresholds_that_are_trained_are_those_of_the_checkpoint():
     assert thresholds_of(found) == {
         name.split(".")[1]: value.item() for name, value in found.state.items() if name.endswith(".threshold")
     }
+
+
+def test_leaks_that_are_trained_travel_in_the_checkpoint():
+    """One a layer, away from where all started."""
+    result = world({"spiking": {"train_leak": True}}).found("HYBRID").result
+    assert result.meta["leaks"] == result.metrics["leaks"] == leaks(result.net)
+    assert len({*result.meta["leaks"].values(), result.meta["leak"]}) == 1 + len(leaks(result.net))
 
 
 def test_a_teacher_with_statistics_of_its_dataset():

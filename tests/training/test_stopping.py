@@ -4,60 +4,14 @@
 """
 
 import os
-import random
 import signal
 import subprocess
 import sys
-import threading
-import time
 
 import pytest
-from trainings import goes_on_to, job, pictures, position, snn_losses, student
 
 from lasnn import stopping
 from lasnn.stopping import Stopped, held, listening, told
-from lasnn.training.loop import fit
-
-
-def twice(after, apart, sent):
-    """A thread that sends this process SIGTERM in `after` seconds, says so, and again `apart` seconds later."""
-
-    def send():
-        time.sleep(after)
-        os.kill(os.getpid(), signal.SIGTERM)
-        sent.set()
-        time.sleep(apart)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    thread = threading.Thread(target=send)
-    thread.start()
-    return thread
-
-
-@pytest.mark.parametrize("turn", range(12))
-def test_two_signals_25_ms_apart_are_one_request(tmp_path, whole, turn):
-    """At a random moment of one of nine batches: saved within the epoch, and the same bits at the end."""
-    draws, net, calls, threads, sent = random.Random(turn), student(), [], [], threading.Event()
-    plain, at, after = snn_losses(net), draws.randint(1, 9), draws.uniform(0, 0.01)
-    apart = 0.025 if turn % 2 else draws.uniform(0, 0.025)  # shorter ones hit the save more often
-
-    def losses(part, moment):
-        calls.append(moment)
-        if len(calls) == at:
-            threads.append(twice(after, apart, sent))
-        if len(calls) == 9:
-            sent.wait(60)  # at the latest in the last batch: after the end nobody listens
-        return plain(part, moment)
-
-    with listening():
-        try:
-            with pytest.raises(Stopped, match="stopped by SIGTERM; saved after") as stopped:
-                fit(net, losses, pictures(), job(tmp_path, epochs=3), lambda epoch: {})
-        finally:
-            threads[0].join()
-    assert not stopped.value.urgent
-    assert position(tmp_path)["epochs"] * 3 + position(tmp_path)["batches"] == len(calls)
-    assert goes_on_to(whole, job(tmp_path, epochs=3), lambda epoch: {})
 
 
 def test_a_truly_second_signal_stops_at_once(monkeypatch):

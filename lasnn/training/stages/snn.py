@@ -16,6 +16,7 @@ from lasnn.plan.settings import SnnSettings
 from lasnn.plan.vocabulary import METHODS, NO_TEACHER, given
 from lasnn.spiking.conversion import (
     balance_readout,
+    leaks,
     neurons,
     scale_thresholds,
     set_thresholds,
@@ -23,6 +24,7 @@ from lasnn.spiking.conversion import (
     start_at,
     thresholds,
     with_dynamics,
+    with_leaks,
     with_spiking_readout,
     without_constants,
 )
@@ -67,6 +69,8 @@ def run_snn(task: Task[SnnRun, SnnSettings], saves: Saves, console: Console) -> 
         **trained,
     }
     meta = {"leak": chosen.leak, "logit_scale": chosen.logit_scale}
+    if given(task.settings.spiking).train_leak:
+        meta["leaks"] = metrics["leaks"] = leaks(net)
     return Result(net, metrics, predictions, meta, origin=cost)
 
 
@@ -145,6 +149,8 @@ def teacher_of(task: Task[SnnRun, SnnSettings], dynamics: Dynamics) -> tuple[Net
         teacher = with_spiking_readout(spiking(ann, dynamics), dynamics)
         teacher.load_state_dict(parent.weights)
         with_dynamics(teacher, leak=parent.meta["leak"])
+        if "leaks" in parent.meta:
+            with_leaks(teacher, parent.meta["leaks"])
     else:
         parent = task.teacher()
         teacher = task.network_of(parent)

@@ -11,7 +11,7 @@ from lasnn.networks.recorded import Recorded
 from lasnn.plan.runs import SnnRun
 from lasnn.plan.settings import SnnSettings
 from lasnn.plan.vocabulary import METHODS, given
-from lasnn.spiking.conversion import settle, train_offsets, train_thresholds
+from lasnn.spiking.conversion import settle, train_leaks, train_offsets, train_thresholds
 from lasnn.spiking.encoders import batch_noise, encode
 from lasnn.spiking.evaluation import evaluate
 from lasnn.storage import files
@@ -78,6 +78,8 @@ def train(
         train_thresholds(net)
     if given(settings.spiking).train_offsets:
         train_offsets(net)
+    if given(settings.spiking).train_leak:
+        train_leaks(net)
     with tf32(settings.compute.amp != "off" and task.device.type == "cuda"):
         log = fit(net, losses, task.train, job, look)
     settle(net)

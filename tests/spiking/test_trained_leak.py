@@ -1,0 +1,106 @@
+"""A leak that is trained with the weights (PLIF): its gradient against autograd, and where it goes afterwards."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from oracle import ORDERS, SURROGATES, Neuron, bright_input, close, dyadic_input, small_snn, surrogate_of
+
+from lasnn.spiking.conversion import leaks, neurons, settle, start_at, train_leaks, train_thresholds, with_leaks
+from lasnn.spiking.neurons import LIF, Dynamics
+
+THETA = 0.75
+
+
+def gradients(order, reset, reset_grad, psi, initial=None, masked=False):
+    """(ours, the oracle's) dL/dw of a leak σ(w) and dL/dI, in double precision."""
+    draws = torch.Generator().manual_seed(3)
+    current = torch.rand(9, 2, 5, generator=draws, dtype=torch.float64) - 0.2
+    weight = torch.randn(current.shape, generator=draws, dtype=torch.float64)
+    mask = torch.rand(2, 5, generator=draws, dtype=torch.float64).round() / 0.5 if masked else None
+    dynamics = Dynamics(0.7, order, reset, surrogate_of(psi), reset_grad)
+    neuron = LIF(THETA, dynamics).double()
+    neuron.leak_logit = torch.nn.Parameter(torch.tensor(0.7, dtype=torch.float64).logit())
+    if initial is not None:
+        neuron.initial = torch.full((5,), initial, dtype=torch.float64)
+    ours = current.clone().requires_grad_()
+    spikes = neuron(ours * 1, mask)
+    (spikes * weight).sum().backward()
+
+    logit, theirs = neuron.leak_logit.detach().clone().requires_grad_(), current.clone().requires_grad_()
+    oracle = Neuron(THETA, replace(dynamics, leak=logit.sigmoid()), psi, initial=initial or 0)
+    expected = torch.stack([oracle(step) for step in theirs]) * (1 if mask is None else mask)
+    (expected * weight).sum().backward()
+    assert torch.equal(spikes, expected)
+    assert spikes.any()
+    return (neuron.leak_logit.grad, ours.grad), (logit.grad, theirs.grad)
+
+
+@pytest.mark.parametrize("psi", SURROGATES)
+@pytest.mark.parametrize(("reset", "reset_grad"), [("soft", False), ("soft", True), ("hard", False)])
+@pytest.mark.parametrize("order", ORDERS)
+def test_the_gradient_is_that_of_autograd(order, reset, reset_grad, psi):
+    """In double precision, of the leak and of the current; terms of both signs add up to the leak's."""
+    for found, expected in zip(*gradients(order, reset, reset_grad, psi), strict=True):
+        assert close(found, expected, 1e-10)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_what_neurons_start_from_is_leaked_too(order):
+    """dL/dλ has δ¹ v⁰; a dropout mask changes nothing of that."""
+    for found, expected in zip(*gradients(order, "soft", False, "bellec", initial=0.5, masked=True), strict=True):
+        assert close(found, expected, 1e-12)
+    assert not torch.equal(gradients(order, "soft", False, "bellec")[0][0], found[0])
+
+
+def test_by_hand():
+    """Two steps, no spike: v² = λ I¹ + I², dL/dλ = ψ² I¹ and dL/dw = λ (1 - λ) of that."""
+    neuron = LIF(1.0, Dynamics(0.5))
+    neuron.leak_logit = torch.nn.Parameter(torch.tensor(0.0))
+    current = torch.tensor([0.5, 0.25]).view(2, 1, 1).requires_grad_()
+    neuron(current * 1)[1].sum().backward()
+    psi = 0.3 * 0.5  # v² = 0.5, half way to the threshold
+    assert neuron.leak_logit.grad.item() == pytest.approx(0.25 * psi * 0.5)
+    assert current.grad.flatten().tolist() == pytest.approx([0.5 * psi, psi])
+
+
+@pytest.mark.parametrize("spiking_readout", [False, True])
+def test_trained_leaks_are_the_layers_own_afterwards(spiking_readout):
+    """The same spikes, bit for bit; saved and loaded by name; a spiking readout doesn't leak."""
+    net, x = small_snn("resnet12", Dynamics(0.5), spiking_readout=spiking_readout), dyadic_input(12, 2)
+    bare = copy.deepcopy(net)
+    train_leaks(net)
+    for number, neuron in enumerate(neurons(net.layers).values()):
+        assert neuron.leak_logit.item() == 0  # σ(0) = 0.5
+        neuron.leak_logit.data.fill_(number / 8)
+    with torch.no_grad():
+        trained = net(x).logits
+        settle(net)
+        settled = net(x).logits
+        loaded = with_leaks(bare, leaks(net))(x).logits
+    assert trained.any()
+    assert torch.equal(trained, settled)
+    assert torch.equal(trained, loaded)
+    assert list(leaks(net).values()) == pytest.approx(
+        [torch.tensor(n / 8).sigmoid().item() for n in range(len(leaks(net)))]
+    )
+    assert "leak" not in " ".join(net.state_dict())
+
+
+def test_a_leak_of_one_starts_where_it_has_a_slope():
+    net = small_snn("vgg5", Dynamics(1.0))
+    train_leaks(net)
+    settle(net)
+    assert list(leaks(net).values()) == pytest.approx([0.999] * len(leaks(net)))
+
+
+def test_thresholds_and_leaks_are_trained_together():
+    """As in DIET-SNN: both have a gradient in every layer that spikes, from a start of θ/2."""
+    net = start_at(small_snn("vgg5", Dynamics(0.9, "instant_reset")).train(), 0.5)
+    train_thresholds(net)
+    train_leaks(net)
+    net(bright_input(12, 4)).logits.square().sum().backward()
+    for neuron in neurons(net).values():
+        assert neuron.leak_logit.grad
+        assert neuron.log_gain.grad
