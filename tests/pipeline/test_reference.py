@@ -156,19 +156,19 @@ def test_what_does_not_fit_is_left(kept):
 def test_other_images_are_not_answered_for(kept):
     Path("data/digits.npz").unlink()
     said = reference.take_up(read())
-    assert said.startswith("0 runs taken up")
+    assert said.startswith("0 runs imported")
     assert "data/digits.npz is missing: `snakemake --cores 1 data/digits.npz` makes it" in said
 
 
 def test_a_run_that_fits_or_is_under_way_is_never_overwritten(kept):
     reference.take_up(read())
     times = {path: path.stat().st_mtime_ns for path in THERE.rglob("metrics.json")}
-    assert reference.take_up(read()).startswith("0 runs taken up")
+    assert reference.take_up(read()).startswith("0 runs imported")
     assert {path: path.stat().st_mtime_ns for path in THERE.rglob("metrics.json")} == times
     shutil.rmtree(THERE / STUDENT)
     (THERE / STUDENT).mkdir()
     (THERE / STUDENT / "resume.pt").write_text("a training under way")
-    assert reference.take_up(read()).startswith("0 runs taken up")
+    assert reference.take_up(read()).startswith("0 runs imported")
     assert names(THERE / STUDENT) == {"resume.pt"}
 
 
@@ -176,7 +176,7 @@ def test_a_damaged_run_is_replaced_by_the_kept_one(kept):
     reference.take_up(read())
     path = THERE / STUDENT / "metrics.json"
     path.write_text("{}")
-    assert reference.take_up(read()).startswith("1 runs taken up")
+    assert reference.take_up(read()).startswith("1 runs imported")
     assert path.read_bytes() == (KEPT / STUDENT / "metrics.json").read_bytes()
 
 

@@ -132,7 +132,7 @@ def test_it_is_kept_once_and_taken_up_by_both(project):
     shutil.rmtree(FIRST)
     shutil.rmtree(SECOND)
     assert reference.take_up(read(), "second").startswith(
-        "3 runs taken up"
+        "3 runs imported"
     )  # the teacher too, of which no use was made
     assert digests(SECOND / CONVERTED) == before
     assert Judge(read().preset("second"), checkpoints=True).run(parse(CONVERTED)) is None
