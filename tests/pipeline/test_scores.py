@@ -20,7 +20,7 @@ ENERGY = Energy(mac_pj=4.0, ac_pj=1.0, batch=16)
 
 def student(encoder):
     return {
-        "run": {"encoder": encoder},
+        "run": {"kind": "snn", "encoder": encoder, "steps": 4},
         "accuracy": 90.0,
         "ann_accuracy": 95,
         "teacher_accuracy": None,
@@ -45,8 +45,8 @@ def test_of_a_student_by_hand():
 @pytest.mark.parametrize(("encoder", "microjoules"), [("poisson", 2000e-6), ("direct", 2400e-6)])
 def test_an_analog_first_layer_costs_its_multiplications(encoder, microjoules):
     """Of a student, and of a converted network, whose first curve is that at s = 1."""
-    curve = {"scale": 1.0, "final": 70.0, "spikes": SPIKES, "operations": COUNTS}
-    converted = {"run": {"encoder": encoder}, "accuracy": 70.0, "curves": [curve, {"scale": 0.5}]}
+    curve = {"scale": 1.0, "final": 70.0, "accuracy": {"20": 70.0}, "spikes": SPIKES, "operations": COUNTS}
+    converted = {"run": {"kind": "converted", "encoder": encoder}, "accuracy": 70.0, "curves": [curve, {"scale": 0.5}]}
     for metrics, accuracy in ((student(encoder), 90.0), (converted, 70.0)):
         found = scores.scores(metrics, ENERGY)
         assert (found["accuracy"], found["spikes"], found["synaptic_operations"]) == (accuracy, 1.5, 2000.0)
