@@ -65,16 +65,16 @@ class LIF(Neuron):
     def with_constants(self, current: Tensor, leak: float) -> Tensor:
         """The current with the offset; the initial potential, leaked, is part of the first step's: the same v¹.
 
-        Both are constants, so the gradient is that of the current itself, which is overwritten: autograd refuses the
-        backward pass of an operation that needs its output again.
+        Both are constants, so the gradient is that of the current itself. Autograd isn't told here: it would refuse any
+        further view of the current. The scan, which overwrites all of it, tells.
         """
         if self.offset is not None:
             offset = self.offset.view(-1, *(1,) * (current.dim() - 3))  # [C, 1, 1] or [F]
-            (current.detach()[:1] if current.stride(0) == 0 else current.detach()).add_(offset)
+            (current.data[:1] if current.stride(0) == 0 else current.data).add_(offset)
         if self.initial is not None and not self.carried:
             if current.stride(0) == 0:
                 current = written_out(current)
-            current.detach()[0].add_(self.initial, alpha=leak)
+            current.data[0].add_(self.initial, alpha=leak)
         return current
 
     def with_trained(self, current: Tensor) -> Tensor:
