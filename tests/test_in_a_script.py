@@ -194,3 +194,15 @@ except lasnn.InputError as error:
     print(error)
 """
     assert in_a_script(installed, code).startswith("torch is not installed: `pip install torch==")
+
+
+def test_a_run_that_was_never_made_says_the_same():
+    line = message_of(lasnn.load, "results/tuning/snn/digits/vgg9/hybrid/poisson-T3/none/base/s7")
+    assert line.startswith("no checkpoint in ")
+    assert "snakemake --cores 1 results/tuning/snn/digits/vgg9/hybrid/poisson-T3/none/base/s7/model.pt`" in line
+    assert "3 runs to make, 2 of them trained, " in line
+    assert "did you mean 'hybrid'" in message_of(
+        lasnn.load, "results/quick/snn/digits/vgg5/hybird/poisson-T3/none/base/s0"
+    )
+    assert "is not the folder of a run: expected results/<preset>/<run>" in message_of(lasnn.load, "nowhere")
+    assert "unknown preset 'quik'" in message_of(lasnn.load, "results/quik/ann/digits/vgg5/base/s0")

@@ -113,3 +113,11 @@ def test_the_version_is_that_of_the_project():
     from lasnn import __version__
 
     assert tomllib.loads(Path("pyproject.toml").read_text())["project"]["version"] == __version__
+
+
+def test_an_ann_has_nothing_to_export_or_diagnose(adopted):
+    folder, _, _ = adopted
+    assert "has no spikes" in lasnn(folder, "export-nir", ANN, "x.nir", status=2)
+    assert "has no spikes" in lasnn(folder, "diagnose", ANN, status=2)
+    assert "no checkpoint" in lasnn(folder, "diagnose", HYBRID.replace("hybrid", "conversion"), status=2)
+    assert "ends in .nir" in lasnn(folder, "export-nir", HYBRID, "x.h5", status=2)

@@ -1,6 +1,7 @@
 """Where clusters and CI put it: closed streams, odd folders, another's checkout, foreign kernels, full disks."""
 
 import argparse
+import errno
 import getpass
 import json
 import os
@@ -13,8 +14,10 @@ from pathlib import Path
 import pytest
 from tiny import copy_project, snakemake
 
-from lasnn.pipeline import notebooks, workflow
-from lasnn.pipeline.workflow import configuration, strange_checkout
+import lasnn.__main__ as door
+from lasnn.errors import InputError
+from lasnn.pipeline import dvc_record, notebooks, workflow
+from lasnn.pipeline.workflow import check_whole_workflow, configuration, strange_checkout
 from lasnn.storage import user
 
 
@@ -217,3 +220,59 @@ def test_notebooks_run_in_the_interpreter_of_the_job(tmp_path, monkeypatch, fore
         )
     assert sys.executable in made.cells[-1].outputs[0].data["text/plain"]
     assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("full", ["the working folder", "temporary files (TMPDIR)"])
+def test_a_full_disk_is_named(full, monkeypatch, capsys):
+    import tempfile
+
+    place = os.curdir if full == "the working folder" else tempfile.gettempdir()
+    usage = shutil.disk_usage(".")
+    free = {place: 0}
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=free.get(path, 1 << 40)))
+
+    def act(options, console):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(door, "plan_verb", act)
+    assert door.main(["plan"]) == 4
+    said = capsys.readouterr().err
+    assert f"No space left on device on the disk of {full}; what is finished is kept" in said
+
+
+@pytest.mark.parametrize("path", ["~nobody-here/x", "~nobody-here", "~0/x"])
+def test_a_home_that_is_not_known_is_one_line(path):
+    with pytest.raises(InputError, match=rf"^{path}: the system knows no such home: write the whole path$"):
+        user.expanded(path)
+
+
+def test_a_container_without_conda_is_one_line(checkout):
+    result = snakemake(checkout, "--containerize", "--cores", 1)
+    assert result.returncode != 0
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    assert "have conda on PATH" in line
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("snakefile", ["other/Snakefile", "workflow/other.smk", "../Snakefile"])
+def test_an_import_as_a_module_is_one_line(tmp_path, snakefile):
+    with pytest.raises(InputError, match=r"can't be imported by `module`.*--directory FOLDER") as error:
+        check_whole_workflow(str(tmp_path / snakefile), tmp_path)
+    assert "\n" not in str(error.value)
+    check_whole_workflow(str(tmp_path / "workflow" / "Snakefile"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(errno.ENOLCK, "no locks"), (errno.EOPNOTSUPP, "no locks"), (None, "another DVC process holds the lock")],
+)
+def test_a_file_system_without_locks_is_not_taken_for_another_process(tmp_path, monkeypatch, number, told):
+    monkeypatch.chdir(tmp_path)
+    Path(".dvc").mkdir()
+
+    def flock(handle, kind):
+        if number:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    assert told in dvc_record.why_locked()

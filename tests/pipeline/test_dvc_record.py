@@ -178,3 +178,17 @@ def test_recorded_runs_come_back_by_the_next_call(copy):
     said = done(copy, "--cores", 1, f"{STUDENT}/model.pt").stderr
     assert said.count("taken from results/.kept/tiny/") == 3
     assert {folder: files.sha256(f"{folder}/model.pt") for folder in before} == before
+
+
+def test_a_remote_that_dvc_has_no_package_for_costs_one_line(copy):
+    """An S3 remote without dvc-s3: runs are recorded all the same, and `dvc pull` says what to install."""
+    assert dvc(copy, "remote", "add", "-d", "store", "s3://bucket/folder").returncode == 0
+    count = len(recorded(copy))
+    Path("dvc.lock").unlink()
+    assert f"{count} stages recorded" in dvc_record.record()
+    shutil.rmtree(TRAINED)
+    shutil.rmtree(".dvc/cache")
+    refused = dvc(copy, "pull", "ann-digits-conv3fc2-s0")
+    assert refused.returncode != 0
+    (said,) = [line for line in refused.stderr.splitlines() if line.startswith("ERROR")]
+    assert "requires 'dvc-s3' to be installed" in said

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ from lasnn.datasets.preparation import prepare
 from lasnn.errors import InputError
 from lasnn.pipeline.freshness import Judge
 from lasnn.pipeline.sources import expected_content
+from lasnn.pipeline.stamp import _check_writable
 from lasnn.plan.config import Config, read, whole
 from lasnn.plan.runs import parse
 from lasnn.report import EXHIBITS, runs_of_target
@@ -362,3 +364,36 @@ def test_what_was_typed_is_made_whatever_fits(project):
     after = made_by(project, "tables", "-R", "converted")
     assert {f"results/tiny/{run}" for run in (CONVERTED, HYBRID, LASNN)} <= after
     assert not {f"results/tiny/{ANN}", f"results/tiny/{TEACHER}"} & after
+
+
+def as_nobody(action):
+    """What it says as another user, in a process of its own."""
+    read_end, write_end = os.pipe()
+    if os.fork() == 0:
+        told = "nothing"
+        try:
+            os.setuid(65534)
+            action()
+        except BaseException as error:
+            told = f"{type(error).__name__}: {error}"
+        os.write(write_end, told.encode())
+        os._exit(0)
+    os.wait()
+    os.close(write_end)
+    with os.fdopen(read_end) as pipe:
+        return pipe.read()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")
+@pytest.mark.parametrize(("rights", "free"), [(0o755, False), (0o1777, False), (0o777, True)])
+def test_files_of_somebody_else_end_the_call_before_the_first_job(rights, free):
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        place = Path(folder, "s0")
+        place.mkdir()
+        place.chmod(rights)
+        (place / "model.pt").write_text("theirs")
+        (place / "model.pt").chmod(0o666)
+        told = as_nobody(lambda: _check_writable([str(place / "metrics.json"), str(place / "model.pt")]))
+    expected = f"InputError: {place}/model.pt does not fit the plan and can't be replaced here: it belongs to root"
+    assert told == "nothing" if free else told.startswith(expected)

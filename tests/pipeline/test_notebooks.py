@@ -1,11 +1,13 @@
 """Notebooks: clean in git, their page from a finished preset, one line where runs are missing."""
 
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
 import pytest
 
+from lasnn.errors import InputError
 from lasnn.pipeline import notebooks
 
 SOURCES = sorted(Path("notebooks").glob("*.ipynb"))
@@ -41,3 +43,12 @@ def test_a_page_is_made_where_no_layer_was_counted_before_its_training(tmp_path)
     """As in a preset with thresholds that ANNs learn."""
     notebooks.run(Path("notebooks/spike_counts.ipynb"), "results/reference/few_steps", tmp_path / "made.ipynb")
     assert "0 % of 0 trained layers fire more" in (tmp_path / "made.ipynb").read_text()
+
+
+def test_missing_runs_are_one_line(project):
+    shutil.rmtree("results/tiny/snn")
+    with pytest.raises(InputError, match=r"^notebook overview: no finished spiking run below results/tiny: `snakemake"):
+        notebooks.execute("results/tiny/notebooks/overview.html")
+    assert Path("results/tiny/notebooks/overview.ipynb").exists()  # shows the cell
+    with pytest.raises(InputError, match="unknown notebook 'spikes'"):
+        notebooks.execute("results/tiny/notebooks/spikes.html")

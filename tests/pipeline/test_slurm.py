@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 import pytest
-from tiny import message_of
+from tiny import message_of, snakemake
 
 from lasnn.errors import InputError
 from lasnn.pipeline import needs, slurm
@@ -172,3 +172,14 @@ def test_memory_grows_with_each_attempt():
     preset = read(ROOT / "config.yaml").preset("quick")
     first, second = (needs.memory_mb(preset, ANN, False, attempt) for attempt in (1, 2))
     assert second == pytest.approx(2 * first, abs=1)
+
+
+def test_the_profile_without_slurm_or_its_plugin_is_one_line(copy_of_project, monkeypatch):
+    """Whichever of the three is lacking here; a real Slurm on this machine gets a configuration that names none."""
+    monkeypatch.setenv("SLURM_CONF", os.devnull)
+    result = snakemake(copy_of_project, "-n", "--workflow-profile", "workflow/profiles/slurm", "tables")
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    lacking = ("is not installed: write `uv run --locked --group slurm", "sinfo is not on PATH", "Slurm doesn't answer")
+    assert any(words in line for words in lacking), line

@@ -179,3 +179,24 @@ def test_exhibits_whose_runs_are_not_kept(bare, capsys):
     assert main(["trace", "results/reference/tuning/exhibits/table_s6.csv", "--row", "VGG5", "--column", "LaSNN"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert {line.split(": ")[1] for line in said if line.startswith("  ")} == {"not kept"}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["table2.csv", "--row", "VGG77", "--column", "LaSNN"],
+            "table2.csv holds VGG77 and LaSNN: its rows and columns",
+        ),
+        (
+            ["table2.csv", "--row", "VGG5", "--column", "nobody"],
+            "table2.csv holds VGG5 and nobody: its rows and columns",
+        ),
+        (["tabel2.csv"], "tabel2.csv' is not the file of an exhibit: known are table1"),
+    ],
+)
+def test_what_is_not_there_is_one_line(bare, capsys, words, told):
+    """A row, a column and an exhibit that there are not: what there is instead."""
+    assert main(["trace", f"{KEPT}/exhibits/{words[0]}", *words[1:]]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line

@@ -193,3 +193,18 @@ def test_a_second_workflow_in_the_folder_gets_one_line(copy_of_project):
     assert looking.returncode == 0, looking.stderr
     assert not (copy_of_project / "data").exists()
     assert (copy_of_project / ".snakemake" / "locks" / "0.output.lock").exists()
+
+
+def test_jobs_may_keep_byte_code(monkeypatch, tmp_path):
+    for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    workflow.keep_byte_code()
+    assert "PYTHONPYCACHEPREFIX" not in os.environ
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    workflow.keep_byte_code()
+    assert "PYTHONDONTWRITEBYTECODE" not in os.environ
+    code = "import sys; print(sys.dont_write_bytecode, sys.pycache_prefix)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.split() == ["False", str(tmp_path / "lasnn" / "bytecode")]

@@ -159,3 +159,11 @@ def test_the_tutorial_runs_and_shows_the_tables_number_pictures_and_a_training(c
     for _, before, after in found:
         assert before == f"{conversion['accuracy_by_seed']['0']:.1f}"
         assert float(after) > 30  # by chance 10
+
+
+def test_an_ann_has_nothing_to_record(chain, images):
+    with pytest.raises(
+        InputError, match=r"is an ANN and has no spikes to record: load a spiking run, at no cost"
+    ) as told:
+        lasnn.load(chain.folder(ANN)).record(images)
+    assert "\n" not in str(told.value)
