@@ -9,6 +9,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 from torch import nn
@@ -97,7 +98,7 @@ def wrapped(watch: Stopwatch) -> Iterator[None]:
         put(owner, name, staticmethod(made) if isinstance(owner, type) and owner is not Dropout else made)
     off = Unequal(products.PRECISIONS["off"])
     put(products.PRECISIONS, "off", off)
-    put(products, "_precision", off)
+    put(products, "_precision", ContextVar("precision", default=off))
     put(products, "SMALL", 0)
     try:
         yield

@@ -98,7 +98,7 @@ def trained(name, run):
         ("lr", 0.02, sgd, f"lr {END}", [0.02, 0.002]),
         ("momentum", 0.5, sgd, END, [0.05, 0.005]),
         ("betas", [0.5, 0.999], adam, END, [0.05, 0.005]),
-        ("betas", [1.2, 0.9], adam, END, [0.05, 0.005]),
+        ("betas", [0.9, 0.9], adam, END, [0.05, 0.005]),
         ("weight_decay", 0.1, sgd, END, [0.05, 0.005]),
         ("wd_mode", "decoupled", adam, END, [0.05, 0.005]),
         ("amsgrad", True, merged(adam, {name: {"epochs": 3}}), END, [0.05, 0.05, 0.005]),
