@@ -3,7 +3,6 @@
 import contextlib
 import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,9 +89,8 @@ class Loaded(nn.Module):
         if self.run.kind != "ann":
             neuron = meta["settings"]["neuron"]
             own = meta["settings"].get("spiking") or {}
-            dynamics = Dynamics(order=neuron["order"], reset=neuron["reset"], kind=own.get("kind", "lif"))
-            if dynamics.kind == "alif":
-                dynamics = replace(dynamics, numbers=tuple(own.get("adaptation", ())))
+            kind, adaptation = own.get("kind", Dynamics.kind), tuple(own.get("adaptation", Dynamics.adaptation))
+            dynamics = Dynamics(order=neuron["order"], reset=neuron["reset"], kind=kind, adaptation=adaptation)
             net = spiking(net, dynamics)
             if any(name.startswith("readout.activation.") for name in weights):
                 with_spiking_readout(net, dynamics)

@@ -8,6 +8,7 @@ holds all files but checkpoints and images, which it names by their SHA-256.
 import hashlib
 import json
 import mimetypes
+import tempfile
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -41,7 +42,7 @@ DOES = {
 
 
 def write(config: Config, name: str | None, folder: Path | None) -> str:
-    """Write the crate of a preset's finished results, or of its kept ones where none are finished; one line.
+    """Write the crate of a preset's finished results, or of its kept ones where none are finished, whole; one line.
 
     InputError if there are none, if the folder is in use, or if the library `rocrate` is not installed.
     """
@@ -61,7 +62,10 @@ def write(config: Config, name: str | None, folder: Path | None) -> str:
         raise InputError(f"{target} holds other files than a crate: name a new folder with --out")
     made = Crate(ROCrate(version="1.1"), preset, root)
     runs, exhibits = made.fill()
-    made.crate.write(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".crate-", dir=target.parent) as scratch:
+        made.crate.write(Path(scratch, "new"))
+        files.replace_folder(Path(scratch, "new"), target, Path(scratch, "before"))
     return f"wrote {target}: {runs} runs and {exhibits} exhibits of {root} as a Provenance Run Crate"
 
 

@@ -5,7 +5,6 @@ where it would stand; results that are kept in git stand in for those that were 
 """
 
 import io
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -53,7 +52,7 @@ def build(config: Config, name: str | None, console: Console) -> Path:
             _write(preset, found, kept, pages, root / "site", console)
             for warning in _sphinx(pages, site, Path(scratch, "read"), preset):
                 console.say(f"warning: {warning}")
-            _replace(site, root / "site", Path(scratch, "before"))
+            files.replace_folder(site, root / "site", Path(scratch, "before"))
         digests.save()
     return root / "site" / "index.html"
 
@@ -123,10 +122,3 @@ def _sphinx(pages: Path, site: Path, read: Path, preset: Preset) -> list[str]:
     shutil.rmtree(site / ".doctrees", ignore_errors=True)
     (site / ".buildinfo").unlink(missing_ok=True)  # where it was built
     return said.getvalue().replace(f"{pages.resolve()}/", "").splitlines()
-
-
-def _replace(new: Path, place: Path, aside: Path) -> None:
-    """Put a folder in the place of another, which a reader never finds half-written."""
-    if place.exists():
-        os.rename(place, aside)
-    os.rename(new, place)

@@ -88,7 +88,7 @@ class Changes(TypedDict, total=False):
     surrogate: Surrogate
     reset_grad: bool
     kind: str
-    numbers: tuple[float, ...]
+    adaptation: tuple[float, float]
 
 
 def with_dynamics(net: Net, **changes: Unpack[Changes]) -> Net:

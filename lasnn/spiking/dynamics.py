@@ -25,7 +25,7 @@ class Dynamics:
     surrogate: Surrogate = field(default_factory=Bellec)
     reset_grad: bool = False
     kind: str = "lif"  # of `lasnn.spiking.kinds`
-    numbers: tuple[float, ...] = ()  # of that kind; none: its own
+    adaptation: tuple[float, float] = (1.8, 0.9)  # β, ρ of the kind alif
 
     @property
     def rule(self) -> str:

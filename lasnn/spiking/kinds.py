@@ -5,7 +5,6 @@ Everything else follows: training, evaluation, recording, loading. The LIF has s
 give the same spikes.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -72,7 +71,6 @@ class Kind(Protocol):
         """Spikes [B, ...] for one step's current; `state` is left as the next step needs it, with the potential v."""
 
 
-@dataclass(frozen=True)
 class Leaky:
     """v^t = u^{t-1} + I^t, o^t = 1[v^t > θ]: Eq. (1) and (2)."""
 
@@ -83,36 +81,32 @@ class Leaky:
         return spikes
 
 
-@dataclass(frozen=True)
 class Adaptive:
     """A threshold that rises with a neuron's own spikes (Bellec et al. 2018): θ^t = θ (1 + β b^t).
 
-    b^t = ρ b^{t-1} + (1 - ρ) o^{t-1}, b^1 = 0; the reset subtracts θ^t. T enters by ρ alone.
+    b^t = ρ b^{t-1} + (1 - ρ) o^{t-1}, b^1 = 0; the reset subtracts θ^t. β, ρ: `Dynamics.adaptation`.
     """
 
-    beta: float = 1.8
-    rho: float = 0.9
-
     def step(self, layer: Layer, state: State, current: Tensor) -> Tensor:
+        beta, rho = layer.dynamics.adaptation
         v = state["v"] = current + state.get("u", 0.0)
         b = state.get("b", torch.zeros_like(v))
-        threshold = layer.threshold * (1 + self.beta * b)
+        threshold = layer.threshold * (1 + beta * b)
         spikes = layer.spike(v - threshold, state)
         state["u"] = layer.carried(v, spikes, threshold)
-        state["b"] = self.rho * b + (1 - self.rho) * spikes
+        state["b"] = rho * b + (1 - rho) * spikes
         return spikes
 
 
-Make = Callable[..., Kind]  # type: ignore[explicit-any] # of numbers, as many as the kind has
-KINDS: dict[str, Make] = {
-    "lif": Leaky,
-    "alif": Adaptive,
+KINDS: dict[str, Kind] = {
+    "lif": Leaky(),
+    "alif": Adaptive(),
 }
 
 
 def stepped(current: Tensor, layer: Layer, state: State) -> tuple[Tensor, Tensor]:
     """Spikes and potentials before the reset, both [T, B, ...], of a current; `state` is carried on."""
-    kind = KINDS[layer.dynamics.kind](*layer.dynamics.numbers)
+    kind = KINDS[layer.dynamics.kind]
     spikes, potentials = [], []
     for now in current:
         spikes.append(kind.step(layer, state, now))

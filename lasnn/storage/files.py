@@ -104,6 +104,13 @@ def read_json(path: Path | str) -> Json:
     return content
 
 
+def replace_folder(new: Path, place: Path, aside: Path) -> None:
+    """Put a folder in the place of another, which a reader never finds half-written."""
+    if place.exists():
+        os.rename(place, aside)
+    os.rename(new, place)
+
+
 def read_arrays(path: Path | str) -> dict[str, Array]:
     """The arrays of an .npz file, never pickles; InputError if it is missing, damaged or changed since."""
     try:

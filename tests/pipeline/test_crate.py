@@ -1,6 +1,8 @@
 """A Provenance Run Crate of kept results, opened by `rocrate` as a stranger does."""
 
+import errno
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -119,6 +121,28 @@ def test_the_same_results_give_the_same_crate(folder, tmp_path, monkeypatch):
     one, other = (json.loads((at / "ro-crate-metadata.json").read_text()) for at in (folder, tmp_path / "again"))
     assert one == other
     assert str(ROOT) not in json.dumps(one)
+
+
+def test_a_full_disk_leaves_the_crate_that_was_there(tmp_path, monkeypatch, capsys):
+    """Half of one is written when the disk is full: one line, the old crate whole, nothing beside it."""
+
+    def half(self, base):
+        Path(base).mkdir()
+        (Path(base) / "part").write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.chdir(ROOT)
+    old = tmp_path / "crate" / "ro-crate-metadata.json"
+    old.parent.mkdir()
+    old.write_text("old")
+    monkeypatch.setattr(rocrate.ROCrate, "write", half)
+    assert main(["crate", "--preset", "bfloat16", "--out", str(old.parent)]) not in (0, 2)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "No space left on device" in line
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()] == [
+        Path("crate", "ro-crate-metadata.json")
+    ]
+    assert old.read_text() == "old"
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path, monkeypatch, capsys):

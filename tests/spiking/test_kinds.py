@@ -13,7 +13,7 @@ from lasnn.spiking.recording import record
 
 
 def alif(beta=1.0, rho=0.5, **more):
-    return Dynamics(kind="alif", numbers=(beta, rho), **more)
+    return Dynamics(kind="alif", adaptation=(beta, rho), **more)
 
 
 @pytest.mark.parametrize("psi", SURROGATES)
@@ -86,8 +86,8 @@ def test_what_is_carried_on_is_all_of_it(order):
         with streaming(net):
             parts = sum(net(part.clone()).logits for part in (x[:5], x[5:]))
     assert torch.equal(whole, parts)
-    assert not torch.equal(whole, with_dynamics(net, numbers=(0.0, 0.5))(x.clone()).logits)
-    with_dynamics(net, numbers=(1.0, 0.5))(x.clone()).logits.square().sum().backward()
+    assert not torch.equal(whole, with_dynamics(net, adaptation=(0.0, 0.5))(x.clone()).logits)
+    with_dynamics(net, adaptation=(1.0, 0.5))(x.clone()).logits.square().sum().backward()
     assert all(neuron.leak_logit.grad and neuron.log_gain.grad for neuron in neurons(net).values())
 
 

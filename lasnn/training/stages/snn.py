@@ -83,7 +83,7 @@ def dynamics_of(settings: SnnSettings) -> Dynamics:
         surrogate=surrogate(spiking.surrogate, spiking.gamma, spiking.stdb),
         reset_grad=spiking.reset_grad,
         kind=spiking.kind,
-        numbers=spiking.adaptation if spiking.kind == "alif" else (),
+        adaptation=spiking.adaptation,
     )
 
 
