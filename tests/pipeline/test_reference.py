@@ -229,10 +229,10 @@ def test_a_clone_has_the_same_bytes_whatever_line_endings_it_asks_for(tmp_path, 
 def test_what_the_kept_runs_of_this_repository_were_made_from_is_kept_too(monkeypatch):
     """Each parent with the very bytes, under its own preset or, an ANN of the same settings, under another."""
     monkeypatch.chdir(Path(__file__).parents[2])
-    seen = 0
+    seen, config = 0, read()
     for path in sorted(Path("results/reference").glob("*/*/**/metrics.json")):
         said = files.read_json(path)
-        preset, root = read().preset(said["preset"]), Path("results/reference", said["preset"])
+        preset, root = config.preset(said["preset"]), Path("results/reference", said["preset"])
         for parent, digest in said["parents"].items():
             if (root / parent / "provenance.json").exists():
                 found = files.read_json(root / parent / "provenance.json")["files"]["model.pt"]
