@@ -22,6 +22,7 @@ from lasnn.pipeline.reference import PICTURES
 from lasnn.plan.config import Config
 from lasnn.plan.runs import Run, parse
 from lasnn.report import EXHIBITS
+from lasnn.report.frame import csv
 from lasnn.results.fits import RUN_FILES, checkpoint_of, damaged, unfit, whole_metrics
 from lasnn.results.reckoned import accuracies
 from lasnn.results.store import LOG
@@ -216,7 +217,7 @@ class Audit:
             return fault, "as recorded: their runs are not here"
         try:
             if lacking:
-                same = (kept / f"{name}.csv").read_bytes() == exhibit.tidy(self.preset).to_csv(index=False).encode()
+                same = (kept / f"{name}.csv").read_bytes() == csv(exhibit.tidy(self.preset)).encode()
                 fault = None if same else f"{name}.csv is not what its runs give"
                 return fault, f"in numbers, its pictures as recorded: there is no {lacking[0]}"
             made = exhibit.write(Path("made", name), self.preset)

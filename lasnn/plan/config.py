@@ -64,6 +64,7 @@ class Config:
         if presets == {}:
             raise InputError(f"the configuration has no preset: have {PRESETS} of the project beside config.yaml")
         content = content | {"presets": stacked(presets)} if isinstance(presets, dict) else content
+        self.titles, content = _titles(content)
         self.file = checked(ConfigFile, content, "config")
         known(self.file.presets, self.file.preset, "preset")
         check_names(self.file)
@@ -132,6 +133,10 @@ class Config:
         if variant == BASE:
             return []
         return [pick(self.file.variants, part, "variant") for part in variant.split(AND)]
+
+    def title(self, variant: str) -> str:
+        """What figures call a variant: its `title`, else its name."""
+        return ", ".join(self.titles.get(part, part) for part in variant.split(AND))
 
     def data_file(self, dataset: str) -> str:
         """Where the prepared images of a dataset lie."""
@@ -286,6 +291,22 @@ class Preset:
                 if names.issuperset(key.split("+")):
                     content = merged(content, inner)
         return checked(Protocol, content, f"config: preset {self.name!r}, variant {variant!r}")
+
+
+def _titles(content: Overlay) -> tuple[dict[str, str], Overlay]:
+    """The titles of variants, and the configuration without them; InputError for one that is no text."""
+    found: dict[str, str] = {}
+    variants = content.get("variants")
+    if not isinstance(variants, dict):
+        return found, content
+    for name, overlay in variants.items():
+        if isinstance(overlay, dict) and "title" in overlay:
+            title = overlay["title"]
+            if not isinstance(title, str) or not title.strip():
+                raise InputError(f"config: variants.{name}.title is {title!r}: a text was expected")
+            found[name] = title
+    plain = {name: {k: v for k, v in variants[name].items() if k != "title"} for name in found}
+    return found, content | {"variants": variants | plain}
 
 
 def _names(section: object) -> set[str]:

@@ -1,4 +1,4 @@
-"""The list of exhibits: each table or figure is one file in `exhibits/` and one line here."""
+"""The list of exhibits: those of each file in `exhibits/`, in the order in which they are shown."""
 
 from pathlib import Path
 
@@ -10,63 +10,22 @@ from lasnn.plan.vocabulary import known, pick
 from lasnn.report.exhibit import Exhibit, Figure, Table
 from lasnn.report.exhibits import (
     claims,
+    energy,
     figure1,
     figure2,
-    figure3,
-    figure4,
-    figure5,
-    figure6,
-    figure7,
-    figure_ablations,
-    figure_energy,
-    figure_few_steps,
-    figure_firing,
-    figure_regime,
-    figure_steps,
-    table1,
-    table2,
-    table3,
-    table4,
-    table_s1,
-    table_s2,
-    table_s3,
-    table_s4,
-    table_s5,
-    table_s6,
-    table_s7,
-    table_s8,
-    table_s9,
+    over_time,
+    printed,
+    regime,
+    runs,
+    tables,
+    training,
+    variants,
 )
 
-EXHIBITS: dict[str, Exhibit] = {
-    "table1": table1.EXHIBIT,
-    "table2": table2.EXHIBIT,
-    "table3": table3.EXHIBIT,
-    "table4": table4.EXHIBIT,
-    "table_s1": table_s1.EXHIBIT,
-    "table_s2": table_s2.EXHIBIT,
-    "table_s3": table_s3.EXHIBIT,
-    "table_s4": table_s4.EXHIBIT,
-    "table_s5": table_s5.EXHIBIT,
-    "table_s6": table_s6.EXHIBIT,
-    "table_s7": table_s7.EXHIBIT,
-    "table_s8": table_s8.EXHIBIT,
-    "table_s9": table_s9.EXHIBIT,
-    "claims": claims.EXHIBIT,
-    "figure1": figure1.EXHIBIT,
-    "figure2": figure2.EXHIBIT,
-    "figure3": figure3.EXHIBIT,
-    "figure4": figure4.EXHIBIT,
-    "figure5": figure5.EXHIBIT,
-    "figure6": figure6.EXHIBIT,
-    "figure7": figure7.EXHIBIT,
-    "figure_steps": figure_steps.EXHIBIT,
-    "figure_ablations": figure_ablations.EXHIBIT,
-    "figure_energy": figure_energy.EXHIBIT,
-    "figure_firing": figure_firing.EXHIBIT,
-    "figure_few_steps": figure_few_steps.EXHIBIT,
-    "figure_regime": figure_regime.EXHIBIT,
-}
+MODULES = (tables, energy, over_time, variants, training, claims, runs, figure1, figure2, printed, regime)
+_all: dict[str, Exhibit] = {name: one for module in MODULES for name, one in module.EXHIBITS.items()}
+# Tables of the paper, then ours and the claims; figures of the paper, then ours.
+EXHIBITS = dict(sorted(_all.items(), key=lambda one: (isinstance(one[1], Figure), "table" not in one[0], one[0])))
 
 TARGETS = {
     "tables": [name for name, exhibit in EXHIBITS.items() if isinstance(exhibit, Table) and exhibit.main],

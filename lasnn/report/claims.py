@@ -13,8 +13,8 @@ from lasnn.plan.cells import DATASETS, Cell, chain_pairs, elsewhere, focus_cell,
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE, Run, as_snn
 from lasnn.plan.vocabulary import METHODS, NO_TEACHER, given
-from lasnn.report import rows
-from lasnn.report.curves import accuracy_on_first, converted_of, curves
+from lasnn.report import columns
+from lasnn.report.finished import accuracy_on_first, converted_of, curves, metrics_of
 from lasnn.report.questions import OWN, Claim, Measure, Pair, Question, gain_over, in_each_reading, is_run, reading_of
 from lasnn.report.speedup import speed_up, steps_needed
 from lasnn.results.energy import averages
@@ -26,11 +26,11 @@ INPUTS = (("poisson", "100"), ("direct", regime.REGIME_STEPS))  # of the student
 
 
 def _accuracy(run: Run, preset: Preset) -> float:
-    return rows.metrics_of(run, preset)["accuracy"]
+    return metrics_of(run, preset)["accuracy"]
 
 
 def _spikes(run: Run, preset: Preset) -> float:
-    return averages(rows.metrics_of(run, preset)["spikes"], batch=1).per_image
+    return averages(metrics_of(run, preset)["spikes"], batch=1).per_image
 
 
 def _speed_up(run: Run, preset: Preset) -> float | None:
@@ -38,15 +38,23 @@ def _speed_up(run: Run, preset: Preset) -> float | None:
     trained = as_snn(run)
     converted = given(converted_of(trained, preset))
     found = curves(converted, preset)
-    images = rows.metrics_of(converted, preset)["curve_images"]
+    images = metrics_of(converted, preset)["curve_images"]
     return speed_up(steps_needed(found[max(found)], accuracy_on_first(trained, preset, images)), trained.steps)
+
+
+def _minutes(run: Run, preset: Preset) -> float | None:
+    return columns.epoch_minutes(run, {}, preset)
+
+
+def _gigabytes(run: Run, preset: Preset) -> float | None:
+    return columns.peak_gigabytes(run, {}, preset)
 
 
 ACCURACY = Measure("points", _accuracy, elsewhere)
 SPIKES = Measure("spikes per image", _spikes, family="spikes")
 TIMES = Measure("times", _speed_up, family="speed")
-MINUTES = Measure("minutes per epoch", rows.epoch_minutes, elsewhere, family="cost", in_logs=True)
-GIGABYTES = Measure("GB", rows.peak_gigabytes, elsewhere, family="cost")
+MINUTES = Measure("minutes per epoch", _minutes, elsewhere, family="cost", in_logs=True)
+GIGABYTES = Measure("GB", _gigabytes, elsewhere, family="cost")
 
 
 def _table2(method: str) -> list[Cell]:

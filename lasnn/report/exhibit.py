@@ -6,7 +6,7 @@ Each also leaves a JSON file with the runs behind every cell and the digest of e
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from lasnn.plan.cells import KEYS, PAPER, Cell, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE, Run, parse
-from lasnn.report import pages, rows, style
+from lasnn.report import pages, style
+from lasnn.report.columns import MARK, shown
+from lasnn.report.finished import converted_behind
+from lasnn.report.frame import csv, of_cells
 from lasnn.report.late import pd
-from lasnn.report.rows import MARK
 from lasnn.storage import files
 
 if TYPE_CHECKING:
@@ -24,36 +26,59 @@ if TYPE_CHECKING:
 
 SHOWN = 12  # warnings that are written out below an exhibit
 
-Cells = Callable[[Preset], list[Cell]]
+Cells = Callable[[Preset], Sequence[Cell]]
+Lines = Callable[[Sequence[Cell], Preset], "pd.DataFrame"]
+Notes = Callable[["pd.DataFrame", Preset], list[str]]
 
 
 @dataclass(frozen=True)
 class Exhibit:
     """A table or figure: its cells name the runs that it needs, and nothing else is run for it.
 
-    `main`: whether a table belongs to the target `tables`; the others are made for `all`. `sections`: what of the
-    configuration it shows: a change there makes the exhibit anew.
+    `lines` makes its numbers of the cells, one line each with the columns `more` of the frame of runs unless said
+    otherwise. `told`: further remarks. It reads the converted networks behind its runs too (`converted`), the
+    predictions of runs of these kinds (`predictions`), training logs (`logs`). `main`: whether a table belongs to the
+    target `tables`; the others are made for `all`. `sections`: what of the configuration it shows: a change there makes
+    the exhibit anew.
     """
 
     title: str
     cells: Cells
+    more: str = field(default="", kw_only=True)
+    lines: Lines | None = field(default=None, kw_only=True)
+    told: Notes | str = field(default="", kw_only=True)
+    ours: str = field(default="Ours: mean ± sd over n seeds", kw_only=True)  # what its numbers are
+    converted: bool = field(default=False, kw_only=True)
+    predictions: tuple[str, ...] = field(default=(), kw_only=True)
+    logs: bool = field(default=False, kw_only=True)
     main: bool = field(default=True, kw_only=True)
     sections: tuple[str, ...] = field(default=("scope",), kw_only=True)
+    shows_images: bool = field(default=False, kw_only=True)  # of a dataset, whose licence may not allow to hand them on
     endings: ClassVar[tuple[str, ...]] = ()
-    shows_images: ClassVar[bool] = False  # of a dataset, whose licence may not allow to hand them on
-    ours: ClassVar[str] = "Ours: mean ± sd over n seeds"  # what its numbers are
 
-    def runs(self, preset: Preset) -> list[Run]:
+    def shown_runs(self, preset: Preset) -> list[Run]:
         """Every run behind a cell, each once."""
         return list(dict.fromkeys(run for cell in self.cells(preset) for run in runs_of(cell, preset)))
 
+    def runs(self, preset: Preset) -> list[Run]:
+        """Every run that it is made from."""
+        runs = self.shown_runs(preset)
+        return [*converted_behind(runs, preset), *runs] if self.converted else runs
+
     def files(self, preset: Preset) -> list[str]:
         """Every output of a rule that the exhibit is made from, beside the paper's numbers."""
-        return [f"{preset.folder(run)}/metrics.json" for run in self.runs(preset)]
+        judged = [run for run in self.shown_runs(preset) if run.kind in self.predictions]
+        paths = [f"{preset.folder(run)}/metrics.json" for run in self.runs(preset)]
+        return [*paths, *(f"{preset.folder(run)}/predictions.npz" for run in judged)]
+
+    def logged(self, preset: Preset) -> list[Run]:
+        """The runs whose training logs it reads, if they train."""
+        return self.shown_runs(preset) if self.logs else []
 
     def read(self, preset: Preset) -> list[str]:
         """Every file that the exhibit is made from: also training logs, which come with metrics and no rule names."""
-        return self.files(preset)
+        logged = [run for run in self.logged(preset) if preset.has_training_log(run)]
+        return [*self.files(preset), *(f"{preset.folder(run)}/log.jsonl" for run in logged)]
 
     def made_from(self, preset: Preset) -> list[str]:
         """All that, and the paper's numbers."""
@@ -68,8 +93,9 @@ class Exhibit:
         return "".join(getattr(preset, section).model_dump_json() for section in self.sections)
 
     def tidy(self, preset: Preset) -> pd.DataFrame:
-        """One line for each cell."""
-        return rows.table(self.cells(preset), preset)
+        """Its numbers: one line for each cell, unless `lines` says otherwise."""
+        cells = self.cells(preset)
+        return self.lines(cells, preset) if self.lines else of_cells(cells, preset, self.more)
 
     def runs_behind(self, tidy: pd.DataFrame, preset: Preset) -> list[list[Run]] | None:
         """The runs of each of its lines, as read back from its CSV; None if the lines don't tell."""
@@ -77,15 +103,29 @@ class Exhibit:
             return None
         return [[parse(word) for word in words.split()] if isinstance(words, str) else [] for words in tidy["runs"]]
 
+    def remarks(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
+        """What a reader must know of its runs."""
+        return remarks(tidy, preset, self.ours)
+
     def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
         """What stands below it."""
-        return remarks(tidy, preset, self.ours)
+        told = self.told(tidy, preset) if callable(self.told) else [self.told] if self.told else []
+        return [*self.remarks(tidy, preset), *told]
 
     def write(self, stem: Path, preset: Preset) -> list[Path]:
         """Write its files."""
+        tidy = self.tidy(preset)
+        notes = self.notes(tidy, preset)
+        files.write_text(stem.with_suffix(".csv"), csv(tidy))
+        self._write(stem, tidy, notes, preset)
+        self._leave_sources(stem, preset, notes)
+        return [stem.with_suffix(f".{ending}") for ending in self.endings]
+
+    def _write(self, stem: Path, tidy: pd.DataFrame, notes: list[str], preset: Preset) -> None:
+        """Write what is shown of its lines."""
         raise NotImplementedError
 
-    def leave_sources(self, stem: Path, preset: Preset, notes: list[str]) -> None:
+    def _leave_sources(self, stem: Path, preset: Preset, notes: list[str]) -> None:
         """Write which runs stand behind each cell, the caption, and the digests of all files read and written."""
         cells = [
             {key: value for key, value in asdict(cell).items() if key in (*KEYS, "variant")}
@@ -102,65 +142,55 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class Table(Exhibit):
-    """A table: `arrange` turns the tidy lines into what a reader sees."""
+    """A table: the names of its columns, or a function that turns the lines into what a reader sees."""
 
-    arrange: Callable[[pd.DataFrame], pd.DataFrame]
+    columns: str | Callable[[pd.DataFrame], pd.DataFrame] = ""
+    ran_only: bool = field(default=False, kw_only=True)  # lines of which nothing was run are left out
     endings: ClassVar[tuple[str, ...]] = ("csv", "md", "tex", "html", "json")
 
-    def write(self, stem: Path, preset: Preset) -> list[Path]:
-        """Write all five files."""
-        tidy = self.tidy(preset)
-        shown, notes = self.arrange(tidy), self.notes(tidy, preset)
-        markdown = [f"# {self.title}", "", shown.to_markdown(index=False, disable_numparse=True), ""]
+    def arrange(self, tidy: pd.DataFrame) -> pd.DataFrame:
+        """What a reader sees of these lines."""
+        lines = tidy[tidy["n"] > 0] if self.ran_only else tidy
+        if self.ran_only and lines.empty:
+            return pd.DataFrame({"network": ["nothing run in this preset"]})
+        return shown(lines, self.columns) if isinstance(self.columns, str) else self.columns(lines)
+
+    def _write(self, stem: Path, tidy: pd.DataFrame, notes: list[str], preset: Preset) -> None:
+        table = self.arrange(tidy)
+        markdown = [f"# {self.title}", "", table.to_markdown(index=False, disable_numparse=True), ""]
         markdown += [f"- {note}" for note in notes]
         caption = " ".join(note if note.endswith(".") else f"{note}." for note in (self.title, *notes))
-        latex = shown.to_latex(index=False, escape=True, caption=_escaped(caption), na_rep="-")
-        files.write_text(stem.with_suffix(".csv"), tidy.to_csv(index=False))
+        latex = table.to_latex(index=False, escape=True, caption=_escaped(caption), na_rep="-")
         files.write_text(stem.with_suffix(".md"), "\n".join(markdown) + "\n")
         files.write_text(stem.with_suffix(".tex"), latex)
         files.write_text(stem.with_suffix(".html"), pages.document(self.title, pages.table("\n".join(markdown))))
-        self.leave_sources(stem, preset, notes)
-        return [stem.with_suffix(f".{ending}") for ending in self.endings]
 
 
 @dataclass(frozen=True)
 class Figure(Exhibit):
-    """A figure: `draw` turns the tidy lines into a drawing."""
+    """A figure: `draw` turns the lines into a drawing; `below`: remarks of its own that stand in the picture too."""
 
     draw: Callable[[pd.DataFrame], Drawing]
+    below: Callable[[pd.DataFrame], list[str]] = field(default=lambda tidy: [], kw_only=True)
     endings: ClassVar[tuple[str, ...]] = ("svg", "png", "csv", "json")
 
     def picture(self, tidy: pd.DataFrame, preset: Preset) -> Drawing:
         """The drawing without its remarks."""
         return self.draw(tidy)
 
-    def below(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
-        """What stands below the drawing wherever it is put; the whole caption, `notes`, is in its JSON file."""
-        return [" ".join(basis(tidy, preset, self.ours))] if "n" in tidy else self.notes(tidy, preset)
-
-    def write(self, stem: Path, preset: Preset) -> list[Path]:
-        """Write both pictures, the numbers and the runs behind them."""
+    def _write(self, stem: Path, tidy: pd.DataFrame, notes: list[str], preset: Preset) -> None:
         style.theme()
-        tidy = self.tidy(preset)
         drawing = self.picture(tidy, preset)
-        notes = self.notes(tidy, preset)
-        style.remarks_below(drawing, self.below(tidy, preset))
+        said = [" ".join(basis(tidy, preset, self.ours)), *self.below(tidy)] if "n" in tidy else notes
+        style.remarks_below(drawing, said)
         endings: dict[str, dict[str, Any]] = {"svg": {"metadata": {"Date": None}}, "png": {"dpi": 200}}
         for ending, options in endings.items():
             buffer = io.BytesIO()
             drawing.savefig(buffer, format=ending, bbox_inches="tight", **options)
             files.write_bytes(stem.with_suffix(f".{ending}"), buffer.getvalue())
-        files.write_text(stem.with_suffix(".csv"), tidy.to_csv(index=False))
-        self.leave_sources(stem, preset, notes)
-        return [stem.with_suffix(f".{ending}") for ending in self.endings]
 
 
-def with_training_logs(preset: Preset, paths: list[str], runs: list[Run]) -> list[str]:
-    """These paths, and the training log of each of the runs that trains."""
-    return [*paths, *(f"{preset.folder(run)}/log.jsonl" for run in runs if preset.has_training_log(run))]
-
-
-def basis(tidy: pd.DataFrame, preset: Preset, ours: str = Exhibit.ours) -> list[str]:
+def basis(tidy: pd.DataFrame, preset: Preset, ours: str) -> list[str]:
     """Which runs the numbers are of: preset, seeds, size, images. `ours`: what the numbers are."""
     ran = tidy[tidy["n"] > 0]
     seeds = ", ".join(f"{count:g}" for count in sorted(set(ran["n"]))) or "none run"

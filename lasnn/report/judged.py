@@ -12,10 +12,10 @@ from lasnn.errors import InputError
 from lasnn.plan.cells import Cell, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run, SnnRun
-from lasnn.report import rows
 from lasnn.report.claims import ACCURACY
+from lasnn.report.columns import METHOD_TITLES
 from lasnn.report.crossed import bootstrap, crossed, p_either_way, share_above
-from lasnn.report.labels import METHOD_TITLES
+from lasnn.report.finished import metrics_of
 from lasnn.report.paired import percent_right
 from lasnn.report.questions import ALL, Claim, Pair, Question
 
@@ -103,7 +103,7 @@ def _described(claim: Claim, question: Question, preset: Preset) -> Line:
 
 def _where(sides: Sequence[Side], preset: Preset) -> Line:
     """What stood for the paper's dataset and T."""
-    titles = dict.fromkeys(rows.metrics_of(side.more[0], preset)["data"]["title"] for side in sides)
+    titles = dict.fromkeys(metrics_of(side.more[0], preset)["data"]["title"] for side in sides)
     steps = {side.steps for side in sides}
     return {"dataset": ", ".join(titles), "steps": steps.pop() if len(steps) == 1 else None}
 

@@ -9,7 +9,7 @@ import numpy as np
 from lasnn.errors import InputError
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run, SnnRun, as_snn
-from lasnn.report.curves import predicted, predictions
+from lasnn.report.finished import predicted, predictions
 from lasnn.report.late import pd
 from lasnn.report.statistics import holm, more_right, sign_flips
 

@@ -56,3 +56,10 @@ def verdict(effect: float, p: float | None, alpha: float, seeds: int, least: int
     if p is None or p >= alpha or effect == 0:
         return UNDECIDED
     return CONFIRMED if effect > 0 else REFUTED
+
+
+def reach(sd: float, n: int, level: float = 0.95) -> float:
+    """How far the interval of a mean over n >= 2 seeds reaches to either side: t sd / √n (Student's t)."""
+    from scipy.stats import t
+
+    return float(t.isf((1 - level) / 2, n - 1)) * sd / n**0.5

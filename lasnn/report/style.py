@@ -1,17 +1,16 @@
-"""The common look of all figures: one colour, marker, line and hatch for each method, one page width, remarks below.
+"""The common look of all figures: one colour, marker and line for each method, one page width, remarks below.
 
-Colours are seaborn's `colorblind` palette. Each method's lightness, hatch, marker and dashes differ as well, so that a
+Colours are seaborn's `colorblind` palette, its yellow darker. Each method's marker and dashes differ as well, so that a
 figure reads in greyscale. Nothing here loads matplotlib before a figure is drawn.
 """
 
 import math
 import os
 import textwrap
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-
-from lasnn.plan.vocabulary import given
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -24,61 +23,61 @@ REMARK_SIZE, REMARK_LETTERS = 6.5, 134  # points, and letters of that size in a 
 
 @dataclass(frozen=True)
 class Look:
-    """How one method is drawn, wherever it is drawn."""
+    """How one series is drawn, wherever it is drawn: `open` marks are white inside."""
 
     color: str
     marker: str = "o"
-    hatch: str = ""
     dashes: tuple[float, ...] = ()
+    open: bool = False
 
     @property
-    def bar(self) -> dict[str, Any]:
-        """Keywords of `Axes.bar`."""
-        return {"color": self.color, "hatch": self.hatch, "edgecolor": "white", "linewidth": 0.4}
+    def mark(self) -> dict[str, Any]:
+        """Keywords of `Axes.plot` for marks alone."""
+        face = "white" if self.open else self.color
+        return {"color": self.color, "marker": self.marker, "markerfacecolor": face, "linestyle": ""}
 
     @property
     def line(self) -> dict[str, Any]:
         """Keywords of `Axes.plot`."""
         dashes: dict[str, Any] = {"dashes": self.dashes} if self.dashes else {}
-        return {"color": self.color, "marker": self.marker, "markersize": 3.5, "linewidth": 1.2} | dashes
+        return self.mark | {"linestyle": "-", "markersize": 3.5, "linewidth": 1.2} | dashes
 
 
 METHOD_STYLE = {
-    "ann": Look("#303030", "s", "", (1, 1)),
-    "ann_teacher": Look("#ca9161", "D", "xx", (4, 1, 1, 1)),
-    "conversion": Look("#949494", "v", "..."),
-    "calibration": Look("#ece133", "P", "++", (5, 2)),
-    "hybrid": Look("#56b4e9", "^", "//", (4, 1.5)),
-    "kd_label": Look("#de8f05", "s", "\\\\", (2, 1)),
-    "kd_spike": Look("#fbafe4", "X", "oo", (1, 2)),
+    "ann": Look("#303030", "s", (1, 1)),
+    "ann_teacher": Look("#ca9161", "D", (4, 1, 1, 1)),
+    "conversion": Look("#949494", "v"),
+    "calibration": Look("#b8a800", "P", (5, 2)),
+    "hybrid": Look("#56b4e9", "^", (4, 1.5)),
+    "kd_label": Look("#de8f05", "s", (2, 1)),
+    "kd_spike": Look("#fbafe4", "X", (1, 2)),
     "lasnn_act": Look("#0173b2", "o"),
-    "lasnn_grad": Look("#d55e00", "D", "xxx", (6, 1, 1, 1)),
+    "lasnn_grad": Look("#d55e00", "D", (6, 1, 1, 1)),
 }
-OTHER = Look("#000000", "*", "**", (1, 3))  # a method that has no look of its own yet
-ENCODER_STYLE = {"poisson": Look("#0173b2"), "direct": Look("#029e73", "D", "//", (4, 1.5))}
-SERIES = (  # for series that are not methods: in this order
-    Look("#0173b2"),
-    Look("#de8f05", "s", "//", (4, 1.5)),
-    Look("#029e73", "^", "\\\\", (2, 1)),
-    Look("#cc78bc", "D", "..", (5, 1, 1, 1)),
-    Look("#949494", "v", "xx", (1, 1)),
-    Look("#303030", "P", "++", (3, 3)),
-)
+OTHER = Look("#000000", "*", (1, 3))  # a method that has no look of its own yet
+OPEN = (("", ()), ("d", (4, 1.5)), ("p", (1, 1)), ("h", (6, 1, 1, 1)), ("<", (3, 3)))  # marker and dashes of variations
 PRINTED_LABEL = "printed in the paper"
-OTHER_SIZE = "crosses: the paper's full size,\nnot the reduced one of our bars"
-PRINTED: dict[str, Any] = {
-    "marker": "X",
-    "color": "black",
-    "edgecolor": "white",
-    "s": 26,
-    "linewidths": 0.6,
-    "zorder": 4,
-}
+FULL_SIZE = f"{PRINTED_LABEL}, at its full size"  # beside a run of ours of another
+PRINTED: dict[str, Any] = {"marker": "x", "color": "black", "s": 20, "linewidths": 1.2, "zorder": 4}
 
 
-def look_of(method: str) -> Look:
-    """The look of a method."""
-    return METHOD_STYLE.get(method, OTHER)
+def look_of(method: str, variation: int = 0) -> Look:
+    """The look of a method; of its variations (another start, T, input, recipe) the same colour with open marks."""
+    look = METHOD_STYLE.get(method, OTHER)
+    if not variation:
+        return look
+    marker, dashes = OPEN[(variation - 1) % len(OPEN)]
+    return replace(look, marker=marker or look.marker, dashes=dashes or (2, 2), open=True)
+
+
+def looks_of(series: Iterable[tuple[str, str]]) -> dict[str, Look]:
+    """Name -> look of series, given as (name, method): a method's first series is filled, the others are open."""
+    found: dict[str, Look] = {}
+    counts: Counter[str] = Counter()
+    for name, method in dict.fromkeys(series):
+        found[name] = look_of(method, counts[method])
+        counts[method] += 1
+    return found
 
 
 def theme() -> None:
@@ -99,7 +98,6 @@ def theme() -> None:
             "svg.hashsalt": "lasnn",
             "svg.fonttype": "none",
             "figure.constrained_layout.use": True,
-            "hatch.linewidth": 0.5,
             "axes.linewidth": 0.6,
             "axes.axisbelow": True,
             "grid.linewidth": 0.5,
@@ -135,26 +133,6 @@ def panels(
     return drawing, titled, [line[0] for line in grid]
 
 
-def percent(axes: "Axes", least: float) -> None:
-    """Make the y axis an accuracy, from the tens below `least`; where that is not 0 it says so."""
-    low, (_, margin) = lowest(least), given(axes.margins())
-    high = axes.dataLim.y1 + margin * (axes.dataLim.y1 - low)
-    axes.set_ylim(low, high)
-    axes.set_yticks(range(low, min(101, int(high) + 1), 10 if high - low <= 60 else 20))
-    axes.set_ylabel(accuracy_label(low))
-
-
-def lowest(value: float) -> int:
-    """Where an axis of accuracies that shows `value` begins: at tens, with room below; 0 for what is near it."""
-    low = 10 * math.floor((value - 4) / 10)
-    return low if low >= 20 else 0
-
-
-def accuracy_label(low: int) -> str:
-    """The axis's name, which says where it is cut."""
-    return f"accuracy, % (axis from {low})" if low else "accuracy, %"
-
-
 def nothing() -> "Drawing":
     """What stands for a figure of which the preset runs nothing."""
     drawing, ((axes,),) = sheet(height=0.8)
@@ -169,7 +147,7 @@ def legend(drawing: "Drawing", columns: int = 4) -> None:
     for axes in drawing.axes:
         handles, labels = axes.get_legend_handles_labels()
         found |= dict(zip(labels, handles, strict=True))
-    found |= {PRINTED_LABEL: found.pop(PRINTED_LABEL)} if PRINTED_LABEL in found else {}  # last
+    found |= {label: found.pop(label) for label in (PRINTED_LABEL, FULL_SIZE) if label in found}  # last
     if found:
         drawing.legend(list(found.values()), list(found), loc="outside upper center", ncols=columns, frameon=False)
 

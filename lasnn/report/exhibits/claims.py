@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 from lasnn.plan.cells import Cell, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run
 from lasnn.plan.vocabulary import CLAIMS as SENTENCES
-from lasnn.report import rows
 from lasnn.report.claims import CLAIMS
-from lasnn.report.curves import converted_behind
-from lasnn.report.exhibit import Table, remarks, with_training_logs
+from lasnn.report.exhibit import Table, remarks
+from lasnn.report.frame import of_cells
 from lasnn.report.judged import NOT_JUDGED, NOT_RUN, Line, answer
 from lasnn.report.late import pd
 from lasnn.report.questions import CHOICES, PRIMARY, SECONDARY, Claim, Question, is_run
-from lasnn.report.rows import number
 from lasnn.report.statistics import holm, verdict
 
 COLUMNS = ["claim", "question", "reading", "family", "dataset", "network", "steps", "unit", "margin"]
@@ -44,21 +43,10 @@ def cells(preset: Preset) -> list[Cell]:
 class Claims(Table):
     """A line for each claim and network, before them one for the mean over the networks."""
 
-    ours = "Ours: means over n seeds and their difference with its interval"
-
-    def runs(self, preset: Preset) -> list[Run]:
-        runs = super().runs(preset)
-        return [*converted_behind(runs, preset), *runs]
-
-    def files(self, preset: Preset) -> list[str]:
-        judged = super().runs(preset)  # of the converted networks only their curves
-        return [*super().files(preset), *(f"{preset.folder(run)}/predictions.npz" for run in judged)]
-
-    def read(self, preset: Preset) -> list[str]:
+    def logged(self, preset: Preset) -> list[Run]:
         timed = [question for name, question in _asked(preset) if CLAIMS[name].measure.in_logs]
         sides = [cell for question in timed for pair in question.pairs for cell in pair.cells]
-        runs = dict.fromkeys(run for cell in sides for run in runs_of(cell, preset))
-        return with_training_logs(preset, self.files(preset), list(runs))
+        return list(dict.fromkeys(run for cell in sides for run in runs_of(cell, preset)))
 
     def runs_behind(self, tidy: pd.DataFrame, preset: Preset) -> list[list[Run]] | None:
         """Both sides of each comparison; None if the lines are those of another plan."""
@@ -69,51 +57,56 @@ class Claims(Table):
             return None
         return [list(dict.fromkeys(run for cell in sides for run in runs_of(cell, preset))) for _, sides in asked]
 
-    def tidy(self, preset: Preset) -> pd.DataFrame:
-        lines: list[Line] = []
-        for name, question in _asked(preset):
-            judged = name in preset.scope.claims
-            lines.append({"claim": name} | answer(CLAIMS[name], question, preset, judged))
-        families: dict[tuple[str, str], list[Line]] = defaultdict(list)
-        for line in lines:
-            if line["verdict"] is None:
-                families[line["family"], line["reading"]].append(line)
-        for family in families.values():
-            for line, p in zip(family, holm([line["p"] for line in family]), strict=True):
-                said = verdict(line["effect"], p, preset.claims.alpha, line["n"], preset.claims.seeds)
-                line |= {"p_holm": p, "verdict": said}
-        there = {line["claim"] for line in lines}
-        lines += [_idle(name, preset) for name in CLAIMS if name not in there]
-        order = list(CLAIMS)
-        lines.sort(key=lambda line: order.index(line["claim"]))
-        frame = pd.DataFrame(lines, columns=COLUMNS)
-        numbers = [name for name in COLUMNS if name not in ("claim", *WORDS)]
-        return frame.assign(**{name: pd.to_numeric(frame[name]) for name in numbers})
+    def remarks(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
+        return remarks(of_cells(self.cells(preset), preset), preset, self.ours)
 
-    def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
-        settings, level = preset.claims, f"{100 * (1 - preset.claims.alpha):g} %"
-        made = tidy[tidy["p"].notna()]
-        counts = Counter(zip(made["family"], made["reading"], strict=True))
-        families = ", ".join(f"{family} with logits {reading} {count}" for (family, reading), count in counts.items())
-        return [
-            *remarks(rows.table(self.cells(preset), preset), preset, self.ours),
-            "Difference: the second minus the first; above minus the margin it speaks for the claim. T: our steps. "
-            "Logits: how they are read, sum over T (Eq. 3, 4) or mean.",
-            "The unit is the chain of one seed: teacher, ANN, conversion, student. Accuracies: of all encoder seeds, "
-            "image by image; seeds and test images both count as drawn at random (standard error from their mean "
-            "squares, Satterthwaite's degrees of freedom). All else: Student's t over the seeds. All networks: each "
-            f"seed's mean over them. Interval: {level}; beside it a bootstrap of seeds, then images, which is too "
-            "narrow with few seeds. More above less: in how many pairs of runs of a seed, a tie is a half.",
-            f"A verdict takes {settings.seeds} seeds. Two-sided p; with a margin from two one-sided tests against it "
-            "(alike) or one (not above, near, reaches), doubled, as beyond the margin is a verdict too. Holm's "
-            f"correction within a family and reading; confirmed or refuted below {settings.alpha:g}, else undecided.",
-            f"Families: {PRIMARY}, the three claims that decide, by the mean over all networks; {SECONDARY}, other "
-            f"accuracies and each network; {CHOICES}; spikes; speed; cost. Tests made: {families or 'none'}.",
-            f"Margins in points: {settings.near_ann:g} below the ANN, {settings.not_above:g} below hybrid training, "
-            f"{settings.teachers:g} between teachers, {settings.direct:g} below Poisson input; the effect tested is "
-            "the distance from the margin. Faster: the speed-up of Table S3 at the largest s, less "
-            f"{settings.speed_up:g}. Minutes and GB: as measured in the runs, on whatever else their machine did.",
-        ]
+
+def judged(cells: Sequence[Cell], preset: Preset) -> pd.DataFrame:
+    """A line for each claim and network, before them one for the mean over the networks."""
+    lines: list[Line] = []
+    for name, question in _asked(preset):
+        asked = name in preset.scope.claims
+        lines.append({"claim": name} | answer(CLAIMS[name], question, preset, asked))
+    families: dict[tuple[str, str], list[Line]] = defaultdict(list)
+    for line in lines:
+        if line["verdict"] is None:
+            families[line["family"], line["reading"]].append(line)
+    for family in families.values():
+        for line, p in zip(family, holm([line["p"] for line in family]), strict=True):
+            said = verdict(line["effect"], p, preset.claims.alpha, line["n"], preset.claims.seeds)
+            line |= {"p_holm": p, "verdict": said}
+    there = {line["claim"] for line in lines}
+    lines += [_idle(name, preset) for name in CLAIMS if name not in there]
+    order = list(CLAIMS)
+    lines.sort(key=lambda line: order.index(line["claim"]))
+    frame = pd.DataFrame(lines, columns=COLUMNS)
+    numbers = [name for name in COLUMNS if name not in ("claim", *WORDS)]
+    return frame.assign(**{name: pd.to_numeric(frame[name]) for name in numbers})
+
+
+def _told(tidy: pd.DataFrame, preset: Preset) -> list[str]:
+    settings, level = preset.claims, f"{100 * (1 - preset.claims.alpha):g} %"
+    made = tidy[tidy["p"].notna()]
+    counts = Counter(zip(made["family"], made["reading"], strict=True))
+    families = ", ".join(f"{family} with logits {reading} {count}" for (family, reading), count in counts.items())
+    return [
+        "Difference: the second minus the first; above minus the margin it speaks for the claim. T: our steps. "
+        "Logits: how they are read, sum over T (Eq. 3, 4) or mean.",
+        "The unit is the chain of one seed: teacher, ANN, conversion, student. Accuracies: of all encoder seeds, "
+        "image by image; seeds and test images both count as drawn at random (standard error from their mean "
+        "squares, Satterthwaite's degrees of freedom). All else: Student's t over the seeds. All networks: each "
+        f"seed's mean over them. Interval: {level}; beside it a bootstrap of seeds, then images, which is too "
+        "narrow with few seeds. More above less: in how many pairs of runs of a seed, a tie is a half.",
+        f"A verdict takes {settings.seeds} seeds. Two-sided p; with a margin from two one-sided tests against it "
+        "(alike) or one (not above, near, reaches), doubled, as beyond the margin is a verdict too. Holm's "
+        f"correction within a family and reading; confirmed or refuted below {settings.alpha:g}, else undecided.",
+        f"Families: {PRIMARY}, the three claims that decide, by the mean over all networks; {SECONDARY}, other "
+        f"accuracies and each network; {CHOICES}; spikes; speed; cost. Tests made: {families or 'none'}.",
+        f"Margins in points: {settings.near_ann:g} below the ANN, {settings.not_above:g} below hybrid training, "
+        f"{settings.teachers:g} between teachers, {settings.direct:g} below Poisson input; the effect tested is "
+        "the distance from the margin. Faster: the speed-up of Table S3 at the largest s, less "
+        f"{settings.speed_up:g}. Minutes and GB: as measured in the runs, on whatever else their machine did.",
+    ]
 
 
 def _idle(name: str, preset: Preset) -> Line:
@@ -133,12 +126,12 @@ def arrange(tidy: pd.DataFrame) -> pd.DataFrame:
 
     def both(less: str, more: str) -> list[str]:
         pairs = zip(ran[less], ran[more], digits, idle, strict=True)
-        shown = [("-", "-") if none else (number(a, digits=n), number(b, digits=n)) for a, b, n, none in pairs]
+        shown = [("-", "-") if none else (_rounded(a, n), _rounded(b, n)) for a, b, n, none in pairs]
         return ["-" if values == ("-", "-") else " / ".join(values) for values in shown]
 
     def limits(low: str, high: str) -> list[str]:
         pairs = zip(ran[low], ran[high], digits, strict=True)
-        return ["-" if pd.isna(a) else f"[{number(a, digits=n)}, {number(b, digits=n)}]" for a, b, n in pairs]
+        return ["-" if pd.isna(a) else f"[{_rounded(a, n)}, {_rounded(b, n)}]" for a, b, n in pairs]
 
     network = (ran["dataset"].fillna("") + " " + ran["network"].fillna("")).str.strip() + ran["steps"].map(_steps)
     question = ran["question"].fillna("").map(lambda text: f": {text}" if text else "")
@@ -149,9 +142,7 @@ def arrange(tidy: pd.DataFrame) -> pd.DataFrame:
             "logits": ran["reading"].where(~idle, "-"),
             "paper": both("less_paper", "more_paper"),
             "ours": both("less", "more"),
-            "difference": [
-                number(value, digits=places) for value, places in zip(ran["difference"], digits, strict=True)
-            ],
+            "difference": [_rounded(value, places) for value, places in zip(ran["difference"], digits, strict=True)],
             "interval": limits("low", "high"),
             "bootstrap": limits("boot_low", "boot_high"),
             "unit": ran["unit"].where(~idle, "-"),
@@ -164,6 +155,10 @@ def arrange(tidy: pd.DataFrame) -> pd.DataFrame:
             "remark": ran["remark"].fillna("").where(ran["remark"].fillna("") != "", "-"),
         }
     )
+
+
+def _rounded(value: float | None, digits: int) -> str:
+    return "-" if value is None or pd.isna(value) else f"{value:.{digits}f}"
 
 
 def _steps(value: str | float | None) -> str:
@@ -186,4 +181,16 @@ def _count(seeds: float, images: float | None) -> str:
     return f"{seeds:g} seed{'' if seeds == 1 else 's'}{on}" if seeds else "-"
 
 
-EXHIBIT = Claims("Claims: what the paper says of orderings, judged", cells, arrange, sections=("scope", "claims"))
+EXHIBITS = {
+    "claims": Claims(
+        "Claims: what the paper says of orderings, judged",
+        cells,
+        arrange,
+        lines=judged,
+        told=_told,
+        ours="Ours: means over n seeds and their difference with its interval",
+        converted=True,
+        predictions=("ann", "snn"),
+        sections=("scope", "claims"),
+    )
+}

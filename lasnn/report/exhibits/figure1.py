@@ -10,8 +10,8 @@ from lasnn.plan.cells import paper_cells
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import AnnRun, ConvertedRun, Run
 from lasnn.report import style
+from lasnn.report.columns import METHOD_TITLES
 from lasnn.report.exhibit import Figure
-from lasnn.report.labels import METHOD_TITLES
 from lasnn.report.late import pd
 from lasnn.report.style import METHOD_STYLE, Look
 
@@ -44,12 +44,7 @@ def node_of(run: Run, preset: Preset) -> Node:
     if isinstance(run, AnnRun):
         return Node(1, "intermediate ANNs", "shaped as the student", METHOD_STYLE["ann"])
     if isinstance(run, ConvertedRun):
-        return Node(
-            2,
-            f"thresholds, {run.encoder}",
-            "balancing, curve over T",
-            style.ENCODER_STYLE.get(run.encoder, style.OTHER),
-        )
+        return Node(2, f"thresholds, {run.encoder}", "balancing, curve over T", style.look_of("conversion"))
     return Node(3, *named(run.method), style.look_of(run.method))
 
 
@@ -82,7 +77,7 @@ class Pipeline(Figure):
         lines += [("arrow", *ends, count) for ends, count in arrows.items()]
         return pd.DataFrame(lines, columns=["what", "from", "to", "count"])
 
-    def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
+    def remarks(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
         total = tidy.loc[(tidy["what"] == "box") & (tidy["from"] != IMAGES), "count"].sum()
         return [
             f"Preset {preset.name}, {len(preset.scope.seeds)} seed(s): {total} runs behind all tables and figures. In "
@@ -95,7 +90,7 @@ class Pipeline(Figure):
         from lasnn.report import runs_of_target
 
         nodes = {node.name: node for node in (node_of(run, preset) for run in runs_of_target(preset, "all"))}
-        nodes = {IMAGES: Node(0, IMAGES, "canonical order", Look("#fbafe4"))} | nodes
+        nodes = {IMAGES: Node(0, IMAGES, "canonical order", style.OTHER)} | nodes
         counts = {(line["from"], line["to"]): line["count"] for line in tidy.to_dict("records")}
         return pipeline(nodes, counts)
 
@@ -188,6 +183,8 @@ def _arrow(
         axes.text(*place, text, fontsize=6, ha="center", va="center", zorder=5, bbox=box)
 
 
-EXHIBIT = Pipeline(
-    "Figure 1: the pipeline as it is planned", lambda preset: list(paper_cells("Fig 1")), lambda tidy: style.nothing()
-)
+EXHIBITS = {
+    "figure1": Pipeline(
+        "Figure 1: the pipeline as it is planned", lambda preset: paper_cells("Fig 1"), lambda tidy: style.nothing()
+    )
+}

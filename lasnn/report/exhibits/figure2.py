@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +13,10 @@ from lasnn.plan.cells import Cell, focus_cell, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run, SnnRun, as_snn
 from lasnn.plan.vocabulary import LEVELS
-from lasnn.report import rows, style
+from lasnn.report import style
 from lasnn.report.exhibit import Figure
+from lasnn.report.finished import metrics_of
+from lasnn.report.frame import of_cells
 from lasnn.report.late import pd
 from lasnn.storage import files
 
@@ -31,39 +34,34 @@ def cells(preset: Preset) -> list[Cell]:
 class Maps(Figure):
     """Draws what the first seed's run kept, and the images from the prepared data file."""
 
-    shows_images = True
-
     def files(self, preset: Preset) -> list[str]:
         return [*super().files(preset), *(path for run in _first(preset) for path in _arrays(preset, run))]
 
-    def tidy(self, preset: Preset) -> pd.DataFrame:
-        """A line for each image and level: the distance of its two maps, which is what the loss adds up."""
-        tidy = super().tidy(preset)
-        lines = [
-            {"image": image, "level": level, "distance": float(np.linalg.norm(teacher[image] - student[image]))}
-            for run in _first(preset)
-            for level, (teacher, student) in _maps(preset, run).items()
-            for image in range(len(teacher))
-        ]
-        return tidy.merge(pd.DataFrame(lines, columns=["image", "level", "distance"]), how="cross") if lines else tidy
-
-    def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
-        names = [
-            f"{run.student} taught by {run.teacher}, {run.encoder} input, T = {run.steps}" for run in _first(preset)
-        ]
-        return [
-            *super().notes(tidy, preset),
-            f"The first {SHOWN} test images; {names[0] if names else 'nothing run'}. Maps as the loss compares them: "
-            "mean over channels of squared activations (teacher) and firing rates (student), at the smaller "
-            "resolution, each a unit vector; brightest is the map's largest entry. Below a pair: the distance of the "
-            "two (0: equal, 1.41: nothing in common).",
-        ]
-
     def picture(self, tidy: pd.DataFrame, preset: Preset) -> Drawing:
         runs = _first(preset)
-        if not runs:
-            return style.nothing()
-        return draw(_images(preset, runs[0]), _maps(preset, runs[0]))
+        return draw(_images(preset, runs[0]), _maps(preset, runs[0])) if runs else style.nothing()
+
+
+def _distances(found: Sequence[Cell], preset: Preset) -> pd.DataFrame:
+    """A line for each image and level: the distance of its two maps, which is what the loss adds up."""
+    tidy = of_cells(found, preset)
+    lines = [
+        {"image": image, "level": level, "distance": float(np.linalg.norm(teacher[image] - student[image]))}
+        for run in _first(preset)
+        for level, (teacher, student) in _maps(preset, run).items()
+        for image in range(len(teacher))
+    ]
+    return tidy.merge(pd.DataFrame(lines, columns=["image", "level", "distance"]), how="cross") if lines else tidy
+
+
+def _told(tidy: pd.DataFrame, preset: Preset) -> list[str]:
+    names = [f"{run.student} taught by {run.teacher}, {run.encoder} input, T = {run.steps}" for run in _first(preset)]
+    return [
+        f"The first {SHOWN} test images; {names[0] if names else 'nothing run'}. Maps as the loss compares them: "
+        "mean over channels of squared activations (teacher) and firing rates (student), at the smaller "
+        "resolution, each a unit vector; brightest is the map's largest entry. Below a pair: the distance of the "
+        "two (0: equal, 1.41: nothing in common)."
+    ]
 
 
 def draw(images: np.ndarray, maps: dict[str, tuple[np.ndarray, np.ndarray]]) -> Drawing:
@@ -109,9 +107,18 @@ def _images(preset: Preset, run: Run) -> np.ndarray:
     prepared, ids = load(data), files.read_arrays(kept)["image_ids"][:SHOWN]
     place = {name: index for index, name in enumerate(prepared.test_ids)}
     pixels = prepared.test_images
-    if rows.metrics_of(run, preset)["data"]["assessed"] == "held_out":
+    if metrics_of(run, preset)["data"]["assessed"] == "held_out":
         place, pixels = {name: index for index, name in enumerate(prepared.train_ids)}, prepared.train_images
     return pixels[[place[name] for name in ids]].transpose(0, 2, 3, 1)
 
 
-EXHIBIT = Maps("Figure 2: attention maps of teacher and student", cells, lambda tidy: style.nothing())
+EXHIBITS = {
+    "figure2": Maps(
+        "Figure 2: attention maps of teacher and student",
+        cells,
+        lambda tidy: style.nothing(),
+        lines=_distances,
+        told=_told,
+        shows_images=True,
+    )
+}

@@ -7,10 +7,9 @@ import re
 
 from lasnn.plan.cells import KEYS
 from lasnn.plan.config import Preset
+from lasnn.report.columns import METHOD_TITLES, number
 from lasnn.report.exhibit import Table
-from lasnn.report.labels import METHOD_TITLES
 from lasnn.report.late import pd
-from lasnn.report.rows import number
 from lasnn.report.site.html import box, code, link, prose, raw, table
 from lasnn.report.site.lineage import Lineage
 from lasnn.report.site.links import lines_behind

@@ -1,0 +1,395 @@
+"""Every column of tables, of the numbers behind them and of the frame of runs: one line each, used everywhere.
+
+A column of the frame has `of`, its value for a run, and `fold`, how the runs of a cell become one value. A column of a
+table has `head` and a format; where its text is more than a formatted value, `show` writes it from the table's lines.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import BASE, Run, SnnRun
+from lasnn.plan.vocabulary import METHODS, pick
+from lasnn.report import finished
+from lasnn.report.late import pd
+from lasnn.results.energy import Averages, ann_joules, averages, snn_joules
+from lasnn.storage.files import Json
+from lasnn.storage.marks import marks_of
+
+METHOD_TITLES = {name: method.title for name, method in METHODS.items()} | {
+    "ann": "ANN",
+    "ann_teacher": "teacher ANN",
+    "lasnn_act": "LaSNN",
+}
+MARK = "†"  # behind a number that a note says more of
+LAST = 0.2  # share of the epochs over which a training must not change any more
+
+# How the values of a cell's runs become one; of numbers a run may lack, those that are there.
+FOLDS: dict[str, Callable[[list[Any]], Any]] = {
+    "mean": lambda values: statistics.mean(there) if (there := [one for one in values if pd.notna(one)]) else None,
+    "sd": lambda values: statistics.stdev(values) if len(values) > 1 else None,
+    "first": lambda values: values[0],
+    "any": any,
+    "all": all,
+    "each": " ".join,
+    "kinds": lambda values: " ".join(sorted(set(values))),
+    "notes": lambda values: " | ".join(filter(None, values)),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """`form` is a format specification, empty for words; `missing` is written where there is no value.
+
+    `reads`: the column of the lines that a table's column shows, where it is called otherwise.
+    """
+
+    meaning: str
+    unit: str = ""
+    of: Callable[[Run, Json, Preset], Any] | None = None
+    fold: str = "mean"
+    head: str = ""
+    form: str = ".2f"
+    missing: str = "-"
+    show: Callable[[pd.DataFrame], Any] | None = None
+    reads: str = ""
+
+    def texts(self, name: str, tidy: pd.DataFrame) -> list[str]:
+        """What a table says in this column, line by line."""
+        if self.show is not None:
+            return list(self.show(tidy))
+        return [
+            self.missing if pd.isna(value) or value == "" else format(value, self.form)
+            for value in tidy[self.reads or name]
+        ]
+
+
+def shown(tidy: pd.DataFrame, names: str) -> pd.DataFrame:
+    """These columns, named in one string, as a reader sees them; InputError for a column that isn't known."""
+    found = {name: pick(COLUMNS, name, "column") for name in names.split()}
+    return pd.DataFrame({one.head or name: one.texts(name, tidy) for name, one in found.items()})
+
+
+def number(mean: float | None, sd: float | None = None, n: int | None = None, warnings: object = None) -> str:
+    """A value as a table shows it: `-` where nothing was run, `±` where several seeds were, `†` with a warning."""
+    if mean is None or pd.isna(mean):
+        return "-"
+    spread = "" if sd is None or pd.isna(sd) else f" ± {sd:.2f}"
+    count = "" if n is None else f" (n={n:g})"
+    return f"{mean:.2f}{spread}{count}{MARK if isinstance(warnings, str) and warnings else ''}"
+
+
+# ---- of a run
+
+
+def from_converted(metrics: Json) -> bool:
+    """Whether a network starts as the converted or the calibrated one, thresholds included."""
+    return (metrics.get("settings", {}).get("spiking") or {}).get("init") in (None, "converted", "calibrated")
+
+
+def _average(name: str, batch: int | None = 1) -> Callable[[Run, Json, Preset], float | None]:
+    """A reading of "average spikes"; `batch` None: the size of the section `energy`."""
+
+    def of(run: Run, metrics: Json, preset: Preset) -> float | None:
+        found: Averages | None = None
+        if metrics.get("spikes"):
+            found = averages(metrics["spikes"], preset.energy.batch if batch is None else batch)
+        return getattr(found, name, None)
+
+    return of
+
+
+def _joules(each: bool) -> Callable[[Run, Json, Preset], float | None]:
+    return lambda run, metrics, preset: (
+        snn_joules(metrics["operations"], run.encoder, run.steps, preset.energy, each=each)
+        if isinstance(run, SnnRun) and "operations" in metrics
+        else None
+    )
+
+
+def _counted(name: str) -> Callable[[Run, Json, Preset], float | None]:
+    return lambda run, metrics, preset: metrics["operations"][name] if "operations" in metrics else None
+
+
+def _ann_joules(run: Run, metrics: Json, preset: Preset) -> float | None:
+    return ann_joules(metrics["operations"], preset.energy) if "operations" in metrics else None
+
+
+def _silent(run: Run, metrics: Json, preset: Preset) -> float | None:
+    layers = (metrics.get("spikes") or {}).values()
+    silent, neurons = (sum(layer.get(key, 0) for layer in layers) for key in ("silent", "neurons"))
+    return 100 * silent / neurons if neurons else None
+
+
+def change(accuracies: list[float], images: int) -> dict[str, float]:
+    """Accuracies in percent after each epoch: the one before the last fifth, the last, and its standard error."""
+    before, end = accuracies[-1 - max(1, math.ceil(LAST * len(accuracies)))], accuracies[-1]
+    share = end / 100
+    error = 100 * math.sqrt(share * (1 - share) / images)
+    return {"epochs": len(accuracies), "before": before, "end": end, "standard_error": error}
+
+
+def _level(name: str) -> Callable[[Run, Json, Preset], float | None]:
+    def of(run: Run, metrics: Json, preset: Preset) -> float | None:
+        log = finished.training_log(run, preset) if preset.has_training_log(run) else []
+        accuracies = [line["test_accuracy"] for line in log]
+        return change(accuracies, metrics["data"]["test_images"])[name] if len(accuracies) > 1 else None
+
+    return of
+
+
+def epoch_minutes(run: Run, metrics: Json, preset: Preset) -> float | None:
+    """Mean wall time of a training epoch in minutes."""
+    if not preset.has_training_log(run):
+        return None
+    return statistics.mean(line["seconds"] for line in finished.training_log(run, preset)) / 60
+
+
+def peak_gigabytes(run: Run, metrics: Json, preset: Preset) -> float | None:
+    """Peak memory: the device's where there is one, else the process's."""
+    cost = finished.provenance(run, preset)
+    found = cost.get("peak_device_memory_bytes", cost.get("peak_memory_bytes"))
+    return None if found is None else found / 1e9
+
+
+def _field(name: str, default: object = None) -> Callable[[Run, Json, Preset], Any]:
+    return lambda run, metrics, preset: getattr(run, name, default)
+
+
+def _said(*path: str) -> Callable[[Run, Json, Preset], Any]:
+    def of(run: Run, metrics: Json, preset: Preset) -> Any:
+        found: Any = metrics
+        for key in path:
+            found = (found or {}).get(key)
+        return found
+
+    return of
+
+
+# ---- of a line of a table
+
+
+def dataset(tidy: pd.DataFrame) -> pd.Series:
+    """The paper's dataset, and ours where it is another."""
+    other = (tidy["n"] > 0) & (tidy["ran_dataset"] != tidy["dataset"])
+    return tidy["dataset"].where(~other, tidy["ran_dataset"] + " (for " + tidy["dataset"] + ")")
+
+
+def _method(tidy: pd.DataFrame) -> pd.Series:
+    """The method's title; what the paper quotes is no reconstruction."""
+    return tidy["method"].map(METHOD_TITLES).mask((tidy["method"] == "kd_spike") & tidy["quoted"].eq(True), "spike KD")
+
+
+def _steps(tidy: pd.DataFrame) -> pd.Series:
+    """The paper's T, and ours where it is another; of spike KD the paper names none that ours could differ from."""
+    ours = tidy["ran_steps"].map(lambda value: "" if pd.isna(value) else f"{value:g}")
+    paper = tidy["timesteps"].where(tidy["timesteps"] != "", "-")
+    stands = (tidy["method"] == "kd_spike").map({True: " (for ", False: " (paper: "})
+    return paper.where((ours == "") | (ours == paper), ours + stands + paper + ")")
+
+
+def accuracy(tidy: pd.DataFrame) -> list[str]:
+    """Mean ± sd (n), marked where a run behind it needs a warning."""
+    return [number(*line) for line in zip(tidy["ours"], tidy["sd"], tidy["n"], tidy["warnings"], strict=True)]
+
+
+def _settled(tidy: pd.DataFrame) -> list[str]:
+    return [
+        "-" if pd.isna(change) else "yes" if abs(change) < error else "no"
+        for change, error in zip(tidy["change"], tidy["standard_error"], strict=True)
+    ]
+
+
+def _snn_joules(tidy: pd.DataFrame) -> list[str]:
+    pairs = zip(tidy["joules"], tidy["joules_pessimistic"], strict=True)
+    return [f"{1e6 * one:.2f}" + ("" if one == other else f" ({1e6 * other:.2f})") for one, other in pairs]
+
+
+def _work(tidy: pd.DataFrame) -> pd.Series:
+    quoted = tidy["quoted"].map({True: " (quoted)", False: ""})
+    return tidy["row_label"].str.replace("This work", "LaSNN") + quoted
+
+
+def _unlike_base(tidy: pd.DataFrame) -> pd.Series:
+    return tidy["variant"].where(tidy["variant"] != BASE, "-")
+
+
+DATASET = Column("dataset of the paper; with another in brackets, that stood for it", head="dataset", show=dataset)
+UNLIKE_BASE = Column("variant, `-` for base", head="variant", form="", show=_unlike_base)
+
+COLUMNS: dict[str, Column] = {
+    # who a run is
+    "run": Column("path below the preset's folder", of=lambda run, metrics, preset: str(run), form=""),
+    "kind": Column("ann, converted or snn", of=_field("kind"), form=""),
+    "source": Column("dataset's id in config.yaml", of=_field("dataset"), form=""),
+    "ran_dataset": Column("dataset's title", of=_said("data", "title"), fold="first", form=""),
+    "student": Column(
+        "network: ANN, converted or spiking",
+        of=lambda run, metrics, preset: preset.config.networks.title(getattr(run, "network", "") or run.student),
+        head="network",
+        form="",
+    ),
+    "method": Column("method of a spiking run", of=_field("method"), head="method", form="", show=_method),
+    "encoding": Column("encoder", of=_field("encoder"), head="input", form=""),
+    "ran_steps": Column("T", "steps", of=_field("steps"), fold="first", head="T", form="g"),
+    "taught_by": Column("teacher's id", of=_field("teacher"), form=""),
+    "variant": Column(
+        "overlay of config.yaml, `base` without any", of=_field("variant", BASE), head="variant", form=""
+    ),
+    "seed": Column("seed of the whole chain", of=_field("seed"), head="seed", form="g"),
+    "subset": Column("whether the source has a part of the dataset", of=_said("data", "subset"), fold="first"),
+    "train_images": Column("training images", of=_said("data", "train_images"), fold="first", form="g"),
+    "test_images": Column("images that it was judged by", of=_said("data", "test_images"), fold="first", form="g"),
+    "assessed": Column("test, or held_out training images", of=_said("data", "assessed"), fold="first", form=""),
+    # what it reached
+    "accuracy": Column("accuracy", "%", _said("accuracy"), head="accuracy, %", show=accuracy),
+    "accuracy_of_run": Column("accuracy", "%", head="accuracy, %", reads="accuracy"),
+    "train_accuracy": Column("accuracy on training images of the choices", "%", _said("train_accuracy")),
+    "start": Column(
+        "accuracy before training, on training images of the choices",
+        "%",
+        lambda run, found, preset: found.get("choices", {}).get("start_accuracy") if from_converted(found) else None,
+        head="start, %",
+    ),
+    "ann": Column("accuracy of its own ANN", "%", _said("ann_accuracy"), head="ANN, %"),
+    "teacher_accuracy": Column("accuracy of its teacher", "%", _said("teacher_accuracy"), head="teacher, %"),
+    "epochs": Column("epochs of training", "", _level("epochs"), "first", "epochs", "g"),
+    "before": Column(
+        "accuracy before the last fifth of the epochs", "%", _level("before"), head="before the last fifth, %"
+    ),
+    "end": Column("accuracy after the last epoch", "%", _level("end"), head="end, %"),
+    "standard_error": Column("of `end`, binomial", "points", _level("standard_error"), head="standard error"),
+    # what was chosen for it
+    "scale": Column("threshold scale s", "", _said("choices", "scale"), "first", "s", ".1f"),
+    "leak": Column("leak of the membrane", "", _said("choices", "leak"), "first", "leak"),
+    "logit_scale": Column("reading of the logits", "", _said("choices", "logit_scale"), "first", "logits", ""),
+    "from_converted": Column(
+        "whether it starts as the converted network", of=lambda run, found, preset: from_converted(found), fold="all"
+    ),
+    # what it spends on an image
+    "spikes": Column("spikes of a neuron, at most T", "", _average("network"), head="spikes per neuron", form=".3f"),
+    "network_spikes": Column("the same", "", _average("network"), head="per neuron", form=".3f"),
+    "layers_added": Column(
+        "averages of all layers, summed", "", _average("layers_added"), head="layers added", form=".3f"
+    ),
+    "batch_added": Column(
+        "`spikes` not divided by the batch", "", _average("batch_added", None), head="not divided by the batch"
+    ),
+    "spikes_per_image": Column("spikes of all neurons", "", _average("per_image"), head="spikes per image", form=".0f"),
+    "silent": Column("neurons that never spike", "%", _silent, head="silent, %", form=".1f"),
+    "synops": Column("synaptic operations", "", _counted("synops"), head="SynOps per image", form=",.0f"),
+    "macs": Column("multiply-adds of the ANN", "", _counted("macs"), form=",.0f"),
+    "joules": Column("energy of the SNN", "J", _joules(each=False), head="SNN, µJ", show=_snn_joules),
+    "joules_pessimistic": Column("the same, an analog first layer computed in each step", "J", _joules(each=True)),
+    "ann_joules": Column(
+        "energy of its ANN",
+        "J",
+        _ann_joules,
+        head="ANN, µJ",
+        show=lambda tidy: [f"{1e6 * one:.2f}" for one in tidy["ann_joules"]],
+    ),
+    "microjoules": Column(
+        "energy of the SNN", "µJ", head="SNN, µJ", show=lambda tidy: [number(1e6 * one) for one in tidy["joules"]]
+    ),
+    # what it cost
+    "epoch_minutes": Column("wall time of an epoch of training, mean", "min", epoch_minutes),
+    "peak_gigabytes": Column("peak memory of the device, else of the process", "GB", peak_gigabytes),
+    "seconds": Column("wall time", "s", lambda run, metrics, preset: finished.provenance(run, preset).get("seconds")),
+    # what a reader must know
+    "warnings": Column(
+        "what a reader of the number must be warned of",
+        of=lambda run, metrics, preset: " | ".join(f"{run}: {mark}" for mark in marks_of(metrics)),
+        fold="notes",
+        form="",
+    ),
+    "teacher_weaker": Column(
+        "whether the teacher is weaker than its ANN",
+        of=lambda run, metrics, preset: bool(metrics.get("teacher_weaker")),
+        fold="any",
+    ),
+    "revision": Column(
+        "kind and revision of the code",
+        of=lambda run, metrics, preset: f"{metrics['run']['kind']}{metrics['revision']}",
+        fold="kinds",
+        form="",
+    ),
+    # of lines of tables
+    "dataset": DATASET,
+    "data": Column(DATASET.meaning, head="data", show=dataset),
+    "work": Column("work, as the paper names it", head="work", show=_work),
+    "teacher": Column(
+        "teacher's id",
+        head="teacher",
+        show=lambda tidy: [line.split("/")[5] if line else "-" for line in tidy["runs"].fillna("")],
+    ),
+    "steps": Column("our T; the paper's in brackets where it is another", head="T", show=_steps),
+    "steps_for": Column(
+        "our T, standing for another",
+        head="T",
+        show=lambda tidy: [
+            f"{'-' if pd.isna(ours) else format(ours, 'g')} (standing for {paper})"
+            for ours, paper in zip(tidy["ran_steps"], tidy["timesteps"], strict=True)
+        ],
+    ),
+    "timesteps": Column("the paper's T", head="T", form=""),
+    "ours": Column("mean ± sd over n seeds", "%", head="ours, %", show=accuracy),
+    "paper": Column("what the paper prints", "%", head="paper, %"),
+    "paper_spikes": Column("what the paper prints", head="paper"),
+    "n": Column("seeds", head="n", show=lambda tidy: tidy["n"]),
+    "form": Column("form of calibration", head="form", form=""),
+    "changes": Column("what the variant changes", head="changes", form=""),
+    "unlike_base": UNLIKE_BASE,
+    "option": Column(UNLIKE_BASE.meaning, head="option", show=_unlike_base),
+    "difference": Column(
+        "difference to the base runs with the same seeds",
+        "points",
+        head="to base, points",
+        show=lambda tidy: [
+            "-" if name == BASE or pd.isna(value) else f"{value:+.2f}"
+            for name, value in zip(tidy["variant"], tidy["difference"], strict=True)
+        ],
+    ),
+    "to_ann": Column("difference to the ANN", "points", head="to ANN, points", form="+.2f"),
+    "p_base": Column(
+        "p of the sign-flip test against the base runs", head="p, these networks", form=".2g", reads="p_holm"
+    ),
+    "p_holm": Column(
+        "p of the sign-flip test against calibration", head="p of these networks, calibration", form=".2g"
+    ),
+    "p_hybrid_holm": Column(
+        "p of the sign-flip test against hybrid training", head="p of these networks, hybrid", form=".2g"
+    ),
+    "energy_ratio": Column(
+        "energy of the ANN over that of the SNN",
+        head="ANN / SNN",
+        show=lambda tidy: [number(one) for one in tidy["ann_joules"] / tidy["joules"]],
+    ),
+    "change": Column(
+        "accuracy after the last epoch less that before the last fifth", "points", head="change, points", form="+.2f"
+    ),
+    "level": Column("whether the change is below the standard error", head="level", show=_settled),
+    "reading": Column("reading of the logits", head="logits", form=""),
+    "tap": Column("level of the attention loss", head="level", form="", reads="level"),
+    "share": Column(
+        "the attention loss's share of the gradient before training", head="start", form=".4f", reads="start"
+    ),
+    # of a converted network's curve (Table S3)
+    "curve_scale": Column("threshold scale s of the curve", head="s", form="g"),
+    "curve_ann": Column("accuracy of the ANN on the curve's images", "%", head="ANN, %"),
+    "t_star_1": Column(
+        "T* at the ANN's accuracy less 1", "steps", head="T* (ANN - 1)", form="g", missing="not reached"
+    ),
+    "t_star_2": Column(
+        "T* at the ANN's accuracy less 2", "steps", head="T* (ANN - 2)", form="g", missing="not reached"
+    ),
+    "curve_lasnn": Column("accuracy of LaSNN on the curve's images", "%", head="LaSNN, %"),
+    "lasnn_steps": Column("T of LaSNN", "steps", head="LaSNN's T", form="g"),
+    "t_star_lasnn": Column("T* at LaSNN's accuracy", "steps", head="T* (LaSNN)", form="g", missing="not reached"),
+    "speed_up": Column("T* (LaSNN) over LaSNN's T", head="speed-up", form=".1f"),
+    "spread": Column("difference of thresholds between balancing batches", head="spread"),
+}

@@ -1,0 +1,43 @@
+"""The frame of runs of a preset as an exhibit (ours): every column in its CSV, for people who plot for themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import Run
+from lasnn.report.exhibit import Table
+from lasnn.report.frame import frame
+
+if TYPE_CHECKING:
+    from lasnn.report.late import pd
+
+
+class Runs(Table):
+    """Every run behind all other exhibits, parents before children."""
+
+    def shown_runs(self, preset: Preset) -> list[Run]:
+        from lasnn.report.catalogue import EXHIBITS
+
+        return preset.ancestors([run for other in EXHIBITS.values() if other is not self for run in other.runs(preset)])
+
+    def tidy(self, preset: Preset) -> pd.DataFrame:
+        found = frame(self.shown_runs(preset), preset)
+        return found.assign(runs=found["run"])
+
+    def remarks(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
+        return [
+            f"Preset {preset.name}, {len(tidy)} runs. The CSV has all columns; docs/exhibits.md says what they mean."
+        ]
+
+
+EXHIBITS = {
+    "runs": Runs(
+        "Runs: a line for each",
+        lambda preset: (),
+        "run accuracy_of_run start ann teacher_accuracy spikes synops microjoules",
+        logs=True,
+        main=False,
+        sections=("scope", "energy"),
+    )
+}

@@ -1,0 +1,105 @@
+"""What figures are made of: rows of dots with intervals, and marks. No bars: few of the values have a zero to stand on.
+
+A dot's whisker is the 95 % interval of the mean over seeds, small dots are the seeds, and n stands behind each value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lasnn.report import style
+from lasnn.report.frame import SEEDS
+from lasnn.report.late import pd
+from lasnn.report.statistics import reach
+from lasnn.report.style import FULL_SIZE, PRINTED, PRINTED_LABEL, Look
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
+
+DOTS = "Ours: mean over n seeds (in brackets), whiskers its 95 % interval, small dots the seeds"
+ROW, GAP = 0.19, 0.5  # inches of a row; rows between groups
+
+
+def places(lines: pd.DataFrame) -> dict[tuple[str, str], float]:
+    """How far below the first each row stands, by its group and its `row`, or its series where lines have none."""
+    found: dict[tuple[str, str], float] = {}
+    place = 0.0
+    for group, members in lines.groupby("group", sort=False):
+        for name in dict.fromkeys(members["row" if "row" in lines else "series"]):
+            found[str(group), name] = place
+            place += 1
+        place += GAP
+    return found
+
+
+def dots(
+    panels: Sequence[tuple[str, pd.DataFrame, str]], looks: Mapping[str, Look], columns: int = 4, log: str = ""
+) -> Drawing:
+    """Panels (label, lines, format of a value) side by side with the same rows, groups below one another.
+
+    Lines have the columns group, series, ours, sd, n, and paper for crosses. With a column `row` each row has its name,
+    else each group, and the legend names the series. The axis that is called `log` is logarithmic.
+    """
+    rows = places(pd.concat([lines for _, lines, _ in panels]))
+    named = any("row" in lines for _, lines, _ in panels)
+    drawing, (found,) = style.sheet(1, len(panels), height=0.95 + ROW * max(rows.values()), sharey=True)
+    for axes, (label, lines, form) in zip(found, panels, strict=True):
+        for line in lines.to_dict("records"):
+            dot(axes, rows[line["group"], line.get("row", line["series"])], line, looks[line["series"]], form)
+        axes.set(xlabel=label, xscale="log" if label == log else "linear")
+        axes.margins(x=0.08)
+        axes.grid(visible=False, axis="y")
+    places_of_group = pd.Series(rows).groupby(level=0, sort=False).mean()
+    ticks = {at: name for (_, name), at in rows.items()} if named else {at: one for one, at in places_of_group.items()}
+    found[0].set_yticks(list(ticks), list(ticks.values()))
+    found[0].set_ylim(max(rows.values()) + 0.6, -0.6)  # the first row on top
+    style.legend(drawing, columns)
+    return drawing
+
+
+def dot(axes: Axes, row: float, line: Mapping[str, Any], look: Look, form: str) -> None:
+    """A mark with its whisker, from `_low` to `_high` where the line has them, its seeds and its value in a row."""
+    if pd.notna(line["ours"]):
+        seeds = line[SEEDS] if line.get(SEEDS) and line["n"] > 1 else ()
+        axes.plot(seeds, [row] * len(seeds), **look.mark | {"markersize": 2, "marker": "o", "alpha": 0.5})
+        middle, wide = line["ours"], None
+        if pd.notna(line.get("_low")):
+            wide = [[middle - line["_low"]], [line["_high"] - middle]]
+        elif pd.notna(line["sd"]):
+            wide = reach(line["sd"], line["n"])
+        axes.errorbar(middle, row, xerr=wide, label=line["series"], capsize=2, **look.mark | {"markersize": 5})
+        text = f"{middle:{form}} ({line['n']:g})"
+        axes.text(1.015, row, text, transform=axes.get_yaxis_transform(), va="center", fontsize=6)
+    if pd.notna(line.get("paper")):
+        label = FULL_SIZE if line["as_printed"] is False else PRINTED_LABEL
+        axes.scatter(line["paper"], row, label=label, **PRINTED)
+
+
+def only_run(lines: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The groups of which anything was run, without series that nothing stands for, and the names of other groups.
+
+    All groups if nothing was run.
+    """
+    ran = lines.groupby("group", sort=False)["n"].transform("max") > 0
+    if not ran.any():
+        return lines, []
+    shown = lines[ran]
+    filled = (shown["n"] > 0) | shown["paper"].notna()
+    return shown[filled.groupby(shown["series"]).transform("max")], list(dict.fromkeys(lines.loc[~ran, "group"]))
+
+
+def with_steps(tidy: pd.DataFrame, titles: Mapping[tuple[str, str], str], key: str = "method") -> pd.Series:
+    """The series of each line: its title, by its `key` and the paper's T, and the T that we ran."""
+    ran = tidy.groupby([key, "timesteps"])["ran_steps"].transform("first")
+    steps = [paper if pd.isna(ours) else format(ours, "g") for ours, paper in zip(ran, tidy["timesteps"], strict=True)]
+    keys = zip(tidy[key], tidy["timesteps"], strict=True)
+    return pd.Series([f"{titles[one]}, T = {at}" for one, at in zip(keys, steps, strict=True)], tidy.index)
+
+
+def marks(axes: Axes, points: pd.DataFrame, x: str, y: str, looks: Mapping[str, Look]) -> None:
+    """A mark for each point by its column `series`, in the order of `looks`; n stands behind the name."""
+    for name in [name for name in looks if name in set(points["series"])]:
+        for seeds, part in points[points["series"] == name].groupby("n"):
+            axes.plot(part[x], part[y], label=f"{name} ({seeds:g})", **looks[name].mark | {"markersize": 5.5})
