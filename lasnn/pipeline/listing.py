@@ -5,15 +5,22 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lasnn.errors import InputError
 from lasnn.pipeline import reference
 from lasnn.plan.config import Config, Preset
+from lasnn.plan.overlays import merged
+from lasnn.plan.project import inside
 from lasnn.plan.runs import parse
 from lasnn.results.fits import unfit
 from lasnn.results.scores import scores
 from lasnn.storage import files
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -112,8 +119,37 @@ def kept(config: Config, words: list[str]) -> list[Finished]:
 class Runs(list[Finished]):
     """Runs that print as the table of `python -m lasnn runs`."""
 
+    def frame(self, *names: str) -> "pd.DataFrame":
+        """Flat columns (all, or these; docs/exhibits.md), with `preset` and `folder`, of those that fit or are kept.
+
+        InputError for a column that isn't known or that no run has a value of.
+        """
+        import pandas as pd
+
+        from lasnn.report.frame import OF_RUNS, frame
+
+        parts = []
+        with inside() as config:
+            for one in (one for one in self if one.state == "as planned" or one.state.startswith("kept")):
+                place = Path(one.folder).parents[one.run.count("/")].parent  # of the presets' folders
+                there = _config_of(json.dumps(config.content), place.as_posix()).preset(one.preset)
+                found = frame([parse(one.run)], there, names or OF_RUNS)
+                parts.append(found.assign(preset=one.preset, folder=one.folder))
+        whole = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*(names or OF_RUNS)])
+        if empty := [name for name in names if whole[name].isna().all()]:
+            raise InputError(
+                f"no run of these {len(self)} has a value of {', '.join(empty)}: choose other runs or columns"
+            )
+        return whole
+
     def __repr__(self) -> str:
         return lines(self)
+
+
+@cache
+def _config_of(content: str, results: str) -> Config:
+    """The configuration with other results."""
+    return Config(merged(json.loads(content), {"folders": {"results": results}}))
 
 
 def lines(found: list[Finished]) -> str:

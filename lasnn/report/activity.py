@@ -49,7 +49,8 @@ def rates(recordings: Mapping[str, Recording]) -> Drawing:
         by_step = layer.spikes.flatten(1).mean(1).cpu()  # [T]
         look = style.SERIES[index % len(style.SERIES)]
         axes.plot(range(1, len(by_step) + 1), by_step, label=name, **look.line)
-    axes.set(xlabel="time step", ylabel="spikes of a neuron in a step", ylim=(0, None))
+    axes.set(xlabel="time step", ylim=(0, None))
+    style.name_y(axes, "spikes of a neuron in a step")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(title="layer", fontsize=7)
     return drawing

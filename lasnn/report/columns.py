@@ -112,6 +112,11 @@ def _joules(each: bool) -> Callable[[Run, Json, Preset], float | None]:
     )
 
 
+def _microjoules(run: Run, metrics: Json, preset: Preset) -> float | None:
+    found = _joules(each=False)(run, metrics, preset)
+    return None if found is None else 1e6 * found
+
+
 def _counted(name: str) -> Callable[[Run, Json, Preset], float | None]:
     return lambda run, metrics, preset: metrics["operations"][name] if "operations" in metrics else None
 
@@ -273,7 +278,7 @@ COLUMNS: dict[str, Column] = {
     ),
     # what it spends on an image
     "spikes": Column("spikes of a neuron, at most T", "", _average("network"), head="spikes per neuron", form=".3f"),
-    "network_spikes": Column("the same", "", _average("network"), head="per neuron", form=".3f"),
+    "network_spikes": Column("`spikes`", head="per neuron", form=".3f"),
     "layers_added": Column(
         "averages of all layers, summed", "", _average("layers_added"), head="layers added", form=".3f"
     ),
@@ -293,9 +298,7 @@ COLUMNS: dict[str, Column] = {
         head="ANN, µJ",
         show=lambda tidy: [f"{1e6 * one:.2f}" for one in tidy["ann_joules"]],
     ),
-    "microjoules": Column(
-        "energy of the SNN", "µJ", head="SNN, µJ", show=lambda tidy: [number(1e6 * one) for one in tidy["joules"]]
-    ),
+    "microjoules": Column("energy of the SNN", "µJ", _microjoules, head="SNN, µJ"),
     # what it cost
     "epoch_minutes": Column("wall time of an epoch of training, mean", "min", epoch_minutes),
     "peak_gigabytes": Column("peak memory of the device, else of the process", "GB", peak_gigabytes),

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from lasnn.errors import InputError
 from lasnn.plan import project
-from lasnn.plan.cells import Energy, paper_cells
-from lasnn.plan.config import Preset, read
+from lasnn.plan.cells import paper_cells
+from lasnn.plan.config import Config, Preset, read
+from lasnn.plan.overlays import merged
 from lasnn.plan.runs import SnnRun
 from lasnn.plan.vocabulary import given
 from lasnn.report import pages, runs_of_target
-from lasnn.report.answers import answering, same_images
-from lasnn.report.labels import METHOD_TITLES
+from lasnn.report.columns import METHOD_TITLES
+from lasnn.report.finished import metrics_of, same_images
+from lasnn.report.frame import frame
 from lasnn.report.late import pd
-from lasnn.results.energy import ann_joules, averages, snn_joules
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -40,9 +41,13 @@ def to_root() -> None:
 def metrics(root: str, variant: str | None = "base") -> list[dict]:
     """The metrics of the planned spiking runs below `root` (results/<preset>) that are finished; `variant` as there."""
     preset = read().preset(Path(root).name)
-    finished = [run for run in planned(preset, variant) if Path(root, str(run), "metrics.json").exists()]
-    found = [answering(run, preset, root) for run in finished]
+    found = [metrics_of(run, preset, root) for run in _finished(preset, root, variant)]
     same_images(found)
+    return found
+
+
+def _finished(preset: Preset, root: str, variant: str | None) -> list[SnnRun]:
+    found = [run for run in planned(preset, variant) if Path(root, str(run), "metrics.json").exists()]
     if not found:
         raise InputError(f"no finished spiking run below {root}: `snakemake --cores 1 tables` makes them")
     return found
@@ -92,29 +97,20 @@ def label(run: dict) -> str:
     return f"{METHOD_TITLES.get(run['method'], run['method'])}, {run['encoder']} T={run['steps']}"
 
 
-def runs(found: list[dict], batch: int = 16) -> pd.DataFrame:
-    """A line for each run: who it is, its accuracy, the four averages of its spikes, its silent neurons.
+def runs(root: str, variant: str | None = "base", **energy: float) -> pd.DataFrame:
+    """The frame of the same runs, with a `label`, microjoules, and how many times less than its ANN each spends.
 
-    Their definitions are those of `lasnn.results.energy.Averages`; `batch` is the size that S_bat forgets to divide by.
+    `energy`: keys of the section of that name, where others than the preset's are asked for.
     """
-    networks, lines = read().networks, []
-    for one in found:
-        spikes, mean = one["spikes"], averages(one["spikes"], batch)
-        silent, neurons = (sum(layer[key] for layer in spikes.values()) for key in ("silent", "neurons"))
-        lines.append(
-            {field: one["run"][field] for field in FIELDS}
-            | {
-                "network": networks.title(one["run"]["student"]),
-                "label": label(one["run"]),
-                "accuracy": one["accuracy"],
-                "S_net": mean.network,
-                "S_sum": mean.layers_added,
-                "S_bat": mean.batch_added,
-                "per_image": mean.per_image,
-                "silent": 100 * silent / neurons,
-            }
-        )
-    return pd.DataFrame(lines)
+    config, name = read(), Path(root).name
+    preset = Config(merged(config.content, {"presets": {name: {"energy": energy}}})).preset(name)
+    found = frame(_finished(preset, root, variant), preset)
+    pairs = zip(found["method"], found["encoding"], found["ran_steps"], strict=True)
+    return found.assign(
+        label=[label({"method": method, "encoder": encoder, "steps": steps}) for method, encoder, steps in pairs],
+        ann_microjoules=1e6 * found["ann_joules"],
+        times_less=found["ann_joules"] / found["joules"],
+    )
 
 
 def layers(found: list[dict]) -> pd.DataFrame:
@@ -152,21 +148,6 @@ def over_time(found: list[dict]) -> pd.DataFrame:
         for one in found
         for step, accuracy in enumerate(one["accuracy_by_step"], 1)
     )
-
-
-def energy(found: list[dict], mac_pj: float, ac_pj: float) -> pd.DataFrame:
-    """A line for each run: nanojoules of one image (`lasnn.results.energy`) in the run and in one pass of its ANN."""
-    counted = [one for one in found if "operations" in one]
-    if not counted:
-        raise InputError("no finished run has `operations` in its metrics: make the runs again with this version")
-    prices, lines = Energy(mac_pj=mac_pj, ac_pj=ac_pj, batch=16), []
-    for one in counted:
-        done = one["operations"]
-        snn = 1e9 * snn_joules(done, one["run"]["encoder"], one["run"]["steps"], prices)
-        ann = 1e9 * ann_joules(done, prices)
-        counts = {"synops": done["synops"], "macs": done["macs"]}
-        lines.append(counts | {"snn_nj": snn, "ann_nj": ann, "times_less": ann / snn if snn else None})
-    return pd.concat([runs(counted), pd.DataFrame(lines)], axis=1)
 
 
 def paper(metric: str, *exhibits: str) -> pd.DataFrame:

@@ -23,7 +23,7 @@ SEEDS, TITLE, IMAGES = "_seeds", "_title", "_images"
 
 def frame(runs: Iterable[Run], preset: Preset, names: Sequence[str] = OF_RUNS) -> pd.DataFrame:
     """A line for each of these finished runs; InputError for one that doesn't fit the plan or an unknown column."""
-    of = {name: pick(COLUMNS, name, "column").of for name in names}
+    of = {name: pick({known: COLUMNS[known].of for known in OF_RUNS}, name, "column") for name in names}
     found = [(run, metrics_of(run, preset)) for run in runs]
     return pd.DataFrame({name: [value(*one, preset) for one in found] for name, value in of.items() if value})
 

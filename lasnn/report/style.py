@@ -116,9 +116,9 @@ def sheet(rows: int = 1, columns: int = 1, height: float = 2.6, **options: Any) 
 
 
 def panels(
-    names: Sequence[str], columns: int, row_height: float, head: float, **options: Any
-) -> tuple["Drawing", list[tuple["Axes", str]], list["Axes"]]:
-    """A drawing with a titled panel for each name, `columns` in a row; the panels, and the first one of each row.
+    names: Sequence[str], label: str, row_height: float, head: float, columns: int = 3, **options: Any
+) -> tuple["Drawing", list[tuple["Axes", str]]]:
+    """A drawing with a titled panel for each name, `columns` in a row, whose y axis is called `label`.
 
     `row_height` and `head`, what the legend takes, are in inches.
     """
@@ -128,9 +128,14 @@ def panels(
     for axes in flat[len(names) :]:
         axes.axis("off")
     titled = list(zip(flat, names, strict=False))
-    for axes, name in titled:
-        axes.set_title(name, fontsize=8)
-    return drawing, titled, [line[0] for line in grid]
+    for place, (axes, name) in enumerate(titled):
+        name_y(axes, f"{name}\n{' ' if place % columns else label}")
+    return drawing, titled
+
+
+def name_y(axes: "Axes", label: str) -> None:
+    """Write what the y axis shows above it: no word is turned."""
+    axes.set_title(label, loc="left", fontsize=8)
 
 
 def nothing() -> "Drawing":

@@ -98,8 +98,9 @@ def with_steps(tidy: pd.DataFrame, titles: Mapping[tuple[str, str], str], key: s
     return pd.Series([f"{titles[one]}, T = {at}" for one, at in zip(keys, steps, strict=True)], tidy.index)
 
 
-def marks(axes: Axes, points: pd.DataFrame, x: str, y: str, looks: Mapping[str, Look]) -> None:
-    """A mark for each point by its column `series`, in the order of `looks`; n stands behind the name."""
+def marks(axes: Axes, points: pd.DataFrame, x: str, y: str, looks: Mapping[str, Look], most: float = 0) -> None:
+    """A mark for each point by its column `series`, in the order of `looks`; fewer seeds than `most` are named."""
     for name in [name for name in looks if name in set(points["series"])]:
         for seeds, part in points[points["series"] == name].groupby("n"):
-            axes.plot(part[x], part[y], label=f"{name} ({seeds:g})", **looks[name].mark | {"markersize": 5.5})
+            label = name if seeds >= most else f"{name} (n = {seeds:g})"
+            axes.plot(part[x], part[y], label=label, **looks[name].mark | {"markersize": 5.5})

@@ -24,8 +24,7 @@ from lasnn.results.energy import LEFT_OUT, snn_joules
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
-COLUMNS = 3
-SPENT = "network_spikes layers_added batch_added spikes_per_image synops joules joules_pessimistic ann_joules"
+SPENT = "spikes layers_added batch_added spikes_per_image synops joules joules_pessimistic ann_joules"
 LONG = "converted, long"  # at the end of its curve
 
 
@@ -37,7 +36,7 @@ def cells(preset: Preset) -> list[Cell]:
 
 def _spent(cells: Sequence[Cell], preset: Preset) -> pd.DataFrame:
     """With the average that Figure 6 prints."""
-    tidy = of_cells(cells, preset, SPENT)
+    tidy = of_cells(cells, preset, SPENT).rename(columns={"spikes": "network_spikes"})
     return tidy.assign(paper_spikes=pd.Series(map(_printed, cells), tidy.index, dtype=float))
 
 
@@ -109,24 +108,20 @@ def draw(tidy: pd.DataFrame) -> Drawing:
         return style.nothing()
     others = tidy[~tidy["series"].isin(["ANN", LONG])]
     looks = {"ANN": style.look_of("ann")} | style.looks_of(zip(others["series"], others["method"], strict=True))
-    drawing, titled, first = style.panels(panels, COLUMNS, row_height=2.1, head=0.8)
+    drawing, titled = style.panels(panels, "accuracy, %", row_height=2.2, head=0.8)
     for axes, panel in titled:
         points = tidy[tidy["panel"] == panel].assign(microjoules=lambda lines: lines["joules"] * 1e6)
-        marks(axes, points, "microjoules", "accuracy", looks)
+        marks(axes, points, "microjoules", "accuracy", looks, tidy["n"].max())
         long = points[points["series"] == LONG]
         for images, part in long.groupby(IMAGES):
-            alike = part.assign(x=part["_ann_joules"] * 1e6, series=f"ANN, first {images:g} images")
-            longer = part.assign(series=f"converted at the end of its curve, first {images:g} images")
-            open_looks = {
-                name: replace(style.look_of(method), open=True)
-                for name, method in ((alike["series"].iloc[0], "ann"), (longer["series"].iloc[0], "conversion"))
-            }
-            marks(axes, alike.drop_duplicates("_ann"), "x", "_ann", open_looks)
-            marks(axes, longer, "microjoules", "accuracy", open_looks)
+            names = (f"ANN, first {images:g} images", f"converted, end of its curve, first {images:g} images")
+            analog, converted = (replace(style.look_of(method), open=True) for method in ("ann", "conversion"))
+            part = part.assign(ann_microjoules=part["_ann_joules"] * 1e6)
+            same = part.assign(series=names[0]).drop_duplicates("_ann")
+            marks(axes, same, "ann_microjoules", "_ann", {names[0]: analog})
+            marks(axes, part.assign(series=names[1]), "microjoules", "accuracy", {names[1]: converted})
         axes.set(xscale="log", xlabel="µJ per image")
         axes.margins(x=0.12, y=0.12)
-    for axes in first:
-        axes.set_ylabel("accuracy, %")
     style.legend(drawing, columns=3)
     return drawing
 
@@ -154,7 +149,7 @@ EXHIBITS = {
             "Open: the converted network at the end of its curve, at each s, on the first images that the curve was "
             "drawn on, and its ANN on the same; compare these with one another alone.",
         ],
-        ours="Ours: mean over n seeds (in brackets)",
+        ours="Ours: mean over n seeds",
         converted=True,
         sections=("scope", "energy"),
     ),

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 GAPS = (1, 2)  # points below the ANN
-COLUMNS = 3
 FULL_SIZE = "printed in the paper, at full size"
 INPUTS = {"poisson": "Poisson", "direct": "direct"}
 DIRECT_STEPS = ("50", "30")  # the paper names both T and not which network has which
@@ -151,12 +150,13 @@ def draw(tidy: pd.DataFrame) -> Drawing:
     grey = style.look_of("conversion").color
     looks |= {name: Look(grey, "", dashes) for name, dashes in zip(of_curves, CURVE_DASHES, strict=False)}
     looks |= style.looks_of((name, kinds[name]) for name in trained)
-    drawing, titled, first = style.panels(panels, COLUMNS, row_height=2.0, head=0.6, sharey=True)
+    drawing, titled = style.panels(panels, "accuracy, %", row_height=2.1, head=0.7, sharey=True)
     for axes, panel in titled:
+        seeds = ", ".join(f"{n:g}" for n in sorted(set(tidy.loc[tidy["panel"] == panel, "n"])))
+        axes.set_title(axes.get_title("left").replace(panel, f"{panel}, n = {seeds}"), loc="left", fontsize=7)
         _panel(axes, tidy[tidy["panel"] == panel], looks)
     top = 10 * math.ceil(max(tidy["accuracy"].max(), tidy["paper"].max()) / 10 - 1e-9)
-    for axes in first:
-        axes.set(ylabel="accuracy, %", ylim=(0, top + 3), yticks=range(0, top + 1, 20))
+    titled[0][0].set(ylim=(0, top + 3), yticks=range(0, top + 1, 20))
     style.legend(drawing, columns=3)
     return drawing
 
@@ -173,8 +173,8 @@ def _panel(axes: Axes, lines: pd.DataFrame, looks: dict[str, Look]) -> None:
         own, printed = points.dropna(subset=["accuracy"]), points.dropna(subset=["paper"])
         marked = {2**power for power in range(12)} | {own["steps"].max()}  # every doubling of T, and the end
         places = [index for index, step in enumerate(own["steps"]) if step in marked]
-        images = "" if own[IMAGES].isna().all() else f", {own[IMAGES].iloc[0]:g} images"
-        label = f"{series} ({points['n'].iloc[0]:g}{images})"
+        images = "" if own[IMAGES].isna().all() else f" ({own[IMAGES].iloc[0]:g} images)"
+        label = series + images
         axes.plot(own["steps"], own["accuracy"], label=label, **words, markevery=places)
         if not printed.empty:
             axes.scatter(printed["steps"], printed["paper"], **PRINTED | {"color": looks[series].color})
@@ -203,7 +203,7 @@ EXHIBITS = {
         draw,
         lines=_by_step,
         told=_told,
-        ours="Ours: mean over n seeds (in brackets)",
+        ours="Ours: mean over n seeds",
         converted=True,
     ),
 }

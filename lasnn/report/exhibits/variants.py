@@ -222,7 +222,8 @@ def draw_firing(tidy: pd.DataFrame) -> Drawing:
         if not base and line["ours"] < named_below:
             place: dict[str, Any] = {"xytext": (5, 0), "textcoords": "offset points", "va": "center"}
             axes.annotate(f"{line[TITLE]} ({line['n']:g})", (line["spikes"], line["ours"]), **place, fontsize=5.5)
-    axes.set(xscale="log", xlabel="spikes per neuron and image", ylabel="accuracy, %")
+    axes.set(xscale="log", xlabel="spikes per neuron and image")
+    style.name_y(axes, "accuracy, %")
     axes.margins(x=0.12, y=0.08)
     axes.tick_params(axis="x", which="both", length=0, pad=3)  # one line of labels: minor ticks are shorter
     for ticks in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
@@ -255,16 +256,17 @@ def draw_few_steps(tidy: pd.DataFrame) -> Drawing:
         return style.nothing()
     drawing, ((left, right),) = style.sheet(1, 2, height=3.0)
     looks = style.looks_of(zip(spiking["series"], spiking["method"], strict=True))
-    for name, look in looks.items():
-        lines = spiking[spiking["series"] == name]
-        at = [FEW_STEPS.index(step) for step in lines["timesteps"]]
+    for place, (name, look) in enumerate(looks.items()):
+        lines, beside = spiking[spiking["series"] == name], 0.03 * (place - len(looks) / 2)
+        at = [FEW_STEPS.index(step) + beside for step in lines["timesteps"]]
         wide = [0 if pd.isna(sd) else reach(sd, n) for sd, n in zip(lines["sd"], lines["n"], strict=True)]
         left.errorbar(at, lines["ours"], yerr=wide, capsize=2, elinewidth=0.8, label=name, **look.line)
         right.plot(at, lines["spikes"], **look.line)
     for value in tidy.loc[tidy["method"] == "ann", "ours"].dropna():
         left.axhline(value, label="ANN", **(style.look_of("ann").line | {"marker": ""}))
-    left.set_ylabel("accuracy, %")
-    right.set(ylabel="spikes per neuron", ylim=(0, None))
+    style.name_y(left, "accuracy, %")
+    style.name_y(right, "spikes per neuron")
+    right.set_ylim(0, None)
     for axes in (left, right):
         axes.set_xticks(range(len(FEW_STEPS)), FEW_STEPS)
         axes.set(xlabel="T", xlim=(-0.25, len(FEW_STEPS) - 0.75))
