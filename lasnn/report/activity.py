@@ -40,15 +40,16 @@ def raster(recordings: Mapping[str, Recording], image: int = 0, neurons: int = 6
 
 def rates(recordings: Mapping[str, Recording]) -> Drawing:
     """A line for each layer: spikes in a time step, as a share of its neurons, the mean over images."""
+    from matplotlib import colormaps
     from matplotlib.ticker import MaxNLocator
 
     _check(recordings, 0)
     drawing, ((axes,),) = style.sheet()
     drawing.set_layout_engine("constrained")
+    colors = colormaps["viridis"].resampled(len(recordings) + 1)  # by depth; methods have colours of their own
     for index, (name, layer) in enumerate(recordings.items()):
         by_step = layer.spikes.flatten(1).mean(1).cpu()  # [T]
-        look = style.SERIES[index % len(style.SERIES)]
-        axes.plot(range(1, len(by_step) + 1), by_step, label=name, **look.line)
+        axes.plot(range(1, len(by_step) + 1), by_step, label=name, color=colors(index), marker="o", markersize=3.5)
     axes.set(xlabel="time step", ylim=(0, None))
     style.name_y(axes, "spikes of a neuron in a step")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

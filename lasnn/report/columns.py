@@ -235,7 +235,7 @@ COLUMNS: dict[str, Column] = {
     "ran_dataset": Column("dataset's title", of=_said("data", "title"), fold="first", form=""),
     "student": Column(
         "network: ANN, converted or spiking",
-        of=lambda run, metrics, preset: preset.config.networks.title(getattr(run, "network", "") or run.student),
+        of=lambda run, metrics, preset: preset.config.networks.title(run.network_name),
         head="network",
         form="",
     ),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SHOWN = 12  # warnings that are written out below an exhibit
 
 Cells = Callable[[Preset], Sequence[Cell]]
-Lines = Callable[[Sequence[Cell], Preset], "pd.DataFrame"]
+Lines = Callable[[list[Cell], Preset], "pd.DataFrame"]
 Notes = Callable[["pd.DataFrame", Preset], list[str]]
 
 
@@ -56,9 +56,13 @@ class Exhibit:
     shows_images: bool = field(default=False, kw_only=True)  # of a dataset, whose licence may not allow to hand them on
     endings: ClassVar[tuple[str, ...]] = ()
 
+    def behind(self, preset: Preset) -> list[tuple[Cell, list[Run]]]:
+        """Its cells, each with its runs."""
+        return [(cell, runs_of(cell, preset)) for cell in self.cells(preset)]
+
     def shown_runs(self, preset: Preset) -> list[Run]:
         """Every run behind a cell, each once."""
-        return list(dict.fromkeys(run for cell in self.cells(preset) for run in runs_of(cell, preset)))
+        return list(dict.fromkeys(run for _, runs in self.behind(preset) for run in runs))
 
     def runs(self, preset: Preset) -> list[Run]:
         """Every run that it is made from."""
@@ -94,7 +98,7 @@ class Exhibit:
 
     def tidy(self, preset: Preset) -> pd.DataFrame:
         """Its numbers: one line for each cell, unless `lines` says otherwise."""
-        cells = self.cells(preset)
+        cells = list(self.cells(preset))
         return self.lines(cells, preset) if self.lines else of_cells(cells, preset, self.more)
 
     def runs_behind(self, tidy: pd.DataFrame, preset: Preset) -> list[list[Run]] | None:
@@ -129,8 +133,8 @@ class Exhibit:
         """Write which runs stand behind each cell, the caption, and the digests of all files read and written."""
         cells = [
             {key: value for key, value in asdict(cell).items() if key in (*KEYS, "variant")}
-            | {"runs": [str(run) for run in runs_of(cell, preset)]}
-            for cell in self.cells(preset)
+            | {"runs": [str(run) for run in runs]}
+            for cell, runs in self.behind(preset)
         ]
         digests = {path: files.sha256(self.place_of(path)) for path in self.made_from(preset)}
         written = [stem.with_suffix(f".{ending}") for ending in self.endings if ending != "json"]
@@ -168,21 +172,24 @@ class Table(Exhibit):
 
 @dataclass(frozen=True)
 class Figure(Exhibit):
-    """A figure: `draw` turns the lines into a drawing; `below`: remarks of its own that stand in the picture too."""
+    """A figure: `draw` turns the lines into a drawing; `said`: remarks of its own that stand in the picture too."""
 
     draw: Callable[[pd.DataFrame], Drawing]
-    below: Callable[[pd.DataFrame], list[str]] = field(default=lambda tidy: [], kw_only=True)
+    said: Callable[[pd.DataFrame], list[str]] = field(default=lambda tidy: [], kw_only=True)
     endings: ClassVar[tuple[str, ...]] = ("svg", "png", "csv", "json")
 
     def picture(self, tidy: pd.DataFrame, preset: Preset) -> Drawing:
         """The drawing without its remarks."""
         return self.draw(tidy)
 
+    def below(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
+        """What stands below the drawing wherever it is put; the whole caption, `notes`, is in its JSON file."""
+        return [" ".join(basis(tidy, preset, self.ours)), *self.said(tidy)]
+
     def _write(self, stem: Path, tidy: pd.DataFrame, notes: list[str], preset: Preset) -> None:
         style.theme()
         drawing = self.picture(tidy, preset)
-        said = [" ".join(basis(tidy, preset, self.ours)), *self.below(tidy)] if "n" in tidy else notes
-        style.remarks_below(drawing, said)
+        style.remarks_below(drawing, self.below(tidy, preset) if "n" in tidy else notes)
         endings: dict[str, dict[str, Any]] = {"svg": {"metadata": {"Date": None}}, "png": {"dpi": 200}}
         for ending, options in endings.items():
             buffer = io.BytesIO()
@@ -190,7 +197,7 @@ class Figure(Exhibit):
             files.write_bytes(stem.with_suffix(f".{ending}"), buffer.getvalue())
 
 
-def basis(tidy: pd.DataFrame, preset: Preset, ours: str) -> list[str]:
+def basis(tidy: pd.DataFrame, preset: Preset, ours: str = Exhibit.ours) -> list[str]:
     """Which runs the numbers are of: preset, seeds, size, images. `ours`: what the numbers are."""
     ran = tidy[tidy["n"] > 0]
     seeds = ", ".join(f"{count:g}" for count in sorted(set(ran["n"]))) or "none run"

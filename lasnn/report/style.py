@@ -135,7 +135,7 @@ def panels(
 
 def name_y(axes: "Axes", label: str) -> None:
     """Write what the y axis shows above it: no word is turned."""
-    axes.set_title(label, loc="left", fontsize=8)
+    axes.set_title(label, loc="left", fontsize=7.5)
 
 
 def nothing() -> "Drawing":

@@ -51,24 +51,21 @@ def dots(
         axes.set(xlabel=label, xscale="log" if label == log else "linear")
         axes.margins(x=0.08)
         axes.grid(visible=False, axis="y")
-    places_of_group = pd.Series(rows).groupby(level=0, sort=False).mean()
-    ticks = {at: name for (_, name), at in rows.items()} if named else {at: one for one, at in places_of_group.items()}
-    found[0].set_yticks(list(ticks), list(ticks.values()))
+    groups = pd.Series(rows).groupby(level=0, sort=False).mean()
+    found[0].set_yticks(list(rows.values()) if named else groups, [row for _, row in rows] if named else groups.index)
     found[0].set_ylim(max(rows.values()) + 0.6, -0.6)  # the first row on top
     style.legend(drawing, columns)
     return drawing
 
 
-def dot(axes: Axes, row: float, line: Mapping[str, Any], look: Look, form: str) -> None:
+def dot(axes: Axes, row: float, line: Mapping[Any, Any], look: Look, form: str) -> None:
     """A mark with its whisker, from `_low` to `_high` where the line has them, its seeds and its value in a row."""
     if pd.notna(line["ours"]):
         seeds = line[SEEDS] if line.get(SEEDS) and line["n"] > 1 else ()
         axes.plot(seeds, [row] * len(seeds), **look.mark | {"markersize": 2, "marker": "o", "alpha": 0.5})
-        middle, wide = line["ours"], None
-        if pd.notna(line.get("_low")):
-            wide = [[middle - line["_low"]], [line["_high"] - middle]]
-        elif pd.notna(line["sd"]):
-            wide = reach(line["sd"], line["n"])
+        middle, half = line["ours"], reach(line["sd"], line["n"]) if pd.notna(line["sd"]) else 0.0
+        low, high = line.get("_low", middle - half), line.get("_high", middle + half)
+        wide = [[middle - low], [high - middle]] if low < high else None
         axes.errorbar(middle, row, xerr=wide, label=line["series"], capsize=2, **look.mark | {"markersize": 5})
         text = f"{middle:{form}} ({line['n']:g})"
         axes.text(1.015, row, text, transform=axes.get_yaxis_transform(), va="center", fontsize=6)
@@ -101,6 +98,6 @@ def with_steps(tidy: pd.DataFrame, titles: Mapping[tuple[str, str], str], key: s
 def marks(axes: Axes, points: pd.DataFrame, x: str, y: str, looks: Mapping[str, Look], most: float = 0) -> None:
     """A mark for each point by its column `series`, in the order of `looks`; fewer seeds than `most` are named."""
     for name in [name for name in looks if name in set(points["series"])]:
-        for seeds, part in points[points["series"] == name].groupby("n"):
-            label = name if seeds >= most else f"{name} (n = {seeds:g})"
+        for seeds, part in points[points["series"] == name].groupby(points["n"].astype(float)):
+            label = name if float(part["n"].iloc[0]) >= most else f"{name} (n = {seeds:g})"
             axes.plot(part[x], part[y], label=label, **looks[name].mark | {"markersize": 5.5})

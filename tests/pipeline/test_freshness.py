@@ -38,7 +38,7 @@ from lasnn.pipeline.stamp import _check_writable
 from lasnn.plan.config import Config, read, whole
 from lasnn.plan.runs import parse
 from lasnn.report import EXHIBITS, runs_of_target
-from lasnn.report.answers import answering, same_images
+from lasnn.report.finished import metrics_of, same_images
 from lasnn.results import store
 from lasnn.storage import files
 from lasnn.storage.digests import Digests
@@ -266,7 +266,7 @@ def test_a_mirror_that_grew_is_prepared_again(tmp_path, monkeypatch):
 def test_a_run_that_does_not_answer_the_plan_is_refused_by_exhibits_and_made_again(project, kind, what):
     FOREIGN[what](KINDS[kind])
     assert f"snakemake --cores 1 results/tiny/{KINDS[kind]}" in message_of(
-        answering, parse(KINDS[kind]), read().preset()
+        metrics_of, parse(KINDS[kind]), read().preset()
     )
     found = reasons()
     assert {KINDS[kind], "table_s1"} <= set(found)

@@ -15,7 +15,7 @@ from lasnn.plan.config import Config, dump, restore, whole
 from lasnn.plan.runs import AnnRun, SnnRun, changes, parse
 from lasnn.plan.vocabulary import sides_of
 from lasnn.report import runs_of_target
-from lasnn.report.exhibits import table_s1
+from lasnn.report.exhibits.tables import every_method
 
 CONTENT = whole()
 MYNET = {"family": "plain", "features": [32, "A", 64, "A"], "hidden": 1, "fc": 128}
@@ -86,7 +86,7 @@ def test_images_that_are_too_small_are_said_before_anything_runs():
 def test_table_s1_has_a_line_for_each_run_of_an_own_student_and_no_other():
     """quick has six methods; calibration takes direct input, which is not that of the table."""
     preset = in_scope("three", three=THREE).preset("quick")
-    own = [cell for cell in table_s1.cells(preset) if cell.student == "three"]
+    own = [cell for cell in every_method(preset) if cell.student == "three"]
     assert [cell.method for cell in own] == ["conversion", "hybrid", "kd_label", "lasnn_act", "lasnn_grad"]
     assert all(len(runs_of(cell, preset)) == 1 for cell in own)
 

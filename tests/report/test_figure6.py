@@ -1,11 +1,10 @@
 """Figure 6 from written metrics and journals, by hand."""
 
-import pandas as pd
 import pytest
 from made_up import finish, preset_in
 
-from lasnn.report import EXHIBITS, bars, style
-from lasnn.report.exhibits.figure6 import ACCURACY, EQUAL, SIMILAR, first_reaching
+from lasnn.report import EXHIBITS
+from lasnn.report.exhibits.printed import ACCURACY, EQUAL, SIMILAR, first_reaching
 
 # Test accuracy and rates of two layers (30 and 10 neurons) after each epoch; T as in the preset.
 EPOCHS = {
@@ -57,13 +56,3 @@ def test_printed_numbers_stand_where_the_paper_has_them(preset):
     assert vgg5[(vgg5["panel"] == SIMILAR) & (vgg5["encoding"] == "poisson")]["paper"].tolist() == [111.25]
     assert vgg5[(vgg5["panel"] == ACCURACY) & (vgg5["encoding"] == "direct")]["paper"].tolist() == [88.55, 88.55]
     assert vgg5[vgg5["panel"] == EQUAL]["paper"].isna().all()
-
-
-def test_a_number_is_not_hidden_behind_a_cross():
-    _, ((axes,),) = style.sheet()
-    lines = [("a", 80.0, 90.0), ("b", 80.0, 70.0), ("c", 80.0, None)]
-    frame = pd.DataFrame(
-        [{"group": g, "series": "s", "ours": ours, "sd": None, "paper": cross} for g, ours, cross in lines]
-    )
-    bars.grouped(axes, frame, {"s": style.OTHER})
-    assert [text.xy[1] for text in axes.texts] == [90, 80, 80]

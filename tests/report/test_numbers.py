@@ -129,10 +129,10 @@ TABLES = {
     # Of seeds the means: 35 spikes an image on 40 neurons, layers at 1 and 0.5, and 16 times the first.
     "table_s2": (
         "data|network|method|input|T|accuracy, %|per neuron|layers added|not divided by the batch|paper|"
-        "spikes per image|SynOps per image|SNN, nJ|ANN, nJ|ANN / SNN",
-        f"{VGG5}|LaSNN|poisson|{T10}|{shown(75)}|0.875|1.500|14.00|111.25|35|1,000,000|900.0|4600.0|5.11",
-        f"{VGG5}|hybrid training|poisson|{T10}|{shown(60)}|1.750|3.000|28.00|-|70|2,000,000|1800.0|4600.0|2.56",
-        f"{VGG5}|LaSNN|direct|8 (paper: 50)|{shown(70)}|0.875|1.500|14.00|-|35|1,000,000|1360.0 (4580.0)|4600.0|3.38",
+        "spikes per image|SynOps per image|SNN, µJ|ANN, µJ|ANN / SNN",
+        f"{VGG5}|LaSNN|poisson|{T10}|{shown(75)}|0.875|1.500|14.00|111.25|35|1,000,000|0.90|4.60|5.11",
+        f"{VGG5}|hybrid training|poisson|{T10}|{shown(60)}|1.750|3.000|28.00|-|70|2,000,000|1.80|4.60|2.56",
+        f"{VGG5}|LaSNN|direct|8 (paper: 50)|{shown(70)}|0.875|1.500|14.00|-|35|1,000,000|1.36 (4.58)|4.60|3.38",
     ),
     # The student with seed 0 has 15 and 13 images right with two encoder seeds, all among the 18 of the curve: 77.78 %.
     "table_s3": (
@@ -269,18 +269,18 @@ def test_points_of_the_energy_figure_by_hand(world):
 
 
 def test_tables_of_notebooks_by_hand(world, monkeypatch):
-    """A line for each run or layer: seed 0 has half of the spikes and operations; direct input 460 nJ more."""
+    """A line for each run or layer: seed 0 has half of the spikes and operations; direct input 0.92 µJ more."""
     monkeypatch.setenv(PASSED_ON, json.dumps(world.config.content))
-    found = [one for one in dataframes.metrics(world.root) if one["run"]["seed"] == 0]
-    keys = ["network", "method", "encoder", "steps", "teacher"]
     lasnn = ("VGG5", "lasnn_act", "poisson", 10, "vgg16bn")
-    spent = dataframes.energy(found, mac_pj=4.6, ac_pj=0.9).set_index(keys)
-    columns = ["accuracy", "S_net", "S_sum", "S_bat", "per_image", "silent"]
+    spent = dataframes.runs(world.root, mac_pj=9.2).query("seed == 0")
+    spent = spent.set_index(["student", "method", "encoding", "ran_steps", "taught_by"])
+    columns = ["accuracy", "spikes", "layers_added", "batch_added", "spikes_per_image", "silent"]
     assert spent.loc[lasnn, columns].tolist() == pytest.approx([74, 0.4375, 0.75, 7, 17.5, 15])
-    columns = ["synops", "macs", "snn_nj", "ann_nj", "times_less"]
-    assert spent.loc[lasnn, columns].tolist() == pytest.approx([5e5, 1e6, 450, 4600, 4600 / 450])
-    assert spent.loc[("VGG5", "lasnn_act", "direct", 8, "vgg16bn"), "snn_nj"] == pytest.approx(910)
-    layers = dataframes.layers(found).set_index([*keys, "layer"])
+    columns = ["synops", "macs", "microjoules", "ann_microjoules", "times_less"]
+    assert spent.loc[lasnn, columns].tolist() == pytest.approx([5e5, 1e6, 0.45, 9.2, 9.2 / 0.45])
+    assert spent.loc[("VGG5", "lasnn_act", "direct", 8, "vgg16bn"), "microjoules"] == pytest.approx(1.37)
+    found = [one for one in dataframes.metrics(world.root) if one["run"]["seed"] == 0]
+    layers = dataframes.layers(found).set_index(["network", "method", "encoder", "steps", "teacher", "layer"])
     assert layers.loc[(*lasnn, "f1"), ["S_l", "before", "silent"]].tolist() == pytest.approx([0.25, 4, 30])
     over_time = dataframes.over_time(found).query("network == 'VGG5' and label == 'LaSNN, direct T=8'")
     assert over_time["accuracy"].tolist() == [5.0 * step - 1 for step in range(1, 9)]

@@ -16,9 +16,10 @@ from lasnn.plan.config import Config, merged, read
 from lasnn.plan.runs import BASE, AnnRun, SnnRun
 from lasnn.plan.vocabulary import METHODS
 from lasnn.report import EXHIBITS, PAPER, runs_of_target
+from lasnn.report.columns import number
 from lasnn.report.exhibit import Table, remarks
-from lasnn.report.exhibits.table_s4 import compared
-from lasnn.report.rows import as_printed, number, table
+from lasnn.report.exhibits.variants import compared
+from lasnn.report.frame import as_printed, of_cells
 
 LASNN = SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn")
 
@@ -150,7 +151,7 @@ def test_what_numbers_rest_on_is_said_below_them(preset):
             "teacher_weaker": run.method == "lasnn_act" and run.seed == 1,
         }
         finish(preset, run, 90.0, data=DATA | {"subset": run.method == "hybrid"}, **of)
-    notes = " ".join(remarks(table(cells, preset), preset))
+    notes = " ".join(remarks(of_cells(cells, preset), preset))
     for words in ("does not rank methods", "n_train 1437, n_test 20", "teacher is weaker", "holds only a part"):
         assert words in notes
     assert "revisions of the code are mixed: snn1, snn2" in notes
@@ -180,13 +181,13 @@ def test_of_what_each_seed_chose_for_itself_a_line_shows_the_first_ones(preset):
     (cell,) = [c for c in paper_cells("Table II") if c.student == "VGG5" and c.method == "hybrid"][:1]
     for run, scale, leak in zip(runs_of(cell, preset), (0.5, 0.7), (0.99, 1.0), strict=True):
         finish(preset, run, 50.0, choices={"scale": scale, "leak": leak, "logit_scale": "mean" if leak < 1 else "sum"})
-    (line,) = table([cell], preset).to_dict("records")
+    (line,) = of_cells([cell], preset).to_dict("records")
     assert (line["n"], line["scale"], line["leak"], line["logit_scale"]) == (2, 0.5, 0.99, "mean")
 
 
 def test_a_cell_without_a_run_shows_a_dash_and_a_missing_run_is_an_error(preset):
     cell = Cell(*[""] * 4, teacher="", method="hybrid", encoding="poisson", timesteps="100", metric="top1")
-    table = Table("nothing", lambda preset: [cell], lambda tidy: tidy[["ours"]])
+    table = Table("nothing", lambda preset: [cell], "ours")
     assert pd.isna(table.tidy(preset).iloc[0]["ours"])
     assert number(None) == "-"
     with pytest.raises(InputError, match=r"metrics\.json: `snakemake --cores 1 .*` makes it"):

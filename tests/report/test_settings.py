@@ -8,9 +8,8 @@ from made_up import preset_in
 
 from lasnn.plan.cells import Energy, Scope, regime_cells
 from lasnn.plan.runs import SnnRun
-from lasnn.report import rows, runs_of_target
+from lasnn.report import frame, runs_of_target
 from lasnn.report.exhibit import basis
-from lasnn.report.spikes_and_energy import spent
 
 BASE = {
     "seeds": [0, 1],
@@ -100,9 +99,10 @@ ENERGY = {  # joules of one image, of T analog first layers, and of the ANN; wha
 @pytest.mark.parametrize("key", ENERGY)
 def test_energy_by_hand(tmp_path, monkeypatch, key):
     """A multiply-add 4.6 pJ, an addition 0.9 pJ, a batch of 16; one of them changed: in pJ, direct input, T = 4."""
-    monkeypatch.setattr(rows, "metrics_of", lambda run, preset: {"operations": COUNTS, "spikes": SPIKES})
+    monkeypatch.setattr(frame, "metrics_of", lambda run, preset: {"operations": COUNTS, "spikes": SPIKES})
     value, expected = ENERGY[key]
-    found = spent(RUN, preset_in(tmp_path, {}, energy={key: value}))
+    names = ("joules", "joules_pessimistic", "ann_joules", "batch_added", "spikes", "spikes_per_image", "synops")
+    found = frame.frame([RUN], preset_in(tmp_path, {}, energy={key: value}), names).iloc[0]
     picojoules = {name: found[name] * (1 if name == "batch_added" else 1e12) for name in expected}
     assert picojoules == pytest.approx(expected)
-    assert (found["network_spikes"], found["spikes_per_image"], found["synops"]) == (3, 30, 1000)
+    assert (found["spikes"], found["spikes_per_image"], found["synops"]) == (3, 30, 1000)

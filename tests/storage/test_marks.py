@@ -2,7 +2,7 @@
 
 import pytest
 
-from lasnn.report.rows import number
+from lasnn.report.columns import number
 from lasnn.storage.marks import marks_of
 
 TRAINED = {"settings": {"training": {"epochs": 3}, "spiking": {"init": "converted"}}, "epochs": 3, "run": {"steps": 10}}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -34,7 +33,7 @@ def cells(preset: Preset) -> list[Cell]:
     return [*tables.every_method(preset), *direct]
 
 
-def _spent(cells: Sequence[Cell], preset: Preset) -> pd.DataFrame:
+def _spent(cells: list[Cell], preset: Preset) -> pd.DataFrame:
     """With the average that Figure 6 prints."""
     tidy = of_cells(cells, preset, SPENT).rename(columns={"spikes": "network_spikes"})
     return tidy.assign(paper_spikes=pd.Series(map(_printed, cells), tidy.index, dtype=float))
@@ -61,7 +60,7 @@ def _told(tidy: pd.DataFrame, preset: Preset) -> list[str]:
     ]
 
 
-def _points(cells: Sequence[Cell], preset: Preset) -> pd.DataFrame:
+def _points(cells: list[Cell], preset: Preset) -> pd.DataFrame:
     """A point for each network and method, mean over seeds, for its ANN, and for the converted network behind it."""
     table, lines = of_cells(cells, preset, "ann joules ann_joules"), []
     for cell, row in zip(cells, table.to_dict("records"), strict=True):

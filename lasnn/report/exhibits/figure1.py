@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lasnn.plan.cells import paper_cells
 from lasnn.plan.config import Preset
@@ -81,9 +81,8 @@ class Pipeline(Figure):
         total = tidy.loc[(tidy["what"] == "box") & (tidy["from"] != IMAGES), "count"].sum()
         return [
             f"Preset {preset.name}, {len(preset.scope.seeds)} seed(s): {total} runs behind all tables and figures. In "
-            "brackets the runs of each kind. An arrow leads from the runs that others start from; a number on it says "
-            "how many of these do, where not all. Every run also reads the images; arrows are drawn to those trained "
-            "on them alone.",
+            "brackets the runs of each kind. An arrow leads from the runs that others start from; its CSV says how many "
+            "of these do. Every run also reads the images; arrows are drawn to those trained on them alone.",
         ]
 
     def picture(self, tidy: pd.DataFrame, preset: Preset) -> Drawing:
@@ -103,11 +102,14 @@ def pipeline(nodes: dict[str, Node], counts: dict[tuple[str, str], int]) -> Draw
     for head in nodes:
         tails = sorted((tail for tail, to in counts if to == head), key=lambda tail: -places[tail][1])
         for index, tail in enumerate(tails):
-            (x, y), share = places[head], counts[tail, head]
-            end = (x, y + 0.3 * ((len(tails) - 1) / 2 - index))
-            label = "" if share == counts[head, ""] else str(share)
-            at = 0.74 - 0.18 * min(index, 2)  # labels of arrows that cross stand apart
-            _arrow(axes, places[tail], end, (label, at), nodes[tail].look.color, within=tail == head)
+            (x, y), color = places[head], nodes[tail].look.color
+            right = places[tail][0] + WIDE / 2 + 0.02
+            start, bend = (right, places[tail][1]), 0.0
+            end = (x - WIDE / 2 - 0.03, y + 0.3 * ((len(tails) - 1) / 2 - index))
+            if tail == head:  # a chain of runs of one kind
+                start, end, bend = (right, y + 0.2), (right, y - 0.2), -1.2
+            arrow = {"arrowstyle": "-|>", "connectionstyle": f"arc3,rad={bend}", "mutation_scale": 7, "color": color}
+            axes.annotate("", end, start, arrowprops=arrow | {"linewidth": 0.9, "shrinkA": 0, "shrinkB": 0})
     for name, node in nodes.items():
         _box(axes, places[name], node, counts[name, ""])
     for column, title in enumerate(COLUMNS):
@@ -149,38 +151,6 @@ def _box(axes: Axes, place: tuple[float, float], node: Node, count: int) -> None
     axes.text(x, y + shift, f"{node.name} ({count})", ha="center", va="center", fontsize=7, zorder=4)
     if node.remark:
         axes.text(x, y - 0.16, node.remark, ha="center", va="center", fontsize=5.5, zorder=4, color="#505050")
-
-
-def _arrow(
-    axes: Axes,
-    tail: tuple[float, float],
-    head: tuple[float, float],
-    label: tuple[str, float],
-    color: str,
-    within: bool,
-) -> None:
-    """`label`: its text, and at which share of the arrow it stands."""
-    from matplotlib.patches import FancyArrowPatch
-
-    if within:  # a chain of runs of one kind
-        right = tail[0] + WIDE / 2 + 0.02
-        start, end, bend, middle = (right, tail[1] + 0.2), (right, tail[1] - 0.2), "arc3,rad=-1.2", right + 0.13
-    else:
-        start, end, bend = (tail[0] + WIDE / 2 + 0.02, tail[1]), (head[0] - WIDE / 2 - 0.03, head[1]), "arc3,rad=0"
-    text, at = label
-    on_it = (start[0] + at * (end[0] - start[0]), start[1] + at * (end[1] - start[1]))
-    place = (middle, tail[1]) if within else on_it
-    words: dict[str, Any] = {
-        "arrowstyle": "-|>",
-        "connectionstyle": bend,
-        "mutation_scale": 7,
-        "shrinkA": 0,
-        "shrinkB": 0,
-    }
-    axes.add_patch(FancyArrowPatch(start, end, color=color, linewidth=0.9, zorder=2, **words))
-    if text:
-        box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
-        axes.text(*place, text, fontsize=6, ha="center", va="center", zorder=5, bbox=box)
 
 
 EXHIBITS = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,7 +41,7 @@ class Maps(Figure):
         return draw(_images(preset, runs[0]), _maps(preset, runs[0])) if runs else style.nothing()
 
 
-def _distances(found: Sequence[Cell], preset: Preset) -> pd.DataFrame:
+def _distances(found: list[Cell], preset: Preset) -> pd.DataFrame:
     """A line for each image and level: the distance of its two maps, which is what the loss adds up."""
     tidy = of_cells(found, preset)
     lines = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,11 +29,10 @@ FULL_SIZE = "printed in the paper, at full size"
 INPUTS = {"poisson": "Poisson", "direct": "direct"}
 DIRECT_STEPS = ("50", "30")  # the paper names both T and not which network has which
 CURVE_DASHES = ((), (4, 1.5), (1, 1))
-CONTEXT = ("n", "variant", "teacher_weaker", "warnings", "quoted", "revision", "runs", "ran_dataset", "train_images")
-CONTEXT += ("test_images", "assessed", "subset")
+CONTEXT = "n variant teacher_weaker warnings quoted revision runs ran_dataset train_images test_images assessed subset"
 
 
-def _needed(cells: Sequence[Cell], preset: Preset) -> pd.DataFrame:
+def _needed(cells: list[Cell], preset: Preset) -> pd.DataFrame:
     """A line for each network, seed and threshold scale."""
     lines = []
     for cell, row in zip(cells, of_cells(cells, preset).to_dict("records"), strict=True):
@@ -85,11 +83,11 @@ def cells(preset: Preset) -> list[Cell]:
     ]
 
 
-def _by_step(cells: Sequence[Cell], preset: Preset) -> pd.DataFrame:
+def _by_step(cells: list[Cell], preset: Preset) -> pd.DataFrame:
     """A line for each panel, series and T; several seeds are averaged."""
     table, lines = of_cells(cells, preset), []
     for cell, row in zip(cells, table.to_dict("records"), strict=True):
-        context = {key: row[key] for key in CONTEXT} | {"paper": None, IMAGES: None, "_method": cell.method}
+        context = {key: row[key] for key in CONTEXT.split()} | {"paper": None, IMAGES: None, "_method": cell.method}
         context |= {"panel": f"{cell.student}, {row['ran_dataset']}, {INPUTS[encoder_of(cell, preset)]} input"}
         for run in map(as_snn, runs_of(cell, preset)):
             lines += [context | point for point in _points(run, preset)]
@@ -99,8 +97,9 @@ def _by_step(cells: Sequence[Cell], preset: Preset) -> pd.DataFrame:
     if not lines:
         return table.assign(panel="", series="", steps=0, accuracy=math.nan, paper=math.nan)
     keys = ["panel", "series", "steps"]
-    found = pd.DataFrame(lines).astype({"accuracy": float, "paper": float}).groupby(keys, sort=False, as_index=False)
-    return found.agg({"accuracy": "mean", "paper": "first"} | dict.fromkeys([*CONTEXT, IMAGES, "_method"], "first"))
+    folds = {"accuracy": "mean", "paper": "first"} | dict.fromkeys([*CONTEXT.split(), IMAGES, "_method"], "first")
+    found = pd.DataFrame(lines).astype({"accuracy": float, "paper": float})
+    return found.groupby(keys, sort=False, as_index=False).agg(folds)
 
 
 def _title(run: SnnRun) -> str:
@@ -143,28 +142,19 @@ def draw(tidy: pd.DataFrame) -> Drawing:
         return style.nothing()
     kinds = tidy.drop_duplicates("series").set_index("series")["_method"]
     of_curves = sorted((name for name in kinds.index if name.startswith("converted")), reverse=True)
-    trained = sorted(
-        (name for name in kinds.index if kinds[name] in METHODS and name not in of_curves), key=_order(kinds)
-    )
     looks = {"ANN": replace(style.look_of("ann"), marker="")}
     grey = style.look_of("conversion").color
     looks |= {name: Look(grey, "", dashes) for name, dashes in zip(of_curves, CURVE_DASHES, strict=False)}
-    looks |= style.looks_of((name, kinds[name]) for name in trained)
-    drawing, titled = style.panels(panels, "accuracy, %", row_height=2.1, head=0.7, sharey=True)
-    for axes, panel in titled:
-        seeds = ", ".join(f"{n:g}" for n in sorted(set(tidy.loc[tidy["panel"] == panel, "n"])))
-        axes.set_title(axes.get_title("left").replace(panel, f"{panel}, n = {seeds}"), loc="left", fontsize=7)
+    looks |= style.looks_of((name, kinds[name]) for name in kinds.index if name != "ANN" and name not in of_curves)
+    seeds = tidy.groupby("panel")["n"].unique().map(lambda counts: ", ".join(f"{n:g}" for n in sorted(counts)))
+    titles = [f"{panel}, n = {seeds[panel]}" for panel in panels]
+    drawing, titled = style.panels(titles, "accuracy, %", row_height=2.1, head=0.7, sharey=True)
+    for (axes, _), panel in zip(titled, panels, strict=True):
         _panel(axes, tidy[tidy["panel"] == panel], looks)
     top = 10 * math.ceil(max(tidy["accuracy"].max(), tidy["paper"].max()) / 10 - 1e-9)
     titled[0][0].set(ylim=(0, top + 3), yticks=range(0, top + 1, 20))
     style.legend(drawing, columns=3)
     return drawing
-
-
-def _order(kinds: pd.Series):
-    """Methods in their usual order; of LaSNN the longest T of direct input first."""
-    names = list(METHOD_TITLES)
-    return lambda name: (names.index(kinds[name]), -int(name.split()[-1][:-1]) if " (T = " in name else -math.inf)
 
 
 def _panel(axes: Axes, lines: pd.DataFrame, looks: dict[str, Look]) -> None:

@@ -121,7 +121,7 @@ def first_reaching(accuracies: list[float], target: float) -> int:
 
 def _encodings(cells: list[Cell], preset: Preset) -> pd.DataFrame:
     """A line for each panel, network and encoding; a run is also read where it first comes near the weakest."""
-    lines: list[dict[str, Any]] = []
+    lines: list[dict] = []
     runs = list(dict.fromkeys(as_snn(run) for cell in cells for run in runs_of(cell, preset)))
     for cell, row in zip(cells, of_cells(cells, preset).to_dict("records"), strict=True):
         if cell.metric == "top1":

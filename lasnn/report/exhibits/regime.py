@@ -6,7 +6,6 @@ Each corner is a size of the student and a number of training images (`scope.cor
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -36,7 +35,7 @@ RIVALS = {
 }
 
 
-def _lines(cells: Sequence[Cell], preset: Preset) -> pd.DataFrame:
+def _lines(cells: list[Cell], preset: Preset) -> pd.DataFrame:
     """A line for each corner and rival of hybrid training."""
     lines = [
         _line(corner, name, rival, runs, preset)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lasnn.plan.cells import Cell
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run
 from lasnn.report.exhibit import Table
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
 class Runs(Table):
     """Every run behind all other exhibits, parents before children."""
 
-    def shown_runs(self, preset: Preset) -> list[Run]:
+    def behind(self, preset: Preset) -> list[tuple[Cell, list[Run]]]:
         from lasnn.report.catalogue import EXHIBITS
 
-        return preset.ancestors([run for other in EXHIBITS.values() if other is not self for run in other.runs(preset)])
+        others = [run for other in EXHIBITS.values() if other is not self for run in other.runs(preset)]
+        return [(_cell(run), [run]) for run in preset.ancestors(others)]
 
     def tidy(self, preset: Preset) -> pd.DataFrame:
         found = frame(self.shown_runs(preset), preset)
@@ -29,6 +31,13 @@ class Runs(Table):
         return [
             f"Preset {preset.name}, {len(tidy)} runs. The CSV has all columns; docs/exhibits.md says what they mean."
         ]
+
+
+def _cell(run: Run) -> Cell:
+    """A run as the cell of a table."""
+    teacher, method, encoder, steps = (str(getattr(run, one, "")) for one in ("teacher", "method", "encoder", "steps"))
+    words = (run.dataset, run.network_name, teacher, method, encoder, steps, "top1")
+    return Cell("Runs", str(run), *words, variant=run.variant)
 
 
 EXHIBITS = {

@@ -18,8 +18,10 @@ from lasnn.report.late import pd
 
 SHOWN = 10  # epochs, the last among them
 EPOCH = "epoch_"  # and its number: a column of the lines of Table S9
-OTHERS = (tables.every_method, claims.cells, variants.knobs, variants.low_steps, variants.few_steps, printed.gradients)
-OTHERS += (printed.encodings, regime_cells)  # whose trainings Table S9 shows
+OTHERS = (  # whose trainings Table S9 shows
+    *(tables.every_method, claims.cells, variants.knobs, variants.low_steps, variants.few_steps),
+    *(printed.gradients, printed.encodings, regime_cells),
+)
 
 
 def trainings(preset: Preset) -> list[Cell]:

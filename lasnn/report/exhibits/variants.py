@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from statistics import mean
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lasnn.plan.cells import Cell, direct_cell, focus_cell, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.overlays import merged
-from lasnn.plan.runs import BASE, Run, parse
+from lasnn.plan.runs import AND, BASE, Run, parse
 from lasnn.plan.vocabulary import METHODS
 from lasnn.report import style
 from lasnn.report.columns import METHOD_TITLES
@@ -130,13 +129,13 @@ def _difference(runs: str | None, base: str | None, preset: Preset) -> float | N
     return mean(ours[seed] - theirs[seed] for seed in both) if both else None
 
 
-def _knobs(cells: Sequence[Cell], preset: Preset) -> pd.DataFrame:
+def _knobs(cells: list[Cell], preset: Preset) -> pd.DataFrame:
     bases = {cell.method: runs_of(cell, preset) for cell in cells if cell.variant == BASE}
     pairs = [same_seeds(bases.get(cell.method, []), runs_of(cell, preset)) for cell in cells]
     return with_p(compared(of_cells(cells, preset, CONTEXT), preset), pairs, preset)
 
 
-def _few_steps(cells: Sequence[Cell], preset: Preset) -> pd.DataFrame:
+def _few_steps(cells: list[Cell], preset: Preset) -> pd.DataFrame:
     """Also each line beside its ANN and, image by image, beside its rivals at the same T.
 
     They are calibration, and for a recipe also hybrid training with the same options.
@@ -232,15 +231,12 @@ def draw_firing(tidy: pd.DataFrame) -> Drawing:
     return drawing
 
 
-def _recipes(cells: Sequence[Cell], preset: Preset) -> pd.DataFrame:
+def _recipes(cells: list[Cell], preset: Preset) -> pd.DataFrame:
     """With a series for each method and recipe; of methods with several recipes each is named."""
     tidy = of_cells(cells, preset, CONTEXT)
     several = tidy.groupby("method")["variant"].nunique() > 1
-    named = [
-        several[method] and variant != BASE for method, variant in zip(tidy["method"], tidy["variant"], strict=True)
-    ]
-    words = " (" + tidy["variant"].str.replace("__", ", ") + ")"
-    return tidy.assign(series=tidy["method"].map(METHOD_TITLES) + words.where(named, ""))
+    recipe = tidy["variant"].map(lambda name: "" if name == BASE else f" ({name.replace(AND, ', ')})")
+    return tidy.assign(series=tidy["method"].map(METHOD_TITLES) + recipe.where(tidy["method"].map(several), ""))
 
 
 def recipes(tidy: pd.DataFrame) -> list[str]:
@@ -324,7 +320,7 @@ EXHIBITS = {
         draw_few_steps,
         lines=_recipes,
         told=lambda tidy, preset: [*recipes(tidy), "Dotted: the intermediate ANN. Spikes: for each neuron and image."],
-        below=recipes,
+        said=recipes,
         ours="Ours: mean over n seeds, whiskers its 95 % interval",
     ),
 }

@@ -1,4 +1,6 @@
-"""Table S9 by hand, from written metrics and logs: shares before training and after each epoch."""
+"""Tables S6 and S9 by hand: change over the last fifth of the epochs, shares before training and after each epoch."""
+
+import math
 
 import pytest
 from made_up import CONTENT, finish, preset_in
@@ -6,7 +8,8 @@ from made_up import CONTENT, finish, preset_in
 from lasnn.plan.cells import runs_of
 from lasnn.plan.config import read
 from lasnn.report import EXHIBITS
-from lasnn.report.exhibits.table_s9 import shown_epochs
+from lasnn.report.columns import change
+from lasnn.report.exhibits.training import shown_epochs
 
 SHARES = EXHIBITS["table_s9"]
 
@@ -66,3 +69,18 @@ def test_it_needs_no_run_beside_those_of_other_exhibits(name):
     assert {run for run in others if getattr(run, "method", "").startswith("lasnn")} == set(runs)
     shown = [runs_of(cell, preset)[0] for cell in SHARES.cells(preset)]
     assert len(shown) == len(set(shown))  # one line each, though another exhibit may look at its first seed alone
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "before"),
+    [
+        ([10.0, 20, 30, 40, 50, 60, 70, 80, 90, 80], 80),  # ten epochs: after the eighth
+        ([10.0, 20, 30, 40, 80], 40),  # five: after the fourth
+        ([70.0, 80], 70),  # fewer than five: the one before the last
+        ([10.0, 20, 30, 40, 50, 60, 80], 50),  # seven: a fifth is 1.4 epochs, so two
+    ],
+)
+def test_change_by_hand(accuracies, before):
+    found = change(accuracies, images=100)
+    assert (found["before"], found["end"]) == (before, 80)
+    assert found["standard_error"] == pytest.approx(100 * math.sqrt(0.8 * 0.2 / 100))  # 4 points
