@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -56,6 +57,7 @@ class Exhibit:
     shows_images: bool = field(default=False, kw_only=True)  # of a dataset, whose licence may not allow to hand them on
     endings: ClassVar[tuple[str, ...]] = ()
 
+    @cache  # noqa: B019 -- exhibits last as long as the process, which has few presets
     def behind(self, preset: Preset) -> list[tuple[Cell, list[Run]]]:
         """Its cells, each with its runs."""
         return [(cell, runs_of(cell, preset)) for cell in self.cells(preset)]
@@ -98,7 +100,7 @@ class Exhibit:
 
     def tidy(self, preset: Preset) -> pd.DataFrame:
         """Its numbers: one line for each cell, unless `lines` says otherwise."""
-        cells = list(self.cells(preset))
+        cells = [cell for cell, _ in self.behind(preset)]
         return self.lines(cells, preset) if self.lines else of_cells(cells, preset, self.more)
 
     def runs_behind(self, tidy: pd.DataFrame, preset: Preset) -> list[list[Run]] | None:

@@ -81,8 +81,8 @@ class Pipeline(Figure):
         total = tidy.loc[(tidy["what"] == "box") & (tidy["from"] != IMAGES), "count"].sum()
         return [
             f"Preset {preset.name}, {len(preset.scope.seeds)} seed(s): {total} runs behind all tables and figures. In "
-            "brackets the runs of each kind. An arrow leads from the runs that others start from; its CSV says how many "
-            "of these do. Every run also reads the images; arrows are drawn to those trained on them alone.",
+            "brackets the runs of each kind. An arrow leads from the runs that others start from; the CSV says "
+            "how many of these do. Every run also reads the images; arrows are drawn to those trained on them alone.",
         ]
 
     def picture(self, tidy: pd.DataFrame, preset: Preset) -> Drawing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from lasnn.plan.cells import Cell
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 class Runs(Table):
     """Every run behind all other exhibits, parents before children."""
 
+    @cache  # noqa: B019 -- as any exhibit's
     def behind(self, preset: Preset) -> list[tuple[Cell, list[Run]]]:
         from lasnn.report.catalogue import EXHIBITS
 
