@@ -90,6 +90,7 @@ class Net(nn.Module):
 
     def __init__(self, layers: Mapping[str, Tappable], readout: Linear, sides: dict[str, int], side: int):
         super().__init__()
+        self.objective: nn.Module | None = None  # weights of the loss, while it is trained; no part of what it computes
         self.standardise: Standardise | None = None  # an ANN's own normalisation of its input, if it has one
         self.layers = Layers(layers)
         self.readout = readout

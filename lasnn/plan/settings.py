@@ -85,6 +85,7 @@ class Spiking(Section):
         "potential",
         "train_offsets",
         "train_leak",
+        "width",
         "kind",
         "adaptation",
         "loss",
@@ -103,11 +104,12 @@ class Spiking(Section):
     stdb: tuple[Rate, Rate]
     reset_grad: bool
     init: Literal["converted", "converted_weights", "scratch", "calibrated"]
-    train_thresholds: bool
+    train_thresholds: bool | Literal["channel"]
     steps_schedule: Literal["const", "double_first"]
     potential: Share = 0.0
     train_offsets: bool = False
     train_leak: bool = False
+    width: Rate = 1.0
     kind: Literal["lif", "alif"] = "lif"
     adaptation: tuple[Rate, Share] = (1.8, 0.9)
     loss: Literal["total", "every_step"] = "total"
@@ -141,6 +143,12 @@ class Attention(Section):
     grad_norm: Literal["l2", "none"]
     norm: Literal["unit", "none"] = "unit"
     labels: bool = False
+
+
+class Features(Section):
+    weight: Annotated[float, Field(ge=0)]
+    taps: Literal["resolution", "deep"]
+    levels: Annotated[tuple[Literal["low", "mid", "high"], ...], Field(min_length=1)]
 
 
 class LabelKd(Section):
@@ -236,6 +244,15 @@ class SnnSettings(_OfRun):
     calibration: Calibration | None
     evaluation: Evaluation
     compute: Compute
+    features: Features | None = None
+
+    LATER: ClassVar[tuple[str, ...]] = ("architecture", "features")
+
+    @property
+    def taps(self) -> str | None:
+        """Which layers are tapped, of a method that looks at some."""
+        section = self.attention or self.features
+        return section.taps if section else None
 
 
 Settings = AnnSettings | ConvertedSettings | SnnSettings
@@ -258,6 +275,7 @@ class Protocol(Section):
     choices: Choices
     student: Training
     attention: Attention
+    features: Features
     label_kd: LabelKd
     spike_kd: SpikeKd
     calibration: Calibration

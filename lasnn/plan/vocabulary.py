@@ -144,6 +144,7 @@ METHODS = {
     "kd_label": Method("label KD", teacher=True, trained=True, sections=("label_kd",)),
     "lasnn_act": Method("LaSNN, activation", teacher=True, trained=True, sections=("attention",)),
     "lasnn_grad": Method("LaSNN, gradient", teacher=True, trained=True, sections=("attention",)),
+    "kd_features": Method("feature KD", teacher=True, trained=True, sections=("features",)),
     "kd_spike": Method("spike KD (reconstruction)", teacher=True, trained=True, sections=("spike_kd",), chained=True),
     "calibration": Method(
         "calibration",

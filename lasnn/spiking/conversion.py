@@ -138,10 +138,18 @@ def thresholds(net: Net) -> dict[str, float]:
     return {name: neuron.threshold.item() for name, neuron in neurons(net).items()}
 
 
-def train_thresholds(net: Net) -> None:
-    """Give each layer's neurons a gain of their current to be trained, which is the same as training thresholds."""
+def train_thresholds(net: Net, by_channel: bool = False) -> None:
+    """Give each layer's neurons a gain of their current to be trained, which is the same as training thresholds.
+
+    By channel or unit where all that drives them has weights, into which the gains can be put afterwards: not where an
+    identity shortcut does, nor in a spiking readout, whose counts are the logits.
+    """
     for neuron in neurons(net).values():
         neuron.log_gain = nn.Parameter(torch.zeros_like(neuron.threshold))
+    for wire in [wire for layer in net.layers.values() for wire in layer.wires()] if by_channel else []:
+        if not any(isinstance(synapses.module, nn.Identity) for synapses in wire.synapses):
+            neuron, width = spikes_of(wire), len(weights_of(wire.synapses[0]))
+            neuron.log_gain = nn.Parameter(neuron.threshold.new_zeros(width))
 
 
 def train_offsets(net: Net) -> None:
@@ -178,6 +186,8 @@ def with_leaks(net: Net, found: Mapping[str, float]) -> Net:
 def settle(net: Net) -> None:
     """Put what was trained of thresholds, offsets, leaks and batch norm, if anything, into them: the same spikes."""
     fold(net)
+    for wire in [wire for layer in net.layers.values() for wire in layer.wires()]:
+        _settle_channels(wire)
     for neuron in neurons(net).values():
         if neuron.offset_change is not None:
             change = neuron.offset_change.detach()
@@ -189,6 +199,23 @@ def settle(net: Net) -> None:
         if neuron.leak_logit is not None:
             neuron.dynamics = replace(neuron.dynamics, leak=neuron.leak_logit.sigmoid().item())
             neuron.leak_logit = None
+
+
+def _settle_channels(wire: Wire) -> None:
+    """Put gains of channels into weights and constants: θ e^-g is one threshold where the current is e^g times it."""
+    neuron = spikes_of(wire)
+    if neuron.log_gain is None or not neuron.log_gain.dim():
+        return
+    gain, neuron.log_gain = neuron.log_gain.exp(), None
+    for synapses in wire.synapses:
+        weight = weights_of(synapses)
+        weight.mul_(gain.view(-1, *(1,) * (weight.dim() - 1)))
+    if neuron.offset_change is not None:
+        neuron.offset_change.mul_(gain)
+    if neuron.offset is not None:
+        neuron.offset = neuron.offset * gain
+    if neuron.initial is not None:
+        neuron.initial = neuron.initial * (gain[:, None, None] if weights_of(wire.synapses[0]).dim() == 4 else gain)
 
 
 @torch.no_grad()

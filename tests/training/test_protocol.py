@@ -24,7 +24,7 @@ from lasnn.training.device import set_up
 
 ANALOG = {"ANN", "RESIDUAL_ANN", "TEACHER"}
 CONVERTING = {"CONVERTED", "DIRECT", "RESIDUAL"}
-TRAINED = {"HYBRID", "HYBRID_DIRECT", "LABEL", "ACT", "GRAD", "HEAD", "SPIKE"}
+TRAINED = {"HYBRID", "HYBRID_DIRECT", "LABEL", "ACT", "GRAD", "FEATURES", "HEAD", "SPIKE"}
 CHOOSING = {"CONVERSION", *TRAINED}
 READ = {  # the runs that read a section
     "data": set(RUN),
@@ -40,6 +40,7 @@ READ = {  # the runs that read a section
     "student": TRAINED,
     "attention": {"ACT", "GRAD"},
     "label_kd": {"LABEL"},
+    "features": {"FEATURES"},
     "spike_kd": {"HEAD", "SPIKE"},
     "calibration": {"CALIBRATED"},
     "evaluation": CHOOSING | {"CALIBRATED"},
@@ -195,6 +196,8 @@ ROWS = [
     row("spiking.init", "converted_weights", HYBRID=f"thresholds {LOSS}"),
     row("spiking.init", "calibrated", WHOLE, HYBRID_DIRECT=f"choices thresholds constants {LOSS}"),
     row("spiking.train_thresholds", True, HYBRID=f"thresholds {GRADIENT}"),
+    row("spiking.train_thresholds", "channel", HYBRID=GRADIENT),
+    row("spiking.width", 0.5, HYBRID=GRADIENT),
     row("spiking.kind", "alif", CONVERSION="choices judged", HYBRID=f"choices {LOSS}"),
     row("spiking.adaptation", [1.2, 0.9], HYBRID=""),
     row("spiking.adaptation", [1.2, 0.9], ALIF, CONVERSION="choices judged", HYBRID=f"choices {LOSS}"),
@@ -239,6 +242,9 @@ ROWS = [
     # ---- label_kd, spike_kd
     *(row(f"label_kd.{key}", value, LABEL=LOSS) for key, value in LABEL_KD),
     *(row(f"label_kd.{key}", value, LABELS, ACT=f"{LOSS} share", GRAD=f"{LOSS} share") for key, value in LABEL_KD),
+    row("features.weight", 50, FEATURES=LOSS),
+    row("features.taps", "deep", FEATURES=LOSS),
+    row("features.levels", ["low", "mid"], FEATURES=LOSS),
     row("spike_kd.weight", 0.7, SPIKE=LOSS, HEAD=""),
     row("spike_kd.window", 3, SPIKE=LOSS, HEAD=""),
     row("spike_kd.stride", 2, SPIKE=LOSS, HEAD=""),
@@ -285,7 +291,7 @@ def by_hand(task):
     """Whether the oracle knows the start, and all images are in the first batch."""
     spiking = task.settings.spiking
     known = spiking.init in ("converted", "converted_weights") and spiking.kind == "lif"
-    known = known and not task.settings.network.batch_norm
+    known = known and not task.settings.network.batch_norm and not task.settings.features
     return known and task.settings.training.batch >= len(task.train)
 
 
