@@ -8,7 +8,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from lasnn.networks.layers import Conv, Dropout, Flatten, GlobalAverage, Linear, Neuron, Norm, Pool, Readout, ReLU
-from lasnn.networks.net import Net, Tappable
+from lasnn.networks.net import Net, Synapses, Tappable, Wire
 from lasnn.plan.vocabulary import MAX_POOL, POOL, POOLS, Architecture, given
 
 
@@ -41,6 +41,9 @@ class Layer(Tappable):
         for module in rest:
             x = module(x)
         return x
+
+    def wires(self) -> list[Wire]:
+        return [Wire("", self.activation, (Synapses("synapses", self.synapses),))]
 
     def drive(self, x: Tensor, neuron: nn.Module) -> Tensor:
         """The current that reaches its neuron."""

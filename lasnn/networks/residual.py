@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
 from lasnn.networks.layers import Conv, Dropout, Flatten, GlobalAverage, Linear, Neuron, Norm, Pool, Readout, ReLU
-from lasnn.networks.net import Net, Tappable
+from lasnn.networks.net import Net, Synapses, Tappable, Wire
 from lasnn.networks.plain import Layer, scaled
 from lasnn.plan.vocabulary import Architecture, halved
 
@@ -44,6 +44,10 @@ class Block(Tappable):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         activation = self.junction(self.drive(x, self.junction))
         return activation, self.between(activation)
+
+    def wires(self) -> list[Wire]:
+        both = Synapses("conv2", self.conv2, self.inner), Synapses("shortcut", self.shortcut)
+        return [Wire("inner", self.inner, (Synapses("conv1", self.conv1),)), Wire("", self.junction, both)]
 
     def drive(self, x: Tensor, neuron: nn.Module) -> Tensor:
         """The current that reaches one of its two neurons."""

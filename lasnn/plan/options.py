@@ -35,8 +35,9 @@ def picked(
     sections = {name: getattr(protocol, name) for name in Protocol.model_fields}
     if isinstance(run, AnnRun):
         sections["training"] = protocol.teacher if teacher else protocol.ann
-        if teacher:  # levels are for what is converted
-            sections["network"] = protocol.network.model_copy(update={"levels": None})
+        if teacher:  # levels are for what is converted, and a teacher's batch norm is part of its definition
+            update = {"levels": None, "batch_norm": False}
+            sections["network"] = protocol.network.model_copy(update=update)
         if adopted:
             sections["training"] = None
             sections["adopted"] = AdoptedWeights(**adopted.model_dump(exclude={"file"}))

@@ -17,10 +17,10 @@ from lasnn.spiking.conversion import (
     settle,
     spiking,
     start_at,
-    synapses_of,
     thresholds,
     train_offsets,
     train_thresholds,
+    weights_of,
     with_dynamics,
 )
 from lasnn.spiking.neurons import LIF, Dynamics
@@ -182,8 +182,8 @@ def test_a_trained_gain_is_a_threshold(name, constants):
     if constants:
         start_at(net, 0.5)
         for layer in net.layers.values():
-            for neuron in neurons(layer).values():
-                neuron.offset = torch.full((len(synapses_of(layer, neuron).weight),), 1 / 32)
+            for wire in layer.wires():
+                wire.neuron.offset = torch.full((len(weights_of(wire.synapses[0])),), 1 / 32)
     before = list(thresholds(net).values())
     train_thresholds(net)
     for neuron in neurons(net).values():

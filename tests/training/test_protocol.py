@@ -45,8 +45,11 @@ READ = {  # the runs that read a section
     "evaluation": CHOOSING | {"CALIBRATED"},
     "compute": set(RUN),
 }
-SET_FOR_THEM = {  # runs for which a key is fixed: teachers have no levels, an entry of `for` gives direct input p99.7
+# Runs for which a key is fixed: teachers have no levels, and a batch norm anyway; an entry of `for` gives direct input
+# p99.7.
+SET_FOR_THEM = {
     "network.levels": {"TEACHER"},
+    "network.batch_norm": {"TEACHER"},
     "balancing.stat": {"DIRECT", "RESIDUAL", "HYBRID_DIRECT"},
 }
 ELSEWHERE = {"scope", "energy", "claims"}  # no run reads them: tests/report/test_settings.py
@@ -133,6 +136,16 @@ ROWS = [
     row("network.dropout_scale", 1.0, BRIEF, ANN=LOSS, TEACHER="", CONVERTED="", HYBRID="", CALIBRATED=""),
     row("network.teacher_norm", "dataset_stats", BRIEF, ANN="", TEACHER=LOSS, CONVERTED="", HYBRID="", CALIBRATED=""),
     row("network.ann_norm", "dataset_stats", BRIEF, ANN=LOSS, TEACHER="", CONVERTED="", HYBRID="", CALIBRATED=""),
+    row(
+        "network.batch_norm",
+        True,
+        BRIEF,
+        ANN=f"constants {LOSS}",
+        TEACHER="",
+        CONVERTED="",
+        HYBRID=f"constants {LOSS}",
+        CALIBRATED="",
+    ),
     row("network.levels", 2, merged(BRIEF, CLIP), ANN=LOSS, TEACHER=""),
     # ---- balancing
     row("balancing.norm", "max", CONVERTED=BALANCED, CONVERSION="", HYBRID="", SPIKE=""),
@@ -272,6 +285,7 @@ def by_hand(task):
     """Whether the oracle knows the start, and all images are in the first batch."""
     spiking = task.settings.spiking
     known = spiking.init in ("converted", "converted_weights") and spiking.kind == "lif"
+    known = known and not task.settings.network.batch_norm
     return known and task.settings.training.batch >= len(task.train)
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from lasnn.distillation.few_steps import added_terms, mean_rate
 from lasnn.distillation.objectives import OBJECTIVES, Step
 from lasnn.networks import TAPS, Net, census
+from lasnn.networks.batch_norm import insert, insert_unchanged
 from lasnn.networks.recorded import Recorded
 from lasnn.plan.runs import SnnRun
 from lasnn.plan.settings import SnnSettings
@@ -74,6 +75,8 @@ def train(
 
     losses = student_losses(net, teacher, run, settings, logit_scale)
     job = Job(given(settings.training), settings.data, run.seed, micro_batch(settings, run, net), saves)
+    if settings.network.batch_norm:
+        normed(net, task)
     if given(settings.spiking).train_thresholds:
         train_thresholds(net)
     if given(settings.spiking).train_offsets:
@@ -87,6 +90,20 @@ def train(
     if settings.attention and settings.attention.share is not None:
         pulled["attention_alpha"] = settings.attention.alpha
     return log.best() | pulled, log.cost()
+
+
+def normed(net: Net, task: Task[SnnRun, SnnSettings]) -> None:
+    """Give a student batch norm: γ = θ behind random weights, else norms that leave the network as it is at first."""
+    run, settings = task.run, task.settings
+    if given(settings.spiking).init == "scratch":
+        insert(net)  # thresholds are 1
+        return
+    shown, rows, gain = (
+        task.held_out.first(given(settings.choices).images),
+        settings.compute.rows,
+        settings.encoder.gain,
+    )
+    insert_unchanged(net, lambda: evaluate(net, shown, run.encoder, run.steps, rows=rows, gain=gain))
 
 
 def student_losses(net: Net, teacher: Net | None, run: SnnRun, settings: SnnSettings, logit_scale: str) -> Losses:
@@ -114,6 +131,8 @@ def student_losses(net: Net, teacher: Net | None, run: SnnRun, settings: SnnSett
 def micro_batch(settings: SnnSettings, run: SnnRun, net: Net) -> int:
     """Images of a batch that are in memory at once. `auto` depends on settings and the kind of device only."""
     batch, asked = given(settings.training).batch, settings.compute.micro_batch
+    if settings.network.batch_norm:  # whose statistics are those of the whole batch
+        return batch
     if asked != "auto":
         return asked
     longest = STEPS[given(settings.spiking).steps_schedule](run.steps, 0.0)
