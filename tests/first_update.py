@@ -25,6 +25,7 @@ def first_update(found, monkeypatch):
     task, settings, spiking_ = found.task, found.task.settings, found.task.settings.spiking
     monkeypatch.setattr(oracle, "GAMMA", spiking_.gamma)
     monkeypatch.setattr(oracle, "STDB", spiking_.stdb)
+    monkeypatch.setattr(oracle, "WIDTH", spiking_.width)
     chosen, run = found.result.metrics["choices"], task.run
     batch = next(training_batches(task.train, settings.training.batch, settings.data, run.seed, 0))
     x, labels = batch.x.double(), batch.labels

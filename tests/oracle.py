@@ -29,12 +29,12 @@ torch.set_num_threads(1)  # the tests' tensors are tiny: threads would only wait
 
 ORDERS = get_args(NeuronSettings.model_fields["order"].annotation)
 SURROGATES = get_args(Spiking.model_fields["surrogate"].annotation)
-GAMMA, STDB = 0.3, (0.3, 0.01)
+GAMMA, STDB, WIDTH = 0.3, (0.3, 0.01), 1.0
 
 # ψ by the name in config.yaml, from v, θ and the steps since the last spike (method.md 1.5).
 PSI = {
-    "bellec": lambda v, theta, since: GAMMA / theta * (1 - (v / theta - 1).abs()).clamp(min=0),
-    "bellec_noscale": lambda v, theta, since: GAMMA * (1 - (v / theta - 1).abs()).clamp(min=0),
+    "bellec": lambda v, theta, since: GAMMA / theta * (1 - (v / theta - 1).abs() / WIDTH).clamp(min=0),
+    "bellec_noscale": lambda v, theta, since: GAMMA * (1 - (v / theta - 1).abs() / WIDTH).clamp(min=0),
     "literal": lambda v, theta, since: torch.full_like(v, GAMMA * max(0.0, 1 - abs(theta))),
     "stdb": lambda v, theta, since: STDB[0] / theta * torch.exp(-STDB[1] * since),
 }

@@ -16,7 +16,7 @@ from tiny import LEAST, in_process
 from lasnn.plan.config import whole
 
 PAGE = Path("docs/models.md").read_text()
-SCRIPT = re.search(r"```python\n# new file: train_elsewhere.py\n(.*?)```", PAGE, re.DOTALL)[1]
+SCRIPT = Path("docs/examples/train_elsewhere.py").read_text()
 MYNET = yaml.safe_load(re.search(r"```yaml\n(architectures:.*?)```", PAGE, re.DOTALL)[1])
 COMMANDS = re.findall(r"^python -m lasnn ((?:adopt|export-nir|diagnose|runs).*)$", PAGE, re.MULTILINE)
 FEW = LEAST | {

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lasnn.compiled.machine_code import loops, over
 
-# Share of non-zero inputs up to which events win, by the number of outputs (docs/performance.md has the measurement).
+# Share of non-zero inputs up to which events win, by the number of outputs (benchmarks/README.md has the measurement).
 NARROW, WIDE, MATRIX = {16: 0.12, 32: 0.18}, 0.3, 0.22
 FEW = 8  # input channels below which the dense kernels always win
 PANEL, INNER, CHANNELS = 128, 1024, 128  # columns and rows of a matrix, channels of a gradient, taken at a time

@@ -108,14 +108,21 @@ def _zip_tree(label: str, archive: zipfile.ZipFile) -> Tree:
         else:
             files[str(parts)] = info
 
+    def content_of(name: str, most: int) -> bytes:
+        try:
+            with archive.open(files[name]) as file:
+                return file.read(most)
+        except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError, zlib.error) as error:
+            why = "its two names differ" if isinstance(error, UnicodeError) else error
+            raise InputError(f"archive {label} is damaged at {name!r} ({why}); fetch or pack it again") from error
+
+    for name in files:  # of which each has a name here and one in front of its content, or it may lie where none looks
+        content_of(name, 0)
+
     def read(name: str) -> bytes:
         size = files[name].file_size
         _refuse_large(label, name, size, FILE_LIMIT)
-        try:
-            with archive.open(files[name]) as file:
-                content = file.read(size + 1)
-        except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError, zlib.error) as error:
-            raise InputError(f"archive {label} is damaged at {name!r} ({error}); fetch or pack it again") from error
+        content = content_of(name, size + 1)
         if len(content) != size:
             raise InputError(
                 f"archive {label} is damaged at {name!r}: expected {size:,} bytes, found {len(content):,}; "

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lasnn.datasets.batches import Batch
-from lasnn.distillation.attention import VARIANTS
+from lasnn.distillation.attention import VARIANTS, FiringRate, resized
 from lasnn.networks import Output
 from lasnn.networks.recorded import Frozen
 from lasnn.plan.settings import SnnSettings
@@ -45,6 +45,7 @@ class Step:
 
 
 Objective = Callable[[Step, SnnSettings], Terms]
+Shapes = dict[str, tuple[int, ...]]  # level -> (C, H, W) of the layer that is tapped there
 
 
 def cross_entropy(step: Step, settings: SnnSettings) -> Terms:
@@ -105,9 +106,54 @@ def spike_distillation(step: Step, settings: SnnSettings) -> Terms:
     return {"ce": (1 - kd.weight) * ce["ce"], "kd": kd.weight * apart.square().mean() / kd.window**2}
 
 
-OBJECTIVES: dict[str, Objective] = {
+class Projected(nn.Module):
+    """CE + w Σ_l mean (P_l(s_l) - A_l)²: firing rates of tapped layers, projected, against the teacher's activations.
+
+    P_l is a 3x3 convolution to the teacher's channels and batch norm, trained with the student and left behind (hints
+    of FitNet, Romero et al. 2015; as in SAKD, Qiu et al. 2024). The larger of both is brought to the smaller's side.
+    """
+
+    def __init__(self, student: Shapes, teacher: Shapes):
+        super().__init__()
+        self.projections = nn.ModuleDict(
+            {
+                level: nn.Sequential(
+                    nn.Conv2d(shape[0], teacher[level][0], 3, padding=1, bias=False), nn.BatchNorm2d(teacher[level][0])
+                )
+                for level, shape in student.items()
+            }
+        )
+
+    def forward(self, step: Step, settings: SnnSettings) -> Terms:
+        features = given(settings.features)
+        with torch.no_grad():
+            wanted = step.asked(step.batch.x[None]).stages
+        apart = []
+        for level in features.levels:
+            rate: Tensor = FiringRate.apply(step.output.stages[level])
+            ours, theirs = self.projections[level](rate), wanted[level][0]
+            side = min(ours.shape[-1], theirs.shape[-1])
+            apart.append(F.mse_loss(scaled_to(ours, side), scaled_to(theirs, side)))
+        return cross_entropy(step, settings) | {"features": features.weight * torch.stack(apart).sum()}
+
+
+def scaled_to(maps: Tensor, side: int) -> Tensor:
+    """[B, C, H, W] to [B, C, side, side], as attention maps are resized."""
+    small: Tensor = resized(maps.flatten(0, 1), side).unflatten(0, maps.shape[:2])
+    return small
+
+
+# An objective is a function, or a module of weights that are trained with the student's and left behind.
+OBJECTIVES: dict[str, Objective | type[Projected]] = {
     "hybrid": cross_entropy,
     "kd_label": label_distillation,
     "kd_spike": spike_distillation,
+    "kd_features": Projected,
     **{method: layer_wise(method) for method in VARIANTS},
 }
+
+
+def objective_of(method: str, student: Shapes, teacher: Shapes) -> Objective:
+    """A method's objective; one with weights is built for these tapped layers."""
+    found = OBJECTIVES[method]
+    return found(student, teacher) if isinstance(found, type) else found

@@ -19,8 +19,6 @@ from torch import Tensor, nn
 from lasnn.errors import InputError
 from lasnn.networks.layers import Conv, Linear, Neuron, Norm, Pool, ReLU, Standardise
 from lasnn.networks.net import Net
-from lasnn.networks.plain import Layer
-from lasnn.networks.residual import Block
 from lasnn.plan.vocabulary import given
 
 EPS = 1e-5  # of batch norm: torch's own, which a state dict doesn't hold
@@ -193,12 +191,11 @@ def _synapses(net: Net) -> list[tuple[str, Conv | Linear, Neuron | None]]:
     """A student's layers of weights in order: short name, module, and the neuron that its current drives."""
     found: list[tuple[str, Conv | Linear, Neuron | None]] = []
     for name, layer in net.layers.items():
-        if isinstance(layer, Block):
-            found += [(f"{name}.conv1", layer.conv1, layer.inner), (f"{name}.conv2", layer.conv2, layer.junction)]
-            if isinstance(layer.shortcut, Conv):
-                found.append((f"{name}.shortcut", layer.shortcut, layer.junction))
-        elif isinstance(layer, Layer) and isinstance(layer.synapses, Conv | Linear):
-            found.append((name, layer.synapses, layer.activation))
+        for wire in layer.wires():
+            for synapses in wire.synapses:
+                if isinstance(synapses.module, Conv | Linear):
+                    short = name if synapses.name == "synapses" else f"{name}.{synapses.name}"
+                    found.append((short, synapses.module, wire.neuron))
     return [*found, ("readout", net.readout, None)]
 
 

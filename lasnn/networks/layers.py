@@ -34,14 +34,19 @@ def written_out(x: Tensor) -> Tensor:
 
 
 class Conv(nn.Conv2d):
-    """Convolution with padding that keeps the side at stride 1: [T, B, C, H, W]."""
+    """Convolution with padding that keeps the side at stride 1: [T, B, C, H, W]; batch norm behind it, if any."""
 
     __call__: Call
 
     def __init__(self, channels_in: int, channels: int, kernel: int = 3, stride: int = 1, bias: bool = False):
         super().__init__(channels_in, channels, kernel, stride, padding=kernel // 2, bias=bias)
+        self.batch_norm: Norm | None = None  # while a student trains with one: lasnn.networks.batch_norm
 
     def forward(self, x: Tensor) -> Tensor:
+        current = self._current(x)
+        return current if self.batch_norm is None else self.batch_norm(current)
+
+    def _current(self, x: Tensor) -> Tensor:
         if self.kernel_size == (1, 1) and self.stride != (1, 1):
             # Only these pixels count. torch's CPU kernel for the backward pass of a strided 1x1 convolution in
             # channels-last format was seen to crash (2.13: 4 to 8 channels; 2.15: 8 to 16, batch 3, two threads).

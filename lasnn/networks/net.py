@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lasnn.errors import InputError
-from lasnn.networks.layers import Linear, Standardise
+from lasnn.networks.layers import Linear, Neuron, Standardise
 from lasnn.plan.vocabulary import taps_by_resolution
 
 
@@ -29,6 +29,22 @@ class Output(NamedTuple):
         return self.readout(self.features)
 
 
+class Synapses(NamedTuple):
+    """Weights that give a current: a convolution, a linear layer, or the identity of a shortcut."""
+
+    name: str  # within the layer
+    module: nn.Module
+    source: Neuron | None = None  # the neurons of the layer whose spikes they see; None: they see the layer's input
+
+
+class Wire(NamedTuple):
+    """Neurons of a layer, and all synapses whose currents they add up, the main ones first."""
+
+    name: str  # within the layer; empty for the neurons whose spikes leave it
+    neuron: Neuron
+    synapses: tuple[Synapses, ...]
+
+
 class Tappable(nn.Module):
     """A layer: its call returns its activation, which may be tapped, and the input of the next layer.
 
@@ -37,6 +53,13 @@ class Tappable(nn.Module):
 
     __call__: Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]]
     between: nn.Module  # what stands between its activation and the next layer's synapses
+
+    def wires(self) -> list[Wire]:
+        """Its neurons from input to output: of layers whose neurons may spike.
+
+        Conversion, calibration, counts of operations, NIR and adopted weights know a layer by these alone.
+        """
+        raise TypeError(f"{type(self).__name__} has no wires: its neurons can't spike")
 
     def drive(self, x: Tensor, neuron: nn.Module) -> Tensor:
         """The current that reaches one of its neurons: of layers whose neurons may spike."""
@@ -67,6 +90,7 @@ class Net(nn.Module):
 
     def __init__(self, layers: Mapping[str, Tappable], readout: Linear, sides: dict[str, int], side: int):
         super().__init__()
+        self.objective: nn.Module | None = None  # weights of the loss, while it is trained; no part of what it computes
         self.standardise: Standardise | None = None  # an ANN's own normalisation of its input, if it has one
         self.layers = Layers(layers)
         self.readout = readout
@@ -125,5 +149,5 @@ def census(net: Net) -> Census:
 
 
 def is_neuron(module: nn.Module) -> bool:
-    """Whether the module is a nonlinearity: ReLU (torch's own too), clipped or not, or LIF."""
-    return type(module).__name__ in ("ReLU", "ClipFloor", "LIF")
+    """Whether the module is a nonlinearity of a layer, or torch's own ReLU, as teachers have it."""
+    return isinstance(module, Neuron | nn.ReLU)

@@ -13,7 +13,7 @@ from lasnn.pipeline.notebooks import pages_of
 from lasnn.plan.config import Preset
 from lasnn.report import EXHIBITS, Figure, exhibits_of, files_of
 
-# CPU seconds of Snakemake for each job and of DVC for each record, read off whole calls (docs/clusters.md).
+# CPU seconds of Snakemake for each job and of DVC for each record, read off whole calls (docs/commands.md).
 JOB, RECORD = 0.4, 0.2
 
 

@@ -259,9 +259,8 @@ class Preset:
             check_method(run, self.scope, networks)
             settings = self.settings(run)
             check_options(run, settings)
-            attention = settings.attention
             for name in (run.student, run.teacher):
-                networks.check_at(name, side, attention.taps if attention else None)
+                networks.check_at(name, side, settings.taps)
 
     def check(self) -> None:
         """InputError if the scope names what doesn't exist, or an own network for which its images are too small."""

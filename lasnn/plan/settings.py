@@ -22,7 +22,7 @@ class Data(Section):
 
 
 class Network(Section):
-    LATER: ClassVar[tuple[str, ...]] = ("levels", "ann_norm")
+    LATER: ClassVar[tuple[str, ...]] = ("levels", "ann_norm", "batch_norm")
 
     width: Rate
     fc: Positive | None
@@ -31,6 +31,7 @@ class Network(Section):
     teacher_norm: Literal["unit", "dataset_stats"]
     levels: Positive | None = None
     ann_norm: Literal["unit", "dataset_stats"] = "unit"
+    batch_norm: bool = False
 
 
 class Training(Section):
@@ -84,6 +85,7 @@ class Spiking(Section):
         "potential",
         "train_offsets",
         "train_leak",
+        "width",
         "kind",
         "adaptation",
         "loss",
@@ -102,11 +104,12 @@ class Spiking(Section):
     stdb: tuple[Rate, Rate]
     reset_grad: bool
     init: Literal["converted", "converted_weights", "scratch", "calibrated"]
-    train_thresholds: bool
+    train_thresholds: bool | Literal["channel"]
     steps_schedule: Literal["const", "double_first"]
     potential: Share = 0.0
     train_offsets: bool = False
     train_leak: bool = False
+    width: Rate = 1.0
     kind: Literal["lif", "alif"] = "lif"
     adaptation: tuple[Rate, Share] = (1.8, 0.9)
     loss: Literal["total", "every_step"] = "total"
@@ -140,6 +143,12 @@ class Attention(Section):
     grad_norm: Literal["l2", "none"]
     norm: Literal["unit", "none"] = "unit"
     labels: bool = False
+
+
+class Features(Section):
+    weight: Annotated[float, Field(ge=0)]
+    taps: Literal["resolution", "deep"]
+    levels: Annotated[tuple[Literal["low", "mid", "high"], ...], Field(min_length=1)]
 
 
 class LabelKd(Section):
@@ -235,6 +244,15 @@ class SnnSettings(_OfRun):
     calibration: Calibration | None
     evaluation: Evaluation
     compute: Compute
+    features: Features | None = None
+
+    LATER: ClassVar[tuple[str, ...]] = ("architecture", "features")
+
+    @property
+    def taps(self) -> str | None:
+        """Which layers are tapped, of a method that looks at some."""
+        section = self.attention or self.features
+        return section.taps if section else None
 
 
 Settings = AnnSettings | ConvertedSettings | SnnSettings
@@ -257,6 +275,7 @@ class Protocol(Section):
     choices: Choices
     student: Training
     attention: Attention
+    features: Features
     label_kd: LabelKd
     spike_kd: SpikeKd
     calibration: Calibration
@@ -277,12 +296,19 @@ class Protocol(Section):
                 f"network.levels: {self.network.levels} and balancing.norm: {self.balancing.norm}: a network that is "
                 "trained with levels has learned its thresholds, which norm: clip takes; set both or neither"
             )
+        if self.network.batch_norm and self.network.levels:
+            raise ValueError(
+                f"network.batch_norm: true and network.levels: {self.network.levels}: a quantised activation takes no "
+                "constant current, which batch norm leaves; set one of them"
+            )
         if self.spiking.consistency and self.spiking.loss != "every_step":
             raise ValueError("spiking.consistency compares single steps: it goes with spiking.loss: every_step only")
         for name in ("teacher", "ann", "student"):
             training: Training = getattr(self, name)
             if name == "teacher" and training.batch == 1:
                 raise ValueError("teacher.batch is 1: teachers have batch norm, which needs at least two images")
+            if self.network.batch_norm and training.batch == 1:
+                raise ValueError(f"{name}.batch is 1: network.batch_norm needs at least two images")
             if training.optimizer == "sgd" and training.wd_mode == "decoupled":
                 raise ValueError(f"{name}.wd_mode: decoupled goes with optimizer: adam; for sgd use l2")
             if training.optimizer == "sgd" and training.amsgrad:
@@ -290,6 +316,11 @@ class Protocol(Section):
         micro, batch = self.compute.micro_batch, self.student.batch
         if micro != "auto" and batch % micro:
             raise ValueError(f"compute.micro_batch {micro} does not divide student.batch {batch}: choose a divisor")
+        if self.network.batch_norm and micro not in ("auto", batch):
+            raise ValueError(
+                f"compute.micro_batch {micro}: network.batch_norm takes its statistics of the whole student.batch "
+                f"{batch}; leave micro_batch at auto"
+            )
         if min(self.curve.grid) > self.curve.steps:
             raise ValueError(f"curve.grid has no point up to curve.steps {self.curve.steps}")
         return self

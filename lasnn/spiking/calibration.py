@@ -19,11 +19,10 @@ from torch import Tensor, nn
 from lasnn.errors import InputError
 from lasnn.networks import Net
 from lasnn.networks.layers import Neuron, ReLU
-from lasnn.networks.plain import Layer
-from lasnn.networks.residual import Block
+from lasnn.networks.net import Wire
 from lasnn.optimizers import eager
 from lasnn.plan.vocabulary import given
-from lasnn.spiking.conversion import neurons, spiking
+from lasnn.spiking.conversion import neurons, spikes_of, spiking, weights_of
 from lasnn.spiking.neurons import LIF, Dynamics, streaming
 
 if TYPE_CHECKING:
@@ -38,12 +37,18 @@ class Station:
 
     name: str
     layer: nn.Module  # of the network: a plain layer or a block
-    synapses: nn.Conv2d | nn.Linear
+    wire: Wire
     neuron: LIF
     threshold: float  # θ, in units of the ANN's activations
     unit: float  # g: what one unit of this neuron's potential is
     input_unit: float  # what one input spike of its synapses is: g, or θ_a behind an inner neuron
     constant: Tensor | None = None  # [C] or [F], of an adopted network, in units of the ANN's activations
+
+    @property
+    def synapses(self) -> nn.Conv2d | nn.Linear:
+        """The main ones: a shortcut is none."""
+        assert isinstance(self.wire.synapses[0].module, nn.Conv2d | nn.Linear)
+        return self.wire.synapses[0].module
 
 
 @dataclass(frozen=True)
@@ -111,26 +116,22 @@ def amplitude(ann: Net, thresholds: dict[str, float], steps: int, dynamics: Dyna
     """The unit-spike network that equals neurons with spikes of amplitude θ and a shift of θ/(2T), and its layers."""
     net, stations, unit = spiking(ann, dynamics).eval(), [], 1.0
     names = {id(neuron): name for name, neuron in neurons(net).items()}
-
-    def add(layer: nn.Module, synapses: nn.Module, neuron: Neuron, input_unit: float) -> float:
-        assert isinstance(synapses, nn.Conv2d | nn.Linear)  # a student has no others
-        assert isinstance(neuron, LIF)
-        theta, name = thresholds[names[id(neuron)]], names[id(neuron)]
-        neuron.threshold.fill_(theta / unit)
-        constant = neuron.offset
-        shift = neuron.threshold.new_full((len(synapses.weight),), theta / (2 * steps) / unit)
-        neuron.offset = shift if constant is None else shift + constant / unit
-        stations.append(Station(name, layer, synapses, neuron, theta, unit, input_unit, constant))
-        return theta
-
     for layer in net.layers.values():
-        if isinstance(layer, Block):
-            inner = add(layer, layer.conv1, layer.inner, unit)
-            layer.conv2.weight.mul_(inner / unit)
-            unit = add(layer, layer.conv2, layer.junction, inner)
-        else:
-            assert isinstance(layer, Layer)
-            unit = add(layer, layer.synapses, layer.activation, unit)
+        theta = unit
+        amplitudes: dict[Neuron | None, float] = {None: unit}  # of the spikes that synapses of the layer see
+        for wire in layer.wires():
+            neuron, main = spikes_of(wire), wire.synapses[0]
+            for synapses in wire.synapses:
+                if synapses.source is not None:
+                    weights_of(synapses).mul_(amplitudes[synapses.source] / unit)
+            theta, constant = thresholds[names[id(neuron)]], neuron.offset
+            neuron.threshold.fill_(theta / unit)
+            shift = neuron.threshold.new_full((len(weights_of(main)),), theta / (2 * steps) / unit)
+            neuron.offset = shift if constant is None else shift + constant / unit
+            seen = amplitudes[main.source]
+            stations.append(Station(names[id(neuron)], layer, wire, neuron, theta, unit, seen, constant))
+            amplitudes[neuron] = theta
+        unit = theta
     net.readout.weight.mul_(unit)
     return net, stations
 
@@ -220,10 +221,10 @@ def train_weights(
 @torch.no_grad()
 def _extra(station: Station, layer_input: Tensor) -> Tensor | None:
     """The mean current beside that of the synapses, [B, ...]: of a junction's shortcut; the constant."""
-    extra = None
-    if isinstance(station.layer, Block) and station.neuron is station.layer.junction:
-        reached: Tensor = station.layer.shortcut(layer_input[None])[0]
-        extra = reached
+    extra: Tensor | None = None
+    for synapses in station.wire.synapses[1:]:
+        reached: Tensor = synapses.module(layer_input[None])[0]
+        extra = reached if extra is None else extra + reached
     if station.constant is not None:
         constant = station.constant.view(-1, *(1,) * (station.synapses.weight.dim() - 2))  # [C, 1, 1] or [F]
         extra = constant[None] if extra is None else extra + constant

@@ -15,10 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from lasnn.errors import InputError
+from lasnn.networks.batch_norm import fold
 from lasnn.networks.layers import Linear, ReLU, along_channels
-from lasnn.networks.net import Net, Tappable
-from lasnn.networks.plain import Layer
-from lasnn.networks.residual import Block
+from lasnn.networks.net import Net, Synapses, Tappable, Wire
 from lasnn.spiking.neurons import LIF, Dynamics, streaming
 from lasnn.spiking.packed_spikes import SpikeStore
 from lasnn.spiking.surrogates import Surrogate
@@ -98,6 +97,36 @@ def with_dynamics(net: Net, **changes: Unpack[Changes]) -> Net:
     return net
 
 
+def spikes_of(wire: Wire) -> LIF:
+    """The spiking neurons of a wire; TypeError for analog ones."""
+    if not isinstance(wire.neuron, LIF):
+        raise TypeError(f"{type(wire.neuron).__name__} has no spikes")
+    return wire.neuron
+
+
+def weights_of(synapses: Synapses) -> Tensor:
+    """The weights [C, ...] of synapses that have some; TypeError for the identity."""
+    if not isinstance(synapses.module, nn.Conv2d | nn.Linear):
+        raise TypeError(f"{synapses.name} is a {type(synapses.module).__name__}, which has no weights")
+    return synapses.module.weight
+
+
+def inner_weights(layer: Tappable) -> list[tuple[LIF, Tensor]]:
+    """The weights that see spikes of the layer's own inner neurons, with these."""
+    found = []
+    for wire in layer.wires():
+        for synapses in wire.synapses:
+            if synapses.source is not None:
+                assert isinstance(synapses.source, LIF)
+                found.append((synapses.source, weights_of(synapses)))
+    return found
+
+
+def is_block(layer: Tappable) -> bool:
+    """Whether the layer has inner neurons, as a residual block."""
+    return len(layer.wires()) > 1
+
+
 def set_thresholds(net: Net, thresholds: Iterable[float]) -> None:
     """Give each spiking layer its threshold, in forward order."""
     for neuron, threshold in zip(neurons(net).values(), thresholds, strict=True):
@@ -109,17 +138,25 @@ def thresholds(net: Net) -> dict[str, float]:
     return {name: neuron.threshold.item() for name, neuron in neurons(net).items()}
 
 
-def train_thresholds(net: Net) -> None:
-    """Give each layer's neurons a gain of their current to be trained, which is the same as training thresholds."""
+def train_thresholds(net: Net, by_channel: bool = False) -> None:
+    """Give each layer's neurons a gain of their current to be trained, which is the same as training thresholds.
+
+    By channel or unit where all that drives them has weights, into which the gains can be put afterwards: not where an
+    identity shortcut does, nor in a spiking readout, whose counts are the logits.
+    """
     for neuron in neurons(net).values():
         neuron.log_gain = nn.Parameter(torch.zeros_like(neuron.threshold))
+    for wire in [wire for layer in net.layers.values() for wire in layer.wires()] if by_channel else []:
+        if not any(isinstance(synapses.module, nn.Identity) for synapses in wire.synapses):
+            neuron, width = spikes_of(wire), len(weights_of(wire.synapses[0]))
+            neuron.log_gain = nn.Parameter(neuron.threshold.new_zeros(width))
 
 
 def train_offsets(net: Net) -> None:
     """Give each layer's neurons a change of their constant current, one a channel or unit [C], to be trained."""
     for layer in net.layers.values():
-        for neuron in neurons(layer).values():
-            width = len(synapses_of(layer, neuron).weight)
+        for wire in layer.wires():
+            neuron, width = spikes_of(wire), len(weights_of(wire.synapses[0]))
             neuron.offset_change = nn.Parameter(neuron.threshold.new_zeros(width))
 
 
@@ -145,18 +182,12 @@ def with_leaks(net: Net, found: Mapping[str, float]) -> Net:
     return net
 
 
-def synapses_of(layer: nn.Module, neuron: LIF) -> nn.Conv2d | nn.Linear:
-    """What drives a neuron of a layer, its shortcut apart."""
-    if isinstance(layer, Block):
-        return layer.conv1 if neuron is layer.inner else layer.conv2
-    assert isinstance(layer, Layer)
-    assert isinstance(layer.synapses, nn.Conv2d | nn.Linear)  # a student has no others
-    return layer.synapses
-
-
 @torch.no_grad()
 def settle(net: Net) -> None:
-    """Put what was trained of thresholds, offsets and leaks, if anything, into them: the same spikes."""
+    """Put what was trained of thresholds, offsets, leaks and batch norm, if anything, into them: the same spikes."""
+    fold(net)
+    for wire in [wire for layer in net.layers.values() for wire in layer.wires()]:
+        _settle_channels(wire)
     for neuron in neurons(net).values():
         if neuron.offset_change is not None:
             change = neuron.offset_change.detach()
@@ -168,6 +199,23 @@ def settle(net: Net) -> None:
         if neuron.leak_logit is not None:
             neuron.dynamics = replace(neuron.dynamics, leak=neuron.leak_logit.sigmoid().item())
             neuron.leak_logit = None
+
+
+def _settle_channels(wire: Wire) -> None:
+    """Put gains of channels into weights and constants: θ e^-g is one threshold where the current is e^g times it."""
+    neuron = spikes_of(wire)
+    if neuron.log_gain is None or not neuron.log_gain.dim():
+        return
+    gain, neuron.log_gain = neuron.log_gain.exp(), None
+    for synapses in wire.synapses:
+        weight = weights_of(synapses)
+        weight.mul_(gain.view(-1, *(1,) * (weight.dim() - 1)))
+    if neuron.offset_change is not None:
+        neuron.offset_change.mul_(gain)
+    if neuron.offset is not None:
+        neuron.offset = neuron.offset * gain
+    if neuron.initial is not None:
+        neuron.initial = neuron.initial * (gain[:, None, None] if weights_of(wire.synapses[0]).dim() == 4 else gain)
 
 
 @torch.no_grad()
@@ -188,15 +236,14 @@ def scale_thresholds(net: Net, scale: float, residual: str = "balanced") -> Net:
     layer's potential.
     """
     net = copy.deepcopy(net)
-    blocks = [module for module in net.modules() if isinstance(module, Block)]
-    untouched = {id(n) for block in blocks for n in (block.inner, block.junction)} if residual == "base" else set()
+    untouched = [layer for layer in net.layers.values() if residual == "base" and is_block(layer)]
+    left = {id(neuron) for layer in untouched for neuron in neurons(layer).values()}
     for neuron in neurons(net).values():
-        if id(neuron) not in untouched:
+        if id(neuron) not in left:
             neuron.threshold.mul_(scale)
-    if residual == "balanced":
-        for block in blocks:
-            assert isinstance(block.inner, LIF)
-            block.conv2.weight.mul_(block.inner.threshold)
+    for layer in net.layers.values():
+        for inner, weight in inner_weights(layer) if layer not in untouched else []:
+            weight.mul_(inner.threshold)
     unit: float | Tensor = 1.0
     for layer in net.layers.values():
         unit = _divide_constants(layer, unit)
@@ -236,7 +283,7 @@ def balance(net: Net, encoded: Chunks, stat: str = "max", residual: str = "balan
             for neuron in neurons(layer).values():
                 if neuron.offset is not None:
                     neuron.offset = neuron.offset / unit
-                if residual == "base" and isinstance(layer, Block):
+                if residual == "base" and is_block(layer):
                     continue  # block neurons keep threshold 1
                 threshold = _largest_current(layer, neuron, chunks, STATISTICS[stat])
                 if not threshold > 0:
@@ -246,9 +293,9 @@ def balance(net: Net, encoded: Chunks, stat: str = "max", residual: str = "balan
                         "or use network.init: he"
                     )
                 neuron.threshold.fill_(threshold)
-                if isinstance(layer, Block) and neuron is layer.inner:
-                    folded.append((layer.conv2.weight, layer.conv2.weight.clone()))
-                    layer.conv2.weight.mul_(threshold)
+                for weight in [weight for inner, weight in inner_weights(layer) if inner is neuron]:
+                    folded.append((weight, weight.clone()))
+                    weight.mul_(threshold)
             unit = unit * neuron.threshold.item()
             chunks = _recorded(layer, chunks)
     finally:

@@ -19,9 +19,8 @@ from torch.utils.hooks import RemovableHandle
 from lasnn.datasets.batches import Images, plain_batches
 from lasnn.networks.layers import along_channels
 from lasnn.networks.net import Net
-from lasnn.networks.residual import Block
 from lasnn.plan.vocabulary import ENCODERS
-from lasnn.spiking.conversion import neurons
+from lasnn.spiking.conversion import inner_weights, neurons
 from lasnn.spiking.encoders import encode, image_noise, mean_input
 from lasnn.spiking.evaluation import BATCH
 from lasnn.spiking.neurons import LIF, streaming
@@ -256,8 +255,8 @@ def rescaled(net: Net, factor: float) -> Net:
             neuron.threshold.mul_(factor)
             if neuron.offset is not None:
                 neuron.offset = neuron.offset / unit
-        if isinstance(layer, Block):
-            layer.conv2.weight.mul_(factor)
+        for _, weight in inner_weights(layer):
+            weight.mul_(factor)
         unit *= factor
     if net.readout.bias is not None:
         net.readout.bias.div_(unit)

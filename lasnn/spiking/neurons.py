@@ -17,14 +17,14 @@ __all__ = ["LIF", "Dynamics", "streaming"]
 class LIF(Neuron):
     """A layer of leaky integrate-and-fire neurons with one threshold: current [T, B, ...] to spikes of the same shape.
 
-    The current is overwritten. Outside of `streaming` every call starts at rest, or at the potential `initial` [C, H,
-    W] or [F] where a layer has that; `offset` [C] or [F] is a current of every step. Both are in the state dict of
-    those layers only that have them. A trained threshold is θ e^-`log_gain`: the current is multiplied by e^`log_gain`,
-    which gives the same spikes; a trained offset is `offset` + `offset_change`; a trained leak is σ(`leak_logit`), in
-    place of that of the dynamics. With a dropout `mask` [B, ...] each
-    step's spikes are multiplied by it on their way out: what is reset and carried over knows nothing of it. With a
-    `pool` they are pooled by it, which the compiled scan does without writing them down. A `tally` is told the spikes
-    of calls without a gradient.
+    The current is overwritten. Outside of `streaming` every call starts at rest, or at the potential `initial` [C,
+    H, W] or [F] where a layer has that; `offset` [C] or [F] is a current of every step. Both are in the state dict
+    of those layers only that have them. A trained threshold is θ e^-`log_gain`, one a layer or a channel: the
+    current is multiplied by e^`log_gain`, which gives the same spikes; a trained offset is `offset` +
+    `offset_change`; a trained leak is σ(`leak_logit`), in place of that of the dynamics. With a dropout `mask` [B,
+    ...] each step's spikes are multiplied by it on their way out: what is reset and carried over knows nothing of
+    it. With a `pool` they are pooled by it, which the compiled scan does without writing them down. A `tally` is
+    told the spikes of calls without a gradient.
     """
 
     threshold: Tensor
@@ -51,16 +51,22 @@ class LIF(Neuron):
         leak, told = None if self.leak_logit is None else self.leak_logit.sigmoid(), self.tally is not None
         dynamics = self.dynamics if leak is None else replace(self.dynamics, leak=leak.item())
         current = self.with_trained(self.with_constants(current, dynamics.leak))
-        scanned = scan(current, self.threshold, dynamics, mask, self.carried, pool, told, leak, self._first())
+        scanned = scan(current, self.threshold, dynamics, mask, self.carried, pool, told, leak, self._first(current))
         if self.carried is not None:
             self.carried = scanned.state
         if self.tally and scanned.told is not None:
             self.tally(scanned.told)
         return scanned.out
 
-    def _first(self) -> Tensor | None:
+    def gain(self, current: Tensor) -> Tensor:
+        """What a current [T, B, ...] is multiplied by: a number, [C, 1, 1] or [F]."""
+        assert self.log_gain is not None
+        gain = self.log_gain.exp()
+        return along_channels(gain, current) if gain.dim() else gain
+
+    def _first(self, current: Tensor) -> Tensor | None:
         """v^0 in the unit of the current that the scan sees."""
-        return self.initial if self.initial is None or self.log_gain is None else self.initial * self.log_gain.exp()
+        return self.initial if self.initial is None or self.log_gain is None else self.initial * self.gain(current)
 
     def with_constants(self, current: Tensor, leak: float) -> Tensor:
         """The current with the offset; the initial potential, leaked, is part of the first step's: the same v¹.
@@ -86,7 +92,7 @@ class LIF(Neuron):
         if self.offset_change is not None:
             changed = changed + along_channels(self.offset_change, changed)
         if self.log_gain is not None:
-            changed = changed * self.log_gain.exp()
+            changed = changed * self.gain(changed)
         return changed.expand_as(current) if same else changed
 
 

@@ -19,10 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from lasnn.errors import InputError
-from lasnn.networks.layers import Conv, Flatten, Linear, Neuron, Pool
+from lasnn.networks.layers import Conv, Flatten, GlobalAverage, Linear, Neuron, Pool
 from lasnn.networks.net import Net
-from lasnn.networks.plain import Layer
-from lasnn.networks.residual import Block
 from lasnn.spiking.conversion import SpikingReadout
 from lasnn.spiking.neurons import LIF
 from lasnn.storage import files
@@ -100,6 +98,11 @@ class _Builder:
                 # From the back, so that an importer may count a batch axis in front or not.
                 source = self.add(f"{name}_flat", nir.Flatten(np.array(shape), -3, -1), source)
                 shape = (int(np.prod(shape)),)
+            elif isinstance(module, GlobalAverage):
+                pool = nir.AvgPool2d(np.array(shape[1:]), np.array(shape[1:]), np.array([0, 0]))
+                source = self.add(f"{name}_average", pool, source)
+                source = self.add(f"{name}_flat", nir.Flatten(np.array((shape[0], 1, 1)), -3, -1), source)
+                shape = shape[:1]
         return source, shape
 
 
@@ -109,17 +112,19 @@ def graph_of(net: Net, meta: files.Json) -> nir.NIRGraph:
     built = _Builder(net.side, list(dict.fromkeys(found)))  # one leak, or one of each layer
     at, shape = "input", built.shape
     for name, layer in net.layers.items():
-        if isinstance(layer, Block):
-            inner = built.synapses(f"{name}_conv1", layer.conv1, at, shape, layer.inner.offset)
-            spikes = built.neurons(f"{name}_inner", layer.inner, inner, f"{name}_conv1")
-            built.synapses(f"{name}_conv2", layer.conv2, spikes, inner, layer.junction.offset)
-            meeting = at
-            if isinstance(layer.shortcut, Conv):
-                built.synapses(meeting := f"{name}_shortcut", layer.shortcut, at, shape, None)
-            at, shape = built.neurons(f"{name}_spikes", layer.junction, inner, f"{name}_conv2", meeting), inner
-        elif isinstance(layer, Layer):
-            shape = built.synapses(name, layer.synapses, at, shape, layer.activation.offset)
-            at = built.neurons(f"{name}_spikes", layer.activation, shape, name)
+        seen: dict[Neuron | None, tuple[str, Shape]] = {None: (at, shape)}  # what synapses of the layer see
+        for wire in layer.wires():
+            met, reached = [], shape
+            for order, synapses in enumerate(wire.synapses):
+                source, given = seen[synapses.source]
+                if isinstance(synapses.module, nn.Identity):
+                    met.append(source)
+                    continue
+                met.append(name if synapses.name == "synapses" else f"{name}_{synapses.name}")
+                constant = None if order else wire.neuron.offset  # in one of the edges that meet
+                reached = built.synapses(met[-1], synapses.module, source, given, constant)
+            at, shape = built.neurons(f"{name}_{wire.name or 'spikes'}", wire.neuron, reached, *met), reached
+            seen[wire.neuron] = at, shape
         at, shape = built.between(name, layer.between, shape, at)
     readout = net.readout
     if isinstance(readout, SpikingReadout):
@@ -230,9 +235,8 @@ def weights_of(path: Path | str, graph: nir.NIRGraph) -> dict[str, Tensor]:
 
 def _neuron(target: str, part: str = "") -> str:
     """What a node of neurons is called in its layer."""
-    if target.endswith("_inner"):
-        return "inner"
-    return "junction" if part else "activation"
+    own = target.partition("_")[2]
+    return own if own != "spikes" else "junction" if part else "activation"
 
 
 def node_scalar(path: Path | str, name: str, values: np.ndarray[Shape, np.dtype[np.float32]]) -> float:

@@ -6,6 +6,7 @@ The fan-out is exact at the borders and under strides, and both branches of a re
 shortcut as one operation. Firing rates enter only through the counts, so that nothing has to be simulated again.
 """
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -13,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lasnn.networks import Net, census
-from lasnn.networks.layers import Pool
-from lasnn.networks.residual import Block
+from lasnn.networks.layers import GlobalAverage, Neuron, Pool
+from lasnn.networks.net import Tappable
 from lasnn.plan.vocabulary import halved
 from lasnn.spiking.conversion import neurons
 from lasnn.spiking.evaluation import INPUT, Evaluation
@@ -56,19 +57,21 @@ def fan_outs(net: Net) -> dict[str, Tensor]:
     layers, met = list(net.layers.values()), {}
     met[INPUT] = _met(_receivers(layers[0]), (3, net.side, net.side), device)
     for layer, following in zip(layers, [*layers[1:], net.readout], strict=True):
-        own = list(neurons(layer).values())
-        if isinstance(layer, Block):
-            met[names[id(layer.inner)]] = _met([layer.conv2], shapes[names[id(layer.inner)]], device)
-        last = names[id(own[-1])]
-        met[last] = _through(layer.between, shapes[last], following, device)
+        for wire in layer.wires():
+            name = names[id(wire.neuron)]
+            if wire.name:
+                met[name] = _met(_receivers(layer, wire.neuron), shapes[name], device)
+            else:
+                met[name] = _through(layer.between, shapes[name], following, device)
     return met
 
 
-def _receivers(layer: nn.Module) -> list[nn.Module]:
-    """The synapses that read a layer's input."""
-    if isinstance(layer, Block):
-        return [layer.conv1, layer.shortcut]
-    return [getattr(layer, "synapses", layer)]
+def _receivers(layer: nn.Module, source: Neuron | None = None) -> list[nn.Module]:
+    """The synapses that read a layer's input, or the spikes of its inner neurons `source`."""
+    if not isinstance(layer, Tappable):  # the readout
+        return [layer]
+    found = [synapses for wire in layer.wires() for synapses in wire.synapses]
+    return [synapses.module for synapses in found if synapses.source is source]
 
 
 def _shapes(net: Net, names: dict[int, str], device: torch.device) -> dict[str, torch.Size]:
@@ -120,13 +123,14 @@ def _met_by_convolution(module: nn.Conv2d, sides: tuple[int, ...], device: torch
 def _through(between: nn.Module, shape: torch.Size, following: nn.Module, device: torch.device) -> Tensor:
     """The weights of `following` that a spike meets behind what stands between: a pool hands it on to one entry.
 
-    A pool's gradient is a quarter for each entry that it covers and 0 for an odd row that it leaves out.
+    An average's gradient is a share for each entry that it covers, and 0 for an odd row that a pool leaves out.
     """
     with torch.enable_grad():
         spikes = torch.zeros(1, 1, *shape, dtype=torch.float64, device=device, requires_grad=True)
         arrived = spikes
         for module in between.children():
-            arrived = module.eval()(arrived) * (4 if isinstance(module, Pool) else 1)
+            covered = {Pool: 4, GlobalAverage: math.prod(arrived.shape[3:])}.get(type(module), 1)
+            arrived = module.eval()(arrived) * covered
         met = _met(_receivers(following), arrived.shape[2:], device)
         if arrived is spikes:
             return met

@@ -22,18 +22,19 @@ class Surrogate(Protocol):
 
 @dataclass(frozen=True)
 class Bellec:
-    """ψ = (γ/θ) max(0, 1 - |v/θ - 1|): a triangle, non-zero for 0 < v < 2θ (Bellec et al. 2018).
+    """ψ = (γ/θ) max(0, 1 - |v/θ - 1| / w): a triangle, non-zero within wθ of the threshold (Bellec et al. 2018: w = 1).
 
     With `by_threshold=False` the factor 1/θ of the chain rule through v/θ is dropped.
     """
 
     gamma: float = 0.3
     by_threshold: bool = True
+    width: float = 1.0
     needs_history: ClassVar[bool] = False
 
     def __call__(self, excess: Tensor, threshold: float, since: Tensor | None = None) -> Tensor:
         peak = self.gamma / threshold if self.by_threshold else self.gamma
-        return excess.abs_().mul_(-peak / threshold).add_(peak).relu_()
+        return excess.abs_().mul_(-peak / (threshold * self.width)).add_(peak).relu_()
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,11 @@ class Stdb:
         return torch.mul(since, -self.b, out=excess).exp_().mul_(self.a / threshold)
 
 
-def surrogate(name: str, gamma: float, stdb: tuple[float, float]) -> Surrogate:
+def surrogate(name: str, gamma: float, stdb: tuple[float, float], width: float = 1.0) -> Surrogate:
     """The surrogate that config.yaml calls `name`."""
     known: dict[str, Surrogate] = {
-        "bellec": Bellec(gamma),
-        "bellec_noscale": Bellec(gamma, by_threshold=False),
+        "bellec": Bellec(gamma, width=width),
+        "bellec_noscale": Bellec(gamma, by_threshold=False, width=width),
         "literal": Literal(gamma),
         "stdb": Stdb(*stdb),
     }

@@ -73,14 +73,15 @@ def learning_rate(recipe: Training, epoch: int) -> float:
 def optimizer(net: nn.Module, recipe: Training) -> torch.optim.Optimizer:
     """Fused SGD or Adam; weight decay is added to the gradient (`l2`) or applied apart (`decoupled`).
 
-    Leaks have none: it would pull σ(w) to a half, under Adam at the full rate wherever their own gradient is small.
+    Leaks have none: it would pull σ(w) to a half, under Adam at the full rate wherever their own gradient is small. Nor
+    has a student's batch norm, whose γ and β stand for thresholds and constant currents.
     """
     trained = {name: parameter for name, parameter in net.named_parameters() if parameter.requires_grad}
-    leaks = [parameter for name, parameter in trained.items() if name.endswith("leak_logit")]
-    parameters = [parameter for name, parameter in trained.items() if not name.endswith("leak_logit")]
+    free = [parameter for name, parameter in trained.items() if _undecayed(name)]
+    parameters = [parameter for name, parameter in trained.items() if not _undecayed(name)]
     groups: list[dict[str, object]] = [{"params": parameters}]
-    if leaks:
-        groups.append({"params": leaks, "weight_decay": 0.0})
+    if free:
+        groups.append({"params": free, "weight_decay": 0.0})
     decay = recipe.weight_decay
     if recipe.optimizer == "adam":
         adam = eager(torch.optim.AdamW if recipe.wd_mode == "decoupled" else torch.optim.Adam)
@@ -92,6 +93,10 @@ def optimizer(net: nn.Module, recipe: Training) -> torch.optim.Optimizer:
         optim = sgd(groups, lr=recipe.lr, momentum=recipe.momentum, weight_decay=decay, fused=True)
     in_memory_order(optim, parameters)
     return optim
+
+
+def _undecayed(name: str) -> bool:
+    return name.endswith("leak_logit") or ".batch_norm." in name
 
 
 def in_memory_order(optim: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> None:

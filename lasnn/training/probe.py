@@ -62,9 +62,9 @@ def ann_losses(net: Net) -> Losses:
 def distilling(net: Net, teacher: Net | None, run: SnnRun, settings: SnnSettings) -> Losses:
     """The losses of a student's method, with the taps that it compares."""
     net.taps = {}
-    if settings.attention:
+    if settings.taps:
         for network in filter(None, (net, teacher)):
-            network.taps = TAPS[settings.attention.taps](network.sides, network.side)
+            network.taps = TAPS[settings.taps](network.sides, network.side)
     if teacher is not None:
         teacher.eval().requires_grad_(False)
     return student_losses(net, teacher, run, settings, "mean")

@@ -32,6 +32,11 @@ def read_all(path):
         return {name: tree.read(name) for name in tree.files}
 
 
+def only_listed(path):
+    with archives.opened(path) as tree:
+        return tree.files
+
+
 def test_folder_and_zip_give_the_same_tree(tmp_path):
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "c.txt").write_bytes(b"hello")
@@ -84,6 +89,16 @@ def test_damaged_member(tmp_path):
     path = tmp_path / "a.zip"
     path.write_bytes(path.read_bytes().replace(b"abcdefgh", b"abcdefgX"))
     assert "archive a.zip is damaged at 'x.png' (Bad CRC-32" in message_of(read_all, path)
+
+
+@pytest.mark.parametrize("name", [b"trail/a.png", b"tra\x00n/a.png", b"train/\xffa.pn", b"nothing.txt"])
+def test_a_damaged_name_is_not_another_file(tmp_path, name):
+    """A zip has each name twice: one that was damaged in the directory would be a file that no listing looks at."""
+    path = zip_of(tmp_path / "a.zip", **{"train/a.png": b"a", "train/b.png": b"b"})
+    whole = path.read_bytes()
+    place = whole.rindex(b"train/a.png")
+    path.write_bytes(whole[:place] + name + whole[place + len(name) :])
+    assert "archive a.zip is damaged at" in message_of(only_listed, path)
 
 
 def test_declared_size_is_checked(tmp_path):

@@ -12,9 +12,10 @@ from oracle import bright_input, close, dyadic_input, settings_of, simulate, sma
 from spike_trains import softmax
 
 from lasnn.datasets.batches import Batch
-from lasnn.distillation.objectives import OBJECTIVES, Step, window_sums
+from lasnn.distillation.objectives import OBJECTIVES, Step, objective_of, window_sums
 from lasnn.plan.vocabulary import METHODS
 from lasnn.spiking.neurons import Dynamics
+from lasnn.training.stages.student import tapped_shapes
 
 STEPS = 12
 LABELS = torch.tensor([1, 3, 0])
@@ -38,13 +39,22 @@ def batch_and_input(dtype=torch.float64):
     return Batch(dyadic_input(1, 3)[0].to(dtype), LABELS), bright_input(STEPS, 3).to(dtype)
 
 
+def objective(method, dtype=torch.float64):
+    """A method's objective; projections, which student and teacher see as [8, side, side], are drawn once more."""
+    if not isinstance(OBJECTIVES[method], type):
+        return OBJECTIVES[method]
+    torch.manual_seed(5)
+    ours, theirs = (tapped_shapes(net) for net in (student(torch.float32), teacher(torch.float32)))
+    return objective_of(method, ours, theirs).to(dtype)
+
+
 def gradient(net, method, settings, progress=0.0, dtype=torch.float64):
     """The loss terms of `method` and the gradient of their sum at every weight."""
     batch, x = batch_and_input(dtype)
     output = net(x)
     above = teacher(dtype, method) if METHODS[method].teacher else None
     step = Step(batch, output, output.logits / STEPS, above, progress, x)
-    terms = OBJECTIVES[method](step, settings)
+    terms = objective(method, dtype)(step, settings)
     return terms, torch.autograd.grad(sum(terms.values()), list(net.parameters()))
 
 
@@ -140,9 +150,27 @@ def naive_loss(method, net):
         starts = range(0, STEPS - kd.window + 1, kd.stride)
         windows = torch.stack([sum(apart[start : start + kd.window]) for start in starts])
         return (1 - kd.weight) * entropy + kd.weight * (windows / kd.window).square().mean()
+    if method == "kd_features":
+        return entropy + settings.features.weight * sum(projected_distances(trace, batch.x))
     if method in LAYER_WISE:
         entropy = entropy + 0.9 / 2 * attention(trace, teacher(), batch.x, LABELS, method, settings.attention)
     return entropy
+
+
+def projected_distances(trace, x):
+    """Of each level: the mean rate convolved with the drawn kernel, each channel standardised over the batch, less the
+    teacher's activation, squared; both at the smaller side.
+    """
+    above = teacher()(x[None]).stages
+    for level, projection in objective("kd_features").projections.items():
+        rate = sum(trace.stages[level]) / STEPS
+        found = torch.nn.functional.conv2d(rate, projection[0].weight, padding=1)
+        mean = found.mean((0, 2, 3), keepdim=True)
+        variance = (found - mean).square().mean((0, 2, 3), keepdim=True)
+        ours, theirs = (found - mean) / (variance + 1e-5).sqrt(), above[level][0]
+        side = min(ours.shape[-1], theirs.shape[-1])
+        ours, theirs = (torch.nn.functional.avg_pool2d(maps, maps.shape[-1] // side) for maps in (ours, theirs))
+        yield (ours - theirs).square().mean()
 
 
 @pytest.mark.parametrize("method", OBJECTIVES)

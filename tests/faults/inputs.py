@@ -299,6 +299,7 @@ def _in_a_process_of_its_own(arguments: Words) -> tuple[int, str]:
 def _judge(tally: Tally, status: int, said: str, words_: Words, made: set[str]) -> None:
     lines = [line for line in said.splitlines() if line.strip()]
     errors = [line for line in lines if "error: " in line]
-    others = [line for line in lines if line not in errors and not line.startswith("preparing ")]
+    at_work = ("preparing ", " is at work, ")  # progress, of what takes over 10 s on a busy machine
+    others = [line for line in lines if line not in errors and not any(word in line for word in at_work)]
     good = status in (2, 4) and len(errors) == 1 and not others and "Traceback" not in said and not made
     tally.add(good, note=f"{words_}: status {status}, made {sorted(made)[:3]}, said {said[-700:]!r}")

@@ -1,4 +1,4 @@
-"""A small dose of every fault; `python -m tests.faults` gives the full one (docs/reliability.md has its figures)."""
+"""A small dose of every fault; `python -m tests.faults` gives the full one (docs/runs.md has its figures)."""
 
 import signal
 

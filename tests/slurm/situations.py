@@ -1,4 +1,4 @@
-"""What may happen to a workflow on a cluster: each ends as docs/clusters.md says, or raises AssertionError."""
+"""What may happen to a workflow on a cluster: each ends as docs/commands.md says, or raises AssertionError."""
 
 import json
 import os

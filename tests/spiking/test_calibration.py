@@ -9,6 +9,7 @@ from torch import nn
 from lasnn.errors import InputError
 from lasnn.networks import Net
 from lasnn.networks.layers import Conv, Linear
+from lasnn.networks.net import Synapses, Wire
 from lasnn.networks.plain import Layer
 from lasnn.networks.residual import Block
 from lasnn.plan.settings import WeightCalibration
@@ -192,7 +193,8 @@ def test_unit_spikes_count_as_amplitude_spikes_do(name):
 def weight_station(weight):
     synapses = Linear(2, 1, bias=False)
     synapses.weight.data = torch.tensor([weight])
-    return Station("f1", synapses, synapses, LIF(), threshold=1.0, unit=2.0, input_unit=4.0)
+    wire = Wire("", LIF(), (Synapses("synapses", synapses),))
+    return Station("f1", synapses, wire, wire.neuron, threshold=1.0, unit=2.0, input_unit=4.0)
 
 
 def recipe(**update):
@@ -244,7 +246,7 @@ def test_a_junction_also_hears_its_shortcut():
     block.conv2.weight.data[:, :, 1, 1] = 0.25 * torch.eye(8)
     junction = LIF()
     block.junction = junction
-    station = Station("b1", block, block.conv2, junction, threshold=1.0, unit=1.0, input_unit=1.0)
+    station = Station("b1", block, block.wires()[-1], junction, threshold=1.0, unit=1.0, input_unit=1.0)
     ones = torch.ones(1, 8, 1, 1)
     seen = Means(None, ones, 0.5 * ones)
     before = block.conv2.weight.detach().clone()

@@ -17,10 +17,10 @@ from lasnn.spiking.conversion import (
     settle,
     spiking,
     start_at,
-    synapses_of,
     thresholds,
     train_offsets,
     train_thresholds,
+    weights_of,
     with_dynamics,
 )
 from lasnn.spiking.neurons import LIF, Dynamics
@@ -182,8 +182,8 @@ def test_a_trained_gain_is_a_threshold(name, constants):
     if constants:
         start_at(net, 0.5)
         for layer in net.layers.values():
-            for neuron in neurons(layer).values():
-                neuron.offset = torch.full((len(synapses_of(layer, neuron).weight),), 1 / 32)
+            for wire in layer.wires():
+                wire.neuron.offset = torch.full((len(weights_of(wire.synapses[0])),), 1 / 32)
     before = list(thresholds(net).values())
     train_thresholds(net)
     for neuron in neurons(net).values():
@@ -197,6 +197,45 @@ def test_a_trained_gain_is_a_threshold(name, constants):
     assert gained.logits.any()
     assert torch.equal(gained.logits, settled.logits)
     assert "log_gain" not in " ".join(net.state_dict())
+
+
+@pytest.mark.parametrize("name", ["vgg5", "resnet12"])
+def test_a_gain_of_a_channel_is_a_threshold_of_its_own(name):
+    """Gains of 1/2, 1 and 2 by channel are put into weights and constants: the same spikes, bit for bit. Where an
+    identity shortcut arrives, which has no weights, the gain is one for the layer.
+    """
+    net, x = small_snn(name, Dynamics(0.5)), dyadic_input(12, 2)
+    start_at(net, 0.5)
+    for wire in [wire for layer in net.layers.values() for wire in layer.wires()]:
+        wire.neuron.offset = torch.full((len(weights_of(wire.synapses[0])),), 1 / 32)
+    train_thresholds(net, by_channel=True)
+    train_offsets(net)
+    identities = {"b1"} if name == "resnet12" else set()
+    assert {layer for layer, neuron in neurons(net).items() if not neuron.log_gain.dim()} == identities
+    for neuron in neurons(net).values():
+        powers = torch.arange(neuron.log_gain.numel()) % 3 - 1
+        neuron.log_gain.data.copy_((powers * math.log(2)).view(neuron.log_gain.shape))
+        neuron.offset_change.data.fill_(1 / 64)
+    before = thresholds(net)
+    with torch.no_grad():
+        gained = net(x)
+        settle(net)
+        settled = net(x)
+    assert gained.logits.any()
+    assert torch.equal(gained.logits, settled.logits)
+    assert {layer for layer, theta in thresholds(net).items() if theta != before[layer]} == identities
+
+
+def test_the_gradients_of_gains_by_channel_add_up_to_that_of_the_layer():
+    """At g = 0 one gain of a layer is the sum of those of its channels."""
+    found = []
+    for by_channel in (False, True):
+        net, x = small_snn("vgg5", Dynamics(0.5)), dyadic_input(12, 2)
+        train_thresholds(net, by_channel)
+        net(x).logits[:, 0].sum().backward()
+        found.append({name: neuron.log_gain.grad.sum().item() for name, neuron in neurons(net).items()})
+    assert found[1] == pytest.approx(found[0], rel=1e-4)
+    assert all(found[0].values())
 
 
 def test_the_gradient_of_a_gain_is_that_of_all_weights_of_its_layer():

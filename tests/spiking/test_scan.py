@@ -15,6 +15,7 @@ from lasnn.networks.layers import Pool
 from lasnn.spiking import scanning
 from lasnn.spiking.dynamics import Dynamics
 from lasnn.spiking.scanning import State, backend, scan
+from lasnn.spiking.surrogates import Bellec
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 THETA = 0.75
@@ -80,6 +81,20 @@ def test_spikes_and_gradient(name, device, dtype, tolerance, order, reset, reset
     assert 0.1 < expected.mean() < 0.9
     (out * weight.to(device, dtype)).sum().backward()
     assert close(ours.grad.cpu().double(), theirs.grad, tolerance)
+
+
+@every_backend
+@pytest.mark.parametrize("by_threshold", [True, False])
+def test_a_triangle_of_half_the_width(name, device, dtype, tolerance, by_threshold, monkeypatch):
+    """ψ = γ (or γ/θ) max(0, 1 - |v - θ| / (wθ)) at θ = 3/4, w = 1/2: zero from 3/8 on, half way at 3/16."""
+    forced(monkeypatch, name)
+    potentials = [0.25, 0.5625, 0.75, 0.9375, 1.125, 1.5]
+    wanted = [0.0, 0.5, 1.0, 0.5, 0.0, 0.0]
+    current = torch.tensor([potentials]).view(1, 1, 6, 1, 1).to(device, dtype).requires_grad_()
+    dynamics = Dynamics(surrogate=Bellec(0.25, by_threshold, width=0.5))
+    scan(current * 1, theta_on(device), dynamics).out.sum().backward()
+    peak = 0.25 / THETA if by_threshold else 0.25
+    assert current.grad.flatten().tolist() == pytest.approx([peak * each for each in wanted], rel=tolerance, abs=1e-7)
 
 
 @every_backend

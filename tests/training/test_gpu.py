@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 GPU = torch.device("cuda")
 METHODS = ("hybrid", "kd_label", "lasnn_act", "lasnn_grad", "kd_spike")
 PRECISIONS = ("off", "tf32", "bf16")
-# Operations without a deterministic form on a GPU, as torch warns of them (docs/reliability.md).
+# Operations without a deterministic form on a GPU, as torch warns of them (docs/runs.md).
 NOT_DETERMINISTIC = {"cumsum_cuda_kernel", "kthvalue CUDA"}
 
 

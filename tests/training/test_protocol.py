@@ -24,7 +24,7 @@ from lasnn.training.device import set_up
 
 ANALOG = {"ANN", "RESIDUAL_ANN", "TEACHER"}
 CONVERTING = {"CONVERTED", "DIRECT", "RESIDUAL"}
-TRAINED = {"HYBRID", "HYBRID_DIRECT", "LABEL", "ACT", "GRAD", "HEAD", "SPIKE"}
+TRAINED = {"HYBRID", "HYBRID_DIRECT", "LABEL", "ACT", "GRAD", "FEATURES", "HEAD", "SPIKE"}
 CHOOSING = {"CONVERSION", *TRAINED}
 READ = {  # the runs that read a section
     "data": set(RUN),
@@ -40,13 +40,17 @@ READ = {  # the runs that read a section
     "student": TRAINED,
     "attention": {"ACT", "GRAD"},
     "label_kd": {"LABEL"},
+    "features": {"FEATURES"},
     "spike_kd": {"HEAD", "SPIKE"},
     "calibration": {"CALIBRATED"},
     "evaluation": CHOOSING | {"CALIBRATED"},
     "compute": set(RUN),
 }
-SET_FOR_THEM = {  # runs for which a key is fixed: teachers have no levels, an entry of `for` gives direct input p99.7
+# Runs for which a key is fixed: teachers have no levels, and a batch norm anyway; an entry of `for` gives direct input
+# p99.7.
+SET_FOR_THEM = {
     "network.levels": {"TEACHER"},
+    "network.batch_norm": {"TEACHER"},
     "balancing.stat": {"DIRECT", "RESIDUAL", "HYBRID_DIRECT"},
 }
 ELSEWHERE = {"scope", "energy", "claims"}  # no run reads them: tests/report/test_settings.py
@@ -133,6 +137,16 @@ ROWS = [
     row("network.dropout_scale", 1.0, BRIEF, ANN=LOSS, TEACHER="", CONVERTED="", HYBRID="", CALIBRATED=""),
     row("network.teacher_norm", "dataset_stats", BRIEF, ANN="", TEACHER=LOSS, CONVERTED="", HYBRID="", CALIBRATED=""),
     row("network.ann_norm", "dataset_stats", BRIEF, ANN=LOSS, TEACHER="", CONVERTED="", HYBRID="", CALIBRATED=""),
+    row(
+        "network.batch_norm",
+        True,
+        BRIEF,
+        ANN=f"constants {LOSS}",
+        TEACHER="",
+        CONVERTED="",
+        HYBRID=f"constants {LOSS}",
+        CALIBRATED="",
+    ),
     row("network.levels", 2, merged(BRIEF, CLIP), ANN=LOSS, TEACHER=""),
     # ---- balancing
     row("balancing.norm", "max", CONVERTED=BALANCED, CONVERSION="", HYBRID="", SPIKE=""),
@@ -182,6 +196,8 @@ ROWS = [
     row("spiking.init", "converted_weights", HYBRID=f"thresholds {LOSS}"),
     row("spiking.init", "calibrated", WHOLE, HYBRID_DIRECT=f"choices thresholds constants {LOSS}"),
     row("spiking.train_thresholds", True, HYBRID=f"thresholds {GRADIENT}"),
+    row("spiking.train_thresholds", "channel", HYBRID=GRADIENT),
+    row("spiking.width", 0.5, HYBRID=GRADIENT),
     row("spiking.kind", "alif", CONVERSION="choices judged", HYBRID=f"choices {LOSS}"),
     row("spiking.adaptation", [1.2, 0.9], HYBRID=""),
     row("spiking.adaptation", [1.2, 0.9], ALIF, CONVERSION="choices judged", HYBRID=f"choices {LOSS}"),
@@ -226,6 +242,9 @@ ROWS = [
     # ---- label_kd, spike_kd
     *(row(f"label_kd.{key}", value, LABEL=LOSS) for key, value in LABEL_KD),
     *(row(f"label_kd.{key}", value, LABELS, ACT=f"{LOSS} share", GRAD=f"{LOSS} share") for key, value in LABEL_KD),
+    row("features.weight", 50, FEATURES=LOSS),
+    row("features.taps", "deep", FEATURES=LOSS),
+    row("features.levels", ["low", "mid"], FEATURES=LOSS),
     row("spike_kd.weight", 0.7, SPIKE=LOSS, HEAD=""),
     row("spike_kd.window", 3, SPIKE=LOSS, HEAD=""),
     row("spike_kd.stride", 2, SPIKE=LOSS, HEAD=""),
@@ -272,6 +291,7 @@ def by_hand(task):
     """Whether the oracle knows the start, and all images are in the first batch."""
     spiking = task.settings.spiking
     known = spiking.init in ("converted", "converted_weights") and spiking.kind == "lif"
+    known = known and not task.settings.network.batch_norm and not task.settings.features
     return known and task.settings.training.batch >= len(task.train)
 
 

@@ -36,6 +36,7 @@ RUN = {
     "LABEL": "snn/digits/vgg5/kd_label/poisson-T4/vgg16bn/base/s0",
     "ACT": "snn/digits/vgg5/lasnn_act/poisson-T4/vgg16bn/base/s0",
     "GRAD": "snn/digits/vgg5/lasnn_grad/poisson-T4/vgg16bn/base/s0",
+    "FEATURES": "snn/digits/vgg5/kd_features/poisson-T4/vgg16bn/base/s0",
     "HEAD": "snn/digits/vgg5/kd_spike/poisson-T4/none/base/s0",
     "SPIKE": "snn/digits/vgg5/kd_spike/poisson-T4/snn_vgg5/base/s0",
     "CALIBRATED": "snn/digits/vgg5/calibration/direct-T4/none/base/s0",

@@ -24,7 +24,7 @@ def formula(surrogate: Surrogate, theta: float) -> tuple[str, float, float]:
     """The loops' name for a surrogate, and the height and slope of its formula."""
     if isinstance(surrogate, Bellec):
         peak = surrogate.gamma / theta if surrogate.by_threshold else surrogate.gamma
-        return "triangle", peak, -peak / theta
+        return "triangle", peak, -peak / (theta * surrogate.width)
     if isinstance(surrogate, Literal):
         return "triangle", surrogate.gamma * max(0.0, 1 - abs(theta)), 0.0
     assert isinstance(surrogate, Stdb)

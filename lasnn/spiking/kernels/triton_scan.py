@@ -43,9 +43,9 @@ def coefficients(threshold, A: constexpr, B: constexpr, SURROGATE: constexpr):
     height, slope = a, tl.full((), B, tl.float64)
     if SURROGATE == "bellec":
         height = a / theta
-        slope = -height / theta
+        slope = -height / (theta * slope)
     elif SURROGATE == "bellec_noscale":
-        slope = -height / theta
+        slope = -height / (theta * slope)
     elif SURROGATE == "literal":
         height = a * tl.maximum(1 - tl.abs(theta), 0.0)
     elif SURROGATE == "stdb":
@@ -187,7 +187,7 @@ def launch(kernel, neurons: int, widest: Tensor, *arguments, **constants) -> Non
 
 # A surrogate as the kernels know it: the name of its formula and two numbers.
 SURROGATES = {
-    Bellec: lambda s: {"SURROGATE": "bellec" if s.by_threshold else "bellec_noscale", "A": s.gamma, "B": 0.0},
+    Bellec: lambda s: {"SURROGATE": "bellec" if s.by_threshold else "bellec_noscale", "A": s.gamma, "B": s.width},
     Literal: lambda s: {"SURROGATE": "literal", "A": s.gamma, "B": 0.0},
     Stdb: lambda s: {"SURROGATE": "stdb", "A": s.a, "B": s.b},
 }

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from lasnn.console import Console
 from lasnn.networks import census
+from lasnn.networks.batch_norm import fold, insert
 from lasnn.plan.runs import AnnRun
 from lasnn.plan.settings import AnnSettings
 from lasnn.plan.vocabulary import given
@@ -21,6 +22,8 @@ from lasnn.training.task import Task
 def train_ann(task: Task[AnnRun, AnnSettings], saves: Saves, console: Console) -> Result:
     """Make the network, train it, assess it."""
     net, recipe, rows = task.new_network(), given(task.settings.training), task.settings.compute.rows
+    if task.settings.network.batch_norm:
+        insert(net)
     amp = task.settings.compute.amp if task.device.type == "cuda" else "off"  # on a CPU it is about students
 
     def losses(part: Part, moment: Moment) -> dict[str, Tensor]:
@@ -36,6 +39,8 @@ def train_ann(task: Task[AnnRun, AnnSettings], saves: Saves, console: Console) -
     job = Job(recipe, task.settings.data, task.run.seed, recipe.batch, saves)
     with tf32(amp != "off"):
         log = fit(net, losses, task.train, job, look)
+    if task.settings.network.batch_norm:
+        fold(net)
     result = evaluate(net, task.test, "direct", 1, rows=rows)
     metrics = {
         "accuracy": result.accuracy,

@@ -5,7 +5,7 @@ import torch
 
 from lasnn.datasets.batches import Batch, Images, plain_batches
 from lasnn.distillation.attention import VARIANTS, as_compared
-from lasnn.distillation.objectives import OBJECTIVES, Step
+from lasnn.distillation.objectives import Step, objective_of
 from lasnn.errors import InputError
 from lasnn.networks import Net, Output
 from lasnn.plan.runs import SnnRun
@@ -65,7 +65,7 @@ def gradient_share(
         with torch.enable_grad():
             output, batch = shown_to(net, images, run, settings, count)
             step = Step(batch, output, output.logits / (run.steps if logit_scale == "mean" else 1), teacher, 0.0)
-            terms = OBJECTIVES[run.method](step, settings)
+            terms = objective_of(run.method, {}, {})(step, settings)
             loss = torch.stack([term for name, term in terms.items() if (name == "attention") == of_maps]).sum()
             pulls = torch.autograd.grad(loss, list(output.stages.values()), allow_unused=True)
         norms.append([0.0 if pull is None else float(pull.double().norm()) for pull in pulls])

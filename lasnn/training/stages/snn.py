@@ -80,7 +80,7 @@ def dynamics_of(settings: SnnSettings) -> Dynamics:
     return Dynamics(
         order=settings.neuron.order,
         reset=settings.neuron.reset,
-        surrogate=surrogate(spiking.surrogate, spiking.gamma, spiking.stdb),
+        surrogate=surrogate(spiking.surrogate, spiking.gamma, spiking.stdb, spiking.width),
         reset_grad=spiking.reset_grad,
         kind=spiking.kind,
         adaptation=spiking.adaptation,

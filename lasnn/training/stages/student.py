@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from lasnn import seeding
 from lasnn.distillation.few_steps import added_terms, mean_rate
-from lasnn.distillation.objectives import OBJECTIVES, Step
+from lasnn.distillation.objectives import OBJECTIVES, Objective, Shapes, Step, objective_of
 from lasnn.networks import TAPS, Net, census
+from lasnn.networks.batch_norm import insert, insert_unchanged
 from lasnn.networks.recorded import Recorded
 from lasnn.plan.runs import SnnRun
 from lasnn.plan.settings import SnnSettings
@@ -42,8 +45,8 @@ def train(
     """
     run, settings, test = task.run, task.settings, task.watched
     net.taps = {}  # what is not tapped need not be kept for the backward pass
-    if settings.attention:
-        taps = TAPS[settings.attention.taps]
+    if settings.taps:
+        taps = TAPS[settings.taps]
         for network in (net, given(teacher)):
             network.taps = taps(network.sides, network.side)
 
@@ -72,16 +75,23 @@ def train(
             seen["attention_share"] = gradient_share(net, given(teacher), test, run, settings, logit_scale)
         return seen
 
-    losses = student_losses(net, teacher, run, settings, logit_scale)
-    job = Job(given(settings.training), settings.data, run.seed, micro_batch(settings, run, net), saves)
+    size = micro_batch(settings, run, net)
+    if settings.network.batch_norm:
+        normed(net, task)
+    objective = objective_for(net, teacher, run)
+    if isinstance(objective, nn.Module):  # among the student's own weights while these are trained
+        net.objective = objective
+    losses = student_losses(net, teacher, run, settings, logit_scale, objective)
+    job = Job(given(settings.training), settings.data, run.seed, whole_if_normed(net, size, settings), saves)
     if given(settings.spiking).train_thresholds:
-        train_thresholds(net)
+        train_thresholds(net, given(settings.spiking).train_thresholds == "channel")
     if given(settings.spiking).train_offsets:
         train_offsets(net)
     if given(settings.spiking).train_leak:
         train_leaks(net)
     with tf32(settings.compute.amp != "off" and task.device.type == "cuda"):
         log = fit(net, losses, task.train, job, look)
+    net.objective = None
     settle(net)
     pulled: files.Json = {} if share is None else {"attention_share": share}
     if settings.attention and settings.attention.share is not None:
@@ -89,9 +99,51 @@ def train(
     return log.best() | pulled, log.cost()
 
 
-def student_losses(net: Net, teacher: Net | None, run: SnnRun, settings: SnnSettings, logit_scale: str) -> Losses:
-    """Encode, simulate, and ask the method's objective."""
-    objective, gain, spiking = OBJECTIVES[run.method], settings.encoder.gain, given(settings.spiking)
+def normed(net: Net, task: Task[SnnRun, SnnSettings]) -> None:
+    """Give a student batch norm: γ = θ behind random weights, else norms that leave the network as it is at first."""
+    run, settings = task.run, task.settings
+    if given(settings.spiking).init == "scratch":
+        insert(net)  # thresholds are 1
+        return
+    shown, rows, gain = (
+        task.held_out.first(given(settings.choices).images),
+        settings.compute.rows,
+        settings.encoder.gain,
+    )
+    insert_unchanged(net, lambda: evaluate(net, shown, run.encoder, run.steps, rows=rows, gain=gain))
+
+
+def objective_for(net: Net, teacher: Net | None, run: SnnRun) -> Objective:
+    """The run's objective; its weights, if it has some, are drawn for the tapped layers of student and teacher."""
+    if not isinstance(OBJECTIVES[run.method], type):
+        return objective_of(run.method, {}, {})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seeding.key(run.seed, "objective", run.method))
+        made = objective_of(run.method, tapped_shapes(net), tapped_shapes(given(teacher)))
+    assert isinstance(made, nn.Module)
+    return made.to(memory_format=torch.channels_last).to(net.readout.weight.device)
+
+
+@torch.no_grad()
+def tapped_shapes(net: Net) -> Shapes:
+    """(C, H, W) of each tapped layer, by observation of one image."""
+    mode, image = net.training, torch.zeros(1, 1, 3, net.side, net.side, device=net.readout.weight.device)
+    stages = net.eval()(image).stages
+    net.train(mode)
+    return {level: tuple(stage.shape[2:]) for level, stage in stages.items()}
+
+
+def student_losses(
+    net: Net,
+    teacher: Net | None,
+    run: SnnRun,
+    settings: SnnSettings,
+    logit_scale: str,
+    given_objective: Objective | None = None,
+) -> Losses:
+    """Encode, simulate, and ask the method's objective, which is made anew where none is given."""
+    objective = given_objective or objective_for(net, teacher, run)
+    gain, spiking = settings.encoder.gain, given(settings.spiking)
     steps_at = STEPS[spiking.steps_schedule]
     taught = teacher if teacher is None or METHODS[run.method].chained else Recorded(teacher)
 
@@ -109,6 +161,12 @@ def student_losses(net: Net, teacher: Net | None, run: SnnRun, settings: SnnSett
         return objective(step, settings) | added_terms(step, rate(), spiking)
 
     return losses
+
+
+def whole_if_normed(net: Net, size: int, settings: SnnSettings) -> int:
+    """`size`, or the whole batch where batch norm, the student's or its objective's, takes its statistics of it."""
+    normed = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in net.modules())
+    return given(settings.training).batch if normed else size
 
 
 def micro_batch(settings: SnnSettings, run: SnnRun, net: Net) -> int:

@@ -1,0 +1,83 @@
+"""Batch norm of a network while it trains: behind each convolution of its wires, over all steps and images.
+
+    y = γ (x - μ) / √(σ² + ε) + β        μ, σ² of one channel over T, B, H and W
+
+That is convolution, norm, neuron; in a residual block each branch has its norm in front of the sum (tdBN, Zheng et al.
+2021, and the code of its successors). A student that is kept has none: with k = γ/√(σ² + ε) of the running statistics,
+
+    W <- k W        constant current of the neurons it drives += β - k μ
+
+are the same currents up to rounding, so that conversion, counts of operations and NIR see a plain network.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from lasnn.networks.layers import Conv, Neuron, Norm
+from lasnn.networks.net import Net
+from lasnn.plan.vocabulary import given
+
+
+def convolutions(net: Net) -> Iterator[tuple[Conv, Neuron]]:
+    """Each convolution that drives neurons, and these."""
+    for layer in net.layers.values():
+        for wire in layer.wires():
+            for synapses in wire.synapses:
+                if isinstance(synapses.module, Conv):
+                    yield synapses.module, wire.neuron
+
+
+def insert(net: Net, gain: float = 1.0) -> Net:
+    """`net` itself with a norm behind each convolution: γ = `gain`, β = 0.
+
+    A gain of θ gives the current of neurons with threshold θ that deviation.
+    """
+    for conv, _ in convolutions(net):
+        conv.batch_norm = Norm(conv.out_channels).to(conv.weight.device)
+        nn.init.constant_(conv.batch_norm.weight, gain)
+    return net
+
+
+@torch.no_grad()
+def insert_unchanged(net: Net, send: Callable[[], object]) -> Net:
+    """`net` itself with norms that change nothing at first: γ and β are deviation and mean of what `send()` sends."""
+    sums: dict[Conv, Tensor] = {}
+
+    def add(conv: Conv, module: nn.Module, inputs: tuple[Tensor, ...], current: Tensor) -> None:
+        rows = current.double().transpose(0, 2).flatten(1)  # [C, B T H W]
+        count = torch.full_like(rows[:, 0], rows.shape[1])
+        sums[conv] = sums.get(conv, 0) + torch.stack([count, rows.sum(1), rows.square().sum(1)])
+
+    handles = [conv.register_forward_hook(partial(add, conv)) for conv, _ in convolutions(net)]
+    try:
+        send()
+    finally:
+        for handle in handles:
+            handle.remove()
+    for conv, _ in convolutions(insert(net)):
+        count, total, squares = sums[conv]
+        norm, mean = given(conv.batch_norm), total / count
+        variance = (squares / count - mean.square()).clamp_min(0)
+        given(norm.running_mean).copy_(mean)
+        given(norm.running_var).copy_(variance)
+        norm.weight.copy_((variance + norm.eps).sqrt())
+        norm.bias.copy_(mean)
+    return net
+
+
+@torch.no_grad()
+def fold(net: Net) -> Net:
+    """`net` itself without its norms: the same currents in evaluation mode."""
+    for conv, neuron in convolutions(net):
+        norm, conv.batch_norm = conv.batch_norm, None
+        if norm is None:
+            continue
+        gain = norm.weight.double() * (given(norm.running_var).double() + norm.eps).rsqrt()  # k [C]
+        shift = norm.bias.double() - gain * given(norm.running_mean).double()
+        conv.weight.copy_(conv.weight.double() * gain[:, None, None, None])
+        constant = shift if neuron.offset is None else neuron.offset.double() + shift
+        neuron.offset = constant.to(conv.weight.dtype)
+    return net
