@@ -20,7 +20,7 @@ SCOPE = {
 }
 FEW = {"scope": SCOPE, "network": {"fc": 16}, "data": {"train_images": 64, "test_images": 20, "held_out": 16}}
 FEW |= {"curve": LEAST["curve"] | {"images": 10}}
-EXHIBITS = ("table_silent", "table_s1", "table_s4", "figure1", "figure_steps")
+EXHIBITS = ("table_silent", "figure_students", "table_s1", "table_s4", "figure1", "figure_steps", "runs")
 # What a user of all examples would make, in one process so that torch is loaded once.
 WORK = f"""
 from lasnn.__main__ import main
@@ -90,7 +90,11 @@ def test_the_examples_work(extended):
     dithered = extended / "results/quick/snn/stripes/vgg6/hybrid/dithered-T3/none/base/s0/metrics.json"
     assert json.loads(dithered.read_text())["operations"]["encoder_spikes"] == 0  # its input is analog
     made = extended / "results" / "quick" / "exhibits"
-    assert "Stripes (for CIFAR-10)" in (made / "table_silent.md").read_text()
+    silent = (made / "table_silent.md").read_text()
+    assert "Stripes (for CIFAR-10)" in silent
+    assert "fired, %" in silent
+    assert "fired" in (made / "runs.csv").read_text().splitlines()[0]  # a new column is one of the frame's
+    assert (made / "figure_students.png").exists()
     shown = (made / "table_s1.md").read_text()
     assert "LaSNN, absolute" in shown
     assert "hybrid, smoothed labels" in shown

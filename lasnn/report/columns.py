@@ -229,7 +229,7 @@ UNLIKE_BASE = Column("variant, `-` for base", head="variant", form="", show=_unl
 
 COLUMNS: dict[str, Column] = {
     # who a run is
-    "run": Column("path below the preset's folder", of=lambda run, metrics, preset: str(run), form=""),
+    "run": Column("path below the preset's folder", of=lambda run, metrics, preset: str(run), head="run", form=""),
     "kind": Column("ann, converted or snn", of=_field("kind"), form=""),
     "source": Column("dataset's id in config.yaml", of=_field("dataset"), form=""),
     "ran_dataset": Column("dataset's title", of=_said("data", "title"), fold="first", form=""),

@@ -42,6 +42,8 @@ def dots(
     Lines have the columns group, series, ours, sd, n, and paper for crosses. With a column `row` each row has its name,
     else each group, and the legend names the series. The axis that is called `log` is logarithmic.
     """
+    if all(lines["ours"].isna().all() for _, lines, _ in panels):
+        return style.nothing()
     rows = places(pd.concat([lines for _, lines, _ in panels]))
     named = any("row" in lines for _, lines, _ in panels)
     drawing, (found,) = style.sheet(1, len(panels), height=0.95 + ROW * max(rows.values()), sharey=True)
@@ -75,13 +77,8 @@ def dot(axes: Axes, row: float, line: Mapping[Any, Any], look: Look, form: str) 
 
 
 def only_run(lines: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The groups of which anything was run, without series that nothing stands for, and the names of other groups.
-
-    All groups if nothing was run.
-    """
+    """The groups of which anything was run, without series that nothing stands for, and the names of other groups."""
     ran = lines.groupby("group", sort=False)["n"].transform("max") > 0
-    if not ran.any():
-        return lines, []
     shown = lines[ran]
     filled = (shown["n"] > 0) | shown["paper"].notna()
     return shown[filled.groupby(shown["series"]).transform("max")], list(dict.fromkeys(lines.loc[~ran, "group"]))

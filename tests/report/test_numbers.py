@@ -6,10 +6,15 @@ from dataclasses import asdict
 import pandas as pd
 import pytest
 from made_up import CONTENT, finish, method_of, preset_in
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 
 from lasnn.plan.config import PASSED_ON
 from lasnn.plan.runs import AnnRun, ConvertedRun
-from lasnn.report import EXHIBITS, dataframes
+from lasnn.report import EXHIBITS, dataframes, style
+from lasnn.report.columns import METHOD_TITLES
+from lasnn.report.exhibit import Figure
 
 ANNS = {"vgg16bn": 96, "resnet20": 94, "vgg5": 92, "conv3fc2": 88}
 # The accuracy of a spiking network is the sum over the words of its run; one point less with seed 0, more with seed 1.
@@ -294,3 +299,25 @@ def test_differences_to_the_paper_are_ours_less_its_own_where_both_are_alike(tmp
     table.assign(**words, method="kd_label").to_csv(tmp_path / "exhibits" / "table2.csv", index=False)
     found = dataframes.differences(str(tmp_path), ["table2"])
     assert found[["method", "ours", "paper", "difference"]].to_numpy().tolist() == [["label KD", 85, 86.5, -1.5]]
+
+
+# By the longest title that a label starts with.
+LOOKS = {title: style.look_of(name) for name, title in sorted(METHOD_TITLES.items(), key=lambda one: -len(one[1]))}
+
+
+@pytest.mark.parametrize("name", [name for name, one in EXHIBITS.items() if isinstance(one, Figure)])
+def test_no_word_of_a_figure_is_turned_and_every_method_keeps_its_colour(world, name):
+    figure = EXHIBITS[name]
+    if figure.shows_images:
+        return
+    drawing = figure.picture(figure.tidy(world), world)
+    assert [text.get_text() for text in drawing.findobj(Text) if text.get_text() and text.get_rotation() % 360] == []
+    assert not any(isinstance(patch, Rectangle) for axes in drawing.axes for patch in axes.patches)  # no bar
+    known = {look.color for look in style.METHOD_STYLE.values()}
+    legends = [zip(one.legend_handles, one.get_texts(), strict=True) for one in drawing.legends]
+    for handle, text in (pair for legend in legends for pair in legend):
+        words = text.get_text()
+        own = [look for title, look in LOOKS.items() if words.startswith(title)]
+        if own and isinstance(handle, Line2D):
+            assert handle.get_color() == own[0].color
+            assert handle.get_color() in known

@@ -73,7 +73,7 @@ def test_the_regime_map_by_hand(tmp_path):
     assert set(tidy["n"]) == {3}
     figure = EXHIBITS["figure_regime"]
     below = " ".join(figure.below(figure.tidy(preset), preset))
-    assert "whiskers one standard error" in below
+    assert "whiskers the 95 % interval of the difference" in below
     assert "±" not in below
 
 

@@ -63,8 +63,9 @@ def by_student(tidy: pd.DataFrame, series: pd.Series) -> tuple[pd.DataFrame, dic
     return only_run(tidy.assign(group=tidy["student"], series=series))[0], looks
 
 
-def _draw3(tidy: pd.DataFrame) -> Drawing:
-    lines, looks = by_student(tidy, with_steps(tidy, CALIBRATED))
+def accuracies(tidy: pd.DataFrame, series: pd.Series) -> Drawing:
+    """Accuracies in rows, a group for each network."""
+    lines, looks = by_student(tidy, series)
     return dots([(PERCENT, lines, ".1f")], looks)
 
 
@@ -244,7 +245,7 @@ EXHIBITS = {
     "figure3": Figure(
         "Figure 3: LaSNN and SNN calibration",
         lambda preset: at_steps("Fig 3", ("32", "100"), method="calibration"),
-        _draw3,
+        lambda tidy: accuracies(tidy, with_steps(tidy, CALIBRATED)),
         lines=_beside,
         told="LaSNN: signed Poisson input. Calibration: direct input, no training (bias correction), so another "
         "budget. Crosses: LaSNN in Table II; Figure 3 itself prints no number, nor at which T or how it calibrates.",
