@@ -281,8 +281,14 @@ def _meant(config: Config, target: str) -> str | None:
 
 
 def _check_exhibit(config: Config, preset: str, name: str, ending: str) -> None:
-    config.preset(preset)
-    known(pick(EXHIBITS, name, "exhibit").endings, ending, f"ending of {name}")
+    planned, exhibit = config.preset(preset), pick(EXHIBITS, name, "exhibit")
+    known(exhibit.endings, ending, f"ending of {name}")
+    if exhibit.cells(planned) and not exhibit.runs(planned):
+        others = [other for other in config.file.presets if exhibit.runs(config.preset(other))]
+        raise InputError(
+            f"preset {preset!r} plans no run that {name} shows: its section scope says what it runs; "
+            f"presets that plan some are {', '.join(others) or 'none'}"
+        )
 
 
 def keep_byte_code() -> None:

@@ -88,6 +88,12 @@ def test_an_unknown_target_names_the_one_that_is_meant(typed, meant):
     assert re.findall(r"did you mean '(.*?)'", str(told.value)) == ([meant] if meant else [])
 
 
+def test_an_exhibit_that_a_preset_does_not_plan_names_the_presets_that_do():
+    with pytest.raises(InputError, match=r"^preset 'few_steps' plans no run that table1 shows: .* small"):
+        workflow.check_targets(read(), ["results/few_steps/exhibits/table1.md"])
+    workflow.check_targets(read(), ["results/few_steps/exhibits/figure1.svg"])  # drawn from the plan
+
+
 # What is rerun
 
 

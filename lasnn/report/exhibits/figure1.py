@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lasnn.plan.cells import paper_cells
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import AnnRun, ConvertedRun, Run
 from lasnn.report import style
@@ -56,9 +55,6 @@ def named(method: str) -> tuple[str, str]:
 
 class Pipeline(Figure):
     """Made from the plan of all other exhibits; it needs no run to be finished."""
-
-    def runs(self, preset: Preset) -> list[Run]:
-        return []
 
     def plan(self, preset: Preset) -> str:
         return self.tidy(preset).to_json(orient="values")
@@ -154,7 +150,5 @@ def _box(axes: Axes, place: tuple[float, float], node: Node, count: int) -> None
 
 
 EXHIBITS = {
-    "figure1": Pipeline(
-        "Figure 1: the pipeline as it is planned", lambda preset: paper_cells("Fig 1"), lambda tidy: style.nothing()
-    )
+    "figure1": Pipeline("Figure 1: the pipeline as it is planned", lambda preset: (), lambda tidy: style.nothing())
 }
