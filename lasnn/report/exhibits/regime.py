@@ -86,7 +86,7 @@ def _line(corner: str, name: str, cell: Cell, pairs: list[tuple[Run, Run]], pres
 def _sure(d: np.ndarray, preset: Preset) -> dict[str, float | None]:
     """Standard error of the mean of d [S, N] over seeds and images, its interval, and p with seeds for a verdict."""
     if len(d) < 2:
-        return {"se": None, "p": None, "_low": None, "_high": None}
+        return {"se": None, "p": None, "_low": np.nan, "_high": np.nan}
     found = crossed([d])
     low, high = found.interval(1 - preset.claims.alpha)
     p = p_either_way(found) if found.seeds >= preset.claims.seeds else None
