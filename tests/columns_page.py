@@ -14,8 +14,12 @@ HEAD = "| column | unit | over seeds | meaning |\n|---|---|---|---|\n"
 
 def text() -> str:
     """A line for each column."""
-    lines = [(name, one.unit, one.fold, one.meaning) for name, one in COLUMNS.items() if name in OF_RUNS]
-    return HEAD + "".join(f"| `{name}` | {unit} | {fold} | {meaning} |\n" for name, unit, fold, meaning in lines)
+    lines = ""
+    for name in OF_RUNS:
+        one = COLUMNS[name]
+        words = one.fold == "mean" and not one.form  # tell runs apart: a cell has no value of them
+        lines += f"| `{name}` | {one.unit} | {'' if words else one.fold} | {one.meaning} |\n"
+    return HEAD + lines
 
 
 def parts() -> tuple[str, str, str]:

@@ -246,7 +246,7 @@ COLUMNS: dict[str, Column] = {
     "variant": Column(
         "overlay of config.yaml, `base` without any", of=_field("variant", BASE), head="variant", form=""
     ),
-    "seed": Column("seed of the whole chain", of=_field("seed"), head="seed", form="g"),
+    "seed": Column("seed of the whole chain", of=_field("seed"), fold="", head="seed", form="g"),
     "subset": Column("whether the source has a part of the dataset", of=_said("data", "subset"), fold="first"),
     "train_images": Column("training images", of=_said("data", "train_images"), fold="first", form="g"),
     "test_images": Column("images that it was judged by", of=_said("data", "test_images"), fold="first", form="g"),

@@ -3,13 +3,12 @@
 import pandas as pd
 import pytest
 from made_up import finish, preset_in
-from matplotlib.text import Text
 
 from lasnn.errors import InputError
 from lasnn.plan.cells import focus_cell, runs_of
 from lasnn.report import EXHIBITS, style
 from lasnn.report.columns import COLUMNS, METHOD_TITLES, shown
-from lasnn.report.exhibit import Figure, Table
+from lasnn.report.exhibit import Table
 from lasnn.report.exhibits.tables import CONTEXT
 from lasnn.report.frame import OF_RUNS, SEEDS, TITLE, csv, frame, of_cells
 from lasnn.report.statistics import reach
@@ -106,17 +105,3 @@ def test_a_method_has_one_colour_whatever_its_variation():
         assert len({(look.marker, look.dashes) for look in looks[1:]}) == 3
     found = style.looks_of([("LaSNN", "lasnn_act"), ("LaSNN, T = 4", "lasnn_act"), ("hybrid", "hybrid")])
     assert [look.open for look in found.values()] == [False, True, False]
-
-
-FIGURES = [name for name, one in EXHIBITS.items() if isinstance(one, Figure) and name not in ("figure1", "figure2")]
-
-
-def turned(drawing):
-    return [text.get_text() for text in drawing.findobj(Text) if text.get_text() and text.get_rotation() % 360]
-
-
-def test_what_was_not_run_draws_that(tmp_path):
-    preset = preset_in(tmp_path, {"datasets": {"cifar10": None}})
-    for name in FIGURES:
-        figure = EXHIBITS[name]
-        assert turned(figure.picture(figure.tidy(preset), preset)) == []
