@@ -144,7 +144,7 @@ def scaled_to(maps: Tensor, side: int) -> Tensor:
 
 
 # An objective is a function, or a module of weights that are trained with the student's and left behind.
-OBJECTIVES: dict[str, Objective | type[Projected]] = {
+OBJECTIVES: dict[str, Objective | type[nn.Module]] = {
     "hybrid": cross_entropy,
     "kd_label": label_distillation,
     "kd_spike": spike_distillation,
