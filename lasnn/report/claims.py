@@ -13,11 +13,10 @@ from lasnn.plan.cells import DATASETS, Cell, chain_pairs, elsewhere, focus_cell,
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE, Run, as_snn
 from lasnn.plan.vocabulary import METHODS, NO_TEACHER, given
-from lasnn.report import columns
+from lasnn.report.columns import COLUMNS
 from lasnn.report.finished import accuracy_on_first, converted_of, curves, metrics_of
 from lasnn.report.questions import OWN, Claim, Measure, Pair, Question, gain_over, in_each_reading, is_run, reading_of
 from lasnn.report.speedup import speed_up, steps_needed
-from lasnn.results.energy import averages
 
 DIRECT_STEPS = ("50", "30")  # the paper names both T and not which network has which
 LIFTED = ("VGG5", "VGG9")  # by direct input; ResNet12 is not
@@ -25,12 +24,10 @@ LAYERS = {"3Conv2Linear": 5, "VGG5": 5, "VGG9": 9, "ResNet12": 12, "VGG16": 16} 
 INPUTS = (("poisson", "100"), ("direct", regime.REGIME_STEPS))  # of the student in focus, where Table II has it not
 
 
-def _accuracy(run: Run, preset: Preset) -> float:
-    return metrics_of(run, preset)["accuracy"]
-
-
-def _spikes(run: Run, preset: Preset) -> float:
-    return averages(metrics_of(run, preset)["spikes"], batch=1).per_image
+def _column(name: str) -> Callable[[Run, Preset], float | None]:
+    """A column of the frame of runs."""
+    of = given(COLUMNS[name].of)
+    return lambda run, preset: of(run, metrics_of(run, preset), preset)
 
 
 def _speed_up(run: Run, preset: Preset) -> float | None:
@@ -42,19 +39,11 @@ def _speed_up(run: Run, preset: Preset) -> float | None:
     return speed_up(steps_needed(found[max(found)], accuracy_on_first(trained, preset, images)), trained.steps)
 
 
-def _minutes(run: Run, preset: Preset) -> float | None:
-    return columns.epoch_minutes(run, {}, preset)
-
-
-def _gigabytes(run: Run, preset: Preset) -> float | None:
-    return columns.peak_gigabytes(run, {}, preset)
-
-
-ACCURACY = Measure("points", _accuracy, elsewhere)
-SPIKES = Measure("spikes per image", _spikes, family="spikes")
+ACCURACY = Measure("points", _column("accuracy"), elsewhere)
+SPIKES = Measure("spikes per image", _column("spikes_per_image"), family="spikes")
 TIMES = Measure("times", _speed_up, family="speed")
-MINUTES = Measure("minutes per epoch", _minutes, elsewhere, family="cost", in_logs=True)
-GIGABYTES = Measure("GB", _gigabytes, elsewhere, family="cost")
+MINUTES = Measure("minutes per epoch", _column("epoch_minutes"), elsewhere, family="cost", in_logs=True)
+GIGABYTES = Measure("GB", _column("peak_gigabytes"), elsewhere, family="cost")
 
 
 def _table2(method: str) -> list[Cell]:
