@@ -104,8 +104,8 @@ def test_the_examples_work(extended):
     made = extended / "results" / "quick" / "exhibits"
     silent = (made / "table_silent.md").read_text()
     assert "Stripes (for CIFAR-10)" in silent
-    assert "fired, %" in silent
-    assert "fired" in (made / "runs.csv").read_text().splitlines()[0]  # a new column is one of the frame's
+    assert "best epoch, %" in silent
+    assert "best" in (made / "runs.csv").read_text().splitlines()[0]  # a new column is one of the frame's
     assert (made / "figure_students.png").exists()
     shown = (made / "table_s1.md").read_text()
     assert "LaSNN, absolute" in shown
