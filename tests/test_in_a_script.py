@@ -110,6 +110,17 @@ def test_runs_have_folders_that_load_and_print_as_a_table():
     assert lasnn.runs("no_such_word") == []
 
 
+def test_runs_are_a_frame_that_says_what_their_metrics_say():
+    found = lasnn.runs("vgg5", "ann")
+    frame = found.frame("run", "accuracy", "peak_gigabytes").set_index("folder")
+    metrics, made = (json.loads((KEPT / ANN / name).read_text()) for name in ("metrics.json", "provenance.json"))
+    line = frame.loc[(KEPT / ANN).as_posix()]
+    assert (line["run"], line["accuracy"], line["preset"]) == (ANN, metrics["accuracy"], "small")
+    assert line["peak_gigabytes"] == made["peak_memory_bytes"] / 1e9
+    assert "no run of these" in message_of(found.frame, "teacher_accuracy")  # an ANN has no teacher
+    assert "did you mean 'accuracy'" in message_of(found.frame, "acuracy")
+
+
 # ---- pictures --------------------------------------------------------------------------------------------------------
 
 
