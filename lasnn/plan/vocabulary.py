@@ -137,6 +137,7 @@ class Method:
     unread: tuple[str, ...] = ()
     encoders: tuple[str, ...] = ()  # the only ones that it takes; all if empty
     start: str = "converted"  # the kind of run that its student comes from: `converted` or `ann`
+    by_step: bool = False  # its losses look at each step's logits, whatever `spiking.loss` is
     chained: bool = False  # taught by a run of the same method, along scope.spike_chain, whose head has no teacher
 
 
@@ -147,6 +148,8 @@ METHODS = {
     "lasnn_act": Method("LaSNN, activation", teacher=True, trained=True, sections=("attention",)),
     "lasnn_grad": Method("LaSNN, gradient", teacher=True, trained=True, sections=("attention",)),
     "kd_features": Method("feature KD", teacher=True, trained=True, sections=("features",)),
+    "kd_blurred": Method("BKDSNN", teacher=True, trained=True, sections=("blurred",)),
+    "kd_aligned": Method("SeAl-KD", teacher=True, trained=True, sections=("aligned_kd",), by_step=True),
     "kd_spike": Method("spike KD (reconstruction)", teacher=True, trained=True, sections=("spike_kd",), chained=True),
     "calibration": Method(
         "calibration",
