@@ -106,6 +106,15 @@ STUDENTS = {
         fc=4096,
     ),
     "resnet12": Architecture("ResNet12", "residual", (64, 128, 256, 512), strides=(1, 2, 2, 2)),
+    # Not the paper's: the student of the preset `benchmark`, whose teacher is the same network with ReLU.
+    "resnet20_snn": Architecture(
+        "ResNet20 student",
+        "residual",
+        (16, 16, 16, 32, 32, 32, 64, 64, 64),
+        strides=(1, 1, 1, 2, 1, 1, 2, 1, 1),
+        stem="single",
+        conv_dropout=0,
+    ),
 }
 
 # Teachers: bias or batch-norm shift, batch norm, their usual pooling.
@@ -137,6 +146,7 @@ class Method:
     unread: tuple[str, ...] = ()
     encoders: tuple[str, ...] = ()  # the only ones that it takes; all if empty
     start: str = "converted"  # the kind of run that its student comes from: `converted` or `ann`
+    by_step: bool = False  # its losses look at each step's logits, whatever `spiking.loss` is
     chained: bool = False  # taught by a run of the same method, along scope.spike_chain, whose head has no teacher
 
 
@@ -147,6 +157,8 @@ METHODS = {
     "lasnn_act": Method("LaSNN, activation", teacher=True, trained=True, sections=("attention",)),
     "lasnn_grad": Method("LaSNN, gradient", teacher=True, trained=True, sections=("attention",)),
     "kd_features": Method("feature KD", teacher=True, trained=True, sections=("features",)),
+    "kd_blurred": Method("BKDSNN", teacher=True, trained=True, sections=("blurred",)),
+    "kd_aligned": Method("SeAl-KD", teacher=True, trained=True, sections=("aligned_kd",), by_step=True),
     "kd_spike": Method("spike KD (reconstruction)", teacher=True, trained=True, sections=("spike_kd",), chained=True),
     "calibration": Method(
         "calibration",

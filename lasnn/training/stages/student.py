@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from lasnn import seeding
 from lasnn.distillation.few_steps import added_terms, mean_rate
-from lasnn.distillation.objectives import OBJECTIVES, Objective, Shapes, Step, objective_of
+from lasnn.distillation.objectives import OBJECTIVES, objective_of
+from lasnn.distillation.step import Objective, Shapes, Step
 from lasnn.errors import InputError
 from lasnn.networks import TAPS, Net, census
 from lasnn.networks.batch_norm import insert, insert_unchanged
@@ -173,9 +174,16 @@ def student_losses(
             encoded = encode(run.encoder, part.batch.x, steps, noise, gain)
             output = net(encoded)
         logits, by_step = output.logits.float() / (steps if logit_scale == "mean" else 1), None
-        if spiking.loss == "every_step":  # the prediction is the mean of z^t, or T times it where logits are sums
+        if (
+            spiking.loss == "every_step" or METHODS[run.method].by_step
+        ):  # the prediction is the mean of z^t, or T times it where logits are sums
             by_step = output.currents.float() * (1 if logit_scale == "mean" else steps)
-        step = Step(part.batch, output, logits, taught, moment.progress, encoded, by_step)
+
+        def draw(purpose: str, count: int) -> Tensor:
+            drawn = torch.rand(part.whole, count, generator=moment.draws(purpose, device), device=device)
+            return drawn[part.start : part.start + len(part.batch)]
+
+        step = Step(part.batch, output, logits, taught, moment.progress, encoded, by_step, draw)
         return objective(step, settings) | added_terms(step, rate(), spiking)
 
     return losses
