@@ -20,7 +20,12 @@ SCOPE = {
 }
 FEW = {"scope": SCOPE, "network": {"fc": 16}, "data": {"train_images": 64, "test_images": 20, "held_out": 16}}
 FEW |= {"curve": LEAST["curve"] | {"images": 10}}
+DEEP = {"family": "residual", "features": [8, 16, 16], "strides": [1, 2, 2], "stem": "single", "block": "bottleneck"}
 EXHIBITS = ("table_silent", "table_s1", "table_s4", "figure1", "figure_steps")
+DEEP_RUN = "results/quick/snn/stripes/deep/hybrid/poisson-T3/none/batch_norm/s0"
+ALIKE = f"""a, b = lasnn.load({DEEP_RUN!r}), lasnn.load('deep.nir')
+x = lasnn.dataset('stripes').test[:8][0]
+assert a(x).equal(b(x)) and 'middle' in str(list(a.record(x)))"""
 # What a user of all examples would make, in one process so that torch is loaded once.
 WORK = f"""
 from lasnn.__main__ import main
@@ -33,6 +38,9 @@ asked = [
     SnnRun("stripes", "vgg6", "hybrid", "dithered", 3),
     SnnRun("stripes", "vgg5", "smoothed", "dithered", 3),
     SnnRun("stripes", "vgg6", "hybrid", "poisson", 3, "none", "refractory"),
+    SnnRun("stripes", "vgg6", "hybrid", "poisson", 3, "none", "arctan"),
+    SnnRun("stripes", "deep", "hybrid", "poisson", 3, "none", "batch_norm"),
+    SnnRun("stripes", "vgg5", "kd_channels", "poisson", 3, "vgg16bn"),
 ]
 asked += [run for name in {EXHIBITS} for run in EXHIBITS[name].runs(preset)]
 assert main(["data", "stripes"]) == 0
@@ -84,11 +92,15 @@ def python(folder, *words):
 def test_the_examples_work(extended):
     from lasnn.plan.config import merged, whole
 
-    content = merged(whole(extended / "config.yaml"), {"presets": {"quick": LEAST | FEW}})
+    more = {"presets": {"quick": LEAST | FEW}, "architectures": {"deep": DEEP}}
+    content = merged(whole(extended / "config.yaml"), more)
     (extended / "config.yaml").write_text(yaml.safe_dump(content))
     python(extended, "-c", WORK)
     dithered = extended / "results/quick/snn/stripes/vgg6/hybrid/dithered-T3/none/base/s0/metrics.json"
     assert json.loads(dithered.read_text())["operations"]["encoder_spikes"] == 0  # its input is analog
+    python(extended, "-m", "lasnn", "export-nir", DEEP_RUN, "deep.nir")
+    python(extended, "-c", f"import lasnn; {ALIKE}")
+    python(extended, "convert.py")
     made = extended / "results" / "quick" / "exhibits"
     assert "Stripes (for CIFAR-10)" in (made / "table_silent.md").read_text()
     shown = (made / "table_s1.md").read_text()
@@ -98,7 +110,7 @@ def test_the_examples_work(extended):
 
 
 def test_commands_of_the_page_name_runs_and_exhibits_that_can_be_made(extended):
-    targets = re.findall(r"^snakemake --cores 1 (\S+)$", PAGE, re.MULTILINE)
+    targets = re.findall(r"^snakemake --cores 1 (results\S+)$", PAGE, re.MULTILINE)
     assert len(targets) >= 4
     imports = "from lasnn.plan.config import read; from lasnn.pipeline.workflow import check_targets"
     python(extended, "-c", f"{imports}; check_targets(read(), {targets})")

@@ -5,6 +5,7 @@ about, what trains the network, or where anything is kept.
 """
 
 from lasnn.distillation.attention import VARIANTS, Variant, activation_map
-from lasnn.distillation.objectives import OBJECTIVES, Objective, Step
+from lasnn.distillation.objectives import OBJECTIVES
+from lasnn.distillation.step import Objective, Step
 
 __all__ = ["OBJECTIVES", "VARIANTS", "Objective", "Step", "Variant", "activation_map"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from lasnn.distillation.objectives import Step, Terms, divergence_from
+from lasnn.distillation.step import Step, Terms, divergence_from
 from lasnn.networks.net import is_neuron
 
 if TYPE_CHECKING:

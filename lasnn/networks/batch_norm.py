@@ -17,17 +17,16 @@ import torch
 from torch import Tensor, nn
 
 from lasnn.networks.layers import Conv, Neuron, Norm
-from lasnn.networks.net import Net
+from lasnn.networks.net import Net, wired
 from lasnn.plan.vocabulary import given
 
 
 def convolutions(net: Net) -> Iterator[tuple[Conv, Neuron]]:
     """Each convolution that drives neurons, and these."""
-    for layer in net.layers.values():
-        for wire in layer.wires():
-            for synapses in wire.synapses:
-                if isinstance(synapses.module, Conv):
-                    yield synapses.module, wire.neuron
+    for _, wire in wired(net):
+        for synapses in wire.synapses:
+            if isinstance(synapses.module, Conv):
+                yield synapses.module, wire.neuron
 
 
 def insert(net: Net, gain: float = 1.0) -> Net:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from lasnn.networks.layers import Conv, GlobalAverage, Linear, Norm, Pool
 from lasnn.networks.net import Net, Tappable
 from lasnn.networks.plain import scaled
-from lasnn.plan.vocabulary import Architecture, halved
+from lasnn.plan.vocabulary import Architecture, sides_of
 
 GROWTH = 32
 
@@ -54,13 +54,12 @@ def densenet(arch: Architecture, classes: int, side: int, width: float, fc: int 
     growth, stride = scaled(GROWTH, width), 2 if side > 32 else 1
     channels = 2 * growth
     layers: dict[str, Tappable] = {"stem": Stem(channels, stride)}
-    sides, now, last = {}, halved(side, stride), len(arch.channels) - 1
+    sides, last = sides_of(arch, side), len(arch.channels) - 1
     for index, depth in enumerate(arch.channels):
         dense = nn.Sequential(*(DenseLayer(channels + i * growth, growth) for i in range(depth)))
         channels += depth * growth
-        smaller = nn.Sequential(Conv(channels, channels // 2, 1), Pool() if now > 1 else nn.Identity())
+        pool = Pool() if sides[f"d{index + 1}"] > 1 else nn.Identity()
+        smaller = nn.Sequential(Conv(channels, channels // 2, 1), pool)
         layers[f"d{index + 1}"] = DenseStage(dense, channels, GlobalAverage() if index == last else smaller)
-        sides[f"d{index + 1}"] = now
-        if index < last:
-            channels, now = channels // 2, max(now // 2, 1)
+        channels = channels if index == last else channels // 2
     return Net(layers, Linear(channels, classes), sides, side)

@@ -1,6 +1,6 @@
 """A network: named layers in a row, three of them tapped, and a readout."""
 
-from collections.abc import Callable, ItemsView, Mapping, ValuesView
+from collections.abc import Callable, ItemsView, Iterator, Mapping, ValuesView
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -55,11 +55,11 @@ class Tappable(nn.Module):
     between: nn.Module  # what stands between its activation and the next layer's synapses
 
     def wires(self) -> list[Wire]:
-        """Its neurons from input to output: of layers whose neurons may spike.
+        """Its neurons from input to output, of layers whose neurons may spike; none of others.
 
         Conversion, calibration, counts of operations, NIR and adopted weights know a layer by these alone.
         """
-        raise TypeError(f"{type(self).__name__} has no wires: its neurons can't spike")
+        return []
 
     def drive(self, x: Tensor, neuron: nn.Module) -> Tensor:
         """The current that reaches one of its neurons: of layers whose neurons may spike."""
@@ -68,6 +68,14 @@ class Tappable(nn.Module):
     def onward(self, x: Tensor) -> Tensor:
         """The input of the next layer alone, where nobody looks at the activation."""
         return self(x)[1]
+
+
+def wired(module: nn.Module) -> Iterator[tuple[str, Wire]]:
+    """Every wire of a module, from input to output, with the name of its neurons: `c1`, `b1.inner`, `b1`."""
+    for name, layer in module.named_modules():
+        if isinstance(layer, Tappable):
+            for wire in layer.wires():
+                yield ".".join(part for part in (name.removeprefix("layers."), wire.name) if part), wire
 
 
 class Layers(nn.ModuleDict):

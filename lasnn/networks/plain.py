@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lasnn.networks.layers import Conv, Dropout, Flatten, GlobalAverage, Linear, Neuron, Norm, Pool, Readout, ReLU
 from lasnn.networks.net import Net, Synapses, Tappable, Wire
-from lasnn.plan.vocabulary import MAX_POOL, POOL, POOLS, Architecture, given
+from lasnn.plan.vocabulary import MAX_POOL, POOL, POOLS, Architecture, given, sides_of
 
 
 class Layer(Tappable):
@@ -68,14 +68,14 @@ class Place(NamedTuple):
 def convolutions(arch: Architecture, side: int, width: float) -> list[Place]:
     """The convolutions of a feature list, in order; pools stop at side 1."""
     places: list[Place] = []
-    channels = 3
+    channels, sides = 3, sides_of(arch, side)
     for feature, following in pairwise((*arch.features, None)):
         if not isinstance(feature, int):
             continue
         pool = following if following in POOLS else None
-        pooled, wide = pool is not None and side > 1, scaled(feature, width)
-        places.append(Place(f"c{len(places) + 1}", channels, wide, side, pool, pooled))
-        channels, side = wide, side // 2 if pooled else side
+        name, wide = f"c{len(places) + 1}", scaled(feature, width)
+        places.append(Place(name, channels, wide, sides[name], pool, pool is not None and sides[name] > 1))
+        channels = wide
     return places
 
 
@@ -94,8 +94,7 @@ def plain(arch: Architecture, classes: int, side: int, width: float, fc: int | N
         hidden = fc or arch.fc
         layers[f"f{index + 1}"] = Layer(Linear(units, hidden, bias=False), Dropout(arch.fc_dropout * dropout))
         units = hidden
-    sides = {place.name: place.side for place in places}
-    return Net(layers, Readout(units, classes, bias=False), sides, side)
+    return Net(layers, Readout(units, classes, bias=False), sides_of(arch, side), side)
 
 
 def plain_bn(arch: Architecture, classes: int, side: int, width: float, fc: int | None, dropout: float) -> Net:
@@ -105,8 +104,7 @@ def plain_bn(arch: Architecture, classes: int, side: int, width: float, fc: int 
         synapses = nn.Sequential(Conv(place.channels_in, place.channels, arch.kernel, bias=True), Norm(place.channels))
         layers[place.name] = layer = Layer(synapses, *([POOL_OF[given(place.before_pool)]()] if place.pooled else []))
     layer.between.append(GlobalAverage())
-    sides = {place.name: place.side for place in places}
-    return Net(layers, Linear(place.channels, classes), sides, side)
+    return Net(layers, Linear(place.channels, classes), sides_of(arch, side), side)
 
 
 def scaled(channels: int, width: float) -> int:

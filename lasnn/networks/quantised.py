@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from lasnn.networks.layers import Neuron, Pool, ReLU
-from lasnn.networks.net import Net
+from lasnn.networks.net import Net, wired
 
 FIRST_CLIP = 2.0  # of weights drawn by `he`, most activations lie below
 
@@ -43,4 +43,4 @@ def quantise(net: Net, levels: int) -> Net:
 
 def clips(net: Net) -> list[float]:
     """The learned λ of each layer in forward order."""
-    return [module.clip.item() for module in net.modules() if isinstance(module, ClipFloor)]
+    return [wire.neuron.clip.item() for _, wire in wired(net) if isinstance(wire.neuron, ClipFloor)]

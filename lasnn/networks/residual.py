@@ -1,5 +1,7 @@
 """Residual networks: ResNet12 (student) and ResNet20 with batch norm (teacher)."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
@@ -7,7 +9,7 @@ from torch.autograd.function import FunctionCtx
 from lasnn.networks.layers import Conv, Dropout, Flatten, GlobalAverage, Linear, Neuron, Norm, Pool, Readout, ReLU
 from lasnn.networks.net import Net, Synapses, Tappable, Wire
 from lasnn.networks.plain import Layer, scaled
-from lasnn.plan.vocabulary import Architecture, halved
+from lasnn.plan.vocabulary import Architecture, sides_of
 
 
 class Sum(torch.autograd.Function):
@@ -58,23 +60,30 @@ class Block(Tappable):
         return both
 
 
+# What a block of a student is made of; one with `wires` and `drive` is enough for all that knows layers.
+BLOCKS: dict[str, Callable[[int, int, int, float, int], Block]] = {"basic": Block}
+
+
 def residual(arch: Architecture, classes: int, side: int, width: float, fc: int | None, dropout: float) -> Net:
-    """ResNet12 and its like: a stem of three convolutions in place of the 7x7 one with stride 2, a pool, blocks."""
+    """A stem, then blocks.
+
+    ResNet12 has three convolutions in place of the 7x7 one with stride 2, and a pool, and its readout sees all pixels
+    (stem `deep`). The networks of He et al. for small images have one convolution, and a global average (`single`).
+    """
     rate, channels = arch.conv_dropout * dropout, scaled(arch.channels[0], width)
-    layers: dict[str, Layer | Block] = {
-        "p1": Layer(Conv(3, channels, arch.kernel), Dropout(rate)),
-        "p2": Layer(Conv(channels, channels, arch.kernel), Dropout(rate)),
-        "p3": Layer(Conv(channels, channels, arch.kernel), Pool()),
-    }
-    sides = dict.fromkeys(layers, side)
-    now = side // 2
+    layers: dict[str, Tappable] = {"p1": Layer(Conv(3, channels, arch.kernel), Dropout(rate))}
+    deep, now = arch.stem == "deep", side
+    if deep:
+        layers["p2"] = Layer(Conv(channels, channels, arch.kernel), Dropout(rate))
+        layers["p3"] = Layer(Conv(channels, channels, arch.kernel), Pool())
+        now = side // 2
+    sides = sides_of(arch, side)
     for index, (feature, stride) in enumerate(zip(arch.channels, arch.strides, strict=True)):
-        wide, stride = scaled(feature, width), stride if now > 1 else 1
-        layers[f"b{index + 1}"] = block = Block(channels, wide, stride, rate, arch.kernel)
-        now, channels = halved(now, stride), wide
-        sides[f"b{index + 1}"] = now
-    block.between.append(Flatten())
-    return Net(layers, Readout(channels * now * now, classes, bias=False), sides, side)
+        wide, name = scaled(feature, width), f"b{index + 1}"
+        layers[name] = block = BLOCKS[arch.block](channels, wide, stride if now > 1 else 1, rate, arch.kernel)
+        channels, now = wide, sides[name]
+    block.between.append(Flatten() if deep else GlobalAverage())
+    return Net(layers, Readout(channels * (now * now if deep else 1), classes, bias=False), sides, side)
 
 
 class NormBlock(nn.Module):
@@ -110,12 +119,10 @@ def residual_bn(arch: Architecture, classes: int, side: int, width: float, fc: i
     channels, stem = scaled(arch.channels[0], width), 2 if side > 32 else 1
     synapses = nn.Sequential(Conv(3, channels, arch.kernel, stem), Norm(channels))
     layers: dict[str, Tappable] = {"stem": Stage(synapses, nn.ReLU())}
-    sides, now = {}, halved(side, stem)
     for index, (feature, stride) in enumerate(zip(arch.channels, arch.strides, strict=True)):
         wide = scaled(feature, width)
         blocks = [NormBlock(*sizes, arch.kernel) for sizes in ((channels, wide, stride), *((wide, wide, 1),) * 2)]
         last = index == len(arch.features) - 1
         layers[f"s{index + 1}"] = Stage(*blocks, between=GlobalAverage() if last else None)
-        now, channels = halved(now, stride), wide
-        sides[f"s{index + 1}"] = now
-    return Net(layers, Linear(channels, classes), sides, side)
+        channels = wide
+    return Net(layers, Linear(channels, classes), sides_of(arch, side), side)

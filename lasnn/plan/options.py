@@ -1,7 +1,6 @@
 """Which settings a run reads, and whether these and its preset's scope mean anything, known before anything runs."""
 
 from collections.abc import Callable, Collection, Iterable
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from lasnn.errors import InputError
@@ -14,8 +13,6 @@ from lasnn.plan.vocabulary import (
     ENCODERS,
     METHODS,
     NO_TEACHER,
-    POOLS,
-    Architecture,
     Method,
     known,
     pick,
@@ -218,29 +215,11 @@ USUAL = "every network has them at multiples of 4 from 8 to 32, and 63 or more"
 def takes(networks: Networks, name: str, side: int) -> bool:
     """Whether a network has layers to tap on images of this side."""
     arch = networks.known[name]
-    if arch.family == "densenet":  # its stages lie at R, R/2, R/4 and R/8
-        now, sides = -(-side // 2) if side > 32 else side, {}
-        for index in range(len(arch.features)):
-            sides[f"d{index + 1}"], now = now, max(now // 2, 1)
-    else:
-        sides = _sides(name, arch, side)
     try:
-        taps_by_resolution(sides, side)
+        taps_by_resolution(sides_of(arch, side), side)
     except InputError:
         return False
     return True
-
-
-def _sides(name: str, arch: Architecture, side: int) -> dict[str, int]:
-    """As `sides_of`; pools of the paper's networks stop at side 1."""
-    if arch.family not in ("plain", "plain_bn"):
-        return sides_of(name, arch, side)
-    found: dict[str, int] = {}
-    for feature, following in pairwise((*arch.features, None)):
-        if feature not in POOLS:
-            found[f"c{len(found) + 1}"] = side
-            side = side // 2 if following in POOLS and side > 1 else side
-    return found
 
 
 def check_runs(preset: "Preset", runs: Iterable[Run]) -> None:

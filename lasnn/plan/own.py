@@ -6,7 +6,7 @@ from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -19,6 +19,7 @@ from lasnn.plan.vocabulary import (
     METHODS,
     NO_TEACHER,
     POOL,
+    POOLS,
     STUDENTS,
     TAPS,
     TEACHERS,
@@ -47,11 +48,15 @@ Dropout = Annotated[float, Field(ge=0, lt=1)]
 class OwnArchitecture(Section):
     """A network of the user's own, as config.yaml defines it; the fields are those of `Architecture`."""
 
+    LATER: ClassVar[tuple[str, ...]] = ("stem", "block")
+
     family: Literal["plain", "residual", "plain_bn", "residual_bn"]
     title: str | None = None
     features: Annotated[tuple[Annotated[int | str, BeforeValidator(_feature)], ...], Field(min_length=1)]
     strides: tuple[Positive, ...] = ()
     kernel: Positive = 3
+    stem: Literal["deep", "single"] = "deep"
+    block: Literal["basic"] = "basic"
     hidden: Count = 0
     fc: Count = 0
     conv_dropout: Dropout = 0.0
@@ -74,6 +79,8 @@ class OwnArchitecture(Section):
                 )
         elif self.strides:
             raise ValueError(f"family {self.family} has no strides: use pools ({POOL}), or family residual")
+        if self.family != "residual" and (self.stem, self.block) != ("deep", "basic"):
+            raise ValueError(f"family {self.family} has neither stem nor block: they are of family residual")
         if pools and pools[0] == 0:
             raise ValueError("features begins with a pool: a convolution comes first")
         if twice := [index for index in pools if index + 1 in pools]:
@@ -177,7 +184,13 @@ class Networks:
         """InputError if images of this side are too small for an own network, or it lacks the layers of `taps`."""
         if name not in self.own:
             return
-        sides = sides_of(name, self.known[name], side)
+        arch, room = self.known[name], side.bit_length() - 1
+        if (pools := sum(feature in POOLS for feature in arch.features)) > room:
+            raise InputError(
+                f"network {name!r} has {pools} pools, of which images of {side}x{side} have room for {room}: take some "
+                "out of its features"
+            )
+        sides = sides_of(arch, side)
         if taps:
             try:
                 TAPS[taps](sides, side)

@@ -151,6 +151,20 @@ class Features(Section):
     levels: Annotated[tuple[Literal["low", "mid", "high"], ...], Field(min_length=1)]
 
 
+class Blurred(Section):
+    weight: Annotated[float, Field(ge=0)]
+    blur: Annotated[float, Field(ge=0, lt=1)]
+    logits: Annotated[float, Field(ge=0)]
+    temperature: Rate
+    taps: Literal["resolution", "deep"]
+
+
+class AlignedKd(Section):
+    weight: Annotated[float, Field(ge=0)]
+    self_weight: Annotated[float, Field(ge=0)]
+    temperature: Rate
+
+
 class LabelKd(Section):
     weight: Share
     temperature: Rate
@@ -245,13 +259,15 @@ class SnnSettings(_OfRun):
     evaluation: Evaluation
     compute: Compute
     features: Features | None = None
+    blurred: Blurred | None = None
+    aligned_kd: AlignedKd | None = None
 
-    LATER: ClassVar[tuple[str, ...]] = ("architecture", "features")
+    LATER: ClassVar[tuple[str, ...]] = ("architecture", "features", "blurred", "aligned_kd")
 
     @property
     def taps(self) -> str | None:
         """Which layers are tapped, of a method that looks at some."""
-        section = self.attention or self.features
+        section = self.attention or self.features or self.blurred
         return section.taps if section else None
 
 
@@ -276,6 +292,8 @@ class Protocol(Section):
     student: Training
     attention: Attention
     features: Features
+    blurred: Blurred
+    aligned_kd: AlignedKd
     label_kd: LabelKd
     spike_kd: SpikeKd
     calibration: Calibration

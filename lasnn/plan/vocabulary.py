@@ -57,6 +57,8 @@ class Architecture:
     features: tuple[int | str, ...]
     strides: tuple[int, ...] = ()
     kernel: int = 3
+    stem: str = "deep"  # of family residual: three convolutions and a pool | single: one convolution
+    block: str = "basic"  # of family residual: a name in `BLOCKS` of lasnn/networks/residual.py
     hidden: int = 0  # hidden linear layers
     fc: int = 0  # units in each of them at width 1
     conv_dropout: float = 0.2
@@ -135,6 +137,7 @@ class Method:
     unread: tuple[str, ...] = ()
     encoders: tuple[str, ...] = ()  # the only ones that it takes; all if empty
     start: str = "converted"  # the kind of run that its student comes from: `converted` or `ann`
+    by_step: bool = False  # its losses look at each step's logits, whatever `spiking.loss` is
     chained: bool = False  # taught by a run of the same method, along scope.spike_chain, whose head has no teacher
 
 
@@ -145,6 +148,8 @@ METHODS = {
     "lasnn_act": Method("LaSNN, activation", teacher=True, trained=True, sections=("attention",)),
     "lasnn_grad": Method("LaSNN, gradient", teacher=True, trained=True, sections=("attention",)),
     "kd_features": Method("feature KD", teacher=True, trained=True, sections=("features",)),
+    "kd_blurred": Method("BKDSNN", teacher=True, trained=True, sections=("blurred",)),
+    "kd_aligned": Method("SeAl-KD", teacher=True, trained=True, sections=("aligned_kd",), by_step=True),
     "kd_spike": Method("spike KD (reconstruction)", teacher=True, trained=True, sections=("spike_kd",), chained=True),
     "calibration": Method(
         "calibration",
@@ -206,11 +211,8 @@ LEVELS = ("low", "mid", "high")
 NO_TEACHER = "none"
 
 
-def sides_of(name: str, arch: Architecture, side: int) -> dict[str, int]:
-    """The side of each layer's activation, in order; InputError if pools are left when the side is 1.
-
-    Of plain and residual networks, whose builders in `lasnn/networks/` give the same.
-    """
+def sides_of(arch: Architecture, side: int) -> dict[str, int]:
+    """The side of the activation of each layer that may be tapped, in order; pools stop at side 1."""
     sides: dict[str, int] = {}
     now = side
     if arch.family.startswith("plain"):
@@ -218,16 +220,17 @@ def sides_of(name: str, arch: Architecture, side: int) -> dict[str, int]:
             if feature in POOLS:
                 continue
             sides[f"c{len(sides) + 1}"] = now
-            if following in POOLS:
-                if now == 1:
-                    raise InputError(
-                        f"network {name!r} has {sum(feature in POOLS for feature in arch.features)} pools, of which "
-                        f"images of {side}x{side} have room for {side.bit_length() - 1}: take some out of its features"
-                    )
-                now //= 2
+            now = max(1, now // 2) if following in POOLS else now
+        return sides
+    if arch.family == "densenet":
+        now = halved(side, 2) if side > 32 else side
+        for index in range(len(arch.features)):
+            sides[f"d{index + 1}"], now = now, max(now // 2, 1)
         return sides
     if arch.family == "residual":
-        sides, now, prefix = dict.fromkeys(("p1", "p2", "p3"), side), side // 2, "b"
+        deep = arch.stem == "deep"
+        sides, now = dict.fromkeys(("p1", "p2", "p3") if deep else ("p1",), side), side // 2 if deep else side
+        prefix = "b"
     else:
         now, prefix = halved(side, 2) if side > 32 else side, "s"
     for index, stride in enumerate(arch.strides):

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from lasnn.errors import InputError
 from lasnn.networks import Net
 from lasnn.networks.layers import Neuron, ReLU
-from lasnn.networks.net import Wire
+from lasnn.networks.net import Wire, wired
 from lasnn.optimizers import eager
 from lasnn.plan.vocabulary import given
 from lasnn.spiking.conversion import neurons, spikes_of, spiking, weights_of
@@ -62,8 +62,7 @@ class Means:
 
 def relus(net: Net) -> dict[str, ReLU]:
     """The analog neurons, by the names that `conversion.neurons` gives the spiking ones in their place."""
-    spikes, analog = spiking(net, Dynamics()), [module for module in net.modules() if isinstance(module, ReLU)]
-    return dict(zip(neurons(spikes), analog, strict=True))
+    return {name: wire.neuron for name, wire in wired(net) if isinstance(wire.neuron, ReLU)}
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from lasnn.errors import InputError
 from lasnn.networks.batch_norm import fold
 from lasnn.networks.layers import Linear, ReLU, along_channels
-from lasnn.networks.net import Net, Synapses, Tappable, Wire
+from lasnn.networks.net import Net, Synapses, Tappable, Wire, wired
 from lasnn.spiking.neurons import LIF, Dynamics, streaming
 from lasnn.spiking.packed_spikes import SpikeStore
 from lasnn.spiking.surrogates import Surrogate
@@ -31,6 +31,12 @@ def spiking(net: Net, dynamics: Dynamics) -> Net:
 
     It takes the encoder's spikes or currents as they are, where the ReLU network may standardise its pixels.
     """
+    for name, layer in net.layers.items():
+        if not layer.wires():
+            raise InputError(
+                f"layer {name} is a {type(layer).__name__}, which has no wires, so that its neurons can't spike: give "
+                "it `wires` (docs/extending.md, A block)"
+            )
     net = copy.deepcopy(net)
     net.standardise = None
     for module in list(net.modules()):
@@ -70,12 +76,9 @@ def with_spiking_readout(net: Net, dynamics: Dynamics) -> Net:
 
 def neurons(net: nn.Module) -> dict[str, LIF]:
     """The spiking layers in forward order, by short names: `c1`, `f1`, `b1.inner`, `b1`, `readout` if that spikes."""
-    found: dict[str, LIF] = {}
-    for name, module in net.named_modules():
-        if isinstance(module, LIF):
-            short = name.removeprefix("layers.").removesuffix(".activation").removesuffix(".junction")
-            found[short] = module
-    return found
+    found = {name: wire.neuron for name, wire in wired(net) if isinstance(wire.neuron, LIF)}
+    readout = getattr(net, "readout", None)
+    return found | {"readout": readout.activation} if isinstance(readout, SpikingReadout) else found
 
 
 class Changes(TypedDict, total=False):
@@ -146,7 +149,7 @@ def train_thresholds(net: Net, by_channel: bool = False) -> None:
     """
     for neuron in neurons(net).values():
         neuron.log_gain = nn.Parameter(torch.zeros_like(neuron.threshold))
-    for wire in [wire for layer in net.layers.values() for wire in layer.wires()] if by_channel else []:
+    for _, wire in wired(net) if by_channel else ():
         if not any(isinstance(synapses.module, nn.Identity) for synapses in wire.synapses):
             neuron, width = spikes_of(wire), len(weights_of(wire.synapses[0]))
             neuron.log_gain = nn.Parameter(neuron.threshold.new_zeros(width))
@@ -154,10 +157,9 @@ def train_thresholds(net: Net, by_channel: bool = False) -> None:
 
 def train_offsets(net: Net) -> None:
     """Give each layer's neurons a change of their constant current, one a channel or unit [C], to be trained."""
-    for layer in net.layers.values():
-        for wire in layer.wires():
-            neuron, width = spikes_of(wire), len(weights_of(wire.synapses[0]))
-            neuron.offset_change = nn.Parameter(neuron.threshold.new_zeros(width))
+    for _, wire in wired(net):
+        neuron, width = spikes_of(wire), len(weights_of(wire.synapses[0]))
+        neuron.offset_change = nn.Parameter(neuron.threshold.new_zeros(width))
 
 
 def train_leaks(net: Net) -> None:
@@ -186,7 +188,7 @@ def with_leaks(net: Net, found: Mapping[str, float]) -> Net:
 def settle(net: Net) -> None:
     """Put what was trained of thresholds, offsets, leaks and batch norm, if anything, into them: the same spikes."""
     fold(net)
-    for wire in [wire for layer in net.layers.values() for wire in layer.wires()]:
+    for _, wire in wired(net):
         _settle_channels(wire)
     for neuron in neurons(net).values():
         if neuron.offset_change is not None:

@@ -18,7 +18,7 @@ from torch.utils.hooks import RemovableHandle
 
 from lasnn.datasets.batches import Images, plain_batches
 from lasnn.networks.layers import along_channels
-from lasnn.networks.net import Net
+from lasnn.networks.net import Net, wired
 from lasnn.plan.vocabulary import ENCODERS
 from lasnn.spiking.conversion import inner_weights, neurons
 from lasnn.spiking.encoders import encode, image_noise, mean_input
@@ -205,7 +205,8 @@ def _count(one: _Seen, spikes: Tensor) -> None:
 
 
 def _watch_limit(limit: Net, seen: list[_Seen]) -> list[RemovableHandle]:
-    analogs = [module for module in limit.modules() if isinstance(module, Analog)]
+    analogs: list[nn.Module] = [wire.neuron for _, wire in wired(limit)]
+    analogs += [module for module in limit.readout.modules() if isinstance(module, Analog)]
     return [
         module.register_forward_hook(lambda _, __, rates, one=one: one.limits.append(rates[0]))
         for module, one in zip(analogs, seen, strict=True)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from lasnn.errors import InputError
-from lasnn.networks.layers import Conv, Flatten, Linear, Neuron, Pool
+from lasnn.networks.layers import Conv, Flatten, GlobalAverage, Linear, Neuron, Pool
 from lasnn.networks.net import Net
 from lasnn.spiking.conversion import SpikingReadout
 from lasnn.spiking.neurons import LIF
@@ -98,6 +98,11 @@ class _Builder:
                 # From the back, so that an importer may count a batch axis in front or not.
                 source = self.add(f"{name}_flat", nir.Flatten(np.array(shape), -3, -1), source)
                 shape = (int(np.prod(shape)),)
+            elif isinstance(module, GlobalAverage):
+                pool = nir.AvgPool2d(np.array(shape[1:]), np.array(shape[1:]), np.array([0, 0]))
+                source = self.add(f"{name}_average", pool, source)
+                source = self.add(f"{name}_flat", nir.Flatten(np.array((shape[0], 1, 1)), -3, -1), source)
+                shape = shape[:1]
         return source, shape
 
 
@@ -230,9 +235,8 @@ def weights_of(path: Path | str, graph: nir.NIRGraph) -> dict[str, Tensor]:
 
 def _neuron(target: str, part: str = "") -> str:
     """What a node of neurons is called in its layer."""
-    if target.endswith("_inner"):
-        return "inner"
-    return "junction" if part else "activation"
+    own = target.partition("_")[2]
+    return own if own != "spikes" else "junction" if part else "activation"
 
 
 def node_scalar(path: Path | str, name: str, values: np.ndarray[Shape, np.dtype[np.float32]]) -> float:

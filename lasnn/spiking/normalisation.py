@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lasnn.errors import InputError
 from lasnn.networks.layers import ReLU
-from lasnn.networks.net import Net
+from lasnn.networks.net import Net, wired
 from lasnn.spiking.conversion import neurons, set_thresholds
 
 ABOVE = {"max": 0.0, "robust": 0.001}  # share of a layer's non-zero activations that may exceed λ
@@ -48,7 +48,7 @@ def largest_activations(ann: Net, x: Tensor, above: float, rows: int) -> list[fl
 
     Exact: only as many of the largest values are kept as can lie above it.
     """
-    units = [module for module in ann.modules() if isinstance(module, ReLU)]
+    units = [wire.neuron for _, wire in wired(ann) if isinstance(wire.neuron, ReLU)]
     top = {unit: x.new_empty(0) for unit in units}  # in falling order
     active = dict.fromkeys(units, 0)
 

@@ -10,6 +10,7 @@ function. Spikes are the same bit for bit, gradients to rounding.
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 
 import torch
@@ -20,6 +21,7 @@ from lasnn.networks.layers import Pool, written_out
 from lasnn.spiking import kinds
 from lasnn.spiking.dynamics import Dynamics
 from lasnn.spiking.kernels import compiled_scan, torch_scan
+from lasnn.spiking.kernels.trained_leak import TrainedLeak
 
 SAVED = torch.bfloat16  # type in which a GPU keeps ψ for the backward pass
 
@@ -82,21 +84,22 @@ def scan(
 
     A dropout `mask` [B, ...] multiplies each step's spikes on their way out, and a `pool` averages them: what is reset
     and carried over knows nothing of either. `told` asks for the spikes themselves, of calls without a gradient. `leak`
-    is one that is trained, `dynamics.leak` its value; torch alone has its gradient. `initial` is what is part of the
-    first step's current as λ v^0.
+    is one that is trained, `dynamics.leak` its value. `initial` is what is part of the first step's current as λ v^0.
     """
     if dynamics.kind != "lif":
         return _stepped(full(current), threshold, dynamics, mask, start, pool, leak, initial)
     trained = leak is not None and leak.requires_grad and torch.is_grad_enabled()
-    chosen, _ = ("torch", "a trained leak") if trained else backend(current, dynamics)
-    current = current if chosen == "triton" else full(current)
-    late = dynamics.order == "delayed"
-    taken = pool if chosen == "numba" and not late and compiled_scan.poolable(current, dynamics, mask, pool) else None
+    chosen, _ = backend(current, dynamics)
+    current = current if chosen == "triton" and not trained else full(current)
+    late, poolable = dynamics.order == "delayed", chosen == "numba" and not trained
+    taken = pool if poolable and not late and compiled_scan.poolable(current, dynamics, mask, pool) else None
     rest = None if pool is taken else pool
     if torch.is_grad_enabled() and (current.requires_grad or trained):
-        folded, mask = (mask, None) if dynamics.foldable else (None, mask)
+        spikes: Tensor
+        folded, mask = (mask, None) if dynamics.foldable and not trained else (None, mask)
         if trained:
-            spikes = torch_scan.Scan.apply(current, threshold.item(), dynamics, folded, leak, initial)
+            ours = partial(_with_gradient, chosen, threshold=threshold, dynamics=dynamics, exact=True)
+            spikes = TrainedLeak.apply(current, leak, initial, threshold, dynamics, ours)
         else:
             spikes = _with_gradient(chosen, current, threshold, dynamics, folded, taken is not None)
         return Scanned(_out(_late(spikes, start) if late else spikes, mask, rest), State(), None)
@@ -138,12 +141,21 @@ def full(current: Tensor) -> Tensor:
 
 
 def _with_gradient(
-    chosen: str, current: Tensor, threshold: Tensor, dynamics: Dynamics, mask: Tensor | None, pool: bool
+    chosen: str,
+    current: Tensor,
+    threshold: Tensor,
+    dynamics: Dynamics,
+    mask: Tensor | None = None,
+    pool: bool = False,
+    exact: bool = False,
 ) -> Tensor:
+    """Spikes with a gradient; `exact`: a GPU keeps ψ in float32, too."""
     spikes: Tensor
     if (kernels := triton(current)) and chosen == "triton":
         # They read any layout and type, and θ where it is; spikes have the type of the products.
-        spikes = kernels.FusedScan.apply(current, threshold, dynamics, current.dtype, SAVED, mask)
+        spikes = kernels.FusedScan.apply(
+            current, threshold, dynamics, current.dtype, torch.float32 if exact else SAVED, mask
+        )
         return spikes
     if chosen == "numba":
         mask = None if mask is None else torch_scan.alike(mask[None], current[:1])[0]

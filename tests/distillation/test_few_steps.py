@@ -10,7 +10,8 @@ from spike_trains import softmax
 
 from lasnn.datasets.batches import Batch
 from lasnn.distillation.few_steps import added_terms, consistency, mean_rate
-from lasnn.distillation.objectives import OBJECTIVES, Step
+from lasnn.distillation.objectives import OBJECTIVES
+from lasnn.distillation.step import Step
 
 LABELS = [1, 2]
 Z = np.array([[[1.0, 2.0, 0.5], [0.0, -1.0, 3.0]], [[-1.0, 0.0, 0.5], [2.0, 1.0, 1.0]]])  # [T, B, K]

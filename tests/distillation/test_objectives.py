@@ -12,7 +12,8 @@ from oracle import bright_input, close, dyadic_input, settings_of, simulate, sma
 from spike_trains import softmax
 
 from lasnn.datasets.batches import Batch
-from lasnn.distillation.objectives import OBJECTIVES, Step, objective_of, window_sums
+from lasnn.distillation.objectives import OBJECTIVES, objective_of, window_sums
+from lasnn.distillation.step import Step
 from lasnn.plan.vocabulary import METHODS
 from lasnn.spiking.neurons import Dynamics
 from lasnn.training.stages.student import tapped_shapes
@@ -39,6 +40,11 @@ def batch_and_input(dtype=torch.float64):
     return Batch(dyadic_input(1, 3)[0].to(dtype), LABELS), bright_input(STEPS, 3).to(dtype)
 
 
+def drawn(purpose, count):
+    """Uniform numbers [3, count] that keep, blur and keep again."""
+    return torch.linspace(0, 1, 3 * count).view(3, count).flip(1)
+
+
 def objective(method, dtype=torch.float64):
     """A method's objective; projections, which student and teacher see as [8, side, side], are drawn once more."""
     if not isinstance(OBJECTIVES[method], type):
@@ -53,7 +59,8 @@ def gradient(net, method, settings, progress=0.0, dtype=torch.float64):
     batch, x = batch_and_input(dtype)
     output = net(x)
     above = teacher(dtype, method) if METHODS[method].teacher else None
-    step = Step(batch, output, output.logits / STEPS, above, progress, x)
+    each = output.currents if METHODS[method].by_step else None
+    step = Step(batch, output, output.logits / STEPS, above, progress, x, each, drawn)
     terms = objective(method, dtype)(step, settings)
     return terms, torch.autograd.grad(sum(terms.values()), list(net.parameters()))
 
@@ -150,11 +157,68 @@ def naive_loss(method, net):
         starts = range(0, STEPS - kd.window + 1, kd.stride)
         windows = torch.stack([sum(apart[start : start + kd.window]) for start in starts])
         return (1 - kd.weight) * entropy + kd.weight * (windows / kd.window).square().mean()
+    if method == "kd_aligned":
+        return aligned_loss(trace, batch.x, settings.aligned_kd)
+    if method == "kd_blurred":
+        return blurred_loss(trace, batch.x, entropy, settings.blurred)
     if method == "kd_features":
         return entropy + settings.features.weight * sum(projected_distances(trace, batch.x))
     if method in LAYER_WISE:
         entropy = entropy + 0.9 / 2 * attention(trace, teacher(), batch.x, LABELS, method, settings.attention)
     return entropy
+
+
+def certainty(logits):
+    """1 - H / ln K of one vector."""
+    p = [math.exp(value) for value in logits.tolist()]
+    p = [value / sum(p) for value in p]
+    return 1 + sum(value * math.log(value) for value in p) / math.log(len(p))
+
+
+def aligned_loss(trace, x, settings):
+    """SeAl-KD image by image and step by step."""
+    q, total = teacher(method="kd_aligned")(x[None]).logits, 0
+    for b, label in enumerate(LABELS.tolist()):
+        steps = [output[b] for output in trace.outputs]
+        for t, z in enumerate(steps):
+            ours, theirs, first = z.clone(), q[b].clone(), int(z.argmax())
+            if first != label:
+                ours[first] = z[label]
+                theirs[first] = theirs[label] = min(q[b, first], q[b, label])
+            others = [u for u in range(STEPS) if u != t]
+            score = torch.stack(
+                [
+                    torch.cosine_similarity(z.detach(), steps[u].detach(), 0) * certainty(steps[u].detach())
+                    for u in others
+                ]
+            )
+            middle = sum(w * steps[u].detach() for w, u in zip(score.softmax(0), others, strict=True))
+            entropy = -z.log_softmax(0)[label]
+            kl = divergence(theirs[None], ours[None], settings.temperature).sum()
+            among = divergence(middle[None], z[None], settings.temperature).sum()
+            total = total + entropy + settings.weight * kl + settings.self_weight * among
+    return total / len(LABELS) / STEPS
+
+
+def blurred_loss(trace, x, entropy, settings):
+    """BKDSNN from its parts; the channels that were drawn low are blurred."""
+    made, above = objective("kd_blurred"), teacher()(x[None])
+    rate = torch.nn.functional.conv2d(sum(trace.stages["high"]) / STEPS, made.align.weight, made.align.bias)
+    rate = rate * (drawn("blur", rate.shape[1]) >= settings.blur)[:, :, None, None]
+    first, _, last = made.restore
+    hidden = torch.nn.functional.conv2d(rate, first.weight, first.bias, padding=1).clamp_min(0)
+    found = torch.nn.functional.conv2d(hidden, last.weight, last.bias, padding=1)
+    wanted = above.stages["high"][0]
+    side = min(found.shape[-1], wanted.shape[-1])
+    found, wanted = (torch.nn.functional.avg_pool2d(maps, maps.shape[-1] // side) for maps in (found, wanted))
+    z, q, soft = trace.logits / STEPS, above.logits, 0
+    for b, label in enumerate(LABELS.tolist()):
+        ours, theirs = (-logits[b].detach().log_softmax(0)[label].item() for logits in (z, q))
+        p = (q[b] / settings.temperature).softmax(0)
+        cross = -(p * (z[b] / settings.temperature).log_softmax(0)).sum()
+        soft = soft + (1 - math.exp(-ours / theirs)) * cross
+    soft = settings.logits * settings.temperature**2 * soft / len(LABELS)
+    return entropy + settings.weight * (found - wanted).square().mean() + soft
 
 
 def projected_distances(trace, x):

@@ -7,7 +7,8 @@ import torch
 from oracle import settings_of, small
 from trainings import ann_losses, job, pictures
 
-from lasnn.distillation.objectives import OBJECTIVES, Step
+from lasnn.distillation.objectives import OBJECTIVES
+from lasnn.distillation.step import Step
 from lasnn.plan.vocabulary import LEVELS, STUDENTS, TEACHERS
 from lasnn.spiking.conversion import balance, neurons, scale_thresholds, spiking, with_dynamics
 from lasnn.spiking.encoders import batch_noise, direct, poisson

@@ -129,12 +129,13 @@ def test_an_own_teacher_is_trained_as_teachers_are():
 OWN = {
     "deep": {"family": "plain", "features": [8, "A", 8, 8, "A", 8]},
     "res": {"family": "residual", "features": [8, 16, 16], "strides": [1, 2, 1], "kernel": 5},
+    "small_res": {"family": "residual", "features": [8, 8, 16, 16], "strides": [1, 1, 2, 1], "stem": "single"},
     "res_bn": {"family": "residual_bn", "features": [8, 16], "strides": [1, 2]},
 }
 
 
 @pytest.mark.parametrize("side", [16, 32, 64])
-@pytest.mark.parametrize("name", [*OWN, "vgg5", "resnet12", "resnet20"])
+@pytest.mark.parametrize("name", [*OWN, "vgg5", "resnet12", "resnet20", "densenet121"])
 def test_the_plan_knows_the_sides_that_builders_give(name, side):
     arch = with_own(**OWN).networks.known[name]
-    assert sides_of(name, arch, side) == build(arch, 10, side, width=0.125, fc=8).sides
+    assert sides_of(arch, side) == build(arch, 10, side, width=0.125, fc=8).sides

@@ -84,6 +84,31 @@ def test_spikes_and_gradient(name, device, dtype, tolerance, order, reset, reset
 
 
 @every_backend
+@every_case
+@pytest.mark.parametrize("started", [False, True])
+def test_the_gradient_of_a_leak(name, device, dtype, tolerance, order, reset, reset_grad, started, monkeypatch):
+    """dL/dλ and dL/dI of L = Σ weight mask o against autograd in float64, at λ = 1/2, to 1e-6 in each backend."""
+    forced(monkeypatch, name)
+    weight = torch.randn(images().shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    mask = (torch.rand(images()[0].shape, generator=torch.Generator().manual_seed(2)) > 0.3) * 1.25
+    first = images(3, steps=1)[0, :1].double() if started else torch.zeros(1, dtype=torch.float64)
+    theirs, leak = images().double().requires_grad_(), torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
+    neuron = Neuron(THETA, Dynamics(leak, order, reset, surrogate_of("bellec"), reset_grad), "bellec", initial=first)
+    (torch.stack([neuron(step) for step in theirs]) * mask * weight).sum().backward()
+    ours = images().to(device, dtype, copy=True).requires_grad_()
+    trained = torch.tensor(0.5, dtype=dtype, device=device, requires_grad=True)
+    dynamics, start = Dynamics(0.5, order, reset, surrogate_of("bellec"), reset_grad), first.to(device, dtype)
+    current = torch.cat([ours[:1] + 0.5 * start, ours[1:]])
+    current = current.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
+    initial = start if started else None
+    out = scan(current, theta_on(device), dynamics, mask.to(device, dtype), leak=trained, initial=initial).out
+    (out * weight.to(device, dtype)).sum().backward()
+    exact = 1e-12 if dtype == torch.float64 else 2e-6
+    assert trained.grad.item() == pytest.approx(leak.grad.item(), rel=exact)
+    assert close(ours.grad.cpu().double(), theirs.grad, exact)
+
+
+@every_backend
 @pytest.mark.parametrize("by_threshold", [True, False])
 def test_a_triangle_of_half_the_width(name, device, dtype, tolerance, by_threshold, monkeypatch):
     """ψ = γ (or γ/θ) max(0, 1 - |v - θ| / (wθ)) at θ = 3/4, w = 1/2: zero from 3/8 on, half way at 3/16."""

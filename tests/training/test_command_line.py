@@ -141,7 +141,7 @@ def test_the_plan_takes_the_seconds_of_finished_runs(place, capsys, monkeypatch)
     monkeypatch.setattr("lasnn.training.estimate.SECONDS", 0.001)
     place.run(ANN)
     path, saved = place.folder(ANN) / "provenance.json", place.results / "quick" / "plan.json"
-    made = json.loads(path.read_text())
+    made = files.read_json(path)
 
     def planned(**said):
         files.write_json(path, made | said, seal=True)

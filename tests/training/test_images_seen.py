@@ -19,7 +19,7 @@ PLAIN = {
     "choices": {"images": 5},
     "calibration": {"form": "advanced_weights"},
 }
-TRAINED = ("HYBRID", "HYBRID_DIRECT", "LABEL", "ACT", "GRAD", "FEATURES", "HEAD", "SPIKE")
+TRAINED = ("HYBRID", "HYBRID_DIRECT", "LABEL", "ACT", "GRAD", "FEATURES", "BLURRED", "ALIGNED", "HEAD", "SPIKE")
 EVERYTHING = ("ANN", "TEACHER", "CONVERTED", "DIRECT", "CONVERSION", *TRAINED, "CALIBRATED")
 WORLDS = {
     "base": ({}, EVERYTHING),

@@ -24,7 +24,7 @@ from lasnn.training.device import set_up
 
 ANALOG = {"ANN", "RESIDUAL_ANN", "TEACHER"}
 CONVERTING = {"CONVERTED", "DIRECT", "RESIDUAL"}
-TRAINED = {"HYBRID", "HYBRID_DIRECT", "LABEL", "ACT", "GRAD", "FEATURES", "HEAD", "SPIKE"}
+TRAINED = {"HYBRID", "HYBRID_DIRECT", "LABEL", "ACT", "GRAD", "FEATURES", "BLURRED", "ALIGNED", "HEAD", "SPIKE"}
 CHOOSING = {"CONVERSION", *TRAINED}
 READ = {  # the runs that read a section
     "data": set(RUN),
@@ -41,6 +41,8 @@ READ = {  # the runs that read a section
     "attention": {"ACT", "GRAD"},
     "label_kd": {"LABEL"},
     "features": {"FEATURES"},
+    "blurred": {"BLURRED"},
+    "aligned_kd": {"ALIGNED"},
     "spike_kd": {"HEAD", "SPIKE"},
     "calibration": {"CALIBRATED"},
     "evaluation": CHOOSING | {"CALIBRATED"},
@@ -245,6 +247,14 @@ ROWS = [
     row("features.weight", 50, FEATURES=LOSS),
     row("features.taps", "deep", FEATURES=LOSS),
     row("features.levels", ["low", "mid"], FEATURES=LOSS),
+    row("blurred.weight", 17, BLURRED=LOSS),
+    row("blurred.blur", 0.6, BLURRED=LOSS),
+    row("blurred.logits", 0.5, BLURRED=LOSS),
+    row("blurred.temperature", 4, BLURRED=LOSS),
+    row("blurred.taps", "resolution", BLURRED=LOSS),
+    row("aligned_kd.weight", 0.2, ALIGNED=LOSS),
+    row("aligned_kd.self_weight", 0.5, ALIGNED=LOSS),
+    row("aligned_kd.temperature", 4, ALIGNED=LOSS),
     row("spike_kd.weight", 0.7, SPIKE=LOSS, HEAD=""),
     row("spike_kd.window", 3, SPIKE=LOSS, HEAD=""),
     row("spike_kd.stride", 2, SPIKE=LOSS, HEAD=""),
@@ -291,7 +301,8 @@ def by_hand(task):
     """Whether the oracle knows the start, and all images are in the first batch."""
     spiking = task.settings.spiking
     known = spiking.init in ("converted", "converted_weights") and spiking.kind == "lif"
-    known = known and not task.settings.network.batch_norm and not task.settings.features
+    settings = task.settings  # objectives by hand: tests/distillation
+    known = known and not (settings.network.batch_norm or settings.features or settings.blurred or settings.aligned_kd)
     return known and task.settings.training.batch >= len(task.train)
 
 

@@ -37,6 +37,8 @@ RUN = {
     "ACT": "snn/digits/vgg5/lasnn_act/poisson-T4/vgg16bn/base/s0",
     "GRAD": "snn/digits/vgg5/lasnn_grad/poisson-T4/vgg16bn/base/s0",
     "FEATURES": "snn/digits/vgg5/kd_features/poisson-T4/vgg16bn/base/s0",
+    "BLURRED": "snn/digits/vgg5/kd_blurred/poisson-T4/vgg16bn/base/s0",
+    "ALIGNED": "snn/digits/vgg5/kd_aligned/poisson-T4/vgg16bn/base/s0",
     "HEAD": "snn/digits/vgg5/kd_spike/poisson-T4/none/base/s0",
     "SPIKE": "snn/digits/vgg5/kd_spike/poisson-T4/snn_vgg5/base/s0",
     "CALIBRATED": "snn/digits/vgg5/calibration/direct-T4/none/base/s0",
@@ -152,7 +154,7 @@ def world(overlay):
     return _world(json.dumps(overlay, sort_keys=True))
 
 
-TERMS = ("ce", "kd", "attention", "consistency", "firing", "loss")
+TERMS = ("ce", "kd", "self", "attention", "features", "consistency", "firing", "loss")
 
 
 def groups(found):

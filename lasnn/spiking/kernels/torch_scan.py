@@ -46,13 +46,6 @@ def carry(v: Tensor, spikes: Tensor, threshold: float, dynamics: Dynamics) -> Te
     return v.sub_(spikes, alpha=threshold)
 
 
-def unleaked(v: Tensor, spikes: Tensor, threshold: float, dynamics: Dynamics) -> Tensor:
-    """q of what is carried, u = λ q, or u = λ q - θ o where the reset isn't leaked: what ∂u/∂λ is."""
-    if dynamics.rule == "hard":
-        return v - v * spikes
-    return v - threshold * spikes if dynamics.rule == "instant" else v
-
-
 def fire(current: Tensor, start: Tensor | None, threshold: float, dynamics: Dynamics) -> tuple[Tensor, Tensor]:
     """Spikes without a gradient: `current` [T, B, ...] is overwritten with them.
 
@@ -76,7 +69,6 @@ class ScanContext(FunctionCtx):
     psi: Tensor
     spikes: Tensor | None
     mask: Tensor | None  # [N]
-    unleaked: Tensor | None  # q [T, N], first what the neurons start from
     threshold: float
     dynamics: Dynamics
     spent: bool
@@ -92,9 +84,6 @@ class Scan(torch.autograd.Function):
     With a dropout `mask` [B, ...] the result is mask * o, and dL/do = mask g is formed row by row in the backward pass.
     It rounds as a product of its own after the scan would: a layer gives the same bits whether its spikes are asked
     for before the mask or not.
-
-    A `leak` that is trained is a scalar, `dynamics.leak` its value: dL/dλ = Σ δ^t q^{t-1} over steps and neurons, with
-    q^0 = `initial` [B, ...], which is part of the first step's current already, or 0. That keeps q, [T, B, ...].
     """
 
     @staticmethod
@@ -104,39 +93,31 @@ class Scan(torch.autograd.Function):
         threshold: float,
         dynamics: Dynamics,
         mask: Tensor | None = None,
-        leak: Tensor | None = None,
-        initial: Tensor | None = None,
     ) -> Tensor:
         spikes = torch.empty_like(current)
         psi, out = flat(current.detach()), flat(spikes)
         kept = None if mask is None else flat(alike(mask[None], current[:1]))[0]
         surrogate = dynamics.surrogate
-        before = None if leak is None else torch.zeros_like(psi)
-        if before is not None and initial is not None:
-            before[0] = flat(alike(initial.expand_as(current[0])[None], current[:1]))[0]
         for block in blocks(psi):
             v = torch.zeros_like(psi[0, block])
             since = torch.full_like(v, 1000.0) if surrogate.needs_history else None
-            for t, (row, o) in enumerate(zip(psi[:, block], out[:, block], strict=True), 1):
+            for row, o in zip(psi[:, block], out[:, block], strict=True):
                 v.add_(row)
                 torch.sub(v, threshold, out=row)
                 torch.gt(row, 0, out=o)  # the sign of v - θ is that of the comparison; ties give 0
                 surrogate(row, threshold, since=since)
-                if before is not None and t < len(before):
-                    before[t, block] = unleaked(v, o, threshold, dynamics)
                 carry(v, o, threshold, dynamics)
                 if since is not None:
                     since.add_(1).masked_fill_(o > 0, 1.0)
                 if kept is not None:  # while the row is in the cache
                     o.mul_(kept[block])
-        ctx.mask, ctx.unleaked = kept, before
-        ctx.threshold, ctx.dynamics, ctx.spent = threshold, dynamics, False
+        ctx.mask, ctx.threshold, ctx.dynamics, ctx.spent = kept, threshold, dynamics, False
         ctx.psi = current.detach()
         ctx.spikes = spikes.detach() if dynamics.reset == "hard" else None
         return spikes
 
     @staticmethod
-    def backward(ctx: ScanContext, gradient: Tensor) -> tuple[Tensor, None, None, None, Tensor | None, None]:
+    def backward(ctx: ScanContext, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         if ctx.spent:
             raise RuntimeError("the scan's saved state was overwritten by an earlier backward pass: run forward again")
         ctx.spent = True
@@ -161,5 +142,4 @@ class Scan(torch.autograd.Function):
                     if spikes is not None:
                         row.addcmul_(delta, spikes[t, block], value=-dynamics.leak)
                 delta = row
-        by_leak = None if ctx.unleaked is None else (psi * ctx.unleaked).sum(dtype=torch.float64).to(psi.dtype)
-        return ctx.psi, None, None, None, by_leak, None
+        return ctx.psi, None, None, None

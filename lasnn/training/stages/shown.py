@@ -5,7 +5,8 @@ import torch
 
 from lasnn.datasets.batches import Batch, Images, plain_batches
 from lasnn.distillation.attention import VARIANTS, as_compared
-from lasnn.distillation.objectives import Step, objective_of
+from lasnn.distillation.objectives import objective_of
+from lasnn.distillation.step import Step
 from lasnn.errors import InputError
 from lasnn.networks import Net, Output
 from lasnn.plan.runs import SnnRun

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 from lasnn import seeding
 from lasnn.distillation.few_steps import added_terms, mean_rate
-from lasnn.distillation.objectives import OBJECTIVES, Objective, Shapes, Step, objective_of
+from lasnn.distillation.objectives import OBJECTIVES, objective_of
+from lasnn.distillation.step import Objective, Shapes, Step
+from lasnn.errors import InputError
 from lasnn.networks import TAPS, Net, census
 from lasnn.networks.batch_norm import insert, insert_unchanged
 from lasnn.networks.recorded import Recorded
@@ -25,6 +27,7 @@ from lasnn.training.resume import Saves
 from lasnn.training.stages.shown import gradient_share, watched_maps, with_alpha
 from lasnn.training.task import Task
 
+TRAINED_BY_NEURONS = ("leak_logit", "log_gain", "offset_change")
 # What `micro_batch: auto` lets the currents, spikes and gradients of a step take. On a GPU small parts cost most: a
 # step of VGG5 in four parts took twice the time (docs/performance.md).
 MICRO_BATCH_BYTES, MICRO_BATCH_BYTES_GPU = 1 << 30, 6 << 30
@@ -84,6 +87,7 @@ def train(
         train_offsets(net)
     if given(settings.spiking).train_leak:
         train_leaks(net)
+    check_trained(net, task)
     with tf32(settings.compute.amp != "off" and task.device.type == "cuda"):
         log = fit(net, losses, task.train, job, look)
     net.objective = None
@@ -100,6 +104,21 @@ def tap(net: Net, teacher: Net | None, settings: SnnSettings) -> None:
     if settings.taps:
         for network in (net, given(teacher)):
             network.taps = TAPS[settings.taps](network.sides, network.side)
+
+
+def check_trained(net: Net, task: Task[SnnRun, SnnSettings]) -> None:
+    """InputError for a leak, threshold or offset that is to be trained and has no gradient in these neurons."""
+    trained = {name: parameter for name, parameter in net.named_parameters() if name.endswith(TRAINED_BY_NEURONS)}
+    if not trained:
+        return
+    logits = net.eval()(task.train.first(1).pixels.new_zeros(2, 1, 3, task.side, task.side, dtype=torch.float32)).logits
+    found = torch.autograd.grad(logits.sum(), list(trained.values()), allow_unused=True)
+    if lacking := [name for name, gradient in zip(trained, found, strict=True) if gradient is None]:
+        kind = given(task.settings.spiking).kind
+        raise InputError(
+            f"{lacking[0]} is to be trained, but neurons of the kind {kind} have no gradient for it: use it in their "
+            "`step`, or leave spiking.train_leak and train_thresholds at false"
+        )
 
 
 def normed(net: Net, task: Task[SnnRun, SnnSettings]) -> None:
@@ -158,9 +177,16 @@ def student_losses(
             encoded = encode(run.encoder, part.batch.x, steps, noise, gain)
             output = net(encoded)
         logits, by_step = output.logits.float() / (steps if logit_scale == "mean" else 1), None
-        if spiking.loss == "every_step":  # the prediction is the mean of z^t, or T times it where logits are sums
+        if (
+            spiking.loss == "every_step" or METHODS[run.method].by_step
+        ):  # the prediction is the mean of z^t, or T times it where logits are sums
             by_step = output.currents.float() * (1 if logit_scale == "mean" else steps)
-        step = Step(part.batch, output, logits, taught, moment.progress, encoded, by_step)
+
+        def draw(purpose: str, count: int) -> Tensor:
+            drawn = torch.rand(part.whole, count, generator=moment.draws(purpose, device), device=device)
+            return drawn[part.start : part.start + len(part.batch)]
+
+        step = Step(part.batch, output, logits, taught, moment.progress, encoded, by_step, draw)
         return objective(step, settings) | added_terms(step, rate(), spiking)
 
     return losses

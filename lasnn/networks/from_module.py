@@ -1,0 +1,165 @@
+"""An existing torch module as a network of this project: its layers mapped to wires, or refused in one line."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn import functional as F
+
+from lasnn.errors import InputError
+from lasnn.networks import batch_norm
+from lasnn.networks.layers import Conv, Dropout, Flatten, GlobalAverage, Linear, Norm, Pool, Readout
+from lasnn.networks.net import Net
+from lasnn.networks.plain import Layer
+from lasnn.plan.vocabulary import given
+
+KNOWN = (
+    "known are Conv2d (odd kernel that keeps the side, one group), BatchNorm2d behind it, ReLU, AvgPool2d(2), "
+    "AdaptiveAvgPool2d(1), Flatten, Dropout and Linear, in a row"
+)
+# What a forward method may call: the module that does the same, and the one number that it must be given.
+FUNCTIONS: dict[object, tuple[Callable[[], nn.Module], int | None]] = {
+    F.relu: (nn.ReLU, None),
+    torch.relu: (nn.ReLU, None),
+    "relu": (nn.ReLU, None),
+    torch.flatten: (nn.Flatten, 1),
+    "flatten": (nn.Flatten, 1),
+    F.avg_pool2d: (partial(nn.AvgPool2d, 2), 2),
+    F.adaptive_avg_pool2d: (partial(nn.AdaptiveAvgPool2d, 1), 1),
+}
+
+
+def from_module(module: nn.Module, side: int) -> Net:
+    """A network that computes what `module` computes of images [B, 3, side, side] in evaluation mode, [B, K].
+
+    Weights are copied, batch norm is folded, a bias becomes the constant current of its layer. The last linear layer is
+    the readout. InputError in one line for a layer that can't spike or isn't in a row with the others.
+    """
+    built = _Row(side)
+    for name, part in _in_a_row(module):
+        built.take(name, part)
+    return built.net()
+
+
+def _in_a_row(module: nn.Module) -> list[tuple[str, nn.Module]]:
+    """What the module calls, in order, each on the result of the one before."""
+    try:
+        graph = fx.symbolic_trace(module).graph
+    except (fx.proxy.TraceError, TypeError, NotImplementedError) as error:
+        why = " ".join(str(error).split())[:120]
+        raise InputError(f"{type(module).__name__} can't be followed from input to output ({why}): {KNOWN}") from None
+    parts, modules, last = [], dict(module.named_modules()), None
+    for node in graph.nodes:
+        inputs = list(node.all_input_nodes)
+        if node.op != "placeholder" and inputs != [last]:
+            raise InputError(f"{node.name} joins or skips layers: {KNOWN}; for a block see docs/extending.md")
+        last = node
+        if node.op == "call_module":
+            parts.append((str(node.target), modules[str(node.target)]))
+        elif node.op in ("call_function", "call_method"):
+            made, number = FUNCTIONS.get(node.target, (None, None))
+            numbers = [*node.args[1:], *(value for key, value in node.kwargs.items() if key != "inplace")]
+            if made is None or numbers != ([] if number is None else [number]):
+                raise InputError(f"{node.name} is a call that can't be mapped: {KNOWN}")
+            parts.append((node.name, made()))
+    return parts
+
+
+class _Row:
+    """The network as far as it was read."""
+
+    def __init__(self, side: int):
+        self.image, self.side, self.channels = side, side, 3
+        self.layers: dict[str, Layer] = {}
+        self.sides: dict[str, int] = {}
+        self.open: tuple[str, Conv | Linear, Tensor | None] | None = None  # synapses whose neurons are still to come
+        self.norms: dict[Conv, Norm] = {}
+
+    def take(self, name: str, part: nn.Module) -> None:
+        """Add one module."""
+        if isinstance(part, nn.Conv2d | nn.Linear):
+            if self.open:
+                raise InputError(f"{name} follows {self.open[0]} without a ReLU between them: {KNOWN}")
+            self.open = name, self.synapses(name, part), None if part.bias is None else part.bias.detach().clone()
+        elif isinstance(part, nn.BatchNorm2d) and self.open and isinstance(self.open[1], Conv):
+            self.norms[self.open[1]] = _copied(name, part)
+        elif isinstance(part, nn.ReLU) and self.open:
+            self.close()
+        elif isinstance(part, nn.Identity):
+            pass
+        elif self.layers and not self.open:
+            self.between(name, part)
+        else:
+            raise InputError(f"{name} is a {type(part).__name__} where none can be: {KNOWN}")
+
+    def synapses(self, name: str, part: nn.Conv2d | nn.Linear) -> Conv | Linear:
+        """Its weights in a module of ours."""
+        made: Conv | Linear
+        if isinstance(part, nn.Linear):
+            made = Linear(part.in_features, part.out_features, bias=False)
+        else:
+            size, stride = part.kernel_size[0], part.stride[0]
+            square = part.kernel_size == (size, size) and part.stride == (stride, stride) and size % 2 == 1
+            if not square or part.padding != (size // 2, size // 2) or part.groups != 1 or part.dilation != (1, 1):
+                raise InputError(f"{name} is {part}: {KNOWN}")
+            made = Conv(part.in_channels, part.out_channels, size, stride)
+            self.side = -(-self.side // stride)
+        made.weight.data.copy_(part.weight)
+        return made
+
+    def close(self) -> None:
+        """A ReLU ends a layer."""
+        assert self.open
+        (_, synapses, bias), self.open = self.open, None
+        letter = "c" if isinstance(synapses, Conv) else "f"
+        name = f"{letter}{1 + sum(key.startswith(letter) for key in self.layers)}"
+        self.layers[name] = layer = Layer(synapses)
+        if isinstance(synapses, Conv):
+            self.sides[name] = self.side
+            if synapses in self.norms:
+                norm = synapses.batch_norm = self.norms[synapses]
+                if bias is not None:  # in front of the norm, which takes it from its mean
+                    norm.running_mean = given(norm.running_mean) - bias
+                return
+        layer.activation.offset = bias
+
+    def between(self, name: str, part: nn.Module) -> None:
+        """What stands between two layers."""
+        between = next(reversed(self.layers.values())).between
+        if isinstance(part, nn.AvgPool2d) and part.kernel_size in (2, (2, 2)) and part.stride in (2, (2, 2)):
+            between.append(Pool())
+            self.side //= 2
+        elif isinstance(part, nn.AdaptiveAvgPool2d) and part.output_size in (1, (1, 1)):
+            between.append(GlobalAverage())
+        elif isinstance(part, nn.Flatten) and part.start_dim == 1:
+            if not any(isinstance(module, GlobalAverage) for module in between):
+                between.append(Flatten())
+        elif isinstance(part, nn.Dropout):
+            between.append(Dropout(part.p))
+        elif isinstance(part, nn.MaxPool2d):
+            raise InputError(f"{name} is a max pool, which can't be computed from rates: use AvgPool2d(2), train again")
+        else:
+            raise InputError(f"{name} is a {type(part).__name__}, whose neurons can't spike: {KNOWN}")
+
+    def net(self) -> Net:
+        """All of it."""
+        if not self.open or not isinstance(self.open[1], Linear) or not self.layers:
+            raise InputError(f"the last layer isn't a linear one without ReLU: {KNOWN}")
+        _, last, bias = self.open
+        classes, features = last.weight.shape
+        readout = Readout(features, classes, bias=False)
+        readout.weight.data.copy_(last.weight)
+        if bias is not None:
+            readout.bias = nn.Parameter(bias, requires_grad=False)
+        return batch_norm.fold(Net(self.layers, readout, self.sides, self.image).to(memory_format=torch.channels_last))
+
+
+def _copied(name: str, part: nn.BatchNorm2d) -> Norm:
+    """A norm of ours with the same numbers."""
+    if part.running_mean is None or part.running_var is None:
+        raise InputError(f"{name} keeps no running statistics, so that it can't be folded: {KNOWN}")
+    norm = Norm(part.num_features, eps=part.eps)
+    state = {key: value for key, value in part.state_dict().items() if key != "num_batches_tracked"}
+    norm.load_state_dict(state, strict=False)
+    return norm
