@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lasnn.networks import Net, build, initialise
-from lasnn.networks.layers import Conv, Dropout, Flatten, Linear, Pool
+from lasnn.networks.layers import Conv, Dropout, Flatten, GlobalAverage, Linear, Pool
 from lasnn.networks.plain import Layer
 from lasnn.networks.residual import Block
 from lasnn.plan.config import Preset, read
@@ -150,6 +150,8 @@ def apply(module: nn.Module, x: Tensor, masks: dict[nn.Module, Tensor] | None = 
         return F.avg_pool2d(x, 2)
     if isinstance(module, Flatten):
         return x.flatten(1)
+    if isinstance(module, GlobalAverage):
+        return x.mean((-2, -1))
     if isinstance(module, Dropout):
         return x * masks[module] if masks else x
     assert isinstance(module, nn.Identity), f"the oracle does not know {type(module).__name__}"

@@ -106,6 +106,15 @@ STUDENTS = {
         fc=4096,
     ),
     "resnet12": Architecture("ResNet12", "residual", (64, 128, 256, 512), strides=(1, 2, 2, 2)),
+    # Not the paper's: the student of the preset `benchmark`, whose teacher is the same network with ReLU.
+    "resnet20_snn": Architecture(
+        "ResNet20 student",
+        "residual",
+        (16, 16, 16, 32, 32, 32, 64, 64, 64),
+        strides=(1, 1, 1, 2, 1, 1, 2, 1, 1),
+        stem="single",
+        conv_dropout=0,
+    ),
 }
 
 # Teachers: bias or batch-norm shift, batch norm, their usual pooling.

@@ -31,6 +31,7 @@ def test_names_of_spiking_layers_in_forward_order():
     assert list(neurons(small_snn("resnet12"))) == ["p1", "p2", "p3", *blocks]
     assert {name: len(neurons(spiking(small(name), Dynamics()))) for name in STUDENTS} == {
         "conv3fc2": 4, "conv3fc2_wide": 4, "vgg5": 5, "vgg7": 7, "vgg7_alt": 7, "vgg9": 9, "vgg16": 15, "resnet12": 11,
+        "resnet20_snn": 19,
     }  # fmt: skip
 
 
