@@ -35,7 +35,7 @@ from lasnn.training.task import Task
 H100 = 50_000 * (3 * 100 * 108_765_184 + 313_201_664) / 125
 SECONDS = 0.5  # how long a call is repeated that takes less
 LARGEST = 5e10  # multiply-adds of a call on a CPU, if one image doesn't take more
-NORMALISED = 16  # images that thresholds are found with, at most
+NORMALISED = 16  # images that thresholds are found with
 LONGEST = 100  # time steps of a timed look
 
 
@@ -44,15 +44,22 @@ class Estimates:
 
     def __init__(self, preset: Preset, device: torch.device):
         self.preset, self.device = preset, device
-        self._sizes: dict[tuple[str, ...], Census] = {}
+        self._networks: dict[tuple[str, ...], tuple[Net, Census]] = {}
         self._rates: dict[Run, float] = {}
 
     def sizes(self, run: Run) -> Census:
         """Weights, neurons and multiply-adds of one pass of a run's network."""
+        return self._network(run)[1]
+
+    def _network(self, run: Run) -> tuple[Net, Census]:
+        """A run's network without its weights, which take gigabytes at the paper's size."""
         key = run.dataset, run.network_name, self.preset.settings(run).network.model_dump_json()
-        if key not in self._sizes:
-            self._sizes[key] = census(self._task(run).bare_network())
-        return self._sizes[key]
+        if key not in self._networks:
+            task = self._task(run)
+            with torch.device("meta"):
+                net = task.bare_network()
+                self._networks[key] = net, census(net)
+        return self._networks[key]
 
     def multiply_adds(self, run: Run) -> float:
         """Of dense layers, in all passes of the network and its teacher that the stages of the chain make."""
@@ -74,7 +81,7 @@ class Estimates:
         """Images times steps of a student's choices, log and end; of a calibration its simulations of the layers."""
         settings = self.preset.settings(run)
         if (recipe := settings.calibration) is not None:
-            layers = sum(len(layer.wires()) for layer in self._task(run).bare_network().layers.values())
+            layers = sum(len(layer.wires()) for layer in self._network(run)[0].layers.values())
             # Each layer is corrected after all before it were simulated, before and after: half of the network, twice.
             passes = (test + layers * recipe.images) * run.steps
             if recipe.form != "advanced_weights":
@@ -111,7 +118,7 @@ class Estimates:
     def _look(self, task: Task[Any, Any], steps: int) -> Callable[[], object]:
         net = task.new_network() if isinstance(task.run, AnnRun) else spiking_net(task)
         encoder, rows = getattr(task.run, "encoder", "direct"), task.settings.compute.rows
-        return lambda: evaluate(net, task.test, encoder, steps, rows=rows)
+        return lambda: evaluate(net, task.train, encoder, steps, rows=rows)
 
     def _update(self, task: Task[Any, Any]) -> Callable[[], object]:
         run, settings, teaching = task.run, task.settings, self._teacher(task.run)
@@ -135,18 +142,19 @@ class Estimates:
         return self.preset.parents(run)[-1] if taught else None
 
     def _task(self, run: Run, images: int = 1) -> Task[Run, Settings]:
-        """The run on images of noise, without parents."""
+        """The run on so many images of noise, and on others that thresholds are found with; it has no parents."""
         side, classes = self.preset.config.side(run.dataset), source_of(run.dataset).classes
-        pixels = torch.randint(0, 256, (images, 3, side, side), dtype=torch.uint8, device=self.device)
-        noise = Images(pixels, torch.arange(images, device=self.device) % classes, torch.arange(images))
-        return Task(run, self.preset.settings(run), (), noise, noise, classes, side)
+        whole = torch.arange(images + NORMALISED)
+        pixels = torch.randint(0, 256, (len(whole), 3, side, side), dtype=torch.uint8, device=self.device)
+        noise = Images(pixels, whole.to(self.device) % classes, whole)
+        return Task(run, self.preset.settings(run), (), noise.first(images), noise.last(NORMALISED), classes, side)
 
 
 def spiking_net(task: Task[Any, Any]) -> Net:
     """A spiking network of a run's initial weights, with thresholds from its ANN's activations."""
     ann = task.new_network()
     net = spiking(ann, Dynamics())
-    normalise(net, ann, next(plain_batches(task.train, NORMALISED)).x, "robust")
+    normalise(net, ann, next(plain_batches(task.test, NORMALISED)).x, "robust")
     return with_spiking_readout(net, Dynamics()) if getattr(task.settings, "spike_kd", None) else net
 
 

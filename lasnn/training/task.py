@@ -73,7 +73,7 @@ class Task(Generic[Kind, Its]):
         return net.to(self.device)
 
     def bare_network(self) -> Net:
-        """The run's own ReLU network on the CPU; its weights don't matter."""
+        """The run's own ReLU network as torch builds it, for its shapes."""
         arch, network = self._architecture, self.settings.network
         norm = network.teacher_norm if arch.teacher else network.ann_norm
         return self._built(arch, network, standardised=norm == "dataset_stats")
