@@ -9,6 +9,7 @@ import pytest
 from lasnn.__main__ import parser
 from lasnn.pipeline.workflow import check_targets
 from lasnn.plan.config import read
+from lasnn.verbs import VERBS
 
 PAGES = [Path("README.md"), Path("CONTRIBUTING.md"), Path("notebooks/README.md"), *sorted(Path("docs").rglob("*.md"))]
 TOOLS = r"(?:\$ )?((?:uv|pip|snakemake|dvc|conda|python -m \w+) .+)"
@@ -66,3 +67,13 @@ def test_snakemake_takes_these_words_and_knows_the_targets(command):
 
     options = parse_args(words_of(command, "snakemake"))[1]
     check_targets(read(), options.targets or ())
+
+
+@pytest.mark.parametrize("verb", [verb for group in VERBS.values() for verb in group], ids=lambda verb: verb.name)
+def test_a_verb_has_help_and_an_example_that_it_takes(verb, capsys):
+    assert f"  {verb.name:15} {verb.help}\n" in parser().format_help()
+    assert parser().parse_args([verb.name, *shlex.split(verb.example)]).act is verb.act
+    with pytest.raises(SystemExit):
+        parser().parse_args([verb.name, "--help"])
+    said = capsys.readouterr().out.split()
+    assert ["python", "-m", "lasnn", verb.name, *verb.example.split()] == said[said.index("example:") + 1 :]

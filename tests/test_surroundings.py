@@ -231,10 +231,10 @@ def test_a_full_disk_is_named(full, monkeypatch, capsys):
     free = {place: 0}
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=free.get(path, 1 << 40)))
 
-    def act(options, console):
+    def stopped(*of):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(door, "plan_verb", act)
+    monkeypatch.setattr("lasnn.pipeline.costs.print_plan", stopped)
     assert door.main(["plan"]) == 4
     said = capsys.readouterr().err
     assert f"No space left on device on the disk of {full}; what is finished is kept" in said

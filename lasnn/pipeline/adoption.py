@@ -8,12 +8,15 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from lasnn.console import Console
 from lasnn.errors import InputError
 from lasnn.plan.config import Config, Preset
 from lasnn.plan.overlays import written
 from lasnn.plan.own import ADOPTED, Adopted, recorded, weights_path
 from lasnn.plan.runs import AnnRun
+from lasnn.results import scores
 from lasnn.storage import files
+from lasnn.storage.locks import only_writer
 
 HEAD = "# Written by `python -m lasnn adopt`: runs whose weights come from a file, by preset and run.\n"
 NEAR = 0.5  # points that a stated accuracy may differ from the measured one
@@ -30,6 +33,23 @@ class Request:
     seed: int = 0
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
+
+
+def adopt(config: Config, asked: Request, expect: float | None, place: Path, device: str, console: Console) -> None:
+    """Make the run from the file that is asked for; `expect` is its accuracy in percent, config.yaml is in `place`."""
+    preset, run, entry = planned(config, asked)
+    preset = with_entry(config, preset, run, entry)
+    from lasnn.training.device import device_of  # torch is loaded here
+    from lasnn.training.stages import make
+    from lasnn.training.stages.adopted import tried
+
+    console.name, where = run.id, device_of(device)
+    accuracy, done = tried(preset, run, asked.weights, entry)
+    check_accuracy(expect, accuracy, done.doubts)
+    with only_writer(Path(preset.folder(run), ".lock"), f"the run {run}"):
+        keep(preset, run, asked.weights, place)
+        make(preset, run, preset.settings(run), where, console)
+        scores.write(preset, [run])
 
 
 def planned(config: Config, asked: Request) -> tuple[Preset, AnnRun, Adopted]:

@@ -1,26 +1,43 @@
-"""What a target costs before it runs: jobs, hours on this device by a short calibration, wall time, disk."""
+"""What a target costs before it runs: jobs, GPU-hours, hours on this device, memory, disk.
 
-from collections import Counter
+Seconds of a run are its multiply-adds times the seconds of each, as finished runs of its kind took on this device, or,
+where there are none, as a timed call takes. Of the rest go CPU seconds read off whole calls on an AMD EPYC.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from lasnn.console import Console
 from lasnn.errors import InputError
 from lasnn.pipeline.needs import memory_mb, plan_file
-from lasnn.pipeline.overheads import exhibit_seconds, notebook_seconds, start_up_seconds, workflow_seconds
-from lasnn.pipeline.schedule import critical_path, jobs_of, wall_seconds
+from lasnn.pipeline.notebooks import pages_of
 from lasnn.plan.config import Preset
-from lasnn.plan.runs import Run, SnnRun
-from lasnn.report import exhibits_of as exhibits
-from lasnn.report import files_of, runs_of_target
+from lasnn.plan.runs import BASE, Run, SnnRun, changes
+from lasnn.report import exhibits_of, files_of, runs_of_target
 from lasnn.results import store
 from lasnn.storage import files
 
-COUNTED = "trainings, looks at test images, exhibits, notebooks, Snakemake, DVC, and the start of each process"
+if TYPE_CHECKING:
+    from lasnn.training.estimate import Estimates
+
+START = 3.7  # of a run's process before and after its own work
+EXHIBIT, NOTEBOOK = 2.0, 6.0
+SNAKEMAKE, JOB = 2.5, 0.6  # of Snakemake before its first job, and of Snakemake and DVC for each
 
 
 def print_plan(
-    preset: Preset, target: str, device: str, quick: bool = False, at_once: int | None = None, save: bool = False
+    preset: Preset,
+    target: str,
+    device: str,
+    console: Console,
+    quick: bool = False,
+    at_once: int | None = None,
+    save: bool = False,
 ) -> None:
-    """Jobs by kind, and unless `quick` hours, memory and disk, of what is not finished yet.
+    """Jobs by kind and GPU-hours of what is not finished yet; unless `quick` also hours on this device and memory.
 
     With `at_once` also how long that takes if so many jobs run at the same time, each on a card of its own. With `save`
     the seconds of every run are left where a queue's time limits are taken from.
@@ -28,64 +45,108 @@ def print_plan(
     if at_once is not None and at_once < 1:
         raise InputError(f"{at_once} jobs at once were asked for: at least 1 is needed")
     runs = runs_of_target(preset, target)
-    missing = [run for run in runs if not Path(preset.folder(run), "metrics.json").exists()]
-    taken = [run for run in missing if next(store.finished(preset, run), None)]
-    missing = [run for run in missing if run not in taken]
-    written = [path for name in exhibits(target) for path in files_of(preset, name)]
-    datasets = sorted({run.dataset for run in runs})
+    lacking = [run for run in runs if not Path(preset.folder(run), "metrics.json").exists()]
+    missing = [run for run in lacking if not next(store.finished(preset, run), None)]
     print(f"preset {preset.name}, target {target}: {len(runs)} runs, {len(missing)} of them to do")
-    if taken:
-        print(f"  {'made already':24} {len(taken):5}   taken from another preset, or from what was replaced")
-    kinds = Counter(_kind(run) for run in runs)
-    for kind, count in sorted(kinds.items()):
-        print(f"  {kind:24} {count:5}")
-    print(f"  {'datasets':24} {len(datasets):5}   {', '.join(datasets)}")
-    print(f"  {'exhibit files':24} {len(written):5}")
+    if taken := len(lacking) - len(missing):
+        row("made already", f"{taken:5}   taken from another preset, or from what was replaced")
+    for kind, count in sorted(Counter(map(kind_of, runs)).items()):
+        row(kind, f"{count:5}")
+    datasets = sorted({run.dataset for run in runs})
+    row("datasets", f"{len(datasets):5}   {', '.join(datasets)}")
+    row("exhibit files", f"{sum(len(files_of(preset, name)) for name in exhibits_of(target)):5}")
+
+    from lasnn.training.device import device_of  # torch is loaded here
+    from lasnn.training.estimate import H100, Estimates
+
+    estimates = Estimates(preset, device_of("cpu" if quick else device))
+    work = {run: estimates.multiply_adds(run) for run in missing}
+    row("GPU-hours", f"{sum(work.values()) / H100 / 3600:9.2f}   by multiply-adds, on an H100 in float32")
     if quick:
         return
-    import torch
-
-    from lasnn.training.device import device_of
-    from lasnn.training.estimate import Estimate
-
-    where = device_of(device)
-    on_card = where.type == "cuda"
-    name = torch.cuda.get_device_name(where) if on_card else "this CPU"
-    print(f"calibrating on {name} ...", flush=True)
-    start, made, pages = start_up_seconds(), exhibit_seconds(preset, target), notebook_seconds(preset, target)
-    estimates = {run: Estimate(preset, run, where) for run in (runs if save else missing)}
-    seconds = {run: estimate.seconds() + start for run, estimate in estimates.items()}
-    asked, costs = {run: seconds[run] for run in missing}, dict.fromkeys(kinds, 0.0)
-    for run in missing:
-        costs[_kind(run)] += seconds[run]
-    before, each, after = workflow_seconds(count := len(missing) + len(made) + len(pages))
-    beside = {"exhibits": sum(made.values()), "notebooks": sum(pages.values())}
-    beside["Snakemake and DVC"] = before + each * count + after
-    for kind, cost in [*sorted(costs.items()), *((word, cost) for word, cost in beside.items() if cost)]:
-        print(f"  {kind:24} {_duration(cost)}")
-    size, whole = sum(estimates[run].bytes() for run in missing), sum(costs.values()) + sum(beside.values())
-    print(f"  {'all, one after another':24} {_duration(whole)} on {name}; disk {size / 1e9:.2f} GB")
-    print(f"  {'':24} counted: {COUNTED}: {start:.1f} s for each of {len(missing)} runs")
-    memory = max((memory_mb(preset, run, on_card) for run in missing), default=0)
-    print(f"  {'memory of a job':24} {memory / 1000:9.1f} GB at most")
-    if at_once:
-        jobs = jobs_of(preset, asked, made, pages, each)
-        longest, chain = critical_path(jobs)
-        work = sum(asked.values())
-        used = f"{work / 3600:.2f} GPU-hours" if on_card else f"{_duration(work).strip()}"
-        wall = before + wall_seconds(jobs, at_once) + after
-        print(f"  {f'{at_once} at once':24} {_duration(wall)}, all of these included; {used} of trainings")
-        print(f"  {'no less, with any number':24} {_duration(longest)}: {' > '.join(chain)}")
+    seconds = timed(estimates, runs, runs if save else missing, console)
+    print_hours(preset, target, {run: seconds[run] for run in missing}, at_once)
+    if missing:
+        memory = max(memory_mb(preset, run, estimates.device.type == "cuda") for run in missing)
+        row("memory of a job", f"{memory / 1000:9.1f} GB at most")
+        row("disk", f"{4e-9 * sum(estimates.sizes(run).weights for run in missing):9.2f} GB")
     if save:
-        words = {"device": name, "seconds": {str(run): round(value, 1) for run, value in seconds.items()}}
-        files.write_json(plan_file(preset), words)
+        files.write_json(plan_file(preset), {"seconds": {str(run): round(seconds[run], 1) for run in runs}})
         print(f"wrote {plan_file(preset)}, from which a queue's time limits are taken")
 
 
-def _duration(seconds: float) -> str:
+def row(name: str, value: str) -> None:
+    """One line of a plan."""
+    print(f"  {name:24} {value}", flush=True)
+
+
+def kind_of(run: Run) -> str:
+    """Under which runs are counted."""
+    return f"{run.kind} {run.method}" if isinstance(run, SnnRun) else run.kind
+
+
+def timed(estimates: "Estimates", runs: list[Run], asked: list[Run], console: Console) -> dict[Run, float]:
+    """Seconds of the runs that are asked for; kinds that are among the finished `runs` need not be timed."""
+    from lasnn.storage.provenance import describe
+
+    name = describe(estimates.device)["device"]
+    spent: defaultdict[Run, list[float]] = defaultdict(list)  # seconds for each multiply-add, whatever seed and variant
+    for run in runs:
+        path = Path(estimates.preset.folder(run), "provenance.json")
+        made = files.read_json(path) if path.exists() else {}
+        if made.get("device") == name and not changes(estimates.preset, run, made["settings"]):
+            took = max(made["seconds"], made.get("training_seconds", 0))
+            spent[replace(run, seed=0, variant=BASE)].append(took / estimates.multiply_adds(run))
+    seconds = {}
+    with console.progress(len(asked), f"timing on {name}:") as progress:
+        for run in asked:
+            known = spent.get(replace(run, seed=0, variant=BASE))
+            each = sum(known) / len(known) if known else estimates.seconds_each(run)
+            seconds[run] = START + each * estimates.multiply_adds(run)
+            progress.step(note=str(run))
+    print(f"seconds on {name}: of {len(spent)} kinds of run from finished ones, else from a timed call")
+    return seconds
+
+
+def print_hours(preset: Preset, target: str, seconds: Mapping[Run, float], at_once: int | None) -> None:
+    """Hours by kind of job and in all, the longest run, and the wall time of so many jobs at once."""
+    costs = dict.fromkeys(sorted(map(kind_of, seconds)), 0.0)
+    for run, cost in seconds.items():
+        costs[kind_of(run)] += cost
+    pages = [[path] for path in pages_of(preset).values()] if target == "all" else []
+    exhibits = absent([files_of(preset, name) for name in exhibits_of(target)])
+    costs |= {"exhibits": EXHIBIT * exhibits, "notebooks": NOTEBOOK * absent(pages)}
+    if jobs := len(seconds) + exhibits + absent(pages):
+        costs["Snakemake and DVC"] = SNAKEMAKE + JOB * jobs
+    for kind, cost in costs.items():
+        row(kind, duration(cost))
+    whole = sum(costs.values())
+    row("all, one after another", duration(whole))
+    if not seconds:
+        return
+    slowest = max(seconds, key=seconds.__getitem__)
+    row("longest run", f"{duration(seconds[slowest])}: {slowest}")
+    if at_once:
+        longest, chain = longest_chain(preset, seconds)
+        row(f"{at_once} at once", f"{duration(max(whole / at_once, longest))} at least")
+        row("no less, with any number", f"{duration(longest)}: {' > '.join(map(str, chain))}")
+
+
+def absent(made: list[list[str]]) -> int:
+    """How many lack a file."""
+    return sum(any(not Path(path).exists() for path in paths) for paths in made)
+
+
+def longest_chain(preset: Preset, seconds: Mapping[Run, float]) -> tuple[float, list[Run]]:
+    """Runs that wait for one another and take longest together; `seconds` has parents before children."""
+    chains: dict[Run, tuple[float, list[Run]]] = {}
+    for run, cost in seconds.items():
+        before = [chains[parent] for parent in preset.parents(run) if parent in chains]
+        longest, chain = max(before, default=(0.0, []))
+        chains[run] = longest + cost, [*chain, run]
+    return max(chains.values())
+
+
+def duration(seconds: float) -> str:
     """Hours, or minutes where that is less than two hours, in a column."""
     return f"{seconds / 3600:9.2f} h" if seconds >= 7200 else f"{seconds / 60:9.1f} min"
-
-
-def _kind(run: Run) -> str:
-    return f"{run.kind} {run.method}" if isinstance(run, SnnRun) else run.kind

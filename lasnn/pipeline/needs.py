@@ -15,7 +15,7 @@ from lasnn.errors import InputError
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run, SnnRun
 from lasnn.plan.settings import AnnSettings, ConvertedSettings, SnnSettings
-from lasnn.plan.vocabulary import KNOWN_DATASETS, given
+from lasnn.plan.vocabulary import KNOWN_DATASETS
 from lasnn.storage import files
 
 MARGIN = 2.0  # between an estimate and what is asked for
@@ -45,11 +45,6 @@ def _planned(preset: Preset) -> dict[str, float]:
         return {}
 
 
-def is_planned(preset: Preset) -> bool:
-    """Whether a plan of this preset was saved."""
-    return bool(_planned(preset))
-
-
 def minutes(preset: Preset, run: Run, attempt: int = 1) -> int:
     """Minutes to ask for; an interrupted run goes on, so a further attempt's come on top of the earlier ones'."""
     seconds = _planned(preset).get(str(run))
@@ -68,9 +63,8 @@ def attempts_more(runs: Iterable[tuple[Preset, Run]], limit: int) -> int:
 
 def memory_mb(preset: Preset, run: Run, on_card: bool, attempt: int = 1) -> int:
     """Megabytes of host memory to ask for."""
-    settings, known = preset.settings(run), KNOWN_DATASETS.get(run.dataset)
-    own = preset.config.own_dataset(run.dataset)
-    side = known.side if known else given(own).side
+    settings, side = preset.settings(run), preset.config.side(run.dataset)
+    known = KNOWN_DATASETS.get(run.dataset)
     images = (known.train + known.test) if known else (settings.data.train_images or 10_000)
     dataset = COPIES * images * 3 * side**2 / 1e6
     if on_card:

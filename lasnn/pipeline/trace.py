@@ -54,6 +54,16 @@ class Trace:
         names = sorted({run.dataset for run in self.seen})
         return [name for name in names if not Path(self.preset.config.data_file(name)).exists()]
 
+    def verdict(self) -> list[str]:
+        """What `verify` found: each fault, and how much was compared."""
+        runs = f"{len(self.seen)} runs, their settings, parents and images"
+        if unseen := self.unprepared:
+            runs = f"{len(self.seen)} runs, their settings and parents; images of {', '.join(unseen)} count as stated"
+        if self.absent:
+            runs += f"; {len(self.absent)} checkpoints are not here and count as they are stated"
+        whole = f"{len(self.faults)} mismatches in {runs}" if self.faults else f"verified: {runs}"
+        return [*(f"MISMATCH: {fault}" for fault in self.faults), whole]
+
     def say(self, depth: int, line: str) -> None:
         self.lines.append("  " * depth + line)
 

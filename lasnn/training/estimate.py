@@ -1,210 +1,172 @@
-"""What a run will cost on this device, by a short calibration: seconds and bytes.
+"""What runs cost: multiply-adds, whatever the device, and seconds for each of them on this one, by a timed call.
 
-Each kind of update and of look is timed for a moment with the run's own code (`lasnn.training.probe`), of a large
-network with fewer images and time steps; the rest is proportion. It is an estimate, good for choosing between a laptop
-and a night on a cluster.
+The call is one update of a run that trains, else one look at images: the run's own code on images of noise, of a large
+network on a CPU with few of them. The networks are untrained, with thresholds from their activations, so that they
+spike about as converted ones do.
 """
 
-import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
 
 import torch
 
-from lasnn import seeding
-from lasnn.networks import Census, Net, build, census, initialise
-from lasnn.networks.quantised import quantise
+from lasnn.console import Console
+from lasnn.datasets.batches import Images, plain_batches, training_batches
+from lasnn.networks import Census, Net, census
 from lasnn.plan.config import Preset
-from lasnn.plan.runs import Run, SnnRun, as_snn
-from lasnn.plan.settings import AnnSettings, Calibration, ConvertedSettings, Settings, SnnSettings, Training
-from lasnn.plan.vocabulary import ENCODERS, KNOWN_DATASETS, NO_TEACHER, Architecture, given
-from lasnn.spiking.conversion import neurons, spiking
+from lasnn.plan.runs import AnnRun, ConvertedRun, Run, SnnRun
+from lasnn.plan.settings import Settings
+from lasnn.plan.vocabulary import ENCODERS, NO_TEACHER, given, source_of
+from lasnn.spiking.conversion import spiking, with_spiking_readout
+from lasnn.spiking.evaluation import BATCH, evaluate
 from lasnn.spiking.neurons import Dynamics
-from lasnn.training import probe
-from lasnn.training.stages.student import micro_batch
+from lasnn.spiking.normalisation import normalise
+from lasnn.training.loop import Job, Moment, _step, optimizer
+from lasnn.training.resume import Saves
+from lasnn.training.stages.ann import cross_entropy
+from lasnn.training.stages.student import micro_batch, student_losses, tap
+from lasnn.training.task import Task
 
-PROBE_STEPS = 4  # time steps of a large network's calibration, and of the first look at any
-LONG_PROBE = 16  # of a small one's, at most
-IMAGES = 64  # of a look, at most
-FIRST = 16  # images of the first look at a network: a large one is busy with that
+# Multiply-adds a second of an H100 in float32: 125 s for an epoch (docs/performance.md) of 50,000 images, of which VGG5
+# makes three passes in each of 100 steps and its teacher VGG16 one.
+H100 = 50_000 * (3 * 100 * 108_765_184 + 313_201_664) / 125
+SECONDS = 0.5  # how long a call is repeated that takes less
+LARGEST = 5e10  # multiply-adds of a call on a CPU, if one image doesn't take more
+NORMALISED = 16  # images that thresholds are found with
+LONGEST = 100  # time steps of a timed look
 
 
-class Estimate:
-    """Seconds and bytes of one run."""
+class Estimates:
+    """Multiply-adds, seconds and sizes of a preset's runs on one device."""
 
-    def __init__(self, preset: Preset, run: Run, device: torch.device):
-        self.preset, self.run, self.device = preset, run, device
-        self.settings: Settings = preset.settings(run)
-        torch.set_num_threads(self.settings.compute.threads)
-        source = KNOWN_DATASETS.get(run.dataset)
-        own = preset.config.own_dataset(run.dataset)
-        self.side = source.side if source else given(own).side
-        self.classes = source.classes if source else 10
-        self.train = self.settings.data.train_images or (source.train if source else 10_000)
-        self.test = self.settings.data.test_images or (source.test if source else 2_000)
+    def __init__(self, preset: Preset, device: torch.device):
+        self.preset, self.device = preset, device
+        self._networks: dict[tuple[str, ...], tuple[Net, Census]] = {}
+        self._rates: dict[Run, float] = {}
 
-    def seconds(self) -> float:
-        """Of training and evaluation; loading and imports are left out."""
-        settings = self.settings
-        if isinstance(settings, AnnSettings):
-            look = self.test * self._ann_look(self.run)
-            if settings.training is None:  # adopted
-                return look
-            return settings.training.epochs * (self.train * self._ann_update(self.run) + look) + look
-        if isinstance(settings, ConvertedSettings):
-            infer, curve, balancing = self._spiking_look(), settings.curve, settings.balancing
-            shown = min(curve.images or self.test, self.test)
-            # Every layer is simulated twice: for its threshold and for its output.
-            simulated = 0 if balancing.norm == "clip" else 2  # learned clips are thresholds already
-            balanced = simulated * balancing.images * balancing.batches * balancing.steps * infer
-            return balanced + len(curve.scales) * shown * curve.steps * infer
-        return self._student_seconds(as_snn(self.run), settings)
+    def sizes(self, run: Run) -> Census:
+        """Weights, neurons and multiply-adds of one pass of a run's network."""
+        return self._network(run)[1]
 
-    def _student_seconds(self, run: SnnRun, settings: SnnSettings) -> float:
-        infer = self._spiking_look()
-        if settings.calibration:
-            return self._calibration_seconds(run, settings.calibration, infer)
-        recipe, seeds = settings.training, len(settings.evaluation.seeds) if ENCODERS[run.encoder].draws else 1
-        seconds = ((recipe.epochs if recipe else 0) + seeds) * self.test * run.steps * infer
-        searched = len(given(settings.choices).scale_grid) if given(settings.spiking).scale == "search" else 1
-        looked_at = min(given(settings.choices).images, settings.data.held_out)
-        seconds += (searched + (recipe is not None)) * looked_at * run.steps * infer  # and once more with the leak
-        if settings.spike_kd:  # the readout's threshold
-            balancing = given(settings.balancing)
-            seconds += balancing.images * balancing.batches * balancing.steps * infer
-        if recipe:
-            seconds += recipe.epochs * self.train * self._student_update(run, settings, recipe)
-        return seconds
+    def _network(self, run: Run) -> tuple[Net, Census]:
+        """A run's network without its weights, which take gigabytes at the paper's size."""
+        key = run.dataset, run.network_name, self.preset.settings(run).network.model_dump_json()
+        if key not in self._networks:
+            task = self._task(run)
+            with torch.device("meta"):
+                net = task.bare_network()
+                self._networks[key] = net, census(net)
+        return self._networks[key]
 
-    def _calibration_seconds(self, run: SnnRun, settings: Calibration, infer: float) -> float:
-        """Of a calibration: every layer is corrected after all before it were simulated, about half of the network."""
-        steps = run.steps
-        layers = len(neurons(spiking(self._net(run), Dynamics())))
-        seconds = (self.test + 2 * settings.images * layers / 2) * steps * infer
-        if settings.form == "advanced_weights":
-            recipe, (ann,) = settings.weights, self.preset.parents(run)
-            images = recipe.images * steps * infer * layers / 2
-            seconds += images + recipe.steps * recipe.batch * self._ann_update(ann)
-        return seconds
+    def multiply_adds(self, run: Run) -> float:
+        """Of dense layers, in all passes of the network and its teacher that the stages of the chain make."""
+        data, source, macs = self.preset.settings(run).data, source_of(run.dataset), self.sizes(run).macs
+        train, test = data.train_images or source.train, data.test_images or source.test
+        if isinstance(run, ConvertedRun):
+            settings = self.preset.settings(run)
+            curve, balancing = settings.curve, settings.balancing
+            # Every layer is simulated twice, for its threshold and for its output; learned clips are thresholds.
+            simulated = 0 if balancing.norm == "clip" else 2 * balancing.images * balancing.batches * balancing.steps
+            return macs * (simulated + len(curve.scales) * min(curve.images or test, test) * curve.steps)
+        recipe = self.preset.settings(run).training
+        epochs = recipe.epochs if recipe else 0  # none of adopted weights
+        updates = epochs and epochs * train * self._of_an_update(run)
+        looks = epochs * min(data.watched or test, test)  # for the training log
+        return updates + macs * (looks + test if isinstance(run, AnnRun) else self._student_looks(run, looks, test))
 
-    def bytes(self) -> int:
-        """Checkpoint, predictions and logs, and the resume state while it runs."""
-        return 4 * self._census(self.run).weights + 4 * self.test * self.classes + 20_000
-
-    def _net(self, run: Run) -> Net:
-        network = self.preset.settings(run).network
-        net = build(
-            self._architecture(run),
-            self.classes,
-            self.side,
-            width=network.width,
-            fc=network.fc,
-            dropout_scale=network.dropout_scale,
-        )
-        draws = seeding.generator(run.seed, "initial weights", run.network_name)
-        return initialise(net, self._architecture(run), network.init, draws).to(self.device)
-
-    def _ann(self, run: Run) -> Net:
-        """The network as an ANN is trained: its activations in levels, where the settings say so."""
-        net, levels = self._net(run), self.preset.settings(run).network.levels
-        return net if levels is None else quantise(net, levels).to(self.device)
-
-    def _architecture(self, run: Run) -> Architecture:
-        return self.preset.config.networks.known[run.network_name]
-
-    def _key(self, run: Run) -> tuple[object, ...]:
-        network = self.preset.settings(run).network.model_dump_json()
-        return repr(self._architecture(run)), network, self.classes, self.side, self.settings.compute.threads
-
-    def _census(self, run: Run) -> Census:
-        return _remembered(("census", *self._key(run)), lambda: census(self._net(run)))
-
-    def _ann_look(self, run: Run) -> float:
-        """Seconds for each image of an ANN's evaluation."""
-        rows = self.settings.compute.rows
-
-        def measure() -> float:
-            net = self._ann(run)
-            first = probe.look_seconds(net, "direct", 1, rows, FIRST)
-            return first if first * FIRST > probe.SECONDS else probe.look_seconds(net, "direct", 1, rows, IMAGES)
-
-        return _remembered(("ann look", rows, *self._key(run)), measure)
-
-    def _ann_update(self, run: Run) -> float:
-        """Seconds for each image of an ANN's training; of one that was adopted about as much."""
+    def _student_looks(self, run: SnnRun, logged: int, test: int) -> float:
+        """Images times steps of a student's choices, log and end; of a calibration its simulations of the layers."""
         settings = self.preset.settings(run)
-        assert isinstance(settings, AnnSettings)
-        if settings.training is None:
-            return 3 * self._ann_look(run)
-        recipe, batch = settings.training, settings.training.batch
-        if self.device.type == "cpu":
-            batch = min(batch, 32)  # a CPU is busy with that
+        if (recipe := settings.calibration) is not None:
+            layers = sum(len(layer.wires()) for layer in self._network(run)[0].layers.values())
+            # Each layer is corrected after all before it were simulated, before and after: half of the network, twice.
+            passes = (test + layers * recipe.images) * run.steps
+            if recipe.form != "advanced_weights":
+                return passes
+            weights = recipe.weights
+            return passes + layers * weights.images * run.steps / 2 + 3 * weights.steps * weights.batch
+        choices, scale = given(settings.choices), given(settings.spiking).scale
+        tried = len(choices.scale_grid) if scale == "search" else 1
+        chosen = (tried + (settings.training is not None)) * min(choices.images, settings.data.held_out)  # and its leak
+        seeds = len(settings.evaluation.seeds) if ENCODERS[run.encoder].draws else 1
+        return (logged + seeds * test + chosen) * run.steps
 
-        def measure() -> float:
-            net = self._ann(run)
-            return probe.update_seconds(net, probe.ann_losses(net), recipe, settings.data, batch, batch)
+    def _of_an_update(self, run: Run) -> float:
+        """Multiply-adds of an image's update: three passes at each time step, and one of the teacher."""
+        passes, teacher = 3 * getattr(run, "steps", 1) * self.sizes(run).macs, self._teacher(run)
+        return passes + getattr(teacher, "steps", 1) * self.sizes(teacher).macs if teacher else passes
 
-        return _remembered(("ann", batch, recipe.optimizer, *self._key(run)), measure)
+    def seconds_each(self, run: Run) -> float:
+        """Seconds for each multiply-add, as one call on this device takes; runs that differ in their seed share it."""
+        run = replace(run, seed=0)
+        if run not in self._rates:
+            compute, recipe = self.preset.settings(run).compute, getattr(self.preset.settings(run), "training", None)
+            steps = 1 if isinstance(run, AnnRun) else min(getattr(run, "steps", LONGEST), LONGEST)
+            macs = self._of_an_update(run) if recipe else steps * self.sizes(run).macs
+            count = recipe.batch if recipe else BATCH
+            if self.device.type == "cpu":
+                count = min(count, max(1, int(LARGEST / macs)))
+            torch.set_num_threads(compute.threads)
+            task = self._task(run, count)
+            call = self._update(task) if recipe else self._look(task, steps)
+            self._rates[run] = timed(call, self.device) / (count * macs)
+        return self._rates[run]
 
-    def _spiking_look(self) -> float:
-        """Seconds for each image and time step of the student's evaluation."""
-        run, rows, encoder = self.run, self.settings.compute.rows, str(getattr(self.run, "encoder", "direct"))
-        steps = min(getattr(run, "steps", LONG_PROBE), LONG_PROBE)
+    def _look(self, task: Task[Any, Any], steps: int) -> Callable[[], object]:
+        net = task.new_network() if isinstance(task.run, AnnRun) else spiking_net(task)
+        encoder, rows = getattr(task.run, "encoder", "direct"), task.settings.compute.rows
+        return lambda: evaluate(net, task.train, encoder, steps, rows=rows)
 
-        def measure() -> float:
-            net = probe.spiking_net(self._net(run), self._scale())
-            first = probe.look_seconds(net, encoder, PROBE_STEPS, rows, FIRST)
-            if first * FIRST * PROBE_STEPS > probe.SECONDS:
-                return first
-            return probe.look_seconds(net, encoder, steps, rows, IMAGES)
+    def _update(self, task: Task[Any, Any]) -> Callable[[], object]:
+        run, settings, teaching = task.run, task.settings, self._teacher(task.run)
+        if isinstance(run, AnnRun):
+            net, part = task.new_network(), settings.training.batch
+            losses = cross_entropy(net, settings.compute.amp if self.device.type == "cuda" else "off")
+        else:
+            net, teacher = spiking_net(task), None
+            if teaching:
+                taught = self._task(teaching, len(task.train))
+                teacher = taught.new_network() if isinstance(teaching, AnnRun) else spiking_net(taught)
+                teacher.eval().requires_grad_(False)
+            tap(net, teacher, settings)
+            losses, part = student_losses(net, teacher, run, settings, "mean"), micro_batch(settings, run, net)
+        job = Job(settings.training, settings.data, 0, part, Saves(Path(), "", Console()))
+        optim, (batch,) = optimizer(net, job.recipe), training_batches(task.train, len(task.train), job.data, 0, 0)
+        return lambda: _step(net.train(), losses, batch, Moment(0, 0, 0, 0.0), optim, job).terms()
 
-        return _remembered(("look", encoder, steps, rows, self._scale(), *self._key(run)), measure)
+    def _teacher(self, run: Run) -> Run | None:
+        taught = isinstance(run, SnnRun) and run.teacher != NO_TEACHER
+        return self.preset.parents(run)[-1] if taught else None
 
-    def _student_update(self, run: SnnRun, settings: SnnSettings, recipe: Training) -> float:
-        """Seconds for each image of the student's training, its teacher's included."""
-        teacher = self.preset.parents(run)[-1] if run.teacher != NO_TEACHER else None
-        least = settings.spike_kd.window if settings.spike_kd else 1
-        large = self._spiking_look() * recipe.batch * PROBE_STEPS > probe.SECONDS
-
-        def measure_at(steps: int) -> float:
-            short, spiked = replace(run, steps=steps), settings.spike_kd is not None
-            net = probe.spiking_net(self._net(run), self._scale(), spiked)
-            asked = None
-            if isinstance(teacher, SnnRun):
-                asked = probe.spiking_net(self._net(teacher), self._scale(), True)
-            elif teacher:
-                asked = self._net(teacher)
-            losses = probe.distilling(net, asked, short, settings)
-            parts = micro_batch(settings, run, net)
-            return probe.update_seconds(net, losses, recipe, settings.data, recipe.batch, parts)
-
-        def measure() -> float:
-            long = max(PROBE_STEPS if large else LONG_PROBE, 2 * least)
-            if run.steps <= long:
-                return measure_at(run.steps)
-            at_half, at_whole = measure_at(long // 2), measure_at(long)  # what does not grow with T is the teacher's
-            return at_whole + (run.steps - long) * max(at_whole - at_half, 0.0) / (long - long // 2)
-
-        sections = [section.model_dump_json() for section in (settings.attention, settings.spiking) if section]
-        key = run.method, run.encoder, run.steps, recipe.batch, recipe.optimizer, large, sections
-        return _remembered(("student", *key, *self._key(run), *(self._key(teacher) if teacher else ())), measure)
-
-    def _scale(self) -> float:
-        """s of a student; of one that searches for it a usual one."""
-        spiked = getattr(self.settings, "spiking", None)
-        if spiked is None:
-            return 1.0
-        return probe.SCALE if spiked.scale == "search" else float(spiked.scale)
-
-
-Found = TypeVar("Found")
-_MEASURED: dict[str, Any] = {}
+    def _task(self, run: Run, images: int = 1) -> Task[Run, Settings]:
+        """The run on so many images of noise, and on others that thresholds are found with; it has no parents."""
+        side, classes = self.preset.config.side(run.dataset), source_of(run.dataset).classes
+        whole = torch.arange(images + NORMALISED)
+        pixels = torch.randint(0, 256, (len(whole), 3, side, side), dtype=torch.uint8, device=self.device)
+        noise = Images(pixels, whole.to(self.device) % classes, whole)
+        return Task(run, self.preset.settings(run), (), noise.first(images), noise.last(NORMALISED), classes, side)
 
 
-def _remembered(key: tuple[object, ...], measure: Callable[[], Found]) -> Found:
-    """A measurement made once for each network and batch."""
-    name = json.dumps(key)
-    if name not in _MEASURED:
-        _MEASURED[name] = measure()
-    return _MEASURED[name]
+def spiking_net(task: Task[Any, Any]) -> Net:
+    """A spiking network of a run's initial weights, with thresholds from its ANN's activations."""
+    ann = task.new_network()
+    net = spiking(ann, Dynamics())
+    normalise(net, ann, next(plain_batches(task.test, NORMALISED)).x, "robust")
+    return with_spiking_readout(net, Dynamics()) if getattr(task.settings, "spike_kd", None) else net
+
+
+def timed(call: Callable[[], object], device: torch.device) -> float:
+    """Seconds of a call, after one that warms up; on one CPU thread of work, beside whatever else is at work."""
+    alone = device.type == "cpu" and torch.get_num_threads() == 1
+    clock, calls = time.process_time if alone else time.perf_counter, 0
+    call()
+    began = clock()
+    while clock() - began < SECONDS:
+        call()
+        calls += 1
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+    return (clock() - began) / calls

@@ -72,16 +72,23 @@ class Task(Generic[Kind, Its]):
         net.load_state_dict(weights)
         return net.to(self.device)
 
+    def bare_network(self) -> Net:
+        """The run's own ReLU network as torch builds it, for its shapes."""
+        arch, network = self._architecture, self.settings.network
+        norm = network.teacher_norm if arch.teacher else network.ann_norm
+        return self._built(arch, network, standardised=norm == "dataset_stats")
+
     def new_network(self) -> Net:
         """The run's own ReLU network with fresh weights."""
-        name, network = self.run.network_name, self.settings.network
-        arch = architecture_of(name, self.settings.architecture)
-        norm = network.teacher_norm if arch.teacher else network.ann_norm
-        net = self._built(arch, network, standardised=norm == "dataset_stats")
+        net = self.bare_network()
         if net.standardise is not None:
             net.standardise.fit(scaled(self.train.pixels.cpu()))
-        draws = seeding.generator(self.run.seed, "initial weights", name)
-        return initialise(net, arch, network.init, draws).to(self.device)
+        draws = seeding.generator(self.run.seed, "initial weights", self.run.network_name)
+        return initialise(net, self._architecture, self.settings.network.init, draws).to(self.device)
+
+    @property
+    def _architecture(self) -> Architecture:
+        return architecture_of(self.run.network_name, self.settings.architecture)
 
     def _built(self, arch: Architecture, network: Network, standardised: bool) -> Net:
         net = build(

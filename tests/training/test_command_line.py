@@ -12,6 +12,7 @@ from chains import ANN, CONVERTED, LASNN, Tiny
 
 from lasnn.__main__ import main, parser
 from lasnn.console import Console
+from lasnn.storage import files
 from lasnn.training import device
 
 
@@ -112,7 +113,7 @@ def test_missing_images_say_how_to_make_them(tmp_path, capsys):
 
 
 def test_the_plan_counts_and_estimates(place, capsys, monkeypatch):
-    monkeypatch.setattr("lasnn.training.probe.SECONDS", 0.02)
+    monkeypatch.setattr("lasnn.training.estimate.SECONDS", 0.02)
     assert place("plan", "tables", "--gpus", "2", "--save") == 0
     said = capsys.readouterr().out
     assert re.search(r" (\d+) runs, \1 of them to do", said)
@@ -133,6 +134,23 @@ def test_the_plan_counts_and_estimates(place, capsys, monkeypatch):
     assert "snn/digits/vgg5/lasnn_act/poisson-T10/vgg16bn/base/s0" in saved
     assert place("plan", "tables", "--gpus", "0") == 2
     assert "error: 0 jobs at once were asked for" in capsys.readouterr().err
+
+
+def test_the_plan_takes_the_seconds_of_finished_runs(place, capsys, monkeypatch):
+    """600 s of this device, whatever a timed call takes; not those of another device or of other settings."""
+    monkeypatch.setattr("lasnn.training.estimate.SECONDS", 0.001)
+    place.run(ANN)
+    path, saved = place.folder(ANN) / "provenance.json", place.results / "quick" / "plan.json"
+    made = files.read_json(path)
+
+    def planned(**said):
+        files.write_json(path, made | said, seal=True)
+        assert place("plan", "table2", "--save") == 0
+        return json.loads(saved.read_text())["seconds"][ANN]
+
+    assert planned(seconds=600) == planned(seconds=5, training_seconds=600) == 603.7
+    assert planned(seconds=600, device="another") < 60
+    assert planned(seconds=600, settings=made["settings"] | {"revision": 0}) < 60
 
 
 @pytest.mark.parametrize(

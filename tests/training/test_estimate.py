@@ -1,17 +1,18 @@
-"""What a run will cost, by hand: made-up seconds of one image, counted as often as the run looks at images."""
+"""What a run costs, by hand: multiply-adds counted pass by pass, and a timed call shared out among its own."""
 
 from types import SimpleNamespace
 
 import pytest
 import torch
 from oracle import small_snn
-from worlds import plan
+from worlds import RUN, plan
 
-from lasnn.plan.config import merged
-from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun
+from lasnn.networks import Census
+from lasnn.plan.config import merged, read
+from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun, parse
 from lasnn.training import diagnose, estimate
 from lasnn.training.diagnose import Trial
-from lasnn.training.estimate import Estimate
+from lasnn.training.estimate import Estimates
 
 HYBRID = SnnRun("digits", "vgg5", "hybrid", "poisson", 10)
 CALIBRATED = SnnRun("digits", "vgg5", "calibration", "direct", 4)
@@ -26,85 +27,109 @@ COUNTED = {  # few of each, and no two alike, so that no other product is the sa
     "evaluation": {"seeds": [0, 1, 2]},
     "calibration": {"images": 24, "weights": {"images": 6, "steps": 7, "batch": 5}},
 }
-LOOK, UPDATE, STEP, TAUGHT = 1.0, 1e3, 1e6, 1e9  # seconds of an image: ANN, ANN's update, a step of an SNN, its update
+PASS, TAUGHT = 1, 10**9  # multiply-adds of a pass of the network, and of its teacher's
+LOOKED = (4 + 3) * 30 + 2 * 16  # 4 looks at the test images and 3 encoder seeds; s alone and with the leak
+
+
+def estimates(preset, monkeypatch=None):
+    if monkeypatch:
+        macs = lambda run: TAUGHT if run.network_name == "vgg16bn" else PASS  # noqa: E731
+        monkeypatch.setattr(Estimates, "sizes", lambda self, run: Census(0, 0, macs(run)))
+    return Estimates(preset, torch.device("cpu"))
 
 
 @pytest.mark.parametrize(
-    ("run", "changed", "seconds"),
+    ("run", "changed", "passes"),
     [
-        (AnnRun("digits", "vgg5"), {}, 3 * (100 * UPDATE + 30 * LOOK) + 30 * LOOK),
-        (AnnRun("digits", "vgg16bn"), {}, 2 * (100 * UPDATE + 30 * LOOK) + 30 * LOOK),
-        (ConvertedRun("digits", "vgg5", "poisson"), {}, (2 * 8 * 3 * 50 + 2 * 12 * 40) * STEP),
-        (ConvertedRun("digits", "vgg5", "poisson"), {"curve": {"images": None}}, (2400 + 2 * 30 * 40) * STEP),
+        (AnnRun("digits", "vgg5"), {}, 3 * (100 * 3 + 30) + 30),
+        (AnnRun("digits", "vgg5"), {"data": {"watched": 7}}, 3 * (100 * 3 + 7) + 30),
+        (AnnRun("digits", "vgg16bn"), {}, (2 * (100 * 3 + 30) + 30) * TAUGHT),
+        (ConvertedRun("digits", "vgg5", "poisson"), {}, 2 * 8 * 3 * 50 + 2 * 12 * 40),
+        (ConvertedRun("digits", "vgg5", "poisson"), {"curve": {"images": None}}, 2400 + 2 * 30 * 40),
         (
             ConvertedRun("digits", "vgg5", "poisson"),
             {"network": {"levels": 4}, "balancing": {"norm": "clip"}},
-            2 * 12 * 40 * STEP,  # thresholds are learned clips
+            2 * 12 * 40,  # thresholds are learned clips
         ),
-        # 4 looks at the test images and 3 encoder seeds; s alone and with the leak; 4 epochs
-        (HYBRID, {}, ((4 + 3) * 30 + 2 * 16) * 10 * STEP + 4 * 100 * TAUGHT),
-        (HYBRID, {"spiking": {"scale": "search"}}, ((4 + 3) * 30 + 4 * 16) * 10 * STEP + 4 * 100 * TAUGHT),
-        (HYBRID, {"data": {"held_out": 11}}, ((4 + 3) * 30 + 2 * 11) * 10 * STEP + 4 * 100 * TAUGHT),
-        (
-            SnnRun("digits", "vgg5", "hybrid", "direct", 10),
-            {},
-            ((4 + 1) * 30 + 2 * 16) * 10 * STEP + 4 * 100 * TAUGHT,
-        ),
-        (SnnRun("digits", "vgg5", "conversion", "poisson", 10), {}, (3 * 30 + 16) * 10 * STEP),
-        # the test images; for each of five layers half of the network, ANN and SNN
-        (CALIBRATED, {}, (30 + 2 * 24 * 5 / 2) * 4 * STEP),
-        (
-            CALIBRATED,
-            {"calibration": {"form": "advanced_weights"}},
-            (30 + 2 * 24 * 5 / 2 + 6 * 5 / 2) * 4 * STEP + 7 * 5 * UPDATE,
-        ),
+        (HYBRID, {}, LOOKED * 10 + 4 * 100 * 3 * 10),
+        (HYBRID, {"spiking": {"scale": "search"}}, (LOOKED + 2 * 16) * 10 + 4 * 100 * 3 * 10),
+        (HYBRID, {"data": {"held_out": 11}}, (LOOKED - 2 * 5) * 10 + 4 * 100 * 3 * 10),
+        (SnnRun("digits", "vgg5", "hybrid", "direct", 10), {}, (LOOKED - 2 * 30) * 10 + 4 * 100 * 3 * 10),
+        (SnnRun("digits", "vgg5", "conversion", "poisson", 10), {}, (3 * 30 + 16) * 10),
+        # an analog teacher passes once over each image, a spiking one in every step
+        (parse("snn/digits/vgg5/kd_label/poisson-T10/vgg16bn/base/s0"), {}, LOOKED * 10 + 400 * (3 * 10 + TAUGHT)),
+        (parse("snn/digits/vgg5/kd_spike/poisson-T10/snn_vgg5/base/s0"), {}, LOOKED * 10 + 400 * (3 + 1) * 10),
+        # the test images; each of five layers before and after its correction, behind half of the network on average
+        (CALIBRATED, {}, (30 + 5 * 24) * 4),
+        (CALIBRATED, {"calibration": {"form": "advanced_weights"}}, (30 + 5 * 24 + 5 * 6 / 2) * 4 + 3 * 7 * 5),
     ],
 )
-def test_seconds_by_hand(monkeypatch, run, changed, seconds):
-    monkeypatch.setattr(Estimate, "_ann_look", lambda self, run: LOOK)
-    monkeypatch.setattr(Estimate, "_ann_update", lambda self, run: UPDATE)
-    monkeypatch.setattr(Estimate, "_spiking_look", lambda self: STEP)
-    monkeypatch.setattr(Estimate, "_student_update", lambda self, *of: TAUGHT)
-    preset = plan(merged(COUNTED, changed))
-    assert Estimate(preset, run, torch.device("cpu")).seconds() == pytest.approx(seconds, rel=1e-12)
+def test_multiply_adds_by_hand(monkeypatch, run, changed, passes):
+    of = estimates(plan(merged(COUNTED, changed)), monkeypatch)
+    assert of.multiply_adds(run) == passes * PASS
+
+
+def test_an_adopted_ann_is_only_measured(monkeypatch):
+    preset = plan(COUNTED)
+    settings = preset.settings(AnnRun("digits", "vgg5")).model_copy(update={"training": None})
+    monkeypatch.setattr(type(preset), "settings", lambda self, run: settings)
+    assert estimates(preset, monkeypatch).multiply_adds(AnnRun("digits", "vgg5")) == 30 * PASS
+
+
+def test_the_rate_of_a_gpu_is_that_of_the_epoch_that_was_measured():
+    """125 s for 50,000 images: three passes of VGG5 in each of 100 steps, one of VGG16 (docs/performance.md)."""
+    of = estimates(read().preset("paper"))
+    student, teacher = (of.sizes(AnnRun("cifar10", name)).macs for name in ("vgg5", "vgg16bn"))
+    assert pytest.approx(125) == 50_000 * (300 * student + teacher) / estimate.H100
 
 
 @pytest.mark.parametrize(
-    ("steps", "large", "measured"),
+    ("run", "images", "passes"),
     [
-        (10, False, {10}),  # of a small network up to 16 steps as they are
-        (100, False, {8, 16}),
-        (4, True, {4}),
-        (100, True, {2, 4}),
+        (AnnRun("digits", "vgg5"), 12, 3),  # an update of the whole batch
+        (ConvertedRun("digits", "vgg5", "poisson"), 64, 100),  # a look at no more than 100 steps
+        (SnnRun("digits", "vgg5", "conversion", "poisson", 10), 64, 10),
+        (HYBRID, 24, 3 * 10),
+        (parse("snn/digits/vgg5/kd_label/poisson-T10/vgg16bn/base/s0"), 24, 3 * 10 + TAUGHT),
     ],
 )
-def test_an_update_of_many_steps_is_drawn_on_from_fewer(monkeypatch, steps, large, measured):
-    """An update of t steps takes 5 + 3 t ms: what does not grow with the steps, the teacher's, is counted once."""
-    tried = set()
-
-    def distilling(net, teacher, run, settings):
-        tried.add(run.steps)
-        return run.steps
-
-    monkeypatch.setattr(estimate, "_remembered", lambda key, measure: measure())
-    monkeypatch.setattr(Estimate, "_spiking_look", lambda self: 1e3 if large else 0.0)
-    monkeypatch.setattr(estimate.probe, "distilling", distilling)
-    monkeypatch.setattr(estimate.probe, "update_seconds", lambda net, steps, *of: 0.005 + 0.003 * steps)
-    run = SnnRun("digits", "vgg5", "hybrid", "poisson", steps)
-    of = Estimate(plan({}), run, torch.device("cpu"))
-    found = of._student_update(run, of.settings, of.settings.training)
-    assert found == pytest.approx(0.005 + 0.003 * steps)
-    assert tried == measured
+def test_a_timed_call_is_shared_out_by_hand(monkeypatch, run, images, passes):
+    """A call takes 6 s."""
+    monkeypatch.setattr(estimate, "timed", lambda call, device: 6.0)
+    monkeypatch.setattr(estimate, "LARGEST", 1e30)
+    of = estimates(plan({}), monkeypatch)
+    assert of.seconds_each(run) == pytest.approx(6 / (images * passes * PASS))
 
 
-def test_an_update_of_an_adopted_ann_counts_as_three_looks(monkeypatch):
-    preset = plan({})
-    settings = preset.settings(AnnRun("digits", "vgg5")).model_copy(update={"training": None})
-    monkeypatch.setattr(type(preset), "settings", lambda self, run: settings)
-    monkeypatch.setattr(Estimate, "_ann_look", lambda self, run: 2.0)
-    run = AnnRun("digits", "vgg5")
-    of = Estimate(preset, run, torch.device("cpu"))
-    assert (of._ann_update(run), of.seconds()) == (6.0, 10 * 2.0)
+def test_of_a_large_network_fewer_images_are_timed(monkeypatch):
+    """Of 12 images those that stay below the limit, or one: an update of an image takes three passes."""
+    seen = []
+    monkeypatch.setattr(estimate, "timed", lambda call, device: 6.0)
+    monkeypatch.setattr(Estimates, "_update", lambda self, task: seen.append(len(task.train)))
+    for limit, rate in ((3 * 4 * PASS, 6 / (4 * 3)), (PASS, 6 / 3)):
+        monkeypatch.setattr(estimate, "LARGEST", limit)
+        assert estimates(plan({}), monkeypatch).seconds_each(AnnRun("digits", "vgg5")) == pytest.approx(rate / PASS)
+    assert seen == [4, 1]
+
+
+@pytest.mark.parametrize("levels", [None, 4])
+@pytest.mark.parametrize("name", RUN)
+def test_every_kind_of_run_can_be_timed(monkeypatch, name, levels):
+    """Its own update or look, on images of noise, without parents."""
+    monkeypatch.setattr(estimate, "SECONDS", 0.001)
+    quantised = {"network": {"levels": levels}, "balancing": {"norm": "clip"}} if levels else {}
+    assert 0 < estimates(plan(quantised)).seconds_each(RUN[name]) < 1e-3
+
+
+def test_a_call_is_timed_without_its_warm_up(monkeypatch):
+    """A call of 2 s after one of 9 s."""
+    now, left = [0.0], [9.0, 2.0, 2.0]
+    monkeypatch.setattr(estimate, "time", SimpleNamespace(process_time=lambda: now[0], perf_counter=lambda: now[0]))
+
+    def call():
+        now[0] += left.pop(0)
+
+    assert estimate.timed(call, torch.device("cpu")) == 2.0
 
 
 SICK = SimpleNamespace(trained=True, scale=0.7, steps=8)

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lasnn.console import Console
-from lasnn.networks import census
+from lasnn.networks import Net, census
 from lasnn.networks.batch_norm import fold, insert
 from lasnn.plan.runs import AnnRun
 from lasnn.plan.settings import AnnSettings
@@ -13,7 +13,7 @@ from lasnn.plan.vocabulary import given
 from lasnn.spiking.evaluation import evaluate
 from lasnn.training.health import weight_norms
 from lasnn.training.leaving import Result
-from lasnn.training.loop import Job, Moment, Part, fit
+from lasnn.training.loop import Job, Losses, Moment, Part, fit
 from lasnn.training.precision import products_in, tf32
 from lasnn.training.resume import Saves
 from lasnn.training.task import Task
@@ -26,11 +26,6 @@ def train_ann(task: Task[AnnRun, AnnSettings], saves: Saves, console: Console) -
         insert(net)
     amp = task.settings.compute.amp if task.device.type == "cuda" else "off"  # on a CPU it is about students
 
-    def losses(part: Part, moment: Moment) -> dict[str, Tensor]:
-        with products_in(amp, task.device.type):
-            output = net(part.batch.x[None])
-        return {"ce": F.cross_entropy(output.logits, part.batch.labels)}
-
     @tf32(False)
     def look(epoch: int) -> dict:
         accuracy = evaluate(net, task.watched, "direct", 1, rows=rows).accuracy
@@ -38,7 +33,7 @@ def train_ann(task: Task[AnnRun, AnnSettings], saves: Saves, console: Console) -
 
     job = Job(recipe, task.settings.data, task.run.seed, recipe.batch, saves)
     with tf32(amp != "off"):
-        log = fit(net, losses, task.train, job, look)
+        log = fit(net, cross_entropy(net, amp), task.train, job, look)
     if task.settings.network.batch_norm:
         fold(net)
     result = evaluate(net, task.test, "direct", 1, rows=rows)
@@ -50,3 +45,14 @@ def train_ann(task: Task[AnnRun, AnnSettings], saves: Saves, console: Console) -
     }
     predictions = {"predicted": result.predicted, "steps": np.array([1])}
     return Result(net, metrics, predictions, origin=log.cost())
+
+
+def cross_entropy(net: Net, amp: str) -> Losses:
+    """The loss of an ANN's training, with products in this precision."""
+
+    def losses(part: Part, moment: Moment) -> dict[str, Tensor]:
+        with products_in(amp, part.batch.x.device.type):
+            output = net(part.batch.x[None])
+        return {"ce": F.cross_entropy(output.logits, part.batch.labels)}
+
+    return losses

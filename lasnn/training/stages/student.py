@@ -47,12 +47,7 @@ def train(
     Returns what metrics.json and what provenance.json is to say of it.
     """
     run, settings, test = task.run, task.settings, task.watched
-    net.taps = {}  # what is not tapped need not be kept for the backward pass
-    if settings.taps:
-        taps = TAPS[settings.taps]
-        for network in (net, given(teacher)):
-            network.taps = taps(network.sides, network.side)
-
+    tap(net, teacher, settings)
     share = None
     if settings.attention:
         settings = with_alpha(net, given(teacher), task.held_out, run, settings, logit_scale)
@@ -101,6 +96,14 @@ def train(
     if settings.attention and settings.attention.share is not None:
         pulled["attention_alpha"] = settings.attention.alpha
     return log.best() | pulled, log.cost()
+
+
+def tap(net: Net, teacher: Net | None, settings: SnnSettings) -> None:
+    """Tap the layers that the method compares; what is not tapped need not be kept for the backward pass."""
+    net.taps = {}
+    if settings.taps:
+        for network in (net, given(teacher)):
+            network.taps = TAPS[settings.taps](network.sides, network.side)
 
 
 def check_trained(net: Net, task: Task[SnnRun, SnnSettings]) -> None:
