@@ -103,7 +103,8 @@ def runs(root: str, variant: str | None = "base", **energy: float) -> pd.DataFra
     `energy`: keys of the section of that name, where others than the preset's are asked for.
     """
     config, name = read(), Path(root).name
-    preset = Config(merged(config.content, {"presets": {name: {"energy": energy}}})).preset(name)
+    there = {"folders": {"results": Path(root).parent.as_posix()}, "presets": {name: {"energy": energy}}}
+    preset = Config(merged(config.content, there)).preset(name)
     found = frame(_finished(preset, root, variant), preset)
     pairs = zip(found["method"], found["encoding"], found["ran_steps"], strict=True)
     return found.assign(
