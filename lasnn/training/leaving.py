@@ -110,5 +110,7 @@ def packed(predictions: Mapping[str, np.ndarray]) -> bytes:
 
 def narrowed(values: np.ndarray) -> np.ndarray:
     if values.dtype.kind in "iu" and values.size:
-        return values.astype(np.result_type(*map(np.min_scalar_type, (values.min(), values.max()))))
+        narrowest = np.result_type(*map(np.min_scalar_type, (values.min(), values.max())))
+        # No type of 64 bits holds the signed and the unsigned ones: numpy then says float64, which would round them.
+        return values.astype(narrowest) if narrowest.kind in "iu" else values
     return values.astype(np.float16) if values.dtype == np.float32 else values

@@ -218,7 +218,7 @@ def test_half_a_clone_is_one_line(verified):
         rf"{KEPT}/bfloat16/snn/\S+ is missing, and \d+ more, as in half a clone: `git checkout {KEPT}/bfloat16`",
         faults[0],
     )
-    assert "figure_ablations, table_s4 as recorded: their runs are not here" in line
+    assert "figure_ablations, runs, table_s4 as recorded: their runs are not here" in line
 
 
 @pytest.mark.parametrize("word", ["paper", "results/reference/paper", "results/small", "nothing"])

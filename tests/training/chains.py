@@ -35,6 +35,7 @@ ANN = "ann/digits/vgg5/base/s0"
 TEACHER = "ann/digits/vgg16bn/base/s0"
 CONVERTED = "converted/digits/vgg5/poisson/base/s0"
 LASNN = "snn/digits/vgg5/lasnn_act/poisson-T6/vgg16bn/base/s0"
+FEATURES = LASNN.replace("lasnn_act", "kd_features")  # whose objective has weights of its own
 HEAD = "snn/digits/vgg5/kd_spike/poisson-T6/none/base/s0"
 TAUGHT = "snn/digits/conv3fc2/kd_spike/poisson-T6/snn_vgg5/base/s0"
 CALIBRATED = "snn/digits/vgg5/calibration/direct-T4/none/calibration_weights/s0"

@@ -1,7 +1,7 @@
 """Runs of the tiny chain that the tests of this folder look at; each process makes them once."""
 
 import pytest
-from chains import ANN, CALIBRATED, CONVERTED, LASNN, TEACHER, Tiny
+from chains import ANN, CALIBRATED, CONVERTED, FEATURES, LASNN, TEACHER, Tiny
 from trainings import job, pictures, snn_losses, student
 
 from lasnn.training.loop import fit
@@ -27,7 +27,7 @@ def place(data, tmp_path):
 def chain(data, tmp_path_factory):
     """The whole chain, made once."""
     place = Tiny(data, tmp_path_factory.mktemp("chain"))
-    place.run(ANN, TEACHER, CONVERTED, LASNN, CALIBRATED)
+    place.run(ANN, TEACHER, CONVERTED, LASNN, FEATURES, CALIBRATED)
     return place
 
 

@@ -5,7 +5,7 @@ import re
 import signal
 
 import pytest
-from chains import ANN, CALIBRATED, CONVERTED, HASHED, LASNN, TEACHER, Tiny
+from chains import ANN, CALIBRATED, CONVERTED, FEATURES, HASHED, LASNN, TEACHER, Tiny
 
 from lasnn import stopping
 from lasnn.pipeline.freshness import drop_resume_states
@@ -28,10 +28,11 @@ def struck_after_the_first_save(monkeypatch, strike):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("path", [ANN, CONVERTED, LASNN, CALIBRATED])
+@pytest.mark.parametrize("path", [ANN, CONVERTED, LASNN, FEATURES, CALIBRATED])
 def test_an_interrupted_run_ends_in_the_same_bytes(chain, place, monkeypatch, capsys, path, number):
     """The signal comes right after the first save: an epoch, the balancing of a conversion, a calibrated layer."""
-    parents = {ANN: [], CONVERTED: [ANN], LASNN: [TEACHER, ANN, CONVERTED], CALIBRATED: [ANN]}[path]
+    taught = [TEACHER, ANN, CONVERTED]
+    parents = {ANN: [], CONVERTED: [ANN], LASNN: taught, FEATURES: taught, CALIBRATED: [ANN]}[path]
     place.run(*parents)
     struck_after_the_first_save(monkeypatch, lambda: os.kill(os.getpid(), number))
     capsys.readouterr()

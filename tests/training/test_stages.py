@@ -1,5 +1,6 @@
 """The chain on real digits, tiny: files of a run, equal bytes from equal commands, curves, and networks that load."""
 
+import io
 import json
 
 import numpy as np
@@ -12,6 +13,7 @@ from lasnn.plan.config import read
 from lasnn.spiking.neurons import streaming
 from lasnn.storage import checkpoint, files
 from lasnn.training.device import device_of
+from lasnn.training.leaving import packed
 from lasnn.training.reading import read as task_of
 from lasnn.training.stages.converted import calibration
 from lasnn.training.stages.student import STEPS
@@ -151,3 +153,21 @@ def test_label_kd_notes_the_spread_of_both_logits(chain):
 def test_steps_over_the_epochs():
     """Twice T in the first half of them."""
     assert [STEPS["double_first"](6, progress) for progress in (0, 0.25, 0.5, 0.75)] == [12, 12, 6, 6]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([0, 255], "uint8"),
+        ([-1, 127], "int8"),
+        ([-1, 255], "int16"),
+        ([3, 2**63 - 1], "uint64"),
+        ([-(2**63), 2**63 - 1], "int64"),  # ids of images: no type of 64 bits but their own holds both
+        ([-5, 2**53 + 1], "int64"),
+    ],
+)
+def test_integers_are_kept_to_the_last_bit(values, kind):
+    """In the narrowest type that holds them, never as floating point, which rounds from 2^53 on."""
+    with np.load(io.BytesIO(packed({"image_ids": np.array(values, np.int64)}))) as kept:
+        assert kept["image_ids"].tolist() == values
+        assert kept["image_ids"].dtype == kind
