@@ -1,7 +1,7 @@
 """What a target costs before it runs: jobs, GPU-hours, hours on this device, memory, disk.
 
 Seconds of a run are its multiply-adds times the seconds of each, as finished runs of its kind took on this device, or,
-where there are none, as a timed call takes. The rest are constants: CPU seconds of whole calls on an Intel Xeon, rounded.
+where there are none, as a timed call takes. The rest are constants: CPU seconds of calls on an Intel Xeon, rounded.
 """
 
 from collections import Counter, defaultdict
