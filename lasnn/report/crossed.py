@@ -14,6 +14,7 @@ one block [S, N]. A sum across datasets has a block for each, with the seeds in 
 [S, 1] holds one number for each seed and no images; of it alone this is Student's t over the seeds.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -86,10 +87,16 @@ def bootstrap(blocks: Sequence[np.ndarray], level: float) -> tuple[float, float]
 
 
 def _drawn_means(d: np.ndarray, place: int) -> np.ndarray:
-    """The mean of each seed over each draw of images [DRAWS, S]; a block at another `place` draws images of its own."""
-    counts = _drawn_images(d.shape[1], place)
+    """The mean of each seed over each draw of images [DRAWS, S]; a block at another `place` draws images of its own.
+
+    d is rounded to a power of two that leaves every sum exact: else the last digits would be those of the processor and
+    of how many threads share a product.
+    """
+    images, largest = d.shape[1], max(float(np.abs(d).max()), 1.0)
+    whole = np.rint(d * (unit := 2.0 ** math.floor(52 - math.log2(images * largest))))
+    counts = _drawn_images(images, place)
     parts = np.array_split(counts, max(1, counts.size // 10**7))  # as floats they would take four times the memory
-    return np.concatenate([part.astype(np.float64) @ d.T for part in parts]) / d.shape[1]
+    return np.concatenate([part.astype(np.float64) @ whole.T for part in parts]) / (unit * images)
 
 
 @cache

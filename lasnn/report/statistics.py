@@ -32,7 +32,8 @@ def sign_flips(differences: Sequence[int] | np.ndarray) -> float:
         chances = np.convolve(chances, steps)
     reach = len(chances) // 2
     as_far = np.abs(np.arange(-reach, reach + 1)) >= abs(int(np.sum(differences)))
-    return min(1.0, float(chances[as_far].sum()))
+    p = min(1.0, float(chances[as_far].sum()))
+    return float(f"{p:.12g}")  # the digits behind these are the processor's, which adds in an order of its own
 
 
 def holm(values: Sequence[float | None]) -> list[float | None]:

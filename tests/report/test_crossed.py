@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
+from lasnn.report import crossed as crossed_module
 from lasnn.report.crossed import Estimate, bootstrap, crossed, share_above, tost
 
 
@@ -109,3 +110,15 @@ def test_the_bootstrap_of_two_datasets_draws_each_ones_images():
 
 def test_how_often_one_is_above_the_other():
     assert share_above([1.0, -2.0, 0.0, 3.0]) == 2.5 / 4
+
+
+def test_the_bootstrap_is_the_same_in_any_order_of_summing(monkeypatch):
+    """Images last to first, as another processor or more threads may add them: to the last bit; thirds to 1e-10."""
+    draws = np.random.default_rng(3)
+    d = 100 * draws.integers(-3, 4, (6, 2000)) / 6  # points of accuracies over three encoder seeds, two networks
+    counts = crossed_module._drawn_images(2000, 0)
+    found = crossed_module._drawn_means(d, 0)
+    monkeypatch.setattr(crossed_module, "_drawn_images", lambda images, place: counts[:, ::-1])
+    assert np.array_equal(found, crossed_module._drawn_means(d[:, ::-1], 0))
+    exact = [[math.fsum(row.tolist() * one) / 2000 for one in d] for row in counts[:3].astype(float)]
+    assert found[:3] == pytest.approx(np.array(exact), abs=1e-10)
