@@ -151,7 +151,7 @@ def described(run: Run, metrics: files.Json, made: files.Json) -> list[str]:
     """What a run's metrics and provenance say that made it: a line with what it reached, then a line for each fact."""
     code, data, model = made["code"], metrics["data"], made.get("files", {}).get("model.pt", "not stated")
     accuracy = f"accuracy {metrics['accuracy']:.2f} %" if "accuracy" in metrics else "no accuracy"
-    clean = {True: "clean", False: "CHANGED since", None: ""}[code["clean"]]
+    clean = {True: "clean", False: "with changes that were not committed", None: ""}[code["clean"]]
     settings = sha256(json.dumps(metrics["settings"], sort_keys=True).encode()).hexdigest()
     where = f", trained in the preset {made['trained_in']}" if "trained_in" in made else ""
     unknown = f"of an unknown commit ({code.get('unknown', 'outside of git')})"
