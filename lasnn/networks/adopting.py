@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from lasnn.errors import InputError
+from lasnn.networks.batch_norm import folding
 from lasnn.networks.layers import Conv, Linear, Neuron, Norm, Pool, ReLU, Standardise
 from lasnn.networks.net import Net
 from lasnn.plan.vocabulary import given
@@ -49,10 +50,10 @@ class Found:
         bias = None if bias is None else bias.to(dtype)
         if self.norm is None:
             return weight, bias
-        norm = {leaf: value.to(dtype) for leaf, value in self.norm.tensors.items()}
-        gain = norm.get("weight", 1.0) * (norm["running_var"] + EPS).rsqrt()
-        shift = (0.0 if bias is None else bias) - norm["running_mean"]
-        return weight * gain.view(-1, *(1,) * (weight.dim() - 1)), gain * shift + norm.get("bias", 0.0)
+        norm = self.norm.tensors
+        found = norm.get("weight"), norm.get("bias"), norm["running_mean"], norm["running_var"]
+        gain, shift = folding(*found, EPS, bias)
+        return weight * gain.view(-1, *(1,) * (weight.dim() - 1)), shift
 
 
 @dataclass

@@ -41,6 +41,23 @@ def insert(net: Net, gain: float = 1.0) -> Net:
 
 
 @torch.no_grad()
+def take_statistics(net: Net, send: Callable[[], object]) -> Net:
+    """`net` itself with running statistics of what `send()` sends, so that it is normed in evaluation mode as well.
+
+    Dropout stays off. From random weights the running statistics of a new norm, 0 and 1, norm nothing.
+    """
+    norms = [given(conv.batch_norm) for conv, _ in convolutions(net.eval())]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.train().momentum = None  # the plain mean over calls
+    send()
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.eval().momentum = momentum
+    return net
+
+
+@torch.no_grad()
 def insert_unchanged(net: Net, send: Callable[[], object]) -> Net:
     """`net` itself with norms that change nothing at first: γ and β are deviation and mean of what `send()` sends."""
     sums: dict[Conv, Tensor] = {}
@@ -67,6 +84,16 @@ def insert_unchanged(net: Net, send: Callable[[], object]) -> Net:
     return net
 
 
+def folding(
+    weight: Tensor | None, bias: Tensor | None, mean: Tensor, var: Tensor, eps: float, before: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """k and k (b - μ) + β [C] of a norm behind a bias b (`before`, none: 0), in double precision."""
+    gain = (var.double() + eps).rsqrt()
+    gain = gain if weight is None else weight.double() * gain
+    shift = gain * ((0.0 if before is None else before.double()) - mean.double())
+    return gain, shift if bias is None else shift + bias.double()
+
+
 @torch.no_grad()
 def fold(net: Net) -> Net:
     """`net` itself without its norms: the same currents in evaluation mode."""
@@ -74,8 +101,7 @@ def fold(net: Net) -> Net:
         norm, conv.batch_norm = conv.batch_norm, None
         if norm is None:
             continue
-        gain = norm.weight.double() * (given(norm.running_var).double() + norm.eps).rsqrt()  # k [C]
-        shift = norm.bias.double() - gain * given(norm.running_mean).double()
+        gain, shift = folding(norm.weight, norm.bias, given(norm.running_mean), given(norm.running_var), norm.eps)
         conv.weight.copy_(conv.weight.double() * gain[:, None, None, None])
         constant = shift if neuron.offset is None else neuron.offset.double() + shift
         neuron.offset = constant.to(conv.weight.dtype)

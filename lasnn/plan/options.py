@@ -84,6 +84,12 @@ def check_options(run: SnnRun, settings: SnnSettings) -> None:
             f"spike_kd.window is {settings.spike_kd.window}, but {run} has {run.steps} time steps: set a window of at "
             f"most {run.steps}"
         )
+    micro, training = settings.compute.micro_batch, settings.training
+    if settings.features and training and micro not in ("auto", training.batch):
+        raise InputError(
+            f"compute.micro_batch is {micro}, but {run} projects features through batch norm, whose statistics are of "
+            f"the whole batch: leave it at auto for {run.method}"
+        )
     if spiking is None:
         return
     for key, off in OF_TRAINING.items():

@@ -5,7 +5,7 @@ import torch
 from oracle import bright_input
 
 from lasnn.networks import build
-from lasnn.networks.batch_norm import convolutions, fold, insert, insert_unchanged
+from lasnn.networks.batch_norm import convolutions, fold, insert, insert_unchanged, take_statistics
 from lasnn.networks.layers import Conv
 from lasnn.plan.settings import Training
 from lasnn.spiking.conversion import neurons, set_thresholds, settle, spiking, start_at
@@ -121,3 +121,23 @@ def test_norms_are_trained_without_weight_decay():
     optim.step()
     torch.testing.assert_close(conv.weight, 0.75 * weight)
     assert torch.equal(conv.batch_norm.weight, gamma)
+
+
+def test_norms_behind_random_weights_begin_with_statistics():
+    """In evaluation mode the images that they were taken of are normed by channel: the first current exactly, the last
+    one up to the spikes that the corrected variance moves.
+    """
+    net, encoded = insert(student("resnet12").float()), bright_input(4, 5)
+    take_statistics(net, lambda: net(encoded))
+    currents, convs = [], [conv for conv, _ in convolutions(net)]
+    for conv in (convs[0], convs[-1]):
+        conv.register_forward_hook(lambda _, __, current: currents.append(current.transpose(0, 2).flatten(1)))
+    with torch.no_grad():
+        logits = net(encoded).logits
+    assert not any(conv.training or conv.batch_norm.training for conv in convs)
+    assert {conv.batch_norm.momentum for conv in convs} == {0.1}
+    first, last = currents
+    assert first.mean(1).abs().max() < 1e-5
+    assert first.std(1).tolist() == pytest.approx([1] * len(first), rel=1e-3)
+    assert last.std(1).median() == pytest.approx(1, abs=0.2)
+    assert logits.any()

@@ -39,6 +39,20 @@ def test_options_without_a_meaning_are_refused(asked, said):
         assert re.search(said, message_of(check, quick()))
 
 
+@pytest.mark.parametrize(("micro", "refused"), [(8, True), (2, True), ("auto", False), (16, False)])
+def test_projections_take_statistics_of_whole_batches(micro, refused):
+    """`compute.micro_batch` would be passed over without a word."""
+    preset = quick(presets={"quick": {"student": {"batch": 16}, "compute": {"micro_batch": micro}}})
+    asked = run("kd_features", teacher="vgg16bn")
+    if not refused:
+        preset.check_names(asked)
+        return
+    with pytest.raises(
+        InputError, match=f"compute.micro_batch is {micro}, but .* projects features through batch norm"
+    ):
+        preset.check_names(asked)
+
+
 def test_adopted_weights_have_no_levels():
     adopted = {"quick/ann/digits/vgg5/base/s0": {"sha256": "0" * 64, "file": "adopted/weights.pt"}}
     preset = quick(adopted=adopted)

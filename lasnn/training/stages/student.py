@@ -6,18 +6,19 @@ import torch
 from torch import Tensor, nn
 
 from lasnn import seeding
+from lasnn.datasets.batches import plain_batches
 from lasnn.distillation.few_steps import added_terms, mean_rate
 from lasnn.distillation.objectives import OBJECTIVES, objective_of
 from lasnn.distillation.step import Objective, Shapes, Step
 from lasnn.errors import InputError
 from lasnn.networks import TAPS, Net, census
-from lasnn.networks.batch_norm import insert, insert_unchanged
+from lasnn.networks.batch_norm import insert, insert_unchanged, take_statistics
 from lasnn.networks.recorded import Recorded
 from lasnn.plan.runs import SnnRun
 from lasnn.plan.settings import SnnSettings
 from lasnn.plan.vocabulary import METHODS, given
 from lasnn.spiking.conversion import settle, train_leaks, train_offsets, train_thresholds
-from lasnn.spiking.encoders import batch_noise, encode
+from lasnn.spiking.encoders import batch_noise, encode, image_noise
 from lasnn.spiking.evaluation import evaluate
 from lasnn.storage import files
 from lasnn.training.health import weight_norms
@@ -28,6 +29,7 @@ from lasnn.training.stages.shown import gradient_share, watched_maps, with_alpha
 from lasnn.training.task import Task
 
 TRAINED_BY_NEURONS = ("leak_logit", "log_gain", "offset_change")
+NORMED = 64  # images whose statistics norms behind random weights begin with
 # What `micro_batch: auto` lets the currents, spikes and gradients of a step take. On a GPU small parts cost most: a
 # step of VGG5 in four parts took twice the time (docs/performance.md).
 MICRO_BATCH_BYTES, MICRO_BATCH_BYTES_GPU = 1 << 30, 6 << 30
@@ -48,6 +50,9 @@ def train(
     """
     run, settings, test = task.run, task.settings, task.watched
     tap(net, teacher, settings)
+    size = micro_batch(settings, run, net)
+    if settings.network.batch_norm:
+        normed(net, task)
     share = None
     if settings.attention:
         settings = with_alpha(net, given(teacher), task.held_out, run, settings, logit_scale)
@@ -73,9 +78,6 @@ def train(
             seen["attention_share"] = gradient_share(net, given(teacher), test, run, settings, logit_scale)
         return seen
 
-    size = micro_batch(settings, run, net)
-    if settings.network.batch_norm:
-        normed(net, task)
     objective = objective_for(net, teacher, run)
     if isinstance(objective, nn.Module):  # among the student's own weights while these are trained
         net.objective = objective
@@ -126,6 +128,10 @@ def normed(net: Net, task: Task[SnnRun, SnnSettings]) -> None:
     run, settings = task.run, task.settings
     if given(settings.spiking).init == "scratch":
         insert(net)  # thresholds are 1
+        batch = next(plain_batches(task.held_out.first(NORMED), NORMED))
+        noise = image_noise(settings.evaluation.seeds[0], range(len(batch)), task.device)
+        encoded = encode(run.encoder, batch.x, run.steps, noise, settings.encoder.gain)
+        take_statistics(net, lambda: net(encoded))
         return
     shown, rows, gain = (
         task.held_out.first(given(settings.choices).images),
