@@ -14,7 +14,7 @@ from lasnn import __version__, stopping
 from lasnn.console import Console
 from lasnn.errors import InputError
 from lasnn.plan.config import CONFIG
-from lasnn.storage import user
+from lasnn.storage import bucket, user
 from lasnn.verbs import VERBS
 
 
@@ -23,9 +23,19 @@ def main(arguments: list[str] | None = None) -> int:
     open_streams()
     user.complete()
     options = parser().parse_args(arguments)
+    if arguments is None and (there := bucket.passed_on()):
+        enter(there, options)
     console = Console(log=options.log)
     with stopping.listening(to_the_end=arguments is None):
         return obeyed(options, console)
+
+
+def enter(there: bucket.Bucket, options: argparse.Namespace) -> None:
+    """Work where the local copies of a bucket's files lie, as a job whose paths Snakemake gave."""
+    for name in ("folder", "path", "log"):
+        if (path := getattr(options, name, None)) and Path(there.place) in Path(path).parents:
+            setattr(options, name, type(path)(os.path.relpath(path, there.place)))
+    os.chdir(there.place)
 
 
 def obeyed(options: argparse.Namespace, console: Console) -> int:

@@ -49,6 +49,7 @@ def stage_verb(options: argparse.Namespace, console: Console) -> None:
     settings = restore(run, options.settings) if options.settings else preset.settings(run)
     console.name = run.id
     if taken_up(preset, run, settings, options.folder, console):
+        complete(options.folder)
         return
     from lasnn.results import progress, scores
 
@@ -64,11 +65,21 @@ def stage_verb(options: argparse.Namespace, console: Console) -> None:
         try:
             make(preset, run, settings, device, console)
             scores.write(preset, [run])
+            complete(options.folder)
         except stopping.Stopped as stopped:
             if stopped.kept is None and Path(options.folder, "resume.pt").exists():
                 kept = "the same command goes on after the last save"
                 raise stopping.Stopped(stopped.signal, stopped.urgent, kept) from None
             raise
+
+
+def complete(folder: str) -> None:
+    """A log without lines for a run that trains nothing: what goes to a bucket is declared, and is the same for all."""
+    from lasnn.results.store import LOG
+    from lasnn.storage.bucket import passed_on
+
+    if passed_on():
+        Path(folder, LOG).touch()
 
 
 def taken_up(preset: Preset, run: Run, settings: Settings, folder: str, console: Console) -> bool:

@@ -22,11 +22,13 @@ from lasnn.pipeline.freshness import Judge
 from lasnn.pipeline.single_instance import others_at_work
 from lasnn.plan.config import Config, Preset
 from lasnn.plan.runs import Run
+from lasnn.pipeline.buckets import below, inside
 from lasnn.report import EXHIBITS, files_of
 from lasnn.results import progress, store
 from lasnn.results.fits import RUN_FILES
 from lasnn.storage import files
-from lasnn.storage.digests import Digests
+from lasnn.storage.bucket import Bucket, Stored
+from lasnn.storage.digests import INDEX, Digests
 from lasnn.storage.locks import only_writer
 
 STAMP = Path(".snakemake", "lasnn", "stamp")
@@ -37,11 +39,22 @@ Words = Callable[[], list[str]]
 
 
 class Inputs:
-    """Inputs of rules in one call of Snakemake: `forced` gives what was typed to be made again, `say` prints a line."""
+    """Inputs of rules in one call of Snakemake: `forced` gives what was typed to be made again, `say` prints a line.
 
-    def __init__(self, config: Config, forced: Words, say: Callable[[str], None]):
-        self.config, self.forced, self.say = config, forced, say
-        self.digests = Digests()
+    `bucket`: where results and images lie, and `stored`: what is in it.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        forced: Words,
+        say: Callable[[str], None],
+        bucket: Bucket | None = None,
+        stored: Mapping[str, Stored] | None = None,
+    ):
+        self.config, self.forced, self.say, self.bucket = config, forced, say, bucket
+        self.exists: Callable[[str], bool] = os.path.exists if stored is None else stored.__contains__
+        self.digests = Digests(Path(bucket.place, INDEX) if bucket else INDEX)
         self.judges: dict[str, Judge] = {}
         self.told: set[str] = set()
         atexit.register(self.digests.save)
@@ -56,35 +69,38 @@ class Inputs:
         """Of the inputs of a run those that it needs. A whole run, with or without its checkpoint, needs no other."""
         judge = self.judge(preset)
         outs = [path for path in judge.outs(run) if not path.endswith("/model.pt")]
-        return self._inputs(paths, outs, judge.run(run), str(run))
+        return self._inputs(paths, outs, lambda: judge.run(run), str(run))
 
     def data(self, dataset: str) -> list[Any]:
         """No file that the workflow knows: what a dataset is prepared from may lie anywhere."""
         path = self.config.data_file(dataset)
-        return self._inputs([], [path], self.judge(self.config.preset()).data(dataset), path)
+        return self._inputs([], [path], lambda: self.judge(self.config.preset()).data(dataset), path)
 
     def exhibit(self, preset: Preset, name: str) -> list[Any]:
         """The files that an exhibit is made from."""
-        reason = self.judge(preset).exhibit(name)
+        paths = inputs_of_exhibit(preset, name, self.bucket)
+        judge = self.judge(preset)
         return self._inputs(
-            EXHIBITS[name].files(preset), files_of(preset, name), reason, f"{preset.root}/exhibits/{name}"
+            paths, files_of(preset, name), lambda: judge.exhibit(name), f"{preset.root}/exhibits/{name}"
         )
 
     def page(self, preset: Preset, name: str) -> list[Any]:
         """The files that a notebook reads."""
         page = f"{preset.root}/notebooks/{name}.html"
-        return self._inputs(notebooks.inputs(preset, name), [page], self.judge(preset).page(name), page)
+        return self._inputs(notebooks.inputs(preset, name), [page], lambda: self.judge(preset).page(name), page)
 
-    def _inputs(self, paths: list[str], outs: Sequence[str], reason: str | None, name: str) -> list[Any]:
-        from snakemake.io import ancient
+    def _inputs(self, paths: list[str], outs: Sequence[str], look: Callable[[], str | None], name: str) -> list[Any]:
+        from snakemake.io import ancient, local
 
+        with inside(self.bucket):
+            reason = look()
         if reason is not None:
             self._tell(name, reason)
-            return [*paths, str(STAMP)]
-        if all(os.path.exists(path) for path in outs):
-            there = [path for path in paths if os.path.exists(path)]
+            return [*paths, local(str(STAMP))]
+        if all(map(self.exists, outs)):
+            there = [path for path in paths if self.exists(path)]
             paths = there if self.forced() else [ancient(path) for path in there]  # what was typed ages what follows
-        return [*paths, ancient(str(STAMP))]
+        return [*paths, ancient(local(str(STAMP)))]
 
     def _tell(self, name: str, reason: str) -> None:
         if name in self.told or reason.startswith(("it rests on", "it shows")):
@@ -100,7 +116,11 @@ class Inputs:
 
         InputError, with nothing changed, if a file that doesn't fit can't be replaced, or is being made.
         """
-        jobs = [paths for paths in ([str(path) for path in outs] for outs in outputs) if paths]
+        jobs = [paths for paths in ([below(self.bucket, str(path)) for path in outs] for outs in outputs) if paths]
+        with inside(self.bucket):
+            self._prepare(jobs)
+
+    def _prepare(self, jobs: list[list[str]]) -> None:
         _check_writable([path for outs in jobs for path in outs])
         runs = [self.config.locate(str(Path(outs[0]).parent)) for outs in jobs if Path(outs[0]).name in RUN_FILES]
         locks = {Path(preset.folder(run), ".lock"): f"the run {run}" for preset, run in runs}
@@ -124,8 +144,13 @@ def _check_free(locks: Mapping[Path, str]) -> None:
                 pass
 
 
-def renew(paths: Iterable[str]) -> None:
-    """Write the stamp, newer than these files.
+def inputs_of_exhibit(preset: Preset, name: str, bucket: Bucket | None) -> list[str]:
+    """The files that an exhibit's job is given: in a bucket training logs too, which elsewhere lie beside the rest."""
+    return EXHIBITS[name].read(preset) if bucket else EXHIBITS[name].files(preset)
+
+
+def renew(paths: Iterable[str], after: float = 0) -> None:
+    """Write the stamp, newer than these files and than `after` (seconds since 1970), by another clock maybe.
 
     Those that are dated in the future are dated a second before it. A dry run leaves the stamp to another call that is
     at work, which compares its date with those of what its jobs write.
@@ -133,6 +158,8 @@ def renew(paths: Iterable[str]) -> None:
     if STAMP.exists() and others_at_work(STAMP.parents[1]):
         return
     files.write_text(STAMP, secrets.token_hex())
+    if os.stat(STAMP).st_mtime <= after + 1:
+        os.utime(STAMP, (after + 2, after + 2))
     limit = os.stat(STAMP).st_mtime_ns
     for path in paths:
         with contextlib.suppress(OSError):  # there is none, or it belongs to somebody else

@@ -27,7 +27,8 @@ from lasnn.plan.runs import Run
 from lasnn.plan.vocabulary import known, pick
 from lasnn.report import EXHIBITS, TARGETS, files_of, runs_of_target
 from lasnn.results.fits import RUN_FILES
-from lasnn.storage import commit
+from lasnn.results.store import LOG
+from lasnn.storage import bucket, commit
 
 PASSED_CARDS = "LASNN_CARDS"  # environment variable
 OTHER_TARGETS = ("notebooks", "site")  # rules that make pages
@@ -200,7 +201,7 @@ def own_process(*words: str) -> int:
 
     DVC takes a second to load, so it has a process of its own.
     """
-    environment = {name: value for name, value in os.environ.items() if name != PASSED_ON}
+    environment = {name: value for name, value in os.environ.items() if name not in (PASSED_ON, bucket.PASSED)}
     environment |= imports_of(Path(__file__).resolve().parents[2])
     return subprocess.run([sys.executable, "-m", "lasnn", *words], env=environment, check=False).returncode
 
@@ -226,7 +227,7 @@ def files_asked(config: Config, presets: Sequence[str], targets: Iterable[str]) 
     """Every file that a rule might find in its way: of these runs and their images, of exhibits and pages."""
     for preset, runs in runs_asked(config, presets, targets):
         yield from (preset.config.data_file(dataset) for dataset in {run.dataset for run in runs})
-        yield from (f"{preset.folder(run)}/{name}" for run in runs for name in (*RUN_FILES, "benchmark.tsv"))
+        yield from (f"{preset.folder(run)}/{name}" for run in runs for name in (*RUN_FILES, LOG, "benchmark.tsv"))
     for preset in map(config.preset, presets):
         yield from (path for name in EXHIBITS for path in files_of(preset, name))
         yield from (f"{preset.root}/exhibits/{name}.benchmark.tsv" for name in EXHIBITS)

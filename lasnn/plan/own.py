@@ -235,6 +235,7 @@ class ConfigFile(Section):
     adopted: dict[str, Adopted] = Field(default_factory=dict)
     device: Literal["auto", "cpu", "cuda"]
     save_minutes: Annotated[float, Field(ge=0)]
+    save_in_bucket: bool = False
     protocol: Overlay
     presets: dict[str, Overlay]
     variants: dict[str, Overlay]

@@ -3,8 +3,8 @@
 A run's folder holds `model.pt` (weights and what made them), `metrics.json` (no clock in it), `predictions.npz`,
 `provenance.json` (what differs between identical runs), `log.jsonl` (one line for each epoch), and, while it is
 unfinished, `resume.pt`. In a job of Slurm that stays at first: a job that ends a moment after its time limit counts as
-failed, Snakemake then removes what it made, and the next attempt goes on from there. `lasnn.pipeline.freshness` drops
-it later.
+failed, Snakemake then removes what it made, and the next attempt goes on from there. So it is where results go to a
+bucket, which may not take them. `lasnn.pipeline` drops it later.
 """
 
 import io
@@ -23,7 +23,7 @@ from lasnn.plan.config import dump, identity
 from lasnn.plan.runs import Run
 from lasnn.plan.settings import Settings
 from lasnn.results.fits import RUN_FILES
-from lasnn.storage import checkpoint, commit, files
+from lasnn.storage import bucket, checkpoint, commit, files
 from lasnn.storage.marks import marks_of
 from lasnn.storage.provenance import Stopwatch, describe
 from lasnn.training.device import implementation, loops
@@ -86,7 +86,7 @@ def leave(
         written = common | {"data": data | {"source": prepared.source}, "files": digests}
         where = describe(task.device)
         files.write_json(scratch / "provenance.json", written | where | made_by | cost, seal=True)
-    if "SLURM_JOB_ID" not in os.environ:
+    if "SLURM_JOB_ID" not in os.environ and bucket.PASSED not in os.environ:
         (folder / "resume.pt").unlink(missing_ok=True)
     console.say(
         f"done: {accuracy:.2f} % on {len(task.test)} test images, {cost['seconds']:.0f} s, "

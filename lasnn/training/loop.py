@@ -136,7 +136,7 @@ def fit(
     """
     recipe, saves, console = job.recipe, job.saves, job.saves.console
     optim = optimizer(net, recipe)
-    resume, log = Resume(saves.path, saves.tag, net, optim), TrainingLog(saves.folder / "log.jsonl")
+    resume, log = Resume(saves.path, saves.tag, net, optim, saves.remote), TrainingLog(saves.folder / "log.jsonl")
     at, layers = resume.take_up(console), health.Layers(console)
     log.begin(at.lines)
     layers.recall(at.lines)

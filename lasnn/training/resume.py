@@ -12,9 +12,11 @@ from typing import Any, TypedDict, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
+from lasnn import stopping
 from lasnn.console import Console
 from lasnn.errors import InputError
 from lasnn.storage import checkpoint
+from lasnn.storage.bucket import Bucket
 from lasnn.training import health
 
 Made = TypeVar("Made")
@@ -43,11 +45,39 @@ class State(TypedDict):
     optimizer: dict[str, Any]  # its own state dict
 
 
+class Remote:
+    """The copy of a resume file in a bucket, for a process on another machine: renewed when it is `minutes` old."""
+
+    def __init__(self, bucket: Bucket, path: Path, minutes: float, console: Console):
+        self.bucket, self.path, self.minutes, self.console = bucket, path, minutes, console
+        self.sent = time.monotonic()
+
+    def fetch(self) -> None:
+        """Take the copy, if it is later than what is here."""
+        try:
+            stored = self.bucket.stored(str(self.path))
+            if stored and not (self.path.exists() and self.path.stat().st_mtime >= stored.modified):
+                self.bucket.fetch(str(self.path), stored)
+        except InputError as error:
+            self.console.warn(str(error))
+
+    def renew(self) -> None:
+        """Send what was just saved if it is time to, or if the process is about to stop; a failure is one line."""
+        if stopping.told() or time.monotonic() - self.sent >= 60 * self.minutes:
+            try:
+                self.bucket.put(str(self.path))
+            except InputError as error:
+                self.console.warn(f"what this run goes on from is saved on this machine alone: {error}")
+            self.sent = time.monotonic()
+
+
 class Resume:
     """The resume file of one training: `tag` is the digest of all that its result depends on."""
 
-    def __init__(self, path: Path, tag: str, net: nn.Module, optim: torch.optim.Optimizer):
-        self.path, self.tag, self.net, self.optim = path, tag, net, optim
+    def __init__(
+        self, path: Path, tag: str, net: nn.Module, optim: torch.optim.Optimizer, remote: Remote | None = None
+    ):
+        self.path, self.tag, self.net, self.optim, self.remote = path, tag, net, optim, remote
         self.saved = time.monotonic()
 
     def age(self) -> float:
@@ -68,6 +98,8 @@ class Resume:
             self.path, {"tag": self.tag, "position": asdict(position), "weights": weights, "optimizer": optimizer}
         )
         self.saved = time.monotonic()
+        if self.remote:
+            self.remote.renew()
 
     def take_up(self, console: Console) -> Position:
         """Put an earlier process's state in place and say so; a file that is damaged or another's gets one line."""
@@ -97,6 +129,7 @@ class Saves:
     tag: str  # digest of the run, its settings and its parents: a resume file of another tag is not taken up
     console: Console
     minutes: float = 10.0  # longest time between two saves within an epoch
+    remote: Remote | None = None
 
     @property
     def path(self) -> Path:
@@ -105,14 +138,14 @@ class Saves:
 
     def parts(self) -> "Parts":
         """What is kept of a run that does not train."""
-        return Parts(self.path, self.tag, self.console)
+        return Parts(self.path, self.tag, self.console, self.remote)
 
 
 class Parts:
     """The long parts of a run that is no training, each kept under a name as soon as it is done."""
 
-    def __init__(self, path: Path, tag: str, console: Console):
-        self.path, self.tag, self.console = path, tag, console
+    def __init__(self, path: Path, tag: str, console: Console, remote: Remote | None = None):
+        self.path, self.tag, self.console, self.remote = path, tag, console, remote
         self.kept: dict[str, Any] = {}
         if path.exists():
             try:
@@ -132,4 +165,6 @@ class Parts:
         else:
             self.kept[name] = make()
             checkpoint.write_sealed(self.path, {"tag": self.tag, "parts": self.kept})
+            if self.remote:
+                self.remote.renew()
         return self.kept[name]

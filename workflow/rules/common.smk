@@ -9,7 +9,8 @@ from lasnn.plan.own import with_adoptions
 from lasnn.plan.config import Config, dump
 from lasnn.errors import InputError
 from lasnn.pipeline.freshness import drop_resume_states
-from lasnn.pipeline.stamp import Inputs, forced_words, renew
+from lasnn.pipeline import buckets
+from lasnn.pipeline.stamp import Inputs, forced_words, inputs_of_exhibit, renew
 from lasnn.report import EXHIBITS, TARGETS, Figure, Table, exhibits_of, files_of, names_of
 from lasnn.plan.runs import AND, NAME, NUMBER, AnnRun, ConvertedRun, SnnRun
 from lasnn.plan.vocabulary import ENCODERS, METHODS, NO_TEACHER
@@ -43,13 +44,24 @@ try:
     check_places(CONFIG, PRESETS)
     check_container()
     check_plan(CONFIG, PRESETS, command_line_targets())
+    BUCKET = buckets.bucket_of(workflow, CONFIG)
+    if BUCKET:
+        config = buckets.from_anywhere(config)
+        CONFIG = Config(config)
+        BUCKET.pass_on()
     pass_on(config)
+    # What lies in the bucket, and copies of what results are judged by; a job is told what to make.
+    STORED = None
+    if BUCKET and workflow.is_main_process:
+        asked = files_asked(CONFIG, PRESETS, command_line_targets())
+        STORED = buckets.contents(BUCKET, CONFIG, PRESETS, asked, command_line())
     PARTITION = slurm.survey(command_line(), CONFIG.file.device != "cpu")
     if not workflow.remote_exec:
         if warning := strange_checkout(CHECKOUT):
             say(warning)
-        for preset in PRESETS:
-            drop_resume_states(CONFIG.preset(preset))
+        if not BUCKET:
+            for preset in PRESETS:
+                drop_resume_states(CONFIG.preset(preset))
 except InputError as error:
     say(f"error: {error}")
     raise SystemExit(1)
@@ -57,8 +69,11 @@ except InputError as error:
 # Inputs as they are needed, and the stamp for what does not fit the plan; a job's own process is told what to make.
 INPUTS = None
 if workflow.is_main_process:
-    renew(files_asked(CONFIG, PRESETS, command_line_targets()))
-    INPUTS = Inputs(CONFIG, lambda: forced_words(workflow.dag_settings), say)
+    if BUCKET:
+        renew([], buckets.newest(STORED))
+    else:
+        renew(files_asked(CONFIG, PRESETS, command_line_targets()))
+    INPUTS = Inputs(CONFIG, lambda: forced_words(workflow.dag_settings), say, BUCKET, STORED)
 
 NETWORKS = CONFIG.networks
 RESULTS, DATA = CONFIG.file.folders.results, CONFIG.file.folders.data
@@ -127,12 +142,16 @@ def data_of(kind):
     return data
 
 
+# A job in a bucket sees nothing but what it is given: of a parent also what its checkpoint is judged by.
+OF_A_PARENT = ("model.pt", "metrics.json", "provenance.json") if BUCKET else ("model.pt",)
+
+
 def models_of(kind):
     """Checkpoints that a run of this kind starts from."""
 
     def models(wildcards):
         preset, run = CONFIG.preset(wildcards.preset), run_of(kind, wildcards)
-        paths = [f"{preset.folder(parent)}/model.pt" for parent in preset.parents(run)]
+        paths = [f"{preset.folder(parent)}/{name}" for parent in preset.parents(run) for name in OF_A_PARENT]
         return INPUTS.run(preset, run, paths) if INPUTS else paths
 
     return models
@@ -141,6 +160,11 @@ def models_of(kind):
 def source_of(wildcards):
     """No file that the workflow knows: what a dataset is prepared from may lie anywhere."""
     return INPUTS.data(wildcards.dataset) if INPUTS else []
+
+
+def logged(kind):
+    """The training log, which exhibits read: elsewhere it lies beside the rest, in a bucket only if a rule names it."""
+    return {"log": f"{ROOT}/{kind.PATTERN}/log.jsonl"} if BUCKET else {}
 
 
 def settings_of(kind):
@@ -182,7 +206,7 @@ def minutes_of(kind):
 def sources_of(wildcards):
     """Every file that an exhibit is made from."""
     preset, name = CONFIG.preset(wildcards.preset), wildcards.exhibit
-    return INPUTS.exhibit(preset, name) if INPUTS else EXHIBITS[name].files(preset)
+    return INPUTS.exhibit(preset, name) if INPUTS else inputs_of_exhibit(preset, name, BUCKET)
 
 
 def notebook_inputs(wildcards):

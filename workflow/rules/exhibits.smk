@@ -1,7 +1,7 @@
 rule table:
     input:
         sources=sources_of,
-        paper=ancient(f"{HERE}lasnn/report/paper.csv"),
+        paper=ancient(local(f"{HERE}lasnn/report/paper.csv")),
     output:
         csv=f"{ROOT}/exhibits/{{exhibit}}.csv",
         md=f"{ROOT}/exhibits/{{exhibit}}.md",
@@ -35,7 +35,7 @@ rule table:
 rule figure:
     input:
         sources=sources_of,
-        paper=ancient(f"{HERE}lasnn/report/paper.csv"),
+        paper=ancient(local(f"{HERE}lasnn/report/paper.csv")),
     output:
         svg=report(
             f"{ROOT}/exhibits/{{exhibit}}.svg",

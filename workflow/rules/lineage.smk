@@ -5,11 +5,17 @@ from lasnn.pipeline.last_words import last_words
 
 
 onsuccess:
-    for preset in PRESETS:
+    if BUCKET:
+        buckets.drop_saves(BUCKET, BUCKET.listing(buckets.folders(CONFIG, PRESETS)))
+        say(f"results are in {BUCKET.url}; DVC records folders only, so no lineage")
+    for preset in () if BUCKET else PRESETS:
         drop_resume_states(CONFIG.preset(preset))
-    if {str(word) for word in workflow.dag_settings.targets} != {"site"}:  # which makes no result
+    if not BUCKET and {str(word) for word in workflow.dag_settings.targets} != {"site"}:  # which makes no result
         record_lineage(PRESETS)
     for preset in PRESETS:
         atexit.register(
-            last_words, CONFIG.preset(preset), [path for job in workflow.dag.jobs for path in job.output], say
+            buckets.at(BUCKET, last_words),
+            CONFIG.preset(preset),
+            [buckets.below(BUCKET, path) for job in workflow.dag.jobs for path in job.output],
+            say,
         )

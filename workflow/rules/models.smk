@@ -9,6 +9,7 @@ rule ann:
         metrics=f"{ROOT}/{AnnRun.PATTERN}/metrics.json",
         predictions=f"{ROOT}/{AnnRun.PATTERN}/predictions.npz",
         provenance=f"{ROOT}/{AnnRun.PATTERN}/provenance.json",
+        **logged(AnnRun),
     log:
         f"{ROOT}/{AnnRun.PATTERN}/console.log",
     benchmark:
@@ -39,6 +40,7 @@ rule converted:
         metrics=f"{ROOT}/{ConvertedRun.PATTERN}/metrics.json",
         predictions=f"{ROOT}/{ConvertedRun.PATTERN}/predictions.npz",
         provenance=f"{ROOT}/{ConvertedRun.PATTERN}/provenance.json",
+        **logged(ConvertedRun),
     log:
         f"{ROOT}/{ConvertedRun.PATTERN}/console.log",
     benchmark:
@@ -69,6 +71,7 @@ rule snn:
         metrics=f"{ROOT}/{SnnRun.PATTERN}/metrics.json",
         predictions=f"{ROOT}/{SnnRun.PATTERN}/predictions.npz",
         provenance=f"{ROOT}/{SnnRun.PATTERN}/provenance.json",
+        **logged(SnnRun),
     log:
         f"{ROOT}/{SnnRun.PATTERN}/console.log",
     benchmark:

@@ -1,6 +1,6 @@
 rule notebook:
     input:
-        notebook=ancient(f"{HERE}notebooks/{{notebook}}.ipynb"),
+        notebook=ancient(local(f"{HERE}notebooks/{{notebook}}.ipynb")),
         made=notebook_inputs,
     output:
         html=report(

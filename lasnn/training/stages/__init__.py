@@ -12,12 +12,12 @@ from lasnn.plan.config import Preset
 from lasnn.plan.own import weights_path
 from lasnn.plan.runs import Run
 from lasnn.plan.settings import Settings
-from lasnn.storage import files
+from lasnn.storage import bucket, files
 from lasnn.storage.provenance import Stopwatch
 from lasnn.training.device import set_up
 from lasnn.training.leaving import Result, leave
 from lasnn.training.reading import read
-from lasnn.training.resume import Saves
+from lasnn.training.resume import Remote, Saves
 from lasnn.training.stages.adopted import adopt_from
 from lasnn.training.stages.ann import train_ann
 from lasnn.training.stages.calibrated import calibrate
@@ -35,6 +35,16 @@ def stage_of(run: Run) -> Stage:
     return METHOD_STAGES.get(getattr(run, "method", ""), STAGES[run.kind])
 
 
+def remote(preset: Preset, folder: Path, console: Console) -> Remote | None:
+    """Where a run's resume file is copied to, and what an earlier process left there; None if it stays here."""
+    file, there = preset.config.file, bucket.passed_on()
+    if there is None or not file.save_in_bucket:
+        return None
+    copy = Remote(there, folder / "resume.pt", file.save_minutes, console)
+    copy.fetch()
+    return copy
+
+
 def make(preset: Preset, run: Run, settings: Settings, device: torch.device, console: Console) -> None:
     """Read what the run starts from, do its stage, leave its files: all of them, or what the run goes on from."""
     set_up(device, settings.compute)
@@ -45,7 +55,7 @@ def make(preset: Preset, run: Run, settings: Settings, device: torch.device, con
     files.sweep(folder)
     stopwatch = Stopwatch(device)
     task, origin = read(preset, run, settings, device)
-    saves = Saves(folder, origin.tag, console, preset.config.file.save_minutes)
+    saves = Saves(folder, origin.tag, console, preset.config.file.save_minutes, remote(preset, folder, console))
     adopted = preset.adopted(run)
     stage: Stage = (
         adopt_from(weights_path(preset.config.file.folders.data, adopted), adopted) if adopted else stage_of(run)
