@@ -17,6 +17,7 @@ from lasnn.pipeline.single_instance import others_at_work
 from lasnn.plan.config import Config
 from lasnn.results import store
 from lasnn.results.fits import RUN_FILES
+from lasnn.storage import files
 from lasnn.storage.bucket import Bucket, Stored
 from lasnn.storage.user import expanded
 
@@ -88,7 +89,7 @@ def bring(bucket: Bucket, config: Config, asked: Iterable[str], stored: Mapping[
     """
     asked = list(dict.fromkeys(asked))
     with contextlib.chdir(bucket.place):
-        strays = [path for path in asked if Path(path).exists() and not _is_copied(path, stored)]
+        strays = [path for path in asked if Path(path).exists() and not _is_copied(Path(path), stored)]
         for folder in dict.fromkeys(str(Path(path).parent) for path in strays if Path(path).name in RUN_FILES):
             store.keep(*config.locate(folder))
         for path in strays:
@@ -99,8 +100,19 @@ def bring(bucket: Bucket, config: Config, asked: Iterable[str], stored: Mapping[
             list(pool.map(lambda path: bucket.fetch(path, stored[path]), wanted))
 
 
-def _is_copied(path: str, stored: Mapping[str, Stored]) -> bool:
-    return path in stored and stored[path].is_copied(Path(path))
+def _is_copied(file: Path, stored: Mapping[str, Stored]) -> bool:
+    """Whether a file is the copy of an object. A checkpoint that Snakemake brought has the date of that moment, and
+    the digest of a provenance that is a copy.
+    """
+    there = stored.get(str(file))
+    if there is None or there.is_copied(file) or file.name != "model.pt":
+        return there is not None and there.is_copied(file)
+    provenance = file.with_name("provenance.json")
+    if provenance.exists() and _is_copied(provenance, stored):
+        with contextlib.suppress(InputError):
+            if files.stated_digest(file) == files.sha256(file):
+                os.utime(file, (there.modified, there.modified))
+    return there.is_copied(file)
 
 
 def drop_saves(bucket: Bucket, stored: Mapping[str, Stored]) -> None:
