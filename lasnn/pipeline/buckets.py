@@ -14,7 +14,7 @@ from typing import Any
 
 from lasnn.errors import InputError
 from lasnn.pipeline.single_instance import others_at_work
-from lasnn.plan.config import Config
+from lasnn.plan.config import ADOPTED, Config
 from lasnn.results import store
 from lasnn.results.fits import RUN_FILES
 from lasnn.storage import files
@@ -39,6 +39,11 @@ def bucket_of(workflow: Any, config: Config) -> Bucket | None:
     for folder in (config.file.folders.results, config.file.folders.data):
         if Path(folder).is_absolute() or ".." in Path(folder).parts:
             raise InputError(f"config: folders: {folder!r} is no folder of a bucket: name one without a place")
+    if config.file.adopted:
+        raise InputError(
+            "adopted weights lie in a folder, and results go to a bucket: leave --default-storage-provider out, or move "
+            f"{ADOPTED} away"
+        )
     provider = workflow.storage_registry.default_storage_provider
     place = Path(provider.local_prefix, prefix.removeprefix("s3://"))
     names = ("endpoint_url", "region", "access_key", "secret_key", "token", "signature_version", "retries")
@@ -75,7 +80,7 @@ def contents(
     """
     stored = bucket.listing(folders(config, presets))
     if not (options and options.dryrun):
-        bucket.check_writable()
+        bucket.mark(newest(stored))
     if not others_at_work(Path(".snakemake")):
         bring(bucket, config, asked, stored)
         drop_saves(bucket, stored)

@@ -12,8 +12,9 @@ def last_words(preset: Preset, made: Iterable[str], say: Callable[[str], None]) 
     """Table II, if this call was about it, and where the exhibits lie."""
     asked = {str(path) for path in made}
     names = [name for name in EXHIBITS if asked & set(files_of(preset, name))]
-    if SHOWN in names:
-        say("\n".join(["", *shortened(Path(files_of(preset, SHOWN)[1]).read_text(encoding="utf-8").splitlines())]))
+    table = Path(files_of(preset, SHOWN)[1])
+    if SHOWN in names and table.exists():  # a call may keep no copy of what it took to a bucket
+        say("\n".join(["", *shortened(table.read_text(encoding="utf-8").splitlines())]))
     if names:
         say(f"{preset.root}/exhibits: {', '.join(names)}")
     pages = sorted(path for path in asked if path.startswith(f"{preset.root}/notebooks/"))

@@ -41,7 +41,7 @@ Words = Callable[[], list[str]]
 class Inputs:
     """Inputs of rules in one call of Snakemake: `forced` gives what was typed to be made again, `say` prints a line.
 
-    `bucket`: where results and images lie, and `stored`: what is in it.
+    `bucket`: where results and images lie, and `stored`: what is in it. `stamp`: what is newer than every result.
     """
 
     def __init__(
@@ -51,8 +51,9 @@ class Inputs:
         say: Callable[[str], None],
         bucket: Bucket | None = None,
         stored: Mapping[str, Stored] | None = None,
+        stamp: str = str(STAMP),
     ):
-        self.config, self.forced, self.say, self.bucket = config, forced, say, bucket
+        self.config, self.forced, self.say, self.bucket, self.stamp = config, forced, say, bucket, stamp
         self.exists: Callable[[str], bool] = os.path.exists if stored is None else stored.__contains__
         self.digests = Digests(Path(bucket.place, INDEX) if bucket else INDEX)
         self.judges: dict[str, Judge] = {}
@@ -90,17 +91,17 @@ class Inputs:
         return self._inputs(notebooks.inputs(preset, name), [page], lambda: self.judge(preset).page(name), page)
 
     def _inputs(self, paths: list[str], outs: Sequence[str], look: Callable[[], str | None], name: str) -> list[Any]:
-        from snakemake.io import ancient, local
+        from snakemake.io import ancient
 
         with inside(self.bucket):
             reason = look()
         if reason is not None:
             self._tell(name, reason)
-            return [*paths, local(str(STAMP))]
+            return [*paths, self.stamp]
         if all(map(self.exists, outs)):
             there = [path for path in paths if self.exists(path)]
             paths = there if self.forced() else [ancient(path) for path in there]  # what was typed ages what follows
-        return [*paths, ancient(local(str(STAMP)))]
+        return [*paths, ancient(self.stamp)]
 
     def _tell(self, name: str, reason: str) -> None:
         if name in self.told or reason.startswith(("it rests on", "it shows")):

@@ -6,8 +6,10 @@ is `<prefix>/results/quick/...` in the bucket. boto3 comes with Snakemake's plug
 """
 
 import contextlib
+import importlib.util
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -18,7 +20,7 @@ from urllib.parse import urlsplit
 from lasnn.errors import InputError
 
 PASSED = "LASNN_BUCKET"  # environment variable that tells jobs of the bucket and its place
-MARK = ".lasnn"  # an object that is written before the first job: can it be written? An empty bucket would be removed
+MARK = ".lasnn"  # an object that each call writes before its first job, and that is newer than all results of earlier ones
 TICK = 1.0  # seconds: a bucket's dates are whole ones
 HINTS = {
     "NoSuchBucket": "make the bucket, or name another in --default-storage-prefix",
@@ -137,10 +139,15 @@ class Bucket:
         with self._answering(f"doesn't let {path} go"):
             self.client.delete_object(Bucket=self.name, Key=self.key(path))
 
-    def check_writable(self) -> None:
-        """InputError if nothing can be written."""
+    def mark(self, after: float) -> None:
+        """Write MARK, dated after `after` by the server's clock; InputError if nothing can be written."""
         with self._answering("can't be written"):
-            self.client.put_object(Bucket=self.name, Key=self.key(MARK), Body=b"results and data of lasnn\n")
+            while True:
+                self.client.put_object(Bucket=self.name, Key=self.key(MARK), Body=b"results and data of lasnn\n")
+                found = self.client.head_object(Bucket=self.name, Key=self.key(MARK))
+                if found["LastModified"].timestamp() > after:
+                    return
+                time.sleep(TICK)
 
     @contextlib.contextmanager
     def _answering(self, what: str) -> Iterator[None]:
@@ -154,6 +161,22 @@ class Bucket:
             said = " ".join(str(error).split())
             hint = next((hint for word, hint in HINTS.items() if word.lower() in said.lower()), RIGHTS)
             raise InputError(f"the bucket {self.url} {what}: {said}: {hint}") from None
+
+
+def check_tools(executor: str | None = None) -> None:
+    """SystemExit with one line where a plugin or an address is missing: for a profile, before Snakemake needs them."""
+    plugins = {"snakemake_storage_plugin_s3": "s3"}
+    if executor:
+        plugins[f"snakemake_executor_plugin_{executor}"] = executor
+    for plugin, group in plugins.items():
+        if importlib.util.find_spec(plugin) is None:
+            name = plugin.replace("_", "-")
+            raise SystemExit(f"error: {name} is not installed: write `uv run --locked --group {group} snakemake ...`")
+    endpoint = os.environ.get("SNAKEMAKE_STORAGE_S3_ENDPOINT_URL")
+    if endpoint is not None and urlsplit(endpoint).scheme not in ("http", "https"):
+        raise SystemExit(
+            f"error: SNAKEMAKE_STORAGE_S3_ENDPOINT_URL is {endpoint!r}: expected an address such as https://s3.example.org"
+        )
 
 
 def passed_on() -> Bucket | None:
