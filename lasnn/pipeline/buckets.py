@@ -41,8 +41,8 @@ def bucket_of(workflow: Any, config: Config) -> Bucket | None:
             raise InputError(f"config: folders: {folder!r} is no folder of a bucket: name one without a place")
     if config.file.adopted:
         raise InputError(
-            "adopted weights lie in a folder, and results go to a bucket: leave --default-storage-provider out, or move "
-            f"{ADOPTED} away"
+            f"{ADOPTED}: adopted weights lie in a folder, and results go to a bucket: leave --default-storage-provider "
+            "out, or move that file away"
         )
     provider = workflow.storage_registry.default_storage_provider
     place = Path(provider.local_prefix, prefix.removeprefix("s3://"))

@@ -18,11 +18,11 @@ from typing import Any
 
 from lasnn.errors import InputError
 from lasnn.pipeline import notebooks
+from lasnn.pipeline.buckets import below, inside
 from lasnn.pipeline.freshness import Judge
 from lasnn.pipeline.single_instance import others_at_work
 from lasnn.plan.config import Config, Preset
 from lasnn.plan.runs import Run
-from lasnn.pipeline.buckets import below, inside
 from lasnn.report import EXHIBITS, files_of
 from lasnn.results import progress, store
 from lasnn.results.fits import RUN_FILES

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from lasnn.errors import InputError
 
 PASSED = "LASNN_BUCKET"  # environment variable that tells jobs of the bucket and its place
-MARK = ".lasnn"  # an object that each call writes before its first job, and that is newer than all results of earlier ones
+MARK = ".lasnn"  # an object that each call writes before its first job: newer than all results of earlier calls
 TICK = 1.0  # seconds: a bucket's dates are whole ones
 HINTS = {
     "NoSuchBucket": "make the bucket, or name another in --default-storage-prefix",

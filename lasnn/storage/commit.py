@@ -1,5 +1,6 @@
 """Which commit of git this code is, whatever repository lies around it and whatever the caller's GIT_* name."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import NotRequired, TypedDict
 FOLDER = Path(__file__).resolve().parents[2]
 # What a commit does not say of the code: the generated files of DVC may have changed since, a module may be untracked.
 CODE = ("lasnn", "workflow", "config.yaml", "config", "adopted.yaml", "environment.yml", "pyproject.toml", "uv.lock")
+PASSED = "LASNN_CODE"  # environment variable
 TRUST = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_COUNT")  # name safe folders
 
 
@@ -33,8 +35,16 @@ def _leads_elsewhere(name: str) -> bool:
     )
 
 
+def pass_on() -> None:
+    """Let jobs know that get this code without its repository, as in a pod."""
+    os.environ[PASSED] = json.dumps(code())
+
+
 def code() -> Code:
     """The commit of this checkout and whether code or configuration differ from it, or why that is unknown."""
+    if PASSED in os.environ and not (FOLDER / ".git").exists():
+        told: Code = json.loads(os.environ[PASSED])
+        return told
     try:
         top = asked(FOLDER, "rev-parse", "--show-toplevel")
         if top.returncode:

@@ -11,6 +11,7 @@ from lasnn.errors import InputError
 from lasnn.pipeline.freshness import drop_resume_states
 from lasnn.pipeline import buckets
 from lasnn.pipeline.stamp import STAMP, Inputs, forced_words, inputs_of_exhibit, renew
+from lasnn.storage import commit
 from lasnn.storage.bucket import MARK
 from lasnn.report import EXHIBITS, TARGETS, Figure, Table, exhibits_of, files_of, names_of
 from lasnn.plan.runs import AND, NAME, NUMBER, AnnRun, ConvertedRun, SnnRun
@@ -50,6 +51,8 @@ try:
         config = buckets.from_anywhere(config)
         CONFIG = Config(config)
         BUCKET.pass_on()
+        if not workflow.remote_exec:
+            commit.pass_on()
     pass_on(config)
     # What lies in the bucket, and copies of what results are judged by; a job is told what to make.
     STORED = None
@@ -66,6 +69,12 @@ try:
 except InputError as error:
     say(f"error: {error}")
     raise SystemExit(1)
+
+if BUCKET:
+
+    envvars:
+        commit.PASSED,
+
 
 # Inputs as they are needed, and the stamp for what does not fit the plan; a job's own process is told what to make.
 INPUTS = None

@@ -5,11 +5,11 @@ rule ann:
     input:
         data=data_of(AnnRun),
     output:
+        **logged(AnnRun),
         model=f"{ROOT}/{AnnRun.PATTERN}/model.pt",
         metrics=f"{ROOT}/{AnnRun.PATTERN}/metrics.json",
         predictions=f"{ROOT}/{AnnRun.PATTERN}/predictions.npz",
         provenance=f"{ROOT}/{AnnRun.PATTERN}/provenance.json",
-        **logged(AnnRun),
     log:
         f"{ROOT}/{AnnRun.PATTERN}/console.log",
     benchmark:
@@ -36,11 +36,11 @@ rule converted:
         models=models_of(ConvertedRun),
         data=data_of(ConvertedRun),
     output:
+        **logged(ConvertedRun),
         model=f"{ROOT}/{ConvertedRun.PATTERN}/model.pt",
         metrics=f"{ROOT}/{ConvertedRun.PATTERN}/metrics.json",
         predictions=f"{ROOT}/{ConvertedRun.PATTERN}/predictions.npz",
         provenance=f"{ROOT}/{ConvertedRun.PATTERN}/provenance.json",
-        **logged(ConvertedRun),
     log:
         f"{ROOT}/{ConvertedRun.PATTERN}/console.log",
     benchmark:
@@ -67,11 +67,11 @@ rule snn:
         models=models_of(SnnRun),
         data=data_of(SnnRun),
     output:
+        **logged(SnnRun),
         model=f"{ROOT}/{SnnRun.PATTERN}/model.pt",
         metrics=f"{ROOT}/{SnnRun.PATTERN}/metrics.json",
         predictions=f"{ROOT}/{SnnRun.PATTERN}/predictions.npz",
         provenance=f"{ROOT}/{SnnRun.PATTERN}/provenance.json",
-        **logged(SnnRun),
     log:
         f"{ROOT}/{SnnRun.PATTERN}/console.log",
     benchmark:
