@@ -27,7 +27,7 @@ from lasnn.report import EXHIBITS, files_of
 from lasnn.results import progress, store
 from lasnn.results.fits import RUN_FILES
 from lasnn.storage import files
-from lasnn.storage.bucket import Bucket, Stored
+from lasnn.storage.bucket import MARK, Bucket, Stored
 from lasnn.storage.digests import INDEX, Digests
 from lasnn.storage.locks import only_writer
 
@@ -41,7 +41,7 @@ Words = Callable[[], list[str]]
 class Inputs:
     """Inputs of rules in one call of Snakemake: `forced` gives what was typed to be made again, `say` prints a line.
 
-    `bucket`: where results and images lie, and `stored`: what is in it. `stamp`: what is newer than every result.
+    `bucket`: where results and images lie, and `stored`: what is in it. `marked`: whether its mark is the stamp.
     """
 
     def __init__(
@@ -51,9 +51,9 @@ class Inputs:
         say: Callable[[str], None],
         bucket: Bucket | None = None,
         stored: Mapping[str, Stored] | None = None,
-        stamp: str = str(STAMP),
+        marked: bool = False,
     ):
-        self.config, self.forced, self.say, self.bucket, self.stamp = config, forced, say, bucket, stamp
+        self.config, self.forced, self.say, self.bucket, self.marked = config, forced, say, bucket, marked
         self.exists: Callable[[str], bool] = os.path.exists if stored is None else stored.__contains__
         self.digests = Digests(Path(bucket.place, INDEX) if bucket else INDEX)
         self.judges: dict[str, Judge] = {}
@@ -91,17 +91,19 @@ class Inputs:
         return self._inputs(notebooks.inputs(preset, name), [page], lambda: self.judge(preset).page(name), page)
 
     def _inputs(self, paths: list[str], outs: Sequence[str], look: Callable[[], str | None], name: str) -> list[Any]:
-        from snakemake.io import ancient
+        from snakemake.io import ancient, local
 
         with inside(self.bucket):
             reason = look()
+        # In a bucket an object, as Snakemake makes here what needs a file of this machine; a dry run writes none.
+        stamp = MARK if self.marked else local(str(STAMP)) if self.bucket else str(STAMP)
         if reason is not None:
             self._tell(name, reason)
-            return [*paths, self.stamp]
+            return [*paths, stamp]
         if all(map(self.exists, outs)):
             there = [path for path in paths if self.exists(path)]
             paths = there if self.forced() else [ancient(path) for path in there]  # what was typed ages what follows
-        return [*paths, ancient(self.stamp)]
+        return [*paths, ancient(stamp)]
 
     def _tell(self, name: str, reason: str) -> None:
         if name in self.told or reason.startswith(("it rests on", "it shows")):

@@ -20,6 +20,7 @@ class Cluster:
 
     def __init__(self, folder: Path, environment: dict[str, str]):
         self.folder, self.environment = folder, environment
+        folder.mkdir(exist_ok=True)
         self.secrets: dict[str, dict] = {}
         self.jobs: dict[str, dict] = {}  # specifications, as they were sent
         self.running: dict[str, subprocess.Popen] = {}

@@ -10,9 +10,8 @@ from lasnn.plan.config import Config, dump
 from lasnn.errors import InputError
 from lasnn.pipeline.freshness import drop_resume_states
 from lasnn.pipeline import buckets
-from lasnn.pipeline.stamp import STAMP, Inputs, forced_words, inputs_of_exhibit, renew
+from lasnn.pipeline.stamp import Inputs, forced_words, inputs_of_exhibit, renew
 from lasnn.storage import commit
-from lasnn.storage.bucket import MARK
 from lasnn.report import EXHIBITS, TARGETS, Figure, Table, exhibits_of, files_of, names_of
 from lasnn.plan.runs import AND, NAME, NUMBER, AnnRun, ConvertedRun, SnnRun
 from lasnn.plan.vocabulary import ENCODERS, METHODS, NO_TEACHER
@@ -83,9 +82,10 @@ if workflow.is_main_process:
         renew([], buckets.newest(STORED))
     else:
         renew(files_asked(CONFIG, PRESETS, command_line_targets()))
-    # In a bucket it is an object, as a job with a file of this machine would be made on it; a dry run writes none.
-    stamp = MARK if BUCKET and not command_line().dryrun else local(str(STAMP))
-    INPUTS = Inputs(CONFIG, lambda: forced_words(workflow.dag_settings), say, BUCKET, STORED, stamp)
+    forced = lambda: forced_words(workflow.dag_settings)
+    INPUTS = Inputs(
+        CONFIG, forced, say, BUCKET, STORED, marked=bool(BUCKET) and not getattr(command_line(), "dryrun", False)
+    )
 
 NETWORKS = CONFIG.networks
 RESULTS, DATA = CONFIG.file.folders.results, CONFIG.file.folders.data

@@ -1,0 +1,480 @@
+"""Results in a bucket: paths, what is judged, what is refused; with an S3 server on the loopback where there is one.
+
+The second half needs the group `s3-tests`: `uv run --locked --group s3-tests pytest tests/pipeline/test_buckets.py`.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from doubles.kubernetes_api import Cluster
+from tiny import ANN, HYBRID, LEAST, TINY, copy_project, done, message_of, rules, snakemake
+
+from lasnn.__main__ import enter
+from lasnn.console import Console
+from lasnn.errors import InputError
+from lasnn.pipeline import buckets
+from lasnn.pipeline.stamp import STAMP, inputs_of_exhibit, renew
+from lasnn.plan.config import Config, whole
+from lasnn.report import EXHIBITS
+from lasnn.results.fits import RUN_FILES
+from lasnn.storage import bucket, commit, files
+from lasnn.storage.bucket import Bucket, Stored
+from lasnn.training.resume import Remote
+
+SERVED = all(importlib.util.find_spec(name) for name in ("snakemake_storage_plugin_s3", "moto", "flask"))
+served = pytest.mark.skipif(not SERVED, reason="needs the group s3-tests")
+COPIES = Path(".snakemake", "storage", "s3", "lasnn")
+
+
+CONTENT = whole(Path(__file__).parents[2] / "config.yaml") | {"preset": "tiny", "presets": {"tiny": TINY}}
+
+
+def config(**more):
+    return Config(CONTENT | more)
+
+
+def storage(provider="s3", prefix="s3://lasnn/mine/", **settings):
+    """As much of Snakemake's workflow as says where results go."""
+    names = ("endpoint_url", "region", "access_key", "secret_key", "token", "signature_version", "retries")
+    own = SimpleNamespace(
+        local_prefix=Path(".snakemake/storage/s3"), settings=SimpleNamespace(**dict.fromkeys(names), **settings)
+    )
+    return SimpleNamespace(
+        storage_settings=SimpleNamespace(default_storage_provider=provider, default_storage_prefix=prefix),
+        storage_registry=SimpleNamespace(default_storage_provider=own),
+    )
+
+
+# ---- without a server
+
+
+def test_without_storage_there_is_no_bucket():
+    assert buckets.bucket_of(storage(provider=None), config()) is None
+
+
+def test_where_results_lie_in_the_bucket_and_here(tmp_path, monkeypatch):
+    """The object of a path is prefix and path; its copy lies in Snakemake's own folder below the bucket's name."""
+    planned = config()
+    monkeypatch.chdir(tmp_path)
+    found = buckets.bucket_of(storage(), planned)
+    assert (found.url, found.place) == ("s3://lasnn/mine", ".snakemake/storage/s3/lasnn/mine")
+    assert found.name == "lasnn"
+    assert found.key("results/tiny/x") == "mine/results/tiny/x"
+    assert Bucket("s3://lasnn", "x").key("results/tiny/x") == "results/tiny/x"
+    assert buckets.below(found, ".snakemake/storage/s3/lasnn/mine/data/digits.npz") == "data/digits.npz"
+    assert buckets.below(None, "data/digits.npz") == "data/digits.npz"
+    with buckets.inside(found):
+        assert Path.cwd() == tmp_path / found.place
+    with buckets.inside(None):
+        assert Path.cwd() == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("asked", "more", "expected"),
+    [
+        ({"provider": "gcs"}, {}, r"--default-storage-provider gcs: results lie in a folder or in an S3 bucket"),
+        ({"prefix": None}, {}, r"--default-storage-prefix is '': expected s3://BUCKET"),
+        ({"prefix": "s3://"}, {}, r"--default-storage-prefix is 's3:': expected s3://BUCKET"),
+        ({"prefix": "lasnn"}, {}, r"--default-storage-prefix is 'lasnn': expected s3://BUCKET"),
+        ({}, {"folders": {"results": "/far/results", "data": "data"}}, r"'/far/results' is no folder of a bucket"),
+        ({}, {"folders": {"results": "results", "data": "../data"}}, r"'../data' is no folder of a bucket"),
+    ],
+)
+def test_what_is_no_bucket_gets_one_line(asked, more, expected, tmp_path, monkeypatch):
+    planned = config(**more)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=expected):
+        buckets.bucket_of(storage(**asked), planned)
+    assert not list(tmp_path.iterdir())
+
+
+def test_adopted_weights_are_refused(tmp_path, monkeypatch):
+    """They lie in the data folder, and no rule names them."""
+    planned = config(adopted={f"tiny/{ANN}": {"file": "x.pt", "sha256": "0" * 64}})
+    monkeypatch.chdir(tmp_path)
+    assert message_of(buckets.bucket_of, storage(), planned).startswith("adopted.yaml: adopted weights lie in a folder")
+
+
+def test_images_of_the_user_are_found_from_another_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = {"mirror": "images", "datasets": {"birds": {"folder": "birds", "side": 8}}}
+    after = {"mirror": f"{tmp_path}/images", "datasets": {"birds": {"folder": f"{tmp_path}/birds", "side": 8}}}
+    assert buckets.from_anywhere(before) == after
+    each = {"mirror": {"cifar10": "https://example.org/c", "cifar100": "c"}, "datasets": {}}
+    assert buckets.from_anywhere(each)["mirror"] == {"cifar10": "https://example.org/c", "cifar100": f"{tmp_path}/c"}
+    assert buckets.from_anywhere({"mirror": None, "datasets": {}}) == {"mirror": None, "datasets": {}}
+
+
+def test_a_job_works_in_the_place_with_the_usual_paths(tmp_path, monkeypatch):
+    """Paths that Snakemake gave lie below the place; a run's folder has none of it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / COPIES).mkdir(parents=True)
+    options = argparse.Namespace(folder=f"results/tiny/{ANN}", path=f"{COPIES}/results/a.csv", log=COPIES / "a.log")
+    enter(Bucket("s3://lasnn", str(COPIES)), options)
+    assert Path.cwd() == tmp_path / COPIES
+    assert vars(options) == {"folder": f"results/tiny/{ANN}", "path": "results/a.csv", "log": Path("a.log")}
+
+
+def test_exhibits_in_a_bucket_are_given_training_logs():
+    """Elsewhere these lie beside the metrics, and no rule names them."""
+    preset, there = config().preset(), Bucket("s3://lasnn", "x")
+    name = next(name for name, exhibit in EXHIBITS.items() if exhibit.logged(preset))
+    alone, given = inputs_of_exhibit(preset, name, None), inputs_of_exhibit(preset, name, there)
+    assert {Path(path).name for path in set(given) - set(alone)} == {"log.jsonl"}
+    assert not [path for path in alone if path.endswith("log.jsonl")]
+
+
+def test_the_stamp_is_later_than_a_server_whose_clock_is_fast(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    later = time.time() + 3600
+    renew([], later)
+    assert STAMP.stat().st_mtime > later
+    renew([])
+    assert STAMP.stat().st_mtime < later
+
+
+def test_a_copy_has_the_size_and_the_date_of_its_object(tmp_path):
+    path = tmp_path / "metrics.json"
+    path.write_text("{}")
+    os.utime(path, (1000, 1000))
+    assert Stored(2, 1000.0).is_copied(path)
+    assert not Stored(3, 1000.0).is_copied(path)
+    assert not Stored(2, 1001.5).is_copied(path)
+    assert not Stored(2, 1000.0).is_copied(tmp_path / "other")
+
+
+class Deaf(Bucket):
+    """A bucket that takes nothing."""
+
+    def put(self, path):
+        raise InputError("the bucket is full")
+
+    def stored(self, path):
+        raise InputError("the bucket is gone")
+
+
+def test_a_training_goes_on_where_the_bucket_takes_no_saves(tmp_path, capsys):
+    """One line each time, no exception; and nothing is sent before it is time to."""
+    remote = Remote(Deaf("s3://lasnn", "x"), tmp_path / "resume.pt", 0, Console())
+    remote.fetch()
+    remote.renew()
+    Remote(Deaf("s3://lasnn", "x"), tmp_path / "resume.pt", 10, Console()).renew()
+    said = "".join(capsys.readouterr()).splitlines()
+    assert [line.split("warning: ")[1] for line in said] == [
+        "the bucket is gone",
+        "what this run goes on from is saved on this machine alone: the bucket is full",
+    ]
+
+
+def test_a_plugin_or_an_address_that_is_missing_is_named(monkeypatch):
+    found = {"snakemake_storage_plugin_s3": None}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: found.get(name, "found"))
+    with pytest.raises(SystemExit, match=r"snakemake-storage-plugin-s3 is not installed: write `uv run .* --group s3 "):
+        bucket.check_tools()
+    found.clear()
+    monkeypatch.setenv("SNAKEMAKE_STORAGE_S3_ENDPOINT_URL", "s3.example.org")
+    with pytest.raises(SystemExit, match=r"is 's3.example.org': expected an address such as https"):
+        bucket.check_tools()
+    found["snakemake_executor_plugin_kubernetes"] = None
+    with pytest.raises(SystemExit, match="--group kubernetes "):
+        bucket.check_tools("kubernetes")
+
+
+def test_code_without_its_repository_has_the_commit_that_was_passed_on(tmp_path, monkeypatch):
+    monkeypatch.setenv(commit.PASSED, json.dumps({"commit": "abc", "clean": True}))
+    monkeypatch.setattr(commit, "FOLDER", tmp_path)
+    assert commit.code() == {"commit": "abc", "clean": True}
+    (tmp_path / ".git").mkdir()
+    assert commit.code()["commit"] is None  # asked here
+
+
+class Keeping(Bucket):
+    """A bucket that is not asked for: what is dropped is noted."""
+
+    def drop(self, path):
+        Path(self.place, "dropped").write_text(path)
+
+
+def test_what_finished_runs_went_on_from_is_dropped(tmp_path):
+    """Here and in the bucket, and not of a run that lacks a file."""
+    there = Keeping("s3://lasnn", str(tmp_path))
+    names = [f"results/tiny/one/{name}" for name in (*RUN_FILES, "resume.pt")]
+    names += [f"results/tiny/two/{name}" for name in (*RUN_FILES[1:], "resume.pt")]
+    for run in ("one", "two"):
+        (tmp_path / "results" / "tiny" / run).mkdir(parents=True)
+        (tmp_path / "results" / "tiny" / run / "resume.pt").touch()
+    buckets.drop_saves(there, dict.fromkeys(names, Stored(1, 0.0)))
+    assert (tmp_path / "dropped").read_text() == "results/tiny/one/resume.pt"
+    assert [path.parent.name for path in tmp_path.rglob("resume.pt")] == ["two"]
+
+
+# ---- with an S3 server on the loopback
+
+
+@pytest.fixture(scope="module")
+def server():
+    """An S3 server of this process: its address; what it holds lasts as long as the tests of this file."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def there(server, tmp_path, monkeypatch):
+    """A new bucket of that server, as an empty working folder is its place."""
+    monkeypatch.chdir(tmp_path)
+    name = tmp_path.name.replace("_", "-").lower()[-40:]
+    found = Bucket(f"s3://of-{name}", ".", server, "us-east-1", "key", "secret")
+    found.client.create_bucket(Bucket=found.name)
+    return found
+
+
+@served
+def test_objects_are_listed_brought_and_dropped(there):
+    path = Path("results/tiny/a/metrics.json")
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    there.put(str(path))
+    (found,) = there.listing(["results/tiny"]).items()
+    assert found[0] == str(path)
+    assert found[1].size == 2
+    assert there.listing(["data"]) == {}
+    path.unlink()
+    there.fetch(*found)
+    assert path.read_text() == "{}"
+    assert found[1].is_copied(path)
+    there.drop(str(path))
+    assert there.stored(str(path)) is None
+
+
+@served
+def test_the_mark_is_later_than_all_that_is_there(there):
+    """By the server's clock, which has whole seconds."""
+    Path("data").mkdir()
+    Path("data/x.npz").write_text("x")
+    there.put("data/x.npz")
+    latest = buckets.newest(there.listing(["data"]))
+    there.mark(latest)
+    assert there.client.head_object(Bucket=there.name, Key=bucket.MARK)["LastModified"].timestamp() > latest
+
+
+@served
+def test_the_place_holds_what_is_in_the_bucket_and_nothing_else(there):
+    """A file of another state goes and is brought anew, a checkpoint stays in the bucket until a job needs it."""
+    folder = Path("results", "tiny", ANN)
+    folder.mkdir(parents=True)
+    asked = [str(folder / name) for name in RUN_FILES]
+    for path in asked:
+        Path(path).write_text(f"whole {path}")
+        there.put(path)
+    stored = there.listing(["results/tiny"])
+    for path in asked[:3]:
+        Path(path).write_text("another state")
+    os.utime(asked[3], (stored[asked[3]].modified,) * 2)
+    before = os.stat(asked[3]).st_ino
+    buckets.bring(there, config(), asked, stored)
+    assert [Path(path).read_text() for path in asked[1:]] == [f"whole {path}" for path in asked[1:]]
+    assert not Path(asked[0]).exists()
+    assert os.stat(asked[3]).st_ino == before  # a copy is not brought twice
+    kept = {path.name: path.read_text() for path in Path("results/.kept/tiny", ANN).rglob("*.*") if path.is_file()}
+    assert kept["metrics.json"] == "another state"
+    buckets.bring(there, config(), asked, {})
+    assert not [path for path in asked if Path(path).exists()]
+
+
+@served
+def test_a_checkpoint_that_snakemake_brought_is_known_by_its_digest(there):
+    """It has the date of its arrival; the provenance beside it, a copy, states what it holds."""
+    folder = Path("results", "tiny", ANN)
+    folder.mkdir(parents=True)
+    (folder / "model.pt").write_text("weights")
+    files.write_json(folder / "provenance.json", {"files": {"model.pt": files.sha256(folder / "model.pt")}}, seal=True)
+    asked = [f"{folder}/model.pt", f"{folder}/provenance.json"]
+    for path in asked:
+        there.put(path)
+    stored = there.listing(["results/tiny"])
+    os.utime(asked[1], (stored[asked[1]].modified,) * 2)
+    os.utime(asked[0], (1, 1))
+    buckets.bring(there, config(), asked, stored)
+    assert stored[asked[0]].is_copied(Path(asked[0]))
+    Path(asked[0]).write_text("others!")  # as many bytes
+    buckets.bring(there, config(), asked, stored)
+    assert not Path(asked[0]).exists()
+
+
+@served
+def test_a_killed_training_goes_on_elsewhere_with_the_same_bytes(there, tmp_path):
+    """kill -9 in one folder, the rest in another that shares the bucket alone, beside a third that is not disturbed."""
+    epochs = {"ann": LEAST["ann"] | {"epochs": 60}}
+    content = CONTENT | {"presets": {"tiny": TINY | epochs}, "save_in_bucket": True, "save_minutes": 0}
+    folder = f"results/tiny/{ANN}"
+
+    def lasnn(place, *words, **variables):
+        (tmp_path / place).mkdir(exist_ok=True)
+        (tmp_path / place / "config.yaml").write_text(yaml.safe_dump(content))
+        environment = os.environ | {"PYTHONPATH": str(Path(buckets.__file__).parents[2])} | variables
+        command = [sys.executable, "-m", "lasnn", *words, "--log", "said.txt"]
+        return subprocess.Popen(command, cwd=tmp_path / place, env=environment)
+
+    assert lasnn("undisturbed", "data", "digits").wait() == 0
+    for place in ("first", "second"):
+        shutil.copytree(tmp_path / "undisturbed" / "data", tmp_path / place / "data")
+    passed = {bucket.PASSED: json.dumps(asdict(there))}
+    process, log = lasnn("first", "ann", folder, **passed), tmp_path / "first" / folder / "log.jsonl"
+    while process.poll() is None and not (log.exists() and len(log.read_text().splitlines()) > 5):
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -9
+    assert lasnn("second", "ann", folder, **passed).wait() == 0
+    assert lasnn("undisturbed", "ann", folder).wait() == 0
+    assert "goes on after " in (tmp_path / "second" / "said.txt").read_text()
+    second, undisturbed = tmp_path / "second" / folder, tmp_path / "undisturbed" / folder
+    for name in RUN_FILES[:3]:
+        assert (second / name).read_bytes() == (undisturbed / name).read_bytes()
+
+
+PROFILE = ("--workflow-profile", "workflow/profiles/s3", "--default-storage-prefix")
+
+
+@pytest.fixture
+def clones(server, tmp_path, monkeypatch):
+    """Two clones that share nothing but the server, and a new bucket's address."""
+    url = Bucket("s3://two-clones", ".", server, "us-east-1", "key", "secret")
+    url.client.create_bucket(Bucket=url.name)
+    for name, value in {"ENDPOINT_URL": server, "ACCESS_KEY": "key", "SECRET_KEY": "secret"}.items():
+        monkeypatch.setenv(f"SNAKEMAKE_STORAGE_S3_{name}", value)
+    for name in ("one", "two"):
+        shutil.rmtree(copy_project(tmp_path / name) / "config")
+        (tmp_path / name / "config.yaml").write_text(yaml.safe_dump(CONTENT))
+    return tmp_path / "one", tmp_path / "two", url
+
+
+@served
+def test_two_clones_make_a_table_with_the_bytes_of_one_folder(clones, finished):
+    """One makes the ANN, the other the rest; a run of other settings is then made again, and never shown."""
+    one, two, there = clones
+    words = (*PROFILE, there.url)
+    done(one, "--cores", 1, *words, f"results/tiny/{ANN}/model.pt")
+    said = done(two, "--cores", 1, *words, "results/tiny/exhibits/table2.csv")
+    assert f"Training the ANN {ANN.split('/')[2]}" not in said.stderr + said.stdout
+    equal = 0
+    for path in there.listing(["results"]):
+        if Path(path).name in RUN_FILES[:3] or path.endswith((".csv", ".md", ".tex")):
+            there.client.download_file(there.name, path, str(one / "object"))
+            assert (one / "object").read_bytes() == (finished / path).read_bytes(), path
+            equal += 1
+    assert equal == 3 * 6 + 3
+    assert rules(one, *words, "results/tiny/exhibits/table2.csv") == set()
+
+    longer = "presets={tiny: {student: {epochs: 2}}}"
+    said = done(one, "--cores", 1, *words, f"results/tiny/{HYBRID}/model.pt", "--config", longer).stderr
+    assert f"to be made again: {HYBRID}: made with other settings (training.epochs: 1 then, 2 now)" in said
+    assert rules(two, *words, "results/tiny/exhibits/table2.csv") == {"snn", "table"}
+    assert rules(one, *words, f"results/tiny/{HYBRID}/model.pt", "--config", longer) == set()
+
+
+@served
+@pytest.mark.parametrize(
+    ("words", "more", "expected"),
+    [
+        (
+            [*PROFILE, "s3://nowhere"],
+            {},
+            r"the bucket s3://nowhere can't be read: .*NoSuchBucket.*: make the bucket, or",
+        ),
+        ([*PROFILE, "nowhere"], {}, r"--default-storage-prefix is 'nowhere': expected s3://BUCKET"),
+        (
+            [*PROFILE, "s3://two-clones", "--storage-s3-retries", 1],
+            {"SNAKEMAKE_STORAGE_S3_ENDPOINT_URL": "http://127.0.0.1:9"},
+            r"the bucket s3://two-clones can't be read: Could not connect .*: check --storage-s3-endpoint-url",
+        ),
+        ([*PROFILE, "s3://x"], {"SNAKEMAKE_STORAGE_S3_ENDPOINT_URL": "s3.example.org"}, r"expected an address such as"),
+    ],
+)
+def test_a_bucket_that_cannot_be_used_gets_one_line_before_the_first_job(clones, words, more, expected, monkeypatch):
+    one, _, _ = clones
+    for name, value in more.items():
+        monkeypatch.setenv(name, value)
+    refused = snakemake(one, "--cores", 1, *words, "--", f"results/tiny/{ANN}/model.pt")
+    assert refused.returncode == 1
+    assert "Traceback" not in refused.stderr + refused.stdout
+    (line,) = [line for line in refused.stderr.splitlines() if line.startswith("error:")]
+    assert re.search(expected, line)
+    assert not list(one.rglob("model.pt"))
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("An error occurred (NoSuchBucket) when calling ListObjectsV2", "make the bucket"),
+        ("An error occurred (AccessDenied) when calling PutObject", "have the right to list, read, write and delete"),
+        ("An error occurred (InvalidAccessKeyId)", "set SNAKEMAKE_STORAGE_S3_ACCESS_KEY"),
+        ("Unable to locate credentials", "set SNAKEMAKE_STORAGE_S3_ACCESS_KEY"),
+        ("An error occurred (QuotaExceeded) when calling PutObject", "make room in it"),
+        ("An error occurred (InsufficientStorage)", "make room in it"),
+    ],
+)
+@served
+def test_what_a_server_refuses_is_one_line_with_what_to_do(there, said, hint):
+    from boto3.exceptions import S3UploadFailedError
+
+    def refuses():
+        with there._answering("can't be written"):
+            raise S3UploadFailedError(f"{said}\nand more")
+
+    line = message_of(refuses)
+    assert line.startswith(f"the bucket {there.url} can't be written: {said} and more: ")
+    assert hint in line
+
+
+@served
+@pytest.mark.skipif(not importlib.util.find_spec("snakemake_executor_plugin_kubernetes"), reason="needs its group")
+def test_a_job_on_kubernetes_needs_the_bucket_alone(clones, finished, git, tmp_path, monkeypatch):
+    """The stand-in runs a pod's command in an empty folder; the job's demands are those that Kubernetes would see."""
+    one, _, there = clones
+    git(one, "init", "-q")
+    git(one, "add", ".")
+    git(one, "commit", "-qm", "all")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "pip").write_text("#!/bin/sh\nexit 0\n")  # the image has the plugin that Snakemake asks for
+    (tmp_path / "bin" / "pip").chmod(0o755)
+    places = [str(tmp_path / "bin"), str(Path(sys.executable).parent), "/usr/bin", "/bin"]
+    cluster = Cluster(tmp_path / "cluster", {"PATH": os.pathsep.join(places), "OMP_NUM_THREADS": "1"})
+    monkeypatch.setenv("KUBECONFIG", str(cluster.configuration()))
+    words = ["--workflow-profile", "workflow/profiles/kubernetes", "--container-image", "lasnn:here"]
+    words += ["--default-storage-prefix", there.url, "--seconds-between-status-checks", 1]
+    words += ["--set-resources", "ann:gpu=0", "ann:mem_mb=3000", "--"]
+    try:
+        done(one, *words, f"results/tiny/{ANN}/model.pt")
+    finally:
+        cluster.close()
+    (job,) = cluster.jobs.values()
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "lasnn:here"
+    asked = container["resources"]
+    assert asked["limits"]["memory"] == asked["requests"]["memory"] == "3000M"
+    assert asked["limits"]["nvidia.com/gpu"] == asked["requests"]["nvidia.com/gpu"] == "0"  # no limit is refused
+    secrets = {one["name"] for one in container["env"]}
+    assert secrets >= {"SNAKEMAKE_STORAGE_S3_ACCESS_KEY", "SNAKEMAKE_STORAGE_S3_SECRET_KEY", commit.PASSED}
+    assert "secret" not in json.dumps(container["args"])
+    for name in RUN_FILES[:3]:
+        there.client.download_file(there.name, f"results/tiny/{ANN}/{name}", str(one / "object"))
+        assert (one / "object").read_bytes() == (finished / "results" / "tiny" / ANN / name).read_bytes()
+    there.client.download_file(there.name, f"results/tiny/{ANN}/provenance.json", str(one / "object"))
+    assert json.loads((one / "object").read_text())["code"]["commit"] == git(one, "rev-parse", "HEAD")
