@@ -31,6 +31,7 @@ from lasnn.results.store import LOG
 from lasnn.storage import bucket, commit
 
 PASSED_CARDS = "LASNN_CARDS"  # environment variable
+OWN_IMAGE = "LASNN_IMAGE"  # environment variable
 OTHER_TARGETS = ("notebooks", "site")  # rules that make pages
 
 
@@ -123,6 +124,17 @@ def check_container() -> None:
     """InputError if a recipe is asked for where Snakemake can't ask conda how it names environments."""
     if asks_for_container() and shutil.which("conda") is None:
         raise InputError("--containerize asks conda for the names of environments: have conda on PATH for it")
+
+
+def image(needed: bool) -> str:
+    """The image of `--sdm apptainer`, a file or an address; InputError if it is `needed` and there is no such file."""
+    found = os.environ.get(OWN_IMAGE, "lasnn.sif")
+    if needed and "://" not in found and not Path(found).exists():
+        raise InputError(
+            f"--sdm apptainer: no image {found}: build it from the project's Dockerfile (docs/commands.md), or name "
+            f"another in {OWN_IMAGE}"
+        )
+    return found
 
 
 def configured(files: Iterable[Path | str], given: dict[str, object]) -> object:

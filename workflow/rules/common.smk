@@ -25,6 +25,7 @@ from lasnn.pipeline.workflow import (
     command_line_targets,
     configured,
     files_asked,
+    image,
     imports_of,
     keep_byte_code,
     pass_on,
@@ -44,6 +45,8 @@ try:
     PRESETS = presets_of(CONFIG, command_line_targets())
     check_places(CONFIG, PRESETS)
     check_container()
+    SOFTWARE = {str(method) for method in workflow.deployment_settings.deployment_method}
+    IMAGE = image("apptainer" in SOFTWARE)
     check_plan(CONFIG, PRESETS, command_line_targets())
     BUCKET = buckets.bucket_of(workflow, CONFIG)
     if BUCKET:
@@ -102,7 +105,7 @@ if PARTITION and PARTITION.minutes:
 
 # --use-conda works with conda and without: without it the jobs run in the interpreter that runs Snakemake.
 CONDA = shutil.which("conda") is not None
-IN_CONDA = CONDA and "conda" in {str(method) for method in workflow.deployment_settings.deployment_method}
+IN_CONDA = CONDA and "conda" in SOFTWARE
 # A path, where there is conda, so that `--containerize` can read it; --lint wants something to stand in each rule.
 ENVIRONMENT = str(CHECKOUT / "environment.yml") if CONDA else lambda wildcards: None
 
@@ -114,13 +117,17 @@ def quoted(path):
 
 IMPORTS = "".join(f"export {name}={quoted(value)}; " for name, value in imports_of(CHECKOUT).items())
 shell.prefix(IMPORTS)
-if not IN_CONDA:
+if not IN_CONDA and "apptainer" not in SOFTWARE:
     shell.prefix(f"{IMPORTS}export PATH={quoted(Path(sys.executable).parent)}:$PATH; ")
     say(f"jobs run in the interpreter that runs Snakemake ({sys.executable}), not in a conda environment")
 
 
 def one_of(names):
     return "|".join(sorted(names, key=len, reverse=True))
+
+
+# What jobs run in with `--sdm apptainer`, and with nothing else.
+container: IMAGE
 
 
 wildcard_constraints:
