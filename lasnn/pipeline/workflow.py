@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 
 from ruamel.yaml.error import YAMLError
@@ -37,12 +38,18 @@ OTHER_TARGETS = ("notebooks", "site")  # rules that make pages
 
 def command_line() -> argparse.Namespace | None:
     """The options that were typed; Snakemake offers them to a Snakefile only after it was read."""
-    from snakemake.cli import parse_args
-
     if Path(sys.argv[0]).name not in ("snakemake", "__main__.py"):
         return None  # called by another program, which may pass words of its own
+    return _options(tuple(sys.argv[1:]))
+
+
+@cache
+def _options(words: tuple[str, ...]) -> argparse.Namespace:
+    """Of a command line, read once: it takes a tenth of a second."""
+    from snakemake.cli import parse_args
+
     with open(os.devnull, "w") as quiet, contextlib.redirect_stderr(quiet):  # it has said everything once already
-        options: argparse.Namespace = parse_args(sys.argv[1:])[1]
+        options: argparse.Namespace = parse_args(list(words))[1]
     return options
 
 
@@ -137,8 +144,8 @@ def image(needed: bool) -> str:
     return found
 
 
-def configured(files: Iterable[Path | str], given: dict[str, object]) -> object:
-    """The configuration: files laid over one another, then what `--config` gave.
+def configured(files: Iterable[Path | str], given: dict[str, object], first: object = None) -> object:
+    """The configuration: files laid over one another, then what `--config` gave. `first`: the first file, if read.
 
     Snakemake hands its own reading of them to a Snakefile too, in YAML 1.1: there 1e-05 is a word, `off` is false, and
     of a double key the last one counts. InputError if `--config` brings names that neither the files have nor anything
@@ -147,7 +154,7 @@ def configured(files: Iterable[Path | str], given: dict[str, object]) -> object:
     options = command_line()
     content: dict[str, object] = {}
     for place, path in enumerate(files):
-        found = parsed(path) if place else whole(path)  # presets lie beside the first
+        found = parsed(path) if place else first or whole(path)  # presets lie beside the first
         if not isinstance(found, dict):
             return found
         content = merged(content, found)

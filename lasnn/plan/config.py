@@ -195,6 +195,7 @@ class Preset:
         """The weights from elsewhere that take the place of a run's training in every variant; None: it is trained."""
         return self.config.file.adopted.get(f"{self.name}/{replace(run, variant=BASE)}")
 
+    @cache  # noqa: B019 -- few presets a process
     def parents(self, run: Run) -> tuple[Run, ...]:
         """The runs whose checkpoints `run` starts from.
 
@@ -279,6 +280,7 @@ class Preset:
                 parts = fewer
         return replace(parent, variant=AND.join(parts) or BASE)
 
+    @cache  # noqa: B019
     def _stack(self, names: frozenset[str], variant: str) -> Protocol:
         file = self.config.file
         content = without_for(file.protocol)

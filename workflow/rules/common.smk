@@ -38,7 +38,7 @@ from lasnn.pipeline.workflow import (
 keep_byte_code()
 
 try:
-    config = configured([CONFIG_FILE, *workflow.config_settings.configfiles], workflow.config_settings.config)
+    config = configured([CONFIG_FILE, *workflow.config_settings.configfiles], workflow.config_settings.config, READ)
     config = with_adoptions(config)
     CONFIG = Config(config)
     check_targets(CONFIG, command_line_targets())

@@ -21,12 +21,13 @@ def say(line):
         print(line, file=sys.stderr)
 
 
+READ = None
 try:
     check_whole_workflow(workflow.main_snakefile, CHECKOUT)
     CONFIG_FILE = configuration(CHECKOUT)
     if not workflow.remote_exec:
         check_folder(CHECKOUT)
-        whole(CONFIG_FILE)
+        READ = whole(CONFIG_FILE)
         claim(Path(".snakemake"))
 except InputError as error:
     say(f"error: {error}")
