@@ -26,6 +26,7 @@ from lasnn.console import Console
 from lasnn.errors import InputError
 from lasnn.pipeline import buckets
 from lasnn.pipeline.stamp import STAMP, inputs_of_exhibit, renew
+from lasnn.pipeline.workflow import image
 from lasnn.plan.config import Config, whole
 from lasnn.report import EXHIBITS
 from lasnn.results.fits import RUN_FILES
@@ -198,6 +199,20 @@ def test_code_without_its_repository_has_the_commit_that_was_passed_on(tmp_path,
     assert commit.code() == {"commit": "abc", "clean": True}
     (tmp_path / ".git").mkdir()
     assert commit.code()["commit"] is None  # asked here
+
+
+def test_an_image_that_is_not_there_is_named_before_the_first_job(tmp_path, monkeypatch):
+    """Only where jobs are to run in it; an address is asked by apptainer itself."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LASNN_IMAGE", raising=False)
+    assert image(needed=False) == "lasnn.sif"
+    assert message_of(image, True).startswith(
+        "--sdm apptainer: no image lasnn.sif: build it from the project's Dockerfile"
+    )
+    (tmp_path / "lasnn.sif").touch()
+    assert image(needed=True) == "lasnn.sif"
+    monkeypatch.setenv("LASNN_IMAGE", "docker://example.org/lasnn")
+    assert image(needed=True) == "docker://example.org/lasnn"
 
 
 class Keeping(Bucket):
