@@ -254,7 +254,12 @@ def server():
 def there(server, tmp_path, monkeypatch):
     """A new bucket of that server, as an empty working folder is its place."""
     monkeypatch.chdir(tmp_path)
-    name = tmp_path.name.replace("_", "-").lower()[-40:]
+    return new_bucket(server, tmp_path)
+
+
+def new_bucket(server, folder):
+    """An empty bucket, named after a test's folder."""
+    name = folder.name.replace("_", "-").lower()[-40:]
     found = Bucket(f"s3://of-{name}", ".", server, "us-east-1", "key", "secret")
     found.client.create_bucket(Bucket=found.name)
     return found
@@ -370,14 +375,12 @@ PROFILE = ("--workflow-profile", "workflow/profiles/s3", "--default-storage-pref
 @pytest.fixture
 def clones(server, tmp_path, monkeypatch):
     """Two clones that share nothing but the server, and a new bucket's address."""
-    url = Bucket("s3://two-clones", ".", server, "us-east-1", "key", "secret")
-    url.client.create_bucket(Bucket=url.name)
     for name, value in {"ENDPOINT_URL": server, "ACCESS_KEY": "key", "SECRET_KEY": "secret"}.items():
         monkeypatch.setenv(f"SNAKEMAKE_STORAGE_S3_{name}", value)
     for name in ("one", "two"):
         shutil.rmtree(copy_project(tmp_path / name) / "config")
         (tmp_path / name / "config.yaml").write_text(yaml.safe_dump(CONTENT))
-    return tmp_path / "one", tmp_path / "two", url
+    return tmp_path / "one", tmp_path / "two", new_bucket(server, tmp_path)
 
 
 @served
