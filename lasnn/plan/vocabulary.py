@@ -193,12 +193,12 @@ ENCODERS = {
 
 # The paper's claims that exhibits judge: `lasnn/report/claims.py` has the comparison behind each.
 CLAIMS = {
-    "conversion_below_hybrid": "conversion at small T is below hybrid training",
+    "conversion_below_hybrid": "hybrid training is above conversion",
     "hybrid_below_kd": "hybrid training is not above label KD",
-    "kd_below_lasnn": "label KD is below LaSNN",
-    "hybrid_below_lasnn": "hybrid training is below LaSNN",
+    "kd_below_lasnn": "LaSNN is above label KD",
+    "hybrid_below_lasnn": "LaSNN is above hybrid training",
     "lasnn_near_ann": "LaSNN is close to its ANN",
-    "gradient_below_activation": "gradient-based is below activation-based distillation",
+    "gradient_below_activation": "activation-based is above gradient-based distillation",
     "direct_in_fewer_steps": "direct input reaches the accuracy of Poisson input in fewer steps",
     "teachers_alike": "teachers hardly matter",
     "fewer_spikes_than_conversion": "LaSNN spikes less than the converted network",
@@ -211,7 +211,7 @@ CLAIMS = {
     "gradient_takes_longer": "an epoch with gradient maps takes longer than one with activation maps",
     "gradient_takes_memory": "training with gradient maps takes more memory than with activation maps",
     "stable_when_shallow": "LaSNN loses less than calibration where networks become shallow",
-    "spike_kd_below_lasnn": "spike KD is below LaSNN",
+    "spike_kd_below_lasnn": "LaSNN is above spike KD",
     "direct_above_poisson": "direct input lifts the accuracy of VGG5 and VGG9",
     "direct_fewer_spikes": "direct input lowers the spikes of LaSNN",
 }
