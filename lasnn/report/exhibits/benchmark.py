@@ -47,7 +47,8 @@ def beside(cell: Cell, cells: list[Cell], preset: Preset) -> Cell:
     """
 
     def loss(row: Cell) -> str:
-        return given(preset.settings(as_snn(runs_of(row, preset)[0])).spiking).loss
+        said = given(preset.settings(as_snn(runs_of(row, preset)[0])).spiking).loss
+        return "every_step" if METHODS[row.method].by_step else said
 
     untaught = [row for row in cells if not METHODS[row.method].teacher]
     first = {loss(row): row for row in reversed(untaught)}
