@@ -114,7 +114,7 @@ class Spiking(Section):
     adaptation: tuple[Rate, Share] = (1.8, 0.9)
     loss: Literal["total", "every_step"] = "total"
     consistency: Annotated[float, Field(ge=0)] = 0.0
-    consistency_target: Literal["mean", "correct"] = "mean"
+    consistency_target: Literal["mean", "correct", "strongest", "weakest"] = "mean"
     consistency_temperature: Rate = 3.0
     firing_penalty: Annotated[float, Field(ge=0)] = 0.0
 
@@ -166,9 +166,12 @@ class AlignedKd(Section):
 
 
 class LabelKd(Section):
+    LATER: ClassVar[tuple[str, ...]] = ("entropy",)
+
     weight: Share
     temperature: Rate
     form: Literal["mix", "sum", "added"]
+    entropy: Annotated[float, Field(ge=0)] = 0.0
 
 
 class SpikeKd(Section):

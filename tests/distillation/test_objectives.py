@@ -87,6 +87,20 @@ def test_label_distillation_by_hand(form, weights):
     assert terms["kd"].item() == pytest.approx(weights[1] * apart, rel=1e-12)
 
 
+def test_the_students_entropy_is_maximised():
+    """Logits τ (log 3, 0) have p = 3/4, 1/4 at temperature τ: the term is -0.1 H = 0.1 (3/4 log 3/4 + 1/4 log 1/4)."""
+    settings = settings_of("kd_label", label_kd={"temperature": 2.0, "entropy": 0.1})
+    z = torch.tensor([[2 * math.log(3), 0.0]], dtype=torch.float64)
+    above = lambda x: SimpleNamespace(logits=torch.zeros(1, 2))  # noqa: E731
+    terms = OBJECTIVES["kd_label"](
+        Step(Batch(torch.zeros(1, 3, 4, 4), torch.tensor([0])), None, z, above, 0.0), settings
+    )
+    assert terms["entropy"].item() == pytest.approx(0.1 * (0.75 * math.log(0.75) + 0.25 * math.log(0.25)), rel=1e-12)
+    assert "entropy" not in OBJECTIVES["kd_label"](
+        Step(Batch(torch.zeros(1, 3, 4, 4), torch.tensor([0])), None, z, above, 0.0), settings_of("kd_label")
+    )
+
+
 def test_cross_entropy_by_hand():
     """Logits log 3 and 0: p = 3/4, 1/4."""
     step = Step(Batch(None, torch.tensor([0, 1])), None, torch.tensor([[math.log(3), 0.0]] * 2), None, 0.0)

@@ -88,7 +88,7 @@ CONSISTENT = {"spiking": {"loss": "every_step", "consistency": 0.5}}
 SHARE = {"attention": {"share": 0.5}}
 SEARCH, LABELS = {"spiking": {"scale": "search"}}, {"attention": {"labels": True}}
 POTENTIAL, ADVANCED = ({"calibration": {"form": form}} for form in ("advanced_potential", "advanced_weights"))
-LABEL_KD = (("weight", 0.7), ("temperature", 2.0), ("form", "sum"), ("form", "added"))
+LABEL_KD = (("weight", 0.7), ("temperature", 2.0), ("form", "sum"), ("form", "added"), ("entropy", 0.1))
 WEIGHTS = {"images": 6, "steps": 3, "batch": 2, "lr": 0.02}
 
 
@@ -214,6 +214,8 @@ ROWS = [
     row("spiking.consistency", 0.5, EVERY, HYBRID=LOSS),
     row("spiking.consistency_target", "correct", EVERY, HYBRID=""),
     row("spiking.consistency_target", "correct", CONSISTENT, HYBRID=LOSS),
+    row("spiking.consistency_target", "strongest", CONSISTENT, HYBRID=LOSS),
+    row("spiking.consistency_target", "weakest", CONSISTENT, HYBRID=LOSS),
     row("spiking.consistency_temperature", 2.0, EVERY, HYBRID=""),
     row("spiking.consistency_temperature", 2.0, CONSISTENT, HYBRID=LOSS),
     row("spiking.firing_penalty", 0.5, HYBRID=LOSS),

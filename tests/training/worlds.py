@@ -154,7 +154,7 @@ def world(overlay):
     return _world(json.dumps(overlay, sort_keys=True))
 
 
-TERMS = ("ce", "kd", "self", "attention", "features", "consistency", "firing", "loss")
+TERMS = ("ce", "kd", "self", "entropy", "attention", "features", "consistency", "firing", "loss")
 
 
 def groups(found):
