@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from lasnn.distillation.attention import VARIANTS
 from lasnn.distillation.by_step import aligned_distillation
 from lasnn.distillation.features import Blurred, Projected
+from lasnn.distillation.head import Headed, saliency_distillation
 from lasnn.distillation.step import Objective, Shapes, Step, Terms, cross_entropy, divergence_from
 from lasnn.plan.settings import SnnSettings
 from lasnn.plan.vocabulary import given
@@ -72,6 +73,8 @@ OBJECTIVES: dict[str, Objective | type[nn.Module]] = {
     "kd_features": Projected,
     "kd_blurred": Blurred,
     "kd_aligned": aligned_distillation,
+    "kd_head": Headed,
+    "kd_saliency": saliency_distillation,
     **{method: layer_wise(method) for method in VARIANTS},
 }
 

@@ -159,6 +159,8 @@ METHODS = {
     "kd_features": Method("feature KD", teacher=True, trained=True, sections=("features",)),
     "kd_blurred": Method("BKDSNN", teacher=True, trained=True, sections=("blurred",)),
     "kd_aligned": Method("SeAl-KD", teacher=True, trained=True, sections=("aligned_kd",), by_step=True),
+    "kd_head": Method("L_AF", teacher=True, trained=True, sections=("head_kd",)),
+    "kd_saliency": Method("CKDSNN", teacher=True, trained=True, sections=("saliency_kd",)),
     "kd_spike": Method("spike KD (reconstruction)", teacher=True, trained=True, sections=("spike_kd",), chained=True),
     "calibration": Method(
         "calibration",

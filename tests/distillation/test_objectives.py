@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from statistics import NormalDist
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ from spike_trains import softmax
 from lasnn.datasets.batches import Batch
 from lasnn.distillation.objectives import OBJECTIVES, objective_of, window_sums
 from lasnn.distillation.step import Step
-from lasnn.plan.vocabulary import METHODS
+from lasnn.plan.vocabulary import METHODS, TAPS
 from lasnn.spiking.neurons import Dynamics
 from lasnn.training.stages.student import tapped_shapes
 
@@ -24,14 +25,20 @@ LAYER_WISE = [name for name, method in METHODS.items() if "attention" in method.
 
 
 def student(dtype=torch.float64, method="hybrid"):
-    return small_snn("vgg5", Dynamics(0.5), spiking_readout=METHODS[method].chained).to(dtype)
+    return tapped(small_snn("vgg5", Dynamics(0.5), spiking_readout=METHODS[method].chained), method).to(dtype)
+
+
+def tapped(net, method):
+    """Tapped at its last layer too, for a method that looks there."""
+    net.taps = TAPS["deep"](net.sides, net.side) if method == "kd_saliency" else net.taps
+    return net
 
 
 def teacher(dtype=torch.float64, method="lasnn_act"):
     if METHODS[method].chained:
         net = small_snn("conv3fc2", Dynamics(0.5), spiking_readout=True, seed=1)
     else:
-        net = small("vgg16bn", seed=1)
+        net = tapped(small("vgg16bn", seed=1), method)
     return net.requires_grad_(False).to(dtype)
 
 
@@ -175,6 +182,12 @@ def naive_loss(method, net):
         return aligned_loss(trace, batch.x, settings.aligned_kd)
     if method == "kd_blurred":
         return blurred_loss(trace, batch.x, entropy, settings.blurred)
+    if method == "kd_head":
+        above, made = teacher()(batch.x[None]), objective("kd_head")
+        ours = above.readout((sum(trace.features) / STEPS @ made.align.weight.T)[None])[0]
+        return entropy + settings.head_kd.weight * divergence(above.logits, ours, settings.head_kd.temperature).mean()
+    if method == "kd_saliency":
+        return saliency_loss(trace, batch.x, entropy, settings.saliency_kd)
     if method == "kd_features":
         return entropy + settings.features.weight * sum(projected_distances(trace, batch.x))
     if method in LAYER_WISE:
@@ -233,6 +246,35 @@ def blurred_loss(trace, x, entropy, settings):
         soft = soft + (1 - math.exp(-ours / theirs)) * cross
     soft = settings.logits * settings.temperature**2 * soft / len(LABELS)
     return entropy + settings.weight * (found - wanted).square().mean() + soft
+
+
+def saliency_loss(trace, x, entropy, settings):
+    """CKDSNN image by image: a normal number of each class from the drawn uniform one, by the inverse of its law."""
+    above, z, total = teacher(method="kd_saliency")(x[None]), trace.logits / STEPS, 0
+    stage = above.stages["high"][0]
+    theirs = torch.stack(
+        [
+            (above.readout.weight[k][:, None, None] * a).sum(0)
+            for k, a in zip(above.logits.argmax(1), stage, strict=True)
+        ]
+    )
+    ours, theirs = sum(trace.stages["high"]).sum(1), theirs.clamp_min(0)
+    side = min(ours.shape[-1], theirs.shape[-1])
+    ours, theirs = (torch.nn.functional.avg_pool2d(maps, maps.shape[-1] // side) for maps in (ours, theirs))
+    p, wanted = (
+        ((maps - maps.min()) / (maps.max() - maps.min() + 1e-3) / 2).flatten(1).softmax(1) for maps in (ours, theirs)
+    )
+    for b in range(len(LABELS)):
+        total = total + settings.weight * (wanted[b] * (wanted[b] / p[b]).log()).sum()
+        law = NormalDist(z[b].mean().item(), z[b].detach().var().item())
+        n = torch.tensor(
+            [law.inv_cdf(min(max(u, 1e-6), 1 - 1e-6)) for u in drawn("noise", z.shape[1])[b].tolist()], dtype=z.dtype
+        )
+        tau = settings.temperature
+        mixed = (1 - settings.noise) * (z[b] / tau).softmax(0) + settings.noise * (n / tau).softmax(0)
+        q = (above.logits[b] / tau).softmax(0)
+        total = total + settings.logits * tau**2 * (q * (q / mixed).log()).sum()
+    return entropy + total / len(LABELS)
 
 
 def projected_distances(trace, x):

@@ -24,7 +24,20 @@ from lasnn.training.device import set_up
 
 ANALOG = {"ANN", "RESIDUAL_ANN", "TEACHER"}
 CONVERTING = {"CONVERTED", "DIRECT", "RESIDUAL"}
-TRAINED = {"HYBRID", "HYBRID_DIRECT", "LABEL", "ACT", "GRAD", "FEATURES", "BLURRED", "ALIGNED", "HEAD", "SPIKE"}
+TRAINED = {
+    "HYBRID",
+    "HYBRID_DIRECT",
+    "LABEL",
+    "ACT",
+    "GRAD",
+    "FEATURES",
+    "BLURRED",
+    "ALIGNED",
+    "READ",
+    "SALIENT",
+    "HEAD",
+    "SPIKE",
+}
 CHOOSING = {"CONVERSION", *TRAINED}
 READ = {  # the runs that read a section
     "data": set(RUN),
@@ -43,6 +56,8 @@ READ = {  # the runs that read a section
     "features": {"FEATURES"},
     "blurred": {"BLURRED"},
     "aligned_kd": {"ALIGNED"},
+    "head_kd": {"READ"},
+    "saliency_kd": {"SALIENT"},
     "spike_kd": {"HEAD", "SPIKE"},
     "calibration": {"CALIBRATED"},
     "evaluation": CHOOSING | {"CALIBRATED"},
@@ -257,6 +272,12 @@ ROWS = [
     row("aligned_kd.weight", 0.2, ALIGNED=LOSS),
     row("aligned_kd.self_weight", 0.5, ALIGNED=LOSS),
     row("aligned_kd.temperature", 4, ALIGNED=LOSS),
+    row("head_kd.weight", 0.5, READ=LOSS),
+    row("head_kd.temperature", 4, READ=LOSS),
+    row("saliency_kd.weight", 5, SALIENT=LOSS),
+    row("saliency_kd.logits", 0.5, SALIENT=LOSS),
+    row("saliency_kd.noise", 0.4, SALIENT=LOSS),
+    row("saliency_kd.temperature", 4, SALIENT=LOSS),
     row("spike_kd.weight", 0.7, SPIKE=LOSS, HEAD=""),
     row("spike_kd.window", 3, SPIKE=LOSS, HEAD=""),
     row("spike_kd.stride", 2, SPIKE=LOSS, HEAD=""),
@@ -305,6 +326,7 @@ def by_hand(task):
     known = spiking.init in ("converted", "converted_weights") and spiking.kind == "lif"
     settings = task.settings  # objectives by hand: tests/distillation
     known = known and not (settings.network.batch_norm or settings.features or settings.blurred or settings.aligned_kd)
+    known = known and not (settings.head_kd or settings.saliency_kd)
     return known and task.settings.training.batch >= len(task.train)
 
 
