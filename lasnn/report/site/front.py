@@ -40,13 +40,14 @@ def front(found: list[Shown], preset: Preset, lineage: Lineage, kept: Path) -> s
     listed = [one for one in found if one.folder or one.fault]
     rows = [[link(f"exhibits/{one.name}.html", one.title), _state(one), code(one.name)] for one in listed]
     parts.append("\n## All exhibits\n\n")
-    others = ", ".join(link(f"exhibits/{one.name}.html", one.title) for one in found if one not in listed)
+    planned = [one for one in found if one not in listed and one.exhibit.runs(preset)]
+    others = ", ".join(link(f"exhibits/{one.name}.html", one.title) for one in planned)
     parts.append(raw(table(["exhibit", "state", "name"], rows) if rows else "", _others(others)))
     return "".join(parts)
 
 
 def _others(links: str) -> str:
-    """One paragraph for all exhibits that were not made; their pages have the commands."""
+    """One paragraph for all exhibits that are planned and were not made; their pages have the commands."""
     return f"<p>Not made in this preset: {links}.</p>" if links else ""
 
 
