@@ -130,6 +130,13 @@ def drop_saves(bucket: Bucket, stored: Mapping[str, Stored]) -> None:
                 bucket.drop(saved)
 
 
+def end(bucket: Bucket, config: Config, presets: Iterable[str]) -> str:
+    """Drop what finished runs went on from, now or by the next call; what to say of where results are."""
+    with contextlib.suppress(InputError):
+        drop_saves(bucket, bucket.listing(folders(config, presets)))
+    return f"results are in {bucket.url}, copies in {bucket.place}; DVC records folders alone: no lineage"
+
+
 def newest(stored: Mapping[str, Stored]) -> float:
     """The latest date in the bucket, by its own clock; 0 if it is empty."""
     return max((one.modified for one in stored.values()), default=0)

@@ -6,8 +6,7 @@ from lasnn.pipeline.last_words import last_words
 
 onsuccess:
     if BUCKET:
-        buckets.drop_saves(BUCKET, BUCKET.listing(buckets.folders(CONFIG, PRESETS)))
-        say(f"results are in {BUCKET.url}, copies in {BUCKET.place}; DVC records folders alone: no lineage")
+        say(buckets.end(BUCKET, CONFIG, PRESETS))
     for preset in () if BUCKET else PRESETS:
         drop_resume_states(CONFIG.preset(preset))
     if not BUCKET and {str(word) for word in workflow.dag_settings.targets} != {"site"}:  # which makes no result
