@@ -27,11 +27,17 @@ def front(found: list[Shown], preset: Preset, lineage: Lineage, kept: Path) -> s
         f"{len(found) - len(made)} not made yet" if len(made) < len(found) else "",
     ]
     note = f" {html.escape(preset.scope.note)}" if preset.scope.note else ""
+    runs = {run for one in made for cell in one.said.get("cells", ()) for run in cell["runs"]}
+    seeds = ", ".join(map(str, preset.scope.seeds))
+    images = dict.fromkeys(line for one in made for line in one.notes if ": n_train " in line)
     top = [
         f"<p>Tables and figures of the preset {code(preset.name)}, ours beside the paper's.{note} Each of our "
         "numbers links to its runs, each run to its settings, data, code and parents.</p>",
         f"<p>Of {len(found)} exhibits: {html.escape(', '.join(filter(None, states)))}.</p>",
     ]
+    if runs:
+        rest = f"seeds {seeds}. {html.escape(' '.join(images))}"
+        top.insert(1, f"<p>Behind them: {link('lineage.html', f'{len(runs)} runs')}; {rest}</p>")
     parts = [f"# LaSNN: results of `{preset.name}`\n\n{raw(*top)}"]
     by_name = {one.name: one for one in found}
     for name in FRONT:
