@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from lasnn.plan.cells import KEYS, PAPER, Cell, runs_of
 from lasnn.plan.config import Preset
@@ -19,11 +19,8 @@ from lasnn.report import pages, style
 from lasnn.report.columns import MARK, shown
 from lasnn.report.finished import converted_behind
 from lasnn.report.frame import csv, of_cells
-from lasnn.report.late import pd
+from lasnn.report.late import Drawing, pd
 from lasnn.storage import files
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 SHOWN = 12  # warnings that are written out below an exhibit
 

@@ -6,17 +6,13 @@ A dot's whisker is the 95 % interval of the mean over seeds, small dots are the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lasnn.report import style
 from lasnn.report.frame import SEEDS
-from lasnn.report.late import pd
+from lasnn.report.late import Axes, Drawing, pd
 from lasnn.report.statistics import reach
 from lasnn.report.style import FULL_SIZE, PRINTED, PRINTED_LABEL, Look
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as Drawing
 
 DOTS = "Ours: mean over n seeds (in brackets), whiskers its 95 % interval, small dots the seeds"
 ROW, GAP = 0.19, 0.5  # inches of a row; rows between groups

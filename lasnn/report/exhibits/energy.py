@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import statistics
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from lasnn.plan.cells import Cell, paper_cells, runs_of
 from lasnn.plan.config import Preset
@@ -16,12 +15,9 @@ from lasnn.report.exhibit import Figure, Table
 from lasnn.report.exhibits import over_time, tables
 from lasnn.report.finished import converted_of, metrics_of
 from lasnn.report.frame import IMAGES, of_cells
-from lasnn.report.late import pd
+from lasnn.report.late import Drawing, pd
 from lasnn.report.templates import marks
 from lasnn.results.energy import LEFT_OUT, snn_joules
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 SPENT = "spikes layers_added batch_added spikes_per_image synops joules joules_pessimistic ann_joules"
 LONG = "converted, long"  # at the end of its curve

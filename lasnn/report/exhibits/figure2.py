@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from lasnn.datasets.arrays import load
@@ -16,11 +14,8 @@ from lasnn.report import style
 from lasnn.report.exhibit import Figure
 from lasnn.report.finished import metrics_of
 from lasnn.report.frame import of_cells
-from lasnn.report.late import pd
+from lasnn.report.late import Drawing, pd
 from lasnn.storage import files
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 SHOWN = 8
 

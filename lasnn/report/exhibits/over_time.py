@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from lasnn.plan.cells import Cell, elsewhere, encoder_of, paper_cells, runs_of
 from lasnn.plan.config import Preset
@@ -16,13 +15,9 @@ from lasnn.report.exhibit import Figure, Table
 from lasnn.report.exhibits.tables import every_method
 from lasnn.report.finished import accuracy_on_first, converted_of, curves, metrics_of
 from lasnn.report.frame import IMAGES, of_cells
-from lasnn.report.late import pd
+from lasnn.report.late import Axes, Drawing, pd
 from lasnn.report.speedup import relative_spread, speed_up, steps_needed
 from lasnn.report.style import PRINTED, Look
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as Drawing
 
 GAPS = (1, 2)  # points below the ANN
 FULL_SIZE = "printed in the paper, at full size"

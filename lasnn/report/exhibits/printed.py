@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lasnn.plan.cells import Cell, elsewhere, focus_cell, paper_cells, runs_of
 from lasnn.plan.config import Preset
@@ -15,12 +15,9 @@ from lasnn.report.columns import FOLDS, METHOD_TITLES, dataset
 from lasnn.report.exhibit import Figure
 from lasnn.report.finished import metrics_of, training_log
 from lasnn.report.frame import SEEDS, of_cells
-from lasnn.report.late import pd
+from lasnn.report.late import Drawing, pd
 from lasnn.report.templates import DOTS, dots, only_run, with_steps
 from lasnn.results.energy import averages
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 CALIBRATED = {
     ("lasnn_act", "100"): "LaSNN",

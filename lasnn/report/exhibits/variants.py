@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from statistics import mean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lasnn.plan.cells import Cell, direct_cell, focus_cell, runs_of
 from lasnn.plan.config import Preset
@@ -18,13 +18,10 @@ from lasnn.report.exhibit import Figure, Table
 from lasnn.report.exhibits.tables import CONTEXT, START
 from lasnn.report.finished import metrics_of
 from lasnn.report.frame import SEEDS, TITLE, of_cells
-from lasnn.report.late import pd
+from lasnn.report.late import Drawing, pd
 from lasnn.report.paired import same_seeds, with_p
 from lasnn.report.statistics import reach
 from lasnn.report.templates import DOTS, dots, places
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 LOW_STEPS = ("4", "8", "10")
 LOW_BASES = ("conversion", "hybrid", "lasnn_act")  # beside methods with an option
