@@ -17,7 +17,7 @@ from lasnn.plan.runs import BASE, Run, SnnRun
 from lasnn.plan.vocabulary import METHODS, pick
 from lasnn.report import finished
 from lasnn.report.late import pd
-from lasnn.results.energy import Averages, ann_joules, averages, snn_joules
+from lasnn.results.energy import ann_joules, averages, snn_joules
 from lasnn.storage.files import Json
 from lasnn.storage.marks import marks_of
 
@@ -28,6 +28,7 @@ METHOD_TITLES = {name: method.title for name, method in METHODS.items()} | {
 }
 MARK = "†"  # behind a number that a note says more of
 LAST = 0.2  # share of the epochs over which a training must not change any more
+Of = Callable[[Run, Json, Preset], Any]  # a value of a run, from its metrics
 
 # How the values of a cell's runs become one; of numbers a run may lack, those that are there.
 FOLDS: dict[str, Callable[[list[Any]], Any]] = {
@@ -51,7 +52,7 @@ class Column:
 
     meaning: str
     unit: str = ""
-    of: Callable[[Run, Json, Preset], Any] | None = None
+    of: Of | None = None
     fold: str = "mean"
     head: str = ""
     form: str = ".2f"
@@ -87,38 +88,47 @@ def number(mean: float | None, sd: float | None = None, n: int | None = None, wa
 # ---- of a run
 
 
-def from_converted(metrics: Json) -> bool:
-    """Whether a network starts as the converted or the calibrated one, thresholds included."""
-    return (metrics.get("settings", {}).get("spiking") or {}).get("init") in (None, "converted", "calibrated")
+def _field(name: str, default: object = None) -> Of:
+    """A part of a run's path."""
+    return lambda run, metrics, preset: getattr(run, name, default)
 
 
-def _average(name: str, batch: int | None = 1) -> Callable[[Run, Json, Preset], float | None]:
-    """A reading of "average spikes"; `batch` None: the size of the section `energy`."""
+def _said(*path: str) -> Of:
+    """An entry of a run's metrics."""
 
-    def of(run: Run, metrics: Json, preset: Preset) -> float | None:
-        found: Averages | None = None
-        if metrics.get("spikes"):
-            found = averages(metrics["spikes"], preset.energy.batch if batch is None else batch)
-        return getattr(found, name, None)
+    def of(run: Run, metrics: Json, preset: Preset) -> Any:
+        found: Any = metrics
+        for key in path:
+            found = (found or {}).get(key)
+        return found
 
     return of
 
 
-def _joules(each: bool) -> Callable[[Run, Json, Preset], float | None]:
+def _from_converted(run: Run, metrics: Json, preset: Preset) -> bool:
+    """Whether a network starts as the converted or the calibrated one, thresholds included."""
+    return _said("settings", "spiking", "init")(run, metrics, preset) in (None, "converted", "calibrated")
+
+
+def _start(run: Run, metrics: Json, preset: Preset) -> float | None:
+    from_converted = _from_converted(run, metrics, preset)
+    return _said("choices", "start_accuracy")(run, metrics, preset) if from_converted else None
+
+
+def _average(name: str) -> Of:
+    """A reading of "average spikes"."""
     return lambda run, metrics, preset: (
-        snn_joules(metrics["operations"], run.encoder, run.steps, preset.energy, each=each)
-        if isinstance(run, SnnRun) and "operations" in metrics
-        else None
+        getattr(averages(metrics["spikes"], preset.energy.batch), name) if metrics.get("spikes") else None
     )
 
 
-def _microjoules(run: Run, metrics: Json, preset: Preset) -> float | None:
-    found = _joules(each=False)(run, metrics, preset)
-    return None if found is None else 1e6 * found
-
-
-def _counted(name: str) -> Callable[[Run, Json, Preset], float | None]:
-    return lambda run, metrics, preset: metrics["operations"][name] if "operations" in metrics else None
+def _joules(each: bool = False, unit: float = 1.0) -> Of:
+    """Energy of a spiking network; of its analog first layer in `each` step; in joules times `unit`."""
+    return lambda run, metrics, preset: (
+        unit * snn_joules(metrics["operations"], run.encoder, run.steps, preset.energy, each=each)
+        if isinstance(run, SnnRun) and "operations" in metrics
+        else None
+    )
 
 
 def _ann_joules(run: Run, metrics: Json, preset: Preset) -> float | None:
@@ -139,7 +149,7 @@ def change(accuracies: list[float], images: int) -> dict[str, float]:
     return {"epochs": len(accuracies), "before": before, "end": end, "standard_error": error}
 
 
-def _level(name: str) -> Callable[[Run, Json, Preset], float | None]:
+def _level(name: str) -> Of:
     def of(run: Run, metrics: Json, preset: Preset) -> float | None:
         log = finished.training_log(run, preset) if preset.has_training_log(run) else []
         accuracies = [line["test_accuracy"] for line in log]
@@ -160,20 +170,6 @@ def peak_gigabytes(run: Run, metrics: Json, preset: Preset) -> float | None:
     cost = finished.provenance(run, preset)
     found = cost.get("peak_device_memory_bytes", cost.get("peak_memory_bytes"))
     return None if found is None else found / 1e9
-
-
-def _field(name: str, default: object = None) -> Callable[[Run, Json, Preset], Any]:
-    return lambda run, metrics, preset: getattr(run, name, default)
-
-
-def _said(*path: str) -> Callable[[Run, Json, Preset], Any]:
-    def of(run: Run, metrics: Json, preset: Preset) -> Any:
-        found: Any = metrics
-        for key in path:
-            found = (found or {}).get(key)
-        return found
-
-    return of
 
 
 # ---- of a line of a table
@@ -258,7 +254,7 @@ COLUMNS: dict[str, Column] = {
     "start": Column(
         "accuracy before training, on training images of the choices",
         "%",
-        lambda run, found, preset: found.get("choices", {}).get("start_accuracy") if from_converted(found) else None,
+        _start,
         head="start, %",
     ),
     "ann": Column("accuracy of its own ANN", "%", _said("ann_accuracy"), head="ANN, %"),
@@ -273,9 +269,7 @@ COLUMNS: dict[str, Column] = {
     "scale": Column("threshold scale s", "", _said("choices", "scale"), "first", "s", ".1f"),
     "leak": Column("leak of the membrane", "", _said("choices", "leak"), "first", "leak"),
     "logit_scale": Column("reading of the logits", "", _said("choices", "logit_scale"), "first", "logits", ""),
-    "from_converted": Column(
-        "whether it starts as the converted network", of=lambda run, found, preset: from_converted(found), fold="all"
-    ),
+    "from_converted": Column("whether it starts as the converted network", of=_from_converted, fold="all"),
     # what it spends on an image
     "spikes": Column("spikes of a neuron, at most T", "", _average("network"), head="spikes per neuron", form=".3f"),
     "network_spikes": Column("`spikes`", head="per neuron", form=".3f"),
@@ -283,13 +277,13 @@ COLUMNS: dict[str, Column] = {
         "averages of all layers, summed", "", _average("layers_added"), head="layers added", form=".3f"
     ),
     "batch_added": Column(
-        "`spikes` not divided by the batch", "", _average("batch_added", None), head="not divided by the batch"
+        "`spikes` not divided by the batch", "", _average("batch_added"), head="not divided by the batch"
     ),
     "spikes_per_image": Column("spikes of all neurons", "", _average("per_image"), head="spikes per image", form=".0f"),
     "silent": Column("neurons that never spike", "%", _silent, head="silent, %", form=".1f"),
-    "synops": Column("synaptic operations", "", _counted("synops"), head="SynOps per image", form=",.0f"),
-    "macs": Column("multiply-adds of the ANN", "", _counted("macs"), form=",.0f"),
-    "joules": Column("energy of the SNN", "J", _joules(each=False), head="SNN, µJ", show=_snn_joules),
+    "synops": Column("synaptic operations", "", _said("operations", "synops"), head="SynOps per image", form=",.0f"),
+    "macs": Column("multiply-adds of the ANN", "", _said("operations", "macs"), form=",.0f"),
+    "joules": Column("energy of the SNN", "J", _joules(), head="SNN, µJ", show=_snn_joules),
     "joules_pessimistic": Column("the same, an analog first layer computed in each step", "J", _joules(each=True)),
     "ann_joules": Column(
         "energy of its ANN",
@@ -298,7 +292,7 @@ COLUMNS: dict[str, Column] = {
         head="ANN, µJ",
         show=lambda tidy: [f"{1e6 * one:.2f}" for one in tidy["ann_joules"]],
     ),
-    "microjoules": Column("energy of the SNN", "µJ", _microjoules, head="SNN, µJ"),
+    "microjoules": Column("energy of the SNN", "µJ", _joules(unit=1e6), head="SNN, µJ"),
     # what it cost
     "epoch_minutes": Column("wall time of an epoch of training, mean", "min", epoch_minutes),
     "peak_gigabytes": Column("peak memory of the device, else of the process", "GB", peak_gigabytes),
