@@ -12,7 +12,7 @@ from lasnn.plan import cells as regime
 from lasnn.plan.cells import DATASETS, Cell, chain_pairs, elsewhere, focus_cell, paper_cells
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE, Run, as_snn
-from lasnn.plan.vocabulary import METHODS, NO_TEACHER, given
+from lasnn.plan.vocabulary import NO_TEACHER, given
 from lasnn.report.columns import COLUMNS
 from lasnn.report.finished import accuracy_on_first, converted_of, curves, metrics_of
 from lasnn.report.questions import OWN, Claim, Measure, Pair, Question, gain_over, in_each_reading, is_run, reading_of
@@ -158,25 +158,14 @@ def _gains(preset: Preset) -> list[Pair]:
     printed = [pair for pair in _methods("hybrid", "lasnn_act")(preset) if is_run(pair, preset)]
     if len(datasets) < 2 or {pair.more.dataset for pair in printed} == set(datasets):
         return printed if len(datasets) > 1 else []
-    title = preset.config.networks.title(preset.scope.focus)
+    focus = [focus_cell(preset, "gains", method) for method in ("hybrid", "lasnn_act")]
     for encoding, steps in INPUTS:
-        pairs = [
-            Pair(
-                _focus_on(dataset, title, "hybrid", encoding, steps),
-                _focus_on(dataset, title, "lasnn_act", encoding, steps),
-            )
-            for dataset in datasets
-        ]
+        sides = [[replace(cell, dataset=one, encoding=encoding, timesteps=steps) for one in datasets] for cell in focus]
+        pairs = [Pair(*cells) for cells in zip(*sides, strict=True)]
         found = [pair for pair in in_each_reading(pairs, preset) if is_run(pair, preset)]
         if found:
             return found
     return []
-
-
-def _focus_on(dataset: str, title: str, method: str, encoding: str, steps: str) -> Cell:
-    teacher = "unspecified" if METHODS[method].teacher else ""
-    label = f"{title} {method} on {dataset}"
-    return Cell("gains", label, dataset, title, teacher, method, encoding, steps, "top1", unit="%")
 
 
 def _harder_over_easier(pairs: list[Pair], preset: Preset) -> list[Question]:

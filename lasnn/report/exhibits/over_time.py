@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from lasnn.plan.cells import Cell, elsewhere, encoder_of, paper_cells, runs_of
+from lasnn.plan.cells import Cell, elsewhere, encoder_of, paper_cells
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import SnnRun, as_snn
 from lasnn.plan.vocabulary import METHODS, given
@@ -14,7 +14,7 @@ from lasnn.report.columns import METHOD_TITLES
 from lasnn.report.exhibit import Figure, Table
 from lasnn.report.exhibits.tables import every_method
 from lasnn.report.finished import accuracy_on_first, converted_of, curves, metrics_of
-from lasnn.report.frame import IMAGES, of_cells
+from lasnn.report.frame import IMAGES, Line, each, of_cells
 from lasnn.report.late import Axes, Drawing, pd
 from lasnn.report.speedup import relative_spread, speed_up, steps_needed
 from lasnn.report.style import PRINTED, Look
@@ -30,8 +30,8 @@ CONTEXT = "n variant teacher_weaker warnings quoted revision runs ran_dataset tr
 def _needed(cells: list[Cell], preset: Preset) -> pd.DataFrame:
     """A line for each network, seed and threshold scale."""
     lines = []
-    for cell, row in zip(cells, of_cells(cells, preset).to_dict("records"), strict=True):
-        found = [line for run in runs_of(cell, preset) for line in _of_curves(as_snn(run), preset)]
+    for _, row, runs in each(cells, preset):
+        found = [line for run in runs for line in _of_curves(as_snn(run), preset)]
         lines += [row | line for line in found or [{}]]
     return pd.DataFrame(lines)
 
@@ -80,17 +80,17 @@ def cells(preset: Preset) -> list[Cell]:
 
 def _by_step(cells: list[Cell], preset: Preset) -> pd.DataFrame:
     """A line for each panel, series and T; several seeds are averaged."""
-    table, lines = of_cells(cells, preset), []
-    for cell, row in zip(cells, table.to_dict("records"), strict=True):
+    lines: list[Line] = []
+    for cell, row, runs in each(cells, preset):
         context = {key: row[key] for key in CONTEXT.split()} | {"paper": None, IMAGES: None, "_method": cell.method}
         context |= {"panel": f"{cell.student}, {row['ran_dataset']}, {INPUTS[encoder_of(cell, preset)]} input"}
-        for run in map(as_snn, runs_of(cell, preset)):
+        for run in map(as_snn, runs):
             lines += [context | point for point in _points(run, preset)]
         if row["n"] and elsewhere(cell) is not None:
-            printed = {"series": _title(as_snn(runs_of(cell, preset)[0])), "steps": int(cell.timesteps)}
+            printed = {"series": _title(as_snn(runs[0])), "steps": int(cell.timesteps)}
             lines.append(context | {"accuracy": None, "paper": elsewhere(cell)} | printed)
     if not lines:
-        return table.assign(panel="", series="", steps=0, accuracy=math.nan, paper=math.nan)
+        return of_cells(cells, preset).assign(panel="", series="", steps=0, accuracy=math.nan, paper=math.nan)
     keys = ["panel", "series", "steps"]
     folds = {"accuracy": "mean", "paper": "first"} | dict.fromkeys([*CONTEXT.split(), IMAGES, "_method"], "first")
     found = pd.DataFrame(lines).astype({"accuracy": float, "paper": float})

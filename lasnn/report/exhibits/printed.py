@@ -14,7 +14,7 @@ from lasnn.report import style
 from lasnn.report.columns import FOLDS, METHOD_TITLES, dataset
 from lasnn.report.exhibit import Figure
 from lasnn.report.finished import metrics_of, training_log
-from lasnn.report.frame import SEEDS, of_cells
+from lasnn.report.frame import SEEDS, Line, each, of_cells
 from lasnn.report.late import Drawing, pd
 from lasnn.report.templates import DOTS, dots, only_run, with_steps
 from lasnn.results.energy import averages
@@ -119,13 +119,13 @@ def first_reaching(accuracies: list[float], target: float) -> int:
 
 def _encodings(cells: list[Cell], preset: Preset) -> pd.DataFrame:
     """A line for each panel, network and encoding; a run is also read where it first comes near the weakest."""
-    lines: list[dict] = []
+    lines: list[Line] = []
     runs = list(dict.fromkeys(as_snn(run) for cell in cells for run in runs_of(cell, preset)))
-    for cell, row in zip(cells, of_cells(cells, preset).to_dict("records"), strict=True):
+    for cell, row, own in each(cells, preset):
         if cell.metric == "top1":
             lines.append(row | {"panel": ACCURACY})
             continue
-        found = [_read(run, _target(run, runs, preset), preset) for run in map(as_snn, runs_of(cell, preset))]
+        found = [_read(run, _target(run, runs, preset), preset) for run in map(as_snn, own)]
         similar = _means(found) if found else {"ours": None, "sd": None}
         lines += [row | {"panel": EQUAL, "paper": None}, row | {"panel": SIMILAR} | similar]
     lines.sort(key=lambda line: [ACCURACY, EQUAL, SIMILAR].index(line["panel"]))
@@ -199,9 +199,8 @@ def counted(preset: Preset) -> list[Cell]:
 
 def _counts(cells: list[Cell], preset: Preset) -> pd.DataFrame:
     """A line for each convolution and method, with the threshold of the layer."""
-    table, lines = of_cells(cells, preset), []
-    for cell, row in zip(cells, table.to_dict("records"), strict=True):
-        runs = runs_of(cell, preset)
+    lines = []
+    for cell, row, runs in each(cells, preset):
         found = [averages(metrics_of(run, preset)["spikes"], preset.energy.batch).by_layer for run in runs]
         thresholds = metrics_of(runs[0], preset)["thresholds"] if runs else {}
         for layer in (name for name in thresholds if not name.startswith(("f", "readout"))):
@@ -209,7 +208,7 @@ def _counts(cells: list[Cell], preset: Preset) -> pd.DataFrame:
             own = {"ours": statistics.mean(values), "sd": FOLDS["sd"](values), SEEDS: tuple(values), "paper": None}
             own |= {"threshold": thresholds[layer], "layer": layer, "series": METHOD_TITLES[cell.method]}
             lines.append(row | own)
-    return pd.DataFrame(lines) if lines else table.assign(layer="", threshold=None, series="")
+    return pd.DataFrame(lines or of_cells(cells, preset).assign(layer="", threshold=None, series=""))
 
 
 def _told7(tidy: pd.DataFrame, preset: Preset) -> list[str]:

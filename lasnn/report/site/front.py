@@ -47,13 +47,10 @@ def front(found: list[Shown], preset: Preset, lineage: Lineage, kept: Path) -> s
     rows = [[link(f"exhibits/{one.name}.html", one.title), _state(one), code(one.name)] for one in listed]
     parts.append("\n## All exhibits\n\n")
     others = ", ".join(link(f"exhibits/{one.name}.html", one.title) for one in found if one not in listed)
-    parts.append(raw(table(["exhibit", "state", "name"], rows) if rows else "", _others(others)))
+    # One paragraph for all exhibits that were not made; their pages have the commands.
+    absent = f"<p>Not made in this preset: {others}.</p>" if others else ""
+    parts.append(raw(table(["exhibit", "state", "name"], rows) if rows else "", absent))
     return "".join(parts)
-
-
-def _others(links: str) -> str:
-    """One paragraph for all exhibits that were not made; their pages have the commands."""
-    return f"<p>Not made in this preset: {links}.</p>" if links else ""
 
 
 def _state(shown: Shown) -> str:
