@@ -14,7 +14,7 @@ from lasnn.report.exhibit import Table, remarks
 from lasnn.report.frame import of_cells
 from lasnn.report.judged import NOT_JUDGED, NOT_RUN, Line, answer
 from lasnn.report.late import pd
-from lasnn.report.questions import CHOICES, PRIMARY, SECONDARY, Claim, Question, is_run
+from lasnn.report.questions import CHOICES, PRIMARY, SECONDARY, Question, is_run
 from lasnn.report.statistics import holm, verdict
 
 COLUMNS = ["claim", "question", "reading", "family", "dataset", "network", "steps", "unit", "margin"]
@@ -24,36 +24,35 @@ COLUMNS += ["verdict", "remark"]
 WORDS = ("question", "reading", "family", "dataset", "network", "steps", "unit", "test", "verdict", "remark")
 
 
-def _shown(preset: Preset) -> dict[str, Claim]:
-    """The claims for which the preset has runs or makes them."""
-    return {name: claim for name, claim in CLAIMS.items() if name in preset.scope.claims or not claim.beyond_tables}
-
-
-def _asked(preset: Preset) -> list[tuple[str, Question]]:
-    """Every line for which it may have runs."""
-    return [(name, question) for name, claim in _shown(preset).items() for question in claim.questions(preset)]
+def _asked(preset: Preset) -> list[tuple[str, Question | None]]:
+    """Every line: a claim with each question for which the preset may have runs; None for a claim without any."""
+    found: list[tuple[str, Question | None]] = []
+    for name, claim in CLAIMS.items():
+        wanted = name in preset.scope.claims or not claim.beyond_tables
+        questions = claim.questions(preset) if wanted else []
+        found += [(name, question) for question in questions] or [(name, None)]
+    return found
 
 
 def cells(preset: Preset) -> list[Cell]:
     """Both sides of every comparison, each once."""
-    return list(dict.fromkeys(cell for _, question in _asked(preset) for cell in question.cells))
+    return list(dict.fromkeys(cell for _, question in _asked(preset) if question for cell in question.cells))
 
 
 class Claims(Table):
     """A line for each claim and network, before them one for the mean over the networks."""
 
     def logged(self, preset: Preset) -> list[Run]:
-        timed = [question.cells for name, question in _asked(preset) if CLAIMS[name].measure.in_logs]
-        return list(dict.fromkeys(run for cells in timed for cell in cells for run in runs_of(cell, preset)))
+        timed = [question for name, question in _asked(preset) if question and CLAIMS[name].measure.in_logs]
+        return list(dict.fromkeys(run for one in timed for cell in one.cells for run in runs_of(cell, preset)))
 
     def runs_behind(self, tidy: pd.DataFrame, preset: Preset) -> list[list[Run]] | None:
         """Both sides of each comparison; None if the lines are those of another plan."""
-        asked = [(name, question.cells) for name, question in _asked(preset)]
-        asked += [(name, []) for name in CLAIMS if name not in dict(asked)]
-        asked.sort(key=lambda line: list(CLAIMS).index(line[0]))
+        asked = _asked(preset)
         if [name for name, _ in asked] != list(tidy["claim"]):
             return None
-        return [list(dict.fromkeys(run for cell in sides for run in runs_of(cell, preset))) for _, sides in asked]
+        sides = [question.cells if question else [] for _, question in asked]
+        return [list(dict.fromkeys(run for cell in cells for run in runs_of(cell, preset))) for cells in sides]
 
     def remarks(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
         return remarks(of_cells(self.cells(preset), preset), preset, self.ours)
@@ -64,7 +63,8 @@ def judged(cells: Sequence[Cell], preset: Preset) -> pd.DataFrame:
     lines: list[Line] = []
     for name, question in _asked(preset):
         asked = name in preset.scope.claims
-        lines.append({"claim": name} | answer(CLAIMS[name], question, preset, asked))
+        found = answer(CLAIMS[name], question, preset, asked) if question else _idle(name, preset)
+        lines.append({"claim": name} | found)
     families: dict[tuple[str, str], list[Line]] = defaultdict(list)
     for line in lines:
         if line["verdict"] is None:
@@ -73,10 +73,6 @@ def judged(cells: Sequence[Cell], preset: Preset) -> pd.DataFrame:
         for line, p in zip(family, holm([line["p"] for line in family]), strict=True):
             said = verdict(line["effect"], p, preset.claims.alpha, line["n"], preset.claims.seeds)
             line |= {"p_holm": p, "verdict": said}
-    there = {line["claim"] for line in lines}
-    lines += [_idle(name, preset) for name in CLAIMS if name not in there]
-    order = list(CLAIMS)
-    lines.sort(key=lambda line: order.index(line["claim"]))
     frame = pd.DataFrame(lines, columns=COLUMNS)
     numbers = [name for name in COLUMNS if name not in ("claim", *WORDS)]
     return frame.assign(**{name: pd.to_numeric(frame[name]) for name in numbers})
@@ -110,7 +106,7 @@ def _told(tidy: pd.DataFrame, preset: Preset) -> list[str]:
 def _idle(name: str, preset: Preset) -> Line:
     """A claim without a line of its own: its runs are made for no table, or the paper's networks are not there."""
     has_runs = any(is_run(pair, preset) for question in CLAIMS[name].questions(preset) for pair in question.pairs)
-    return {"claim": name, "n": 0, "verdict": NOT_JUDGED if has_runs else NOT_RUN}
+    return {"n": 0, "verdict": NOT_JUDGED if has_runs else NOT_RUN}
 
 
 def arrange(tidy: pd.DataFrame) -> pd.DataFrame:

@@ -68,13 +68,15 @@ def draw(images: np.ndarray, maps: dict[str, tuple[np.ndarray, np.ndarray]]) -> 
         rows += [(f"{level}\n{name}", map_) for name, map_ in zip(("teacher", "student"), pair, strict=True)]
     for (name, pictures), line in zip(rows, panels, strict=True):
         for axes, picture in zip(line, pictures, strict=True):
-            axes.imshow(picture, cmap="viridis", vmin=0, interpolation="nearest")
+            shown = axes.imshow(picture, cmap="viridis", vmin=0, interpolation="nearest")
             axes.set(xticks=[], yticks=[])
             axes.grid(visible=False)
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=7)
     for index, (teacher, student) in enumerate(maps.values()):
         for axes, one, other in zip(panels[2 + 2 * index], teacher, student, strict=True):
             axes.set_xlabel(f"{np.linalg.norm(one - other):.2f}", fontsize=6, labelpad=1)
+    bar = drawing.colorbar(shown, ax=[axes for line in panels for axes in line], shrink=0.4, aspect=30, pad=0.02)
+    bar.set_ticks([0, picture.max()], labels=["0", "a map's\nlargest"], fontsize=6)
     return drawing
 
 

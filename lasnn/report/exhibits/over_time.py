@@ -142,8 +142,8 @@ def draw(tidy: pd.DataFrame) -> Drawing:
     looks |= {name: Look(grey, "", dashes) for name, dashes in zip(of_curves, CURVE_DASHES, strict=False)}
     looks |= style.looks_of((name, kinds[name]) for name in kinds.index if name != "ANN" and name not in of_curves)
     seeds = tidy.groupby("panel")["n"].unique().map(lambda counts: ", ".join(f"{n:g}" for n in sorted(counts)))
-    titles = [f"{panel}, n = {seeds[panel]}" for panel in panels]
-    drawing, titled = style.panels(titles, "accuracy, %", row_height=2.1, head=0.7, sharey=True)
+    titles = ["\n".join(panel.rsplit(", ", 1)) + f", n = {seeds[panel]}" for panel in panels]
+    drawing, titled = style.panels(titles, "accuracy, %", row_height=2.2, head=0.7, sharey=True)
     for (axes, _), panel in zip(titled, panels, strict=True):
         _panel(axes, tidy[tidy["panel"] == panel], looks)
     top = 10 * math.ceil(max(tidy["accuracy"].max(), tidy["paper"].max()) / 10 - 1e-9)
