@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +83,11 @@ def number(mean: float | None, sd: float | None = None, n: int | None = None, wa
     spread = "" if sd is None or pd.isna(sd) else f" ± {sd:.2f}"
     count = "" if n is None else f" (n={n:g})"
     return f"{mean:.2f}{spread}{count}{MARK if isinstance(warnings, str) and warnings else ''}"
+
+
+def numbers(values: Iterable[float]) -> str:
+    """Different values in their order."""
+    return ", ".join(f"{value:g}" for value in sorted(set(values)))
 
 
 # ---- of a run

@@ -16,7 +16,7 @@ from lasnn.plan.cells import KEYS, PAPER, Cell, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE, Run, parse
 from lasnn.report import pages, style
-from lasnn.report.columns import MARK, shown
+from lasnn.report.columns import MARK, numbers, shown
 from lasnn.report.finished import converted_behind
 from lasnn.report.frame import csv, of_cells
 from lasnn.report.late import Drawing, pd
@@ -198,8 +198,7 @@ class Figure(Exhibit):
 def basis(tidy: pd.DataFrame, preset: Preset, ours: str = Exhibit.ours) -> list[str]:
     """Which runs the numbers are of: preset, seeds, size, images. `ours`: what the numbers are."""
     ran = tidy[tidy["n"] > 0]
-    seeds = ", ".join(f"{count:g}" for count in sorted(set(ran["n"]))) or "none run"
-    notes = [f"Preset {preset.name}. {ours} (n = {seeds})."]
+    notes = [f"Preset {preset.name}. {ours} (n = {numbers(ran['n']) or 'none run'})."]
     if preset.scope.note:
         notes.append(preset.scope.note)
     columns = ["ran_dataset", "train_images", "test_images", "assessed", "subset"]

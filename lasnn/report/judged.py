@@ -74,7 +74,9 @@ def answer(claim: Claim, question: Question, preset: Preset, judged: bool) -> Li
     if not all(side.more and (side.less or side.pair.less is None) for side in sides):
         return line | {"n": 0, "verdict": NOT_RUN}
     seeds = [seed for seed in sides[0].seeds if all(seed in side.seeds for side in sides)]
-    remarks = [*filter(None, (side.alone() for side in sides)), *_unequal(sides, seeds), *_few(seeds, preset)]
+    remarks = [*filter(None, (side.alone() for side in sides)), *_unequal(sides, seeds)]
+    if len(seeds) < preset.claims.seeds:
+        remarks.append(f"{len(seeds)} of {preset.claims.seeds} seeds")
     line |= {"n": len(seeds), "remark": "; ".join(dict.fromkeys(remarks)), "verdict": None if judged else NOT_JUDGED}
     if not seeds:
         return line
@@ -186,11 +188,6 @@ def _unequal(sides: Sequence[Side], seeds: list[int]) -> list[str]:
         return []
     counts = [f"{side.pair.more.student} {len(side.seeds)}" for side in sides]
     return [f"n differs: {', '.join(counts)}; taken: seeds {_listed(seeds) or 'none'}"]
-
-
-def _few(seeds: list[int], preset: Preset) -> list[str]:
-    least = preset.claims.seeds
-    return [f"{len(seeds)} of {least} seeds"] if len(seeds) < least else []
 
 
 def _listed(seeds: Sequence[int]) -> str:

@@ -36,11 +36,9 @@ def _spent(cells: list[Cell], preset: Preset) -> pd.DataFrame:
 
 
 def _printed(cell: Cell) -> float | None:
-    keys = ("dataset", "student", "method", "encoding")
-    for other in paper_cells("Fig 6"):
-        if other.metric == "avg_spikes" and all(getattr(other, key) == getattr(cell, key) for key in keys):
-            return other.paper
-    return None
+    keys = {key: getattr(cell, key) for key in ("dataset", "student", "method", "encoding")}
+    found = paper_cells("Fig 6", metric="avg_spikes", **keys)
+    return found[0].paper if found else None
 
 
 def _told(tidy: pd.DataFrame, preset: Preset) -> list[str]:

@@ -10,7 +10,7 @@ from lasnn.plan.config import Preset
 from lasnn.plan.runs import SnnRun, as_snn
 from lasnn.plan.vocabulary import METHODS, given
 from lasnn.report import style
-from lasnn.report.columns import METHOD_TITLES
+from lasnn.report.columns import METHOD_TITLES, numbers
 from lasnn.report.exhibit import Figure, Table
 from lasnn.report.exhibits.tables import every_method
 from lasnn.report.finished import accuracy_on_first, converted_of, curves, metrics_of
@@ -57,8 +57,7 @@ def _of_curves(run: SnnRun, preset: Preset) -> list[dict]:
 def _told_of_steps_needed(tidy: pd.DataFrame, preset: Preset) -> list[str]:
     notes = []
     if "curve_images" in tidy:
-        images = ", ".join(f"{count:g}" for count in sorted(set(tidy["curve_images"].dropna())))
-        grid = ", ".join(str(steps) for steps in sorted(set().union(*tidy["grid"].dropna())))
+        images, grid = numbers(tidy["curve_images"].dropna()), numbers(set().union(*tidy["grid"].dropna()))
         notes = [f"ANN, LaSNN and curves on the same first {images} test images, one encoder seed; T* out of {grid}."]
     return [
         *notes,
@@ -71,7 +70,7 @@ def _told_of_steps_needed(tidy: pd.DataFrame, preset: Preset) -> list[str]:
 
 def cells(preset: Preset) -> list[Cell]:
     """Every trained method of Table S1, and LaSNN with direct input for the students of Figure 6."""
-    direct = [cell for cell in paper_cells("Fig 6") if cell.encoding == "direct" and cell.metric == "top1"]
+    direct = paper_cells("Fig 6", metric="top1", encoding="direct")
     return [
         *(cell for cell in every_method(preset) if METHODS[cell.method].trained),
         *(replace(cell, exhibit="over T", timesteps=steps) for cell in direct for steps in DIRECT_STEPS),
@@ -120,10 +119,9 @@ def _points(run: SnnRun, preset: Preset) -> list[dict]:
 def _told(tidy: pd.DataFrame, preset: Preset) -> list[str]:
     if (tidy["steps"] == 0).all():
         return []
-    images = ", ".join(f"{count:g}" for count in sorted(set(tidy[IMAGES].dropna())))
     return [
         "Trained networks: all test images, first encoder seed, read out after each step up "
-        f"to the T of their training. Converted ones: the first {images} test images, "
+        f"to the T of their training. Converted ones: the first {numbers(tidy[IMAGES].dropna())} test images, "
         "leak 1, s scales the balanced thresholds; the dotted line is their ANN on the same images. Crosses, in "
         "the colour of their method: what the paper prints for full-size networks trained with that T on all "
         "images (Tables II and IV, Figure 6; for direct input one accuracy, with T = 30 or 50).",
@@ -141,7 +139,7 @@ def draw(tidy: pd.DataFrame) -> Drawing:
     grey = style.look_of("conversion").color
     looks |= {name: Look(grey, "", dashes) for name, dashes in zip(of_curves, CURVE_DASHES, strict=False)}
     looks |= style.looks_of((name, kinds[name]) for name in kinds.index if name != "ANN" and name not in of_curves)
-    seeds = tidy.groupby("panel")["n"].unique().map(lambda counts: ", ".join(f"{n:g}" for n in sorted(counts)))
+    seeds = tidy.groupby("panel")["n"].agg(numbers)
     titles = ["\n".join(panel.rsplit(", ", 1)) + f", n = {seeds[panel]}" for panel in panels]
     drawing, titled = style.panels(titles, "accuracy, %", row_height=2.2, head=0.7, sharey=True)
     for (axes, _), panel in zip(titled, panels, strict=True):
@@ -173,7 +171,7 @@ def _panel(axes: Axes, lines: pd.DataFrame, looks: dict[str, Look]) -> None:
 EXHIBITS = {
     "table_s3": Table(
         "Table S3: steps that conversion needs, and LaSNN's speed-up",
-        lambda preset: [cell for cell in paper_cells("Table II") if cell.method == "lasnn_act"],
+        lambda preset: paper_cells("Table II", method="lasnn_act"),
         "data student seed curve_scale curve_ann t_star_1 t_star_2 curve_lasnn lasnn_steps t_star_lasnn speed_up "
         "spread",
         ran_only=True,
