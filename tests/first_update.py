@@ -47,6 +47,9 @@ def first_update(found, monkeypatch):
         share = {"mix": (1 - kd.weight, kd.weight), "sum": (1, 1), "added": (1, kd.weight)}[kd.form]
         above = teacher(x[None]).logits.detach().expand_as(judged)
         terms = {"ce": share[0] * terms["ce"], "kd": share[1] * divergence(above, judged, kd.temperature).mean()}
+        if kd.entropy:
+            p = (judged / kd.temperature).softmax(2)
+            terms["entropy"] = kd.entropy * (p * p.log()).sum(2).mean()
     if settings.attention:
         alpha = found.result.metrics.get("attention_alpha", settings.attention.alpha)
         pulled = attention(seen, teacher, x, labels, run.method, settings.attention)
@@ -59,7 +62,13 @@ def first_update(found, monkeypatch):
             for t in range(0, steps - kd.window + 1, kd.stride)
         ]
         terms = {"ce": (1 - kd.weight) * terms["ce"], "kd": kd.weight * torch.stack(apart).square().mean()}
-    if spiking_.consistency:
+    if spiking_.consistency and spiking_.consistency_target in ("strongest", "weakest"):
+        sure = each.softmax(2).amax(2).mean(1).tolist()
+        weak, strong = sure.index(min(sure)), sure.index(max(sure))
+        taught, by = (weak, strong) if spiking_.consistency_target == "strongest" else (strong, weak)
+        apart = divergence(each[by].detach(), each[taught], spiking_.consistency_temperature)
+        terms["consistency"] = spiking_.consistency * apart.mean()
+    elif spiking_.consistency:
         right = (
             (each.argmax(2) == labels).double()[..., None] if spiking_.consistency_target == "correct" else 1 + 0 * each
         )

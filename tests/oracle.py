@@ -115,7 +115,7 @@ def simulate(net: Net, x: Tensor, psi: str = "bellec", masks: dict[nn.Module, Te
         for name, lif in neurons(net).items()
     }
     by_module = {lif: inner[name] for name, lif in neurons(net).items()}
-    potential, outputs, stages = 0, [], {level: [] for level in net.taps}
+    potential, outputs, features, stages = 0, [], [], {level: [] for level in net.taps}
     for now in x:
         h = now
         for name, layer in net.layers.items():
@@ -129,11 +129,14 @@ def simulate(net: Net, x: Tensor, psi: str = "bellec", masks: dict[nn.Module, Te
                 if tapped == name:
                     stages[level].append(activation)
             h = apply(layer.between, activation, masks)
+        features.append(h)
         outputs.append(F.linear(h, net.readout.weight))
         if isinstance(net.readout, SpikingReadout):
             outputs[-1] = by_module[net.readout.activation](outputs[-1])
         potential = potential + outputs[-1]
-    return Trace(potential, outputs, {level: torch.stack(seen) for level, seen in stages.items()}, inner)
+    found = Trace(potential, outputs, {level: torch.stack(seen) for level, seen in stages.items()}, inner)
+    found.features = features  # T x [B, F], what the readout sees
+    return found
 
 
 def apply(module: nn.Module, x: Tensor, masks: dict[nn.Module, Tensor] | None = None) -> Tensor:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lasnn.distillation.attention import FiringRate, resized
-from lasnn.distillation.step import Shapes, Step, Terms, cross_entropy
+from lasnn.distillation.step import FEATURES, Shapes, Step, Terms, cross_entropy
 from lasnn.plan.settings import SnnSettings
 from lasnn.plan.vocabulary import given
 
@@ -25,6 +25,7 @@ class Projected(nn.Module):
                     nn.Conv2d(shape[0], teacher[level][0], 3, padding=1, bias=False), nn.BatchNorm2d(teacher[level][0])
                 )
                 for level, shape in student.items()
+                if level != FEATURES
             }
         )
 

@@ -18,17 +18,24 @@ def consistency(step: Step, settings: "Spiking") -> Tensor:
     """b τ² mean_t KL(softmax(m/τ) || softmax(z^t/τ)): each step's logits against a target m, held constant (TWSNN).
 
     m is the mean of all steps' logits (its paper), or of those steps' that classify the image rightly (its code), which
-    is 0, a uniform target, where none does.
+    is 0, a uniform target, where none does. With the targets `strongest` and `weakest` the most confident step teaches
+    the least confident one, or the reverse (Strong2Weak, Weak2Strong; Ding et al. 2025): b τ² KL of these two alone.
     """
     if step.by_step is None:
         raise TypeError("consistency compares the logits of single steps")
+    b, hotter = settings.consistency, settings.consistency_temperature
+    if settings.consistency_target in ("strongest", "weakest"):
+        confidence = step.by_step.detach().softmax(2).amax(2).mean(1)  # [T], over the batch
+        strongest, weakest = step.by_step[confidence.argmax()], step.by_step[confidence.argmin()]
+        pair = (strongest, weakest) if settings.consistency_target == "strongest" else (weakest, strongest)
+        return b * divergence_from(pair[0].detach(), pair[1], hotter)
     target = step.logits.detach()
     if settings.consistency_target == "correct":
         steps = step.by_step.detach()
         right = (steps.argmax(2) == step.batch.labels).to(steps.dtype)  # [T, B]
         target = (right[..., None] * steps).sum(0) / right.sum(0).clamp_min(1)[:, None]
     target = target.repeat(len(step.by_step), 1)
-    return settings.consistency * divergence_from(target, step.by_step.flatten(0, 1), settings.consistency_temperature)
+    return b * divergence_from(target, step.by_step.flatten(0, 1), hotter)
 
 
 def firing_penalty(rate: Tensor, settings: "Spiking") -> Tensor:

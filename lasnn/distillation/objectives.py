@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from lasnn.distillation.attention import VARIANTS
 from lasnn.distillation.by_step import aligned_distillation
 from lasnn.distillation.features import Blurred, Projected
+from lasnn.distillation.head import Headed, saliency_distillation
 from lasnn.distillation.step import Objective, Shapes, Step, Terms, cross_entropy, divergence_from
 from lasnn.plan.settings import SnnSettings
 from lasnn.plan.vocabulary import given
@@ -15,14 +16,19 @@ from lasnn.plan.vocabulary import given
 def label_distillation(step: Step, settings: SnnSettings) -> Terms:
     """(1-w) CE + w τ² KL(softmax(z_T/τ) || softmax(z/τ)).
 
-    Form `sum`: CE + τ² KL (Takuya et al. 2021); form `added`: CE + w τ² KL (TWSNN, Yu et al. 2025).
+    Form `sum`: CE + τ² KL (Takuya et al. 2021); form `added`: CE + w τ² KL (TWSNN, Yu et al. 2025). With an `entropy` γ
+    less γ H(softmax(z/τ)), the student's entropy, as in TSER (Yu et al. 2025).
     """
     kd, teacher, (logits, labels) = given(settings.label_kd), step.asked, step.judged
     with torch.no_grad():
         target = teacher(step.batch.x[None]).logits
     divergence = divergence_from(target.repeat(len(logits) // len(target), 1), logits, kd.temperature)
     ce, kl = {"mix": (1 - kd.weight, kd.weight), "sum": (1.0, 1.0), "added": (1.0, kd.weight)}[kd.form]
-    return {"ce": ce * F.cross_entropy(logits, labels), "kd": kl * divergence}
+    terms = {"ce": ce * F.cross_entropy(logits, labels), "kd": kl * divergence}
+    if kd.entropy:
+        log_p = (logits / kd.temperature).log_softmax(1)
+        terms["entropy"] = kd.entropy * (log_p.exp() * log_p).sum(1).mean()
+    return terms
 
 
 def layer_wise(method: str) -> Objective:
@@ -67,6 +73,8 @@ OBJECTIVES: dict[str, Objective | type[nn.Module]] = {
     "kd_features": Projected,
     "kd_blurred": Blurred,
     "kd_aligned": aligned_distillation,
+    "kd_head": Headed,
+    "kd_saliency": saliency_distillation,
     **{method: layer_wise(method) for method in VARIANTS},
 }
 

@@ -13,7 +13,8 @@ from lasnn.plan.settings import SnnSettings
 
 Terms = dict[str, Tensor]
 Objective = Callable[["Step", SnnSettings], Terms]
-Shapes = dict[str, tuple[int, ...]]  # level -> (C, H, W) of the layer that is tapped there
+FEATURES = "features"  # what a readout sees
+Shapes = dict[str, tuple[int, ...]]  # level -> (C, H, W) of the layer that is tapped there; FEATURES -> (F,)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import csv
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from lasnn.errors import InputError
 from lasnn.plan.config import Preset
@@ -12,7 +13,8 @@ from lasnn.report import Table
 from lasnn.report.site.links import lines_behind
 from lasnn.report.site.shown import Shown
 
-KEYS = ("row_label", "dataset", "student", "teacher", "method", "encoding", "timesteps", "metric", "variant")
+KEYS = ("claim", "row_label", "dataset", "student", "teacher", "method", "encoding", "timesteps", "metric", "variant")
+NAMED = 8  # rows that a message names, those alike first
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,12 @@ def meant(shown: Shown, preset: Preset, words: list[str]) -> list[Line]:
     ]
     if not found:
         ran = [line for line in lines if line.runs]
-        known = dict.fromkeys(word for line in ran for word in (*line.keys, *list(line.row.values())[:2]))
+        known = list(dict.fromkeys(word for line in ran for word in (*line.keys, *list(line.row.values())[:2])))
+        near = get_close_matches(asked, known, NAMED, cutoff=0.3)
+        named = [*near, *(word for word in known if word not in near)][:NAMED]
+        rows = ", ".join(named) + (f" and {len(known) - NAMED} more" if len(known) > NAMED else "")
         raise InputError(
-            f"no cell of {path} holds {asked}: its rows and columns are {', '.join([*known, *shown.table()[0]])}"
+            f"no cell of {path} holds {asked}: its rows are {rows}; its columns {', '.join(shown.table()[0])}"
         )
     ran = [line for line in found if line.runs]
     if not ran:

@@ -18,6 +18,23 @@ if TYPE_CHECKING:
     from lasnn.plan.config import Preset
 
 
+class Benchmark(Section):
+    """Methods at equal budget (Table S10): `rows`, a title and what is run of it, each <method> or <method>+<variant>.
+
+    `steps`: T after which logits are read; `trials`: the preset that tried settings.
+    """
+
+    rows: Annotated[dict[str, tuple[str, ...]], Field(min_length=1)]
+    steps: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    trials: str
+
+    @property
+    def named(self) -> list[tuple[str, str, str]]:
+        """Title, method and variant of all that is run."""
+        words = [(title, *name.partition("+")) for title, names in self.rows.items() for name in names]
+        return [(title, method, variant or BASE) for title, method, _, variant in words]
+
+
 class Scope(Section):
     """Which of the paper's cells a preset runs, and on what; `note` is printed under every exhibit.
 
@@ -31,7 +48,7 @@ class Scope(Section):
     where the paper's T of Poisson input is out of reach; `steps` still goes by the paper's encoder.
     """
 
-    LATER: ClassVar[tuple[str, ...]] = ("readings", "inputs")
+    LATER: ClassVar[tuple[str, ...]] = ("readings", "inputs", "benchmark")
 
     note: str | None
     datasets: dict[str, str | None]
@@ -54,6 +71,7 @@ class Scope(Section):
     claims: tuple[str, ...]
     readings: dict[str, str] | None = None
     inputs: dict[str, str] | None = None
+    benchmark: Benchmark | None = None
 
 
 class Energy(Section):

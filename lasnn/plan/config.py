@@ -266,6 +266,12 @@ class Preset:
         """InputError if the scope names what doesn't exist, or an own network for which its images are too small."""
         check_scope(self.scope, self.name, self.config.dataset_names, self.config.variant_names, self.config.networks)
         check_readings(self.scope, self.name, self.logit_scale)
+        if plan := self.scope.benchmark:
+            known(
+                self.config.file.presets,
+                plan.trials,
+                f"preset of preset {self.name!r} in config: scope.benchmark.trials",
+            )
         for dataset in filter(None, self.scope.datasets.values()):
             for name in (*self.scope.students, *self.scope.teachers):
                 self.config.networks.check_at(name, self.config.side(dataset))

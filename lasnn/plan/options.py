@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
 from lasnn.errors import InputError
-from lasnn.plan.cells import Scope, chain_pairs, pair_above
+from lasnn.plan.cells import Benchmark, Scope, chain_pairs, pair_above
 from lasnn.plan.own import Adopted, AdoptedWeights, Networks, OwnArchitecture
 from lasnn.plan.runs import AND, BASE, AnnRun, Run, SnnRun
 from lasnn.plan.settings import SETTINGS, AnnSettings, Protocol, Settings, SnnSettings
@@ -182,6 +182,8 @@ def check_scope(
         known(scope.corners, corner, f"corner {where}.corners_once")
     for variant in (scope.readings or {}).values():
         _check_knob(f"hybrid+{variant}", f"{where}.readings", [BASE, *variants])
+    if scope.benchmark:
+        _check_benchmark(scope, scope.benchmark, where, variants)
     for name in scope.spike_chain:
         known(students, name, f"student {where}.spike_chain")
     pairs = chain_pairs(scope.spike_chain)
@@ -195,6 +197,20 @@ def check_scope(
         known(ENCODERS, encoder, f"encoder {where}.steps")
         if not steps.isdigit():
             raise InputError(f"config: scope.steps names {name!r}: expected <encoder>-T<steps>, such as poisson-T100")
+
+
+def _check_benchmark(scope: Scope, plan: Benchmark, where: str, variants: Collection[str]) -> None:
+    for title, method, variant in plan.named:
+        _check_knob(method if variant == BASE else f"{method}+{variant}", f"{where}.benchmark", variants)
+        known(scope.methods, method, f"method {where}.benchmark.rows.{title}, which scope.methods has to have,")
+    if all(METHODS[method].teacher for _, method, _ in plan.named):
+        raise InputError(f"config: {where}.benchmark has teachers in all rows: add hybrid, which others stand beside")
+    ran = scope.steps.get("poisson-T100")
+    if ran is None or ran < max(plan.steps):
+        raise InputError(
+            f"config: {where}.benchmark reads logits after {max(plan.steps)} steps, its runs have {ran or 'none'}: "
+            "change scope.benchmark.steps or scope.steps.poisson-T100"
+        )
 
 
 def check_readings(scope: Scope, preset: str, logit_scale: Callable[[str], str]) -> None:

@@ -114,7 +114,7 @@ class Spiking(Section):
     adaptation: tuple[Rate, Share] = (1.8, 0.9)
     loss: Literal["total", "every_step"] = "total"
     consistency: Annotated[float, Field(ge=0)] = 0.0
-    consistency_target: Literal["mean", "correct"] = "mean"
+    consistency_target: Literal["mean", "correct", "strongest", "weakest"] = "mean"
     consistency_temperature: Rate = 3.0
     firing_penalty: Annotated[float, Field(ge=0)] = 0.0
 
@@ -165,10 +165,26 @@ class AlignedKd(Section):
     temperature: Rate
 
 
+class HeadKd(Section):
+    weight: Annotated[float, Field(ge=0)]
+    temperature: Rate
+
+
+class SaliencyKd(Section):
+    weight: Annotated[float, Field(ge=0)]
+    logits: Annotated[float, Field(ge=0)]
+    noise: Annotated[float, Field(ge=0, lt=1)]
+    temperature: Rate
+    taps: ClassVar[str] = "deep"  # the readout weighs the channels of the last layer with a map
+
+
 class LabelKd(Section):
+    LATER: ClassVar[tuple[str, ...]] = ("entropy",)
+
     weight: Share
     temperature: Rate
     form: Literal["mix", "sum", "added"]
+    entropy: Annotated[float, Field(ge=0)] = 0.0
 
 
 class SpikeKd(Section):
@@ -261,13 +277,17 @@ class SnnSettings(_OfRun):
     features: Features | None = None
     blurred: Blurred | None = None
     aligned_kd: AlignedKd | None = None
+    head_kd: HeadKd | None = None
+    saliency_kd: SaliencyKd | None = None
 
-    LATER: ClassVar[tuple[str, ...]] = ("architecture", "features", "blurred", "aligned_kd")
+    LATER: ClassVar[tuple[str, ...]] = (
+        *("architecture", "features", "blurred", "aligned_kd", "head_kd", "saliency_kd"),
+    )
 
     @property
     def taps(self) -> str | None:
         """Which layers are tapped, of a method that looks at some."""
-        section = self.attention or self.features or self.blurred
+        section = self.attention or self.features or self.blurred or self.saliency_kd
         return section.taps if section else None
 
 
@@ -294,6 +314,8 @@ class Protocol(Section):
     features: Features
     blurred: Blurred
     aligned_kd: AlignedKd
+    head_kd: HeadKd
+    saliency_kd: SaliencyKd
     label_kd: LabelKd
     spike_kd: SpikeKd
     calibration: Calibration

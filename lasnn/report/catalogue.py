@@ -9,6 +9,7 @@ from lasnn.plan.runs import Run
 from lasnn.plan.vocabulary import known, pick
 from lasnn.report.exhibit import Exhibit, Figure, Table
 from lasnn.report.exhibits import (
+    benchmark,
     claims,
     energy,
     figure1,
@@ -22,7 +23,7 @@ from lasnn.report.exhibits import (
     variants,
 )
 
-MODULES = (tables, energy, over_time, variants, training, claims, runs, figure1, figure2, printed, regime)
+MODULES = (tables, energy, over_time, variants, training, claims, benchmark, runs, figure1, figure2, printed, regime)
 _all: dict[str, Exhibit] = {name: one for module in MODULES for name, one in module.EXHIBITS.items()}
 # Tables of the paper, then ours and the claims; figures of the paper, then ours.
 EXHIBITS = dict(sorted(_all.items(), key=lambda one: (isinstance(one[1], Figure), "table" not in one[0], one[0])))

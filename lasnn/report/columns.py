@@ -151,7 +151,8 @@ def change(accuracies: list[float], images: int) -> dict[str, float]:
     before, end = accuracies[-1 - max(1, math.ceil(LAST * len(accuracies)))], accuracies[-1]
     share = end / 100
     error = 100 * math.sqrt(share * (1 - share) / images)
-    return {"epochs": len(accuracies), "before": before, "end": end, "standard_error": error}
+    best = max(accuracies) - end
+    return {"epochs": len(accuracies), "before": before, "end": end, "standard_error": error, "best": best}
 
 
 def _level(name: str) -> Of:
@@ -269,11 +270,24 @@ COLUMNS: dict[str, Column] = {
         "accuracy before the last fifth of the epochs", "%", _level("before"), head="before the last fifth, %"
     ),
     "end": Column("accuracy after the last epoch", "%", _level("end"), head="end, %"),
+    "best_epoch": Column(
+        "accuracy of the best epoch above the last's, on the test images watched in training",
+        "points",
+        _level("best"),
+        head="best epoch, points",
+    ),
     "standard_error": Column("of `end`, binomial", "points", _level("standard_error"), head="standard error"),
     # what was chosen for it
     "scale": Column("threshold scale s", "", _said("choices", "scale"), "first", "s", ".1f"),
     "leak": Column("leak of the membrane", "", _said("choices", "leak"), "first", "leak"),
     "logit_scale": Column("reading of the logits", "", _said("choices", "logit_scale"), "first", "logits", ""),
+    "attention_share": Column(
+        "the attention loss's share of the gradient before training, the largest level's",
+        of=lambda run, metrics, preset: (
+            max(metrics["attention_share"].values(), default=None) if metrics.get("attention_share") else None
+        ),
+        head="share of the gradient",
+    ),
     "from_converted": Column("whether it starts as the converted network", of=_from_converted, fold="all"),
     # what it spends on an image
     "spikes": Column("spikes of a neuron, at most T", "", _average("network"), head="spikes per neuron", form=".3f"),
@@ -299,7 +313,7 @@ COLUMNS: dict[str, Column] = {
     ),
     "microjoules": Column("energy of the SNN", "µJ", _joules(unit=1e6), head="SNN, µJ"),
     # what it cost
-    "epoch_minutes": Column("wall time of an epoch of training, mean", "min", epoch_minutes),
+    "epoch_minutes": Column("wall time of an epoch of training, mean", "min", epoch_minutes, head="minutes per epoch"),
     "peak_gigabytes": Column("peak memory of the device, else of the process", "GB", peak_gigabytes),
     "seconds": Column("wall time", "s", lambda run, metrics, preset: finished.provenance(run, preset).get("seconds")),
     # what a reader must know
@@ -380,6 +394,20 @@ COLUMNS: dict[str, Column] = {
     "share": Column(
         "the attention loss's share of the gradient before training", head="start", form=".4f", reads="start"
     ),
+    # of methods at equal budget (Table S10)
+    "series": Column("method, and what is varied of it", head="method", form=""),
+    "beside": Column("the row that it is compared with", head="beside", form=""),
+    "above": Column(
+        "points above that row, with an interval",
+        "points",
+        head="above, points",
+        show=lambda tidy: [
+            "-" if pd.isna(one) else f"{one:+.2f}" + ("" if pd.isna(low) else f" [{low:.2f}, {high:.2f}]")
+            for one, low, high in zip(tidy["difference"], tidy["low"], tidy["high"], strict=True)
+        ],
+    ),
+    "verdict": Column("what the seeds say of it", head="verdict", form=""),
+    "trials": Column("settings tried on held-out images", head="trials", form="g"),
     # of a converted network's curve (Table S3)
     "curve_scale": Column("threshold scale s of the curve", head="s", form="g"),
     "curve_ann": Column("accuracy of the ANN on the curve's images", "%", head="ANN, %"),

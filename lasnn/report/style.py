@@ -50,6 +50,8 @@ METHOD_STYLE = {
     "kd_features": Look("#cc78bc", ">", (3, 1)),
     "kd_blurred": Look("#6a3d9a", "<", (7, 2)),
     "kd_aligned": Look("#029e73", "h", (3, 2, 1, 2)),
+    "kd_head": Look("#8c613c", "p", (1, 3)),
+    "kd_saliency": Look("#b40426", "*", (5, 1, 1, 1)),
     "kd_spike": Look("#fbafe4", "X", (1, 2)),
     "lasnn_act": Look("#0173b2", "o"),
     "lasnn_grad": Look("#d55e00", "D", (6, 1, 1, 1)),

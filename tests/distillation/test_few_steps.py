@@ -72,6 +72,30 @@ def test_consistency_with_the_steps_that_are_right_by_hand():
     )
 
 
+@pytest.mark.parametrize(("target", "teaches", "learns"), [("strongest", 1, 0), ("weakest", 0, 1)])
+def test_one_step_teaches_another_by_hand(target, teaches, learns):
+    """Over both images the first step's largest probabilities sum to 1.5, the second's to 1.6: it is the strongest.
+
+    The other step learns from its constant logits, b τ² KL, and has all of the gradient.
+    """
+    z = torch.tensor(
+        np.log([[[0.7, 0.2, 0.1], [0.8, 0.1, 0.1]], [[0.1, 0.1, 0.8], [0.1, 0.8, 0.1]]]), requires_grad=True
+    )
+    asked = spiking_of(loss="every_step", consistency=0.5, consistency_target=target, consistency_temperature=2.0)
+    seen = Step(Batch(None, torch.tensor(LABELS)), None, z.mean(0), None, 0.0, by_step=z)
+    found = consistency(seen, asked)
+    by_hand = z.detach().numpy()
+    assert found.item() == pytest.approx(0.5 * divergence(by_hand[teaches], by_hand[learns], 2.0).mean(), rel=1e-12)
+    found.backward()
+    assert z.grad[teaches].abs().max() == 0
+    assert z.grad[learns].abs().max() > 0
+
+
+def test_a_single_step_teaches_itself_nothing():
+    asked = spiking_of(loss="every_step", consistency=0.5, consistency_target="strongest")
+    assert consistency(step(Z[:1]), asked).item() == 0
+
+
 def test_terms_are_added_where_they_are_asked_for():
     rate = torch.tensor(0.25)
     assert added_terms(step(Z), None, spiking_of()) == {}

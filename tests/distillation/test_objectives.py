@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from statistics import NormalDist
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ from spike_trains import softmax
 from lasnn.datasets.batches import Batch
 from lasnn.distillation.objectives import OBJECTIVES, objective_of, window_sums
 from lasnn.distillation.step import Step
-from lasnn.plan.vocabulary import METHODS
+from lasnn.plan.vocabulary import METHODS, TAPS
 from lasnn.spiking.neurons import Dynamics
 from lasnn.training.stages.student import tapped_shapes
 
@@ -24,14 +25,20 @@ LAYER_WISE = [name for name, method in METHODS.items() if "attention" in method.
 
 
 def student(dtype=torch.float64, method="hybrid"):
-    return small_snn("vgg5", Dynamics(0.5), spiking_readout=METHODS[method].chained).to(dtype)
+    return tapped(small_snn("vgg5", Dynamics(0.5), spiking_readout=METHODS[method].chained), method).to(dtype)
+
+
+def tapped(net, method):
+    """Tapped at its last layer too, for a method that looks there."""
+    net.taps = TAPS["deep"](net.sides, net.side) if method == "kd_saliency" else net.taps
+    return net
 
 
 def teacher(dtype=torch.float64, method="lasnn_act"):
     if METHODS[method].chained:
         net = small_snn("conv3fc2", Dynamics(0.5), spiking_readout=True, seed=1)
     else:
-        net = small("vgg16bn", seed=1)
+        net = tapped(small("vgg16bn", seed=1), method)
     return net.requires_grad_(False).to(dtype)
 
 
@@ -85,6 +92,20 @@ def test_label_distillation_by_hand(form, weights):
     terms = OBJECTIVES["kd_label"](Step(batch, None, torch.tensor(z), above, 0.0), settings)
     assert terms["ce"].item() == pytest.approx(weights[0] * entropy, rel=1e-12)
     assert terms["kd"].item() == pytest.approx(weights[1] * apart, rel=1e-12)
+
+
+def test_the_students_entropy_is_maximised():
+    """Logits τ (log 3, 0) have p = 3/4, 1/4 at temperature τ: the term is -0.1 H = 0.1 (3/4 log 3/4 + 1/4 log 1/4)."""
+    settings = settings_of("kd_label", label_kd={"temperature": 2.0, "entropy": 0.1})
+    z = torch.tensor([[2 * math.log(3), 0.0]], dtype=torch.float64)
+    above = lambda x: SimpleNamespace(logits=torch.zeros(1, 2))  # noqa: E731
+    terms = OBJECTIVES["kd_label"](
+        Step(Batch(torch.zeros(1, 3, 4, 4), torch.tensor([0])), None, z, above, 0.0), settings
+    )
+    assert terms["entropy"].item() == pytest.approx(0.1 * (0.75 * math.log(0.75) + 0.25 * math.log(0.25)), rel=1e-12)
+    assert "entropy" not in OBJECTIVES["kd_label"](
+        Step(Batch(torch.zeros(1, 3, 4, 4), torch.tensor([0])), None, z, above, 0.0), settings_of("kd_label")
+    )
 
 
 def test_cross_entropy_by_hand():
@@ -143,10 +164,15 @@ def test_alpha_and_its_schedule(method):
 # ---- the gradient of the whole student -------------------------------------------------------------------------------
 
 
+def settings_for(method):
+    """With weights that are not 1."""
+    return settings_of(method, **({"saliency_kd": {"weight": 3.0, "logits": 0.5}} if method == "kd_saliency" else {}))
+
+
 def naive_loss(method, net):
     """L of one batch, term by term, from the step-by-step simulation."""
     batch, x = batch_and_input()
-    settings, trace = settings_of(method), simulate(net, x)
+    settings, trace = settings_for(method), simulate(net, x)
     z = trace.logits / STEPS
     entropy = -z.log_softmax(1)[range(3), LABELS].mean()
     if method == "kd_label":
@@ -161,6 +187,12 @@ def naive_loss(method, net):
         return aligned_loss(trace, batch.x, settings.aligned_kd)
     if method == "kd_blurred":
         return blurred_loss(trace, batch.x, entropy, settings.blurred)
+    if method == "kd_head":
+        above, made = teacher()(batch.x[None]), objective("kd_head")
+        ours = above.readout((sum(trace.features) / STEPS @ made.align.weight.T)[None])[0]
+        return entropy + settings.head_kd.weight * divergence(above.logits, ours, settings.head_kd.temperature).mean()
+    if method == "kd_saliency":
+        return saliency_loss(trace, batch.x, entropy, settings.saliency_kd)
     if method == "kd_features":
         return entropy + settings.features.weight * sum(projected_distances(trace, batch.x))
     if method in LAYER_WISE:
@@ -221,6 +253,35 @@ def blurred_loss(trace, x, entropy, settings):
     return entropy + settings.weight * (found - wanted).square().mean() + soft
 
 
+def saliency_loss(trace, x, entropy, settings):
+    """CKDSNN image by image: a normal number of each class from the drawn uniform one, by the inverse of its law."""
+    above, z, total = teacher(method="kd_saliency")(x[None]), trace.logits / STEPS, 0
+    stage = above.stages["high"][0]
+    theirs = torch.stack(
+        [
+            (above.readout.weight[k][:, None, None] * a).sum(0)
+            for k, a in zip(above.logits.argmax(1), stage, strict=True)
+        ]
+    )
+    ours, theirs = sum(trace.stages["high"]).sum(1), theirs.clamp_min(0)
+    side = min(ours.shape[-1], theirs.shape[-1])
+    ours, theirs = (torch.nn.functional.avg_pool2d(maps, maps.shape[-1] // side) for maps in (ours, theirs))
+    p, wanted = (
+        ((maps - maps.min()) / (maps.max() - maps.min() + 1e-3) / 2).flatten(1).softmax(1) for maps in (ours, theirs)
+    )
+    for b in range(len(LABELS)):
+        total = total + settings.weight * (wanted[b] * (wanted[b] / p[b]).log()).sum()
+        law = NormalDist(z[b].mean().item(), z[b].detach().var().item())
+        n = torch.tensor(
+            [law.inv_cdf(min(max(u, 1e-6), 1 - 1e-6)) for u in drawn("noise", z.shape[1])[b].tolist()], dtype=z.dtype
+        )
+        tau = settings.temperature
+        mixed = (1 - settings.noise) * (z[b] / tau).softmax(0) + settings.noise * (n / tau).softmax(0)
+        q = (above.logits[b] / tau).softmax(0)
+        total = total + settings.logits * tau**2 * (q * (q / mixed).log()).sum()
+    return entropy + total / len(LABELS)
+
+
 def projected_distances(trace, x):
     """Of each level: the mean rate convolved with the drawn kernel, each channel standardised over the batch, less the
     teacher's activation, squared; both at the smaller side.
@@ -240,7 +301,7 @@ def projected_distances(trace, x):
 @pytest.mark.parametrize("method", OBJECTIVES)
 def test_gradient_of_the_whole_student_equals_the_oracle(method):
     net = student(method=method)
-    terms, found = gradient(net, method, settings_of(method))
+    terms, found = gradient(net, method, settings_for(method))
     loss = naive_loss(method, net)
     expected = torch.autograd.grad(loss, list(net.parameters()))
     assert sum(terms.values()).item() == pytest.approx(loss.item(), rel=1e-10)

@@ -135,7 +135,7 @@ def test_a_kept_cell_is_named_as_its_table_shows_it(bare, words, capsys):
 
 def test_a_claim_goes_down_to_both_sides(bare, capsys):
     """Its line says the numbers and the test as the table of claims does."""
-    words = ["--row", "label KD is below LaSNN", "--row", "CIFAR-10 VGG5, T = 16", "--column", "verdict"]
+    words = ["--row", "LaSNN is above label KD", "--row", "CIFAR-10 VGG5, T = 16", "--column", "verdict"]
     assert main(["trace", f"{KEPT}/exhibits/claims.csv", *words]) == 0
     said = capsys.readouterr().out.splitlines()
     values = [
@@ -145,6 +145,18 @@ def test_a_claim_goes_down_to_both_sides(bare, capsys):
     assert f"ours {values[0]:.2f} / {values[1]:.2f}, difference {values[1] - values[0]:.2f}" in said[0]
     assert said[0].endswith("verdict too few seeds, remark 3 of 5 seeds, test none: 3 of 5 seeds")
     assert runs_in(said) == [f"{side}/s{seed}" for side in PAIR for seed in range(3)]
+
+
+def test_a_claim_is_named_by_its_key_too(bare, capsys):
+    """All of its lines, and no other claim's."""
+    assert (
+        main(["trace", f"{KEPT}/exhibits/claims.csv", "--row", "kd_below_lasnn", "--row", "CIFAR-10 VGG5, T = 16"]) == 0
+    )
+    said = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
+    assert [line.split(",")[0] for line in said] == [
+        "claims: claim LaSNN is above label KD",
+        "claims: claim LaSNN is above label KD: each method with what was chosen for it alone",
+    ]
 
 
 def test_a_kept_chain_is_verified_where_it_lies(bare, capsys):
@@ -186,11 +198,15 @@ def test_exhibits_whose_runs_are_not_kept(bare, capsys):
     [
         (
             ["table2.csv", "--row", "VGG77", "--column", "LaSNN"],
-            "table2.csv holds VGG77 and LaSNN: its rows and columns",
+            "table2.csv holds VGG77 and LaSNN: its rows are ",
         ),
         (
             ["table2.csv", "--row", "VGG5", "--column", "nobody"],
-            "table2.csv holds VGG5 and nobody: its rows and columns",
+            "table2.csv holds VGG5 and nobody: its rows are ",
+        ),
+        (
+            ["claims.csv", "--row", "LaSNN is abov hybrid"],
+            "its rows are LaSNN is above hybrid training, LaSNN is above spike KD, LaSNN is above label KD, ",
         ),
         (["tabel2.csv"], "tabel2.csv' is not the file of an exhibit: known are table1"),
     ],
@@ -200,3 +216,4 @@ def test_what_is_not_there_is_one_line(bare, capsys, words, told):
     assert main(["trace", f"{KEPT}/exhibits/{words[0]}", *words[1:]]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert told in line
+    assert len(line) < 700

@@ -20,6 +20,7 @@ SCOPE = {
     "methods": ["conversion", "hybrid", "kd_label", "lasnn_act", "lasnn_grad", "calibration"],
     "ablations": ["hybrid+scratch", "lasnn_act+scratch", "lasnn_act+random_teacher", "lasnn_act+scalar_map"],
     "low_t": ["train_thresholds"],
+    "benchmark": {"rows": {"untaught": ["hybrid"], "taught": ["kd_label"]}, "steps": [1], "trials": "tiny"},
     "recipes": ["hybrid+calibrated_start"],
     "corners": {"base": {"lasnn_act": "alpha01"}, "fewer": {}},
     "steps": {"poisson-T30": 2, "direct-T2": 2, "direct-T4": 4, "direct-T8": 8, "direct-T30": 4, "direct-T50": 8}

@@ -113,7 +113,7 @@ def test_the_front_shows_verdicts_of_claims_and_links_numbers_to_their_exhibit(s
     assert f"<p>{len(judged)} comparisons: {len(judged)} too few seeds." in first
     lines = re.findall(r"<tr><td[^>]*>(.*?)</td><td[^>]*><span class=\"verdict too-few-seeds\">.*?</tr>", first)
     assert len(lines) == 6
-    primary = {"label KD is below LaSNN", "hybrid training is below LaSNN", "LaSNN is close to its ANN"}
+    primary = {"LaSNN is above label KD", "LaSNN is above hybrid training", "LaSNN is close to its ANN"}
     assert {line.split("<br>")[0] for line in lines[:3]} == primary
     assert all("CIFAR-10 all networks: 3Conv2Linear, VGG5, T = 16; logits: mean; 3 seeds" in line for line in lines)
     assert [name in first for name in ("Not made in this preset", "docs/findings.html")] == [False, True]

@@ -19,7 +19,20 @@ PLAIN = {
     "choices": {"images": 5},
     "calibration": {"form": "advanced_weights"},
 }
-TRAINED = ("HYBRID", "HYBRID_DIRECT", "LABEL", "ACT", "GRAD", "FEATURES", "BLURRED", "ALIGNED", "HEAD", "SPIKE")
+TRAINED = (
+    "HYBRID",
+    "HYBRID_DIRECT",
+    "LABEL",
+    "ACT",
+    "GRAD",
+    "FEATURES",
+    "BLURRED",
+    "ALIGNED",
+    "READ",
+    "SALIENT",
+    "HEAD",
+    "SPIKE",
+)
 EVERYTHING = ("ANN", "TEACHER", "CONVERTED", "DIRECT", "CONVERSION", *TRAINED, "CALIBRATED")
 WORLDS = {
     "base": ({}, EVERYTHING),

@@ -24,7 +24,20 @@ from lasnn.training.device import set_up
 
 ANALOG = {"ANN", "RESIDUAL_ANN", "TEACHER"}
 CONVERTING = {"CONVERTED", "DIRECT", "RESIDUAL"}
-TRAINED = {"HYBRID", "HYBRID_DIRECT", "LABEL", "ACT", "GRAD", "FEATURES", "BLURRED", "ALIGNED", "HEAD", "SPIKE"}
+TRAINED = {
+    "HYBRID",
+    "HYBRID_DIRECT",
+    "LABEL",
+    "ACT",
+    "GRAD",
+    "FEATURES",
+    "BLURRED",
+    "ALIGNED",
+    "READ",
+    "SALIENT",
+    "HEAD",
+    "SPIKE",
+}
 CHOOSING = {"CONVERSION", *TRAINED}
 READ = {  # the runs that read a section
     "data": set(RUN),
@@ -43,6 +56,8 @@ READ = {  # the runs that read a section
     "features": {"FEATURES"},
     "blurred": {"BLURRED"},
     "aligned_kd": {"ALIGNED"},
+    "head_kd": {"READ"},
+    "saliency_kd": {"SALIENT"},
     "spike_kd": {"HEAD", "SPIKE"},
     "calibration": {"CALIBRATED"},
     "evaluation": CHOOSING | {"CALIBRATED"},
@@ -88,7 +103,7 @@ CONSISTENT = {"spiking": {"loss": "every_step", "consistency": 0.5}}
 SHARE = {"attention": {"share": 0.5}}
 SEARCH, LABELS = {"spiking": {"scale": "search"}}, {"attention": {"labels": True}}
 POTENTIAL, ADVANCED = ({"calibration": {"form": form}} for form in ("advanced_potential", "advanced_weights"))
-LABEL_KD = (("weight", 0.7), ("temperature", 2.0), ("form", "sum"), ("form", "added"))
+LABEL_KD = (("weight", 0.7), ("temperature", 2.0), ("form", "sum"), ("form", "added"), ("entropy", 0.1))
 WEIGHTS = {"images": 6, "steps": 3, "batch": 2, "lr": 0.02}
 
 
@@ -214,6 +229,8 @@ ROWS = [
     row("spiking.consistency", 0.5, EVERY, HYBRID=LOSS),
     row("spiking.consistency_target", "correct", EVERY, HYBRID=""),
     row("spiking.consistency_target", "correct", CONSISTENT, HYBRID=LOSS),
+    row("spiking.consistency_target", "strongest", CONSISTENT, HYBRID=LOSS),
+    row("spiking.consistency_target", "weakest", CONSISTENT, HYBRID=LOSS),
     row("spiking.consistency_temperature", 2.0, EVERY, HYBRID=""),
     row("spiking.consistency_temperature", 2.0, CONSISTENT, HYBRID=LOSS),
     row("spiking.firing_penalty", 0.5, HYBRID=LOSS),
@@ -255,6 +272,12 @@ ROWS = [
     row("aligned_kd.weight", 0.2, ALIGNED=LOSS),
     row("aligned_kd.self_weight", 0.5, ALIGNED=LOSS),
     row("aligned_kd.temperature", 4, ALIGNED=LOSS),
+    row("head_kd.weight", 0.5, READ=LOSS),
+    row("head_kd.temperature", 1, {"head_kd": {"weight": 20}}, READ=LOSS),
+    row("saliency_kd.weight", 5, SALIENT=""),  # its maps have one pixel here: held in tests/distillation,
+    row("saliency_kd.logits", 0.5, SALIENT=LOSS),
+    row("saliency_kd.noise", 0.4, SALIENT=LOSS),
+    row("saliency_kd.temperature", 4, SALIENT=LOSS),
     row("spike_kd.weight", 0.7, SPIKE=LOSS, HEAD=""),
     row("spike_kd.window", 3, SPIKE=LOSS, HEAD=""),
     row("spike_kd.stride", 2, SPIKE=LOSS, HEAD=""),
@@ -303,6 +326,7 @@ def by_hand(task):
     known = spiking.init in ("converted", "converted_weights") and spiking.kind == "lif"
     settings = task.settings  # objectives by hand: tests/distillation
     known = known and not (settings.network.batch_norm or settings.features or settings.blurred or settings.aligned_kd)
+    known = known and not (settings.head_kd or settings.saliency_kd)
     return known and task.settings.training.batch >= len(task.train)
 
 

@@ -39,6 +39,8 @@ RUN = {
     "FEATURES": "snn/digits/vgg5/kd_features/poisson-T4/vgg16bn/base/s0",
     "BLURRED": "snn/digits/vgg5/kd_blurred/poisson-T4/vgg16bn/base/s0",
     "ALIGNED": "snn/digits/vgg5/kd_aligned/poisson-T4/vgg16bn/base/s0",
+    "READ": "snn/digits/vgg5/kd_head/poisson-T4/vgg16bn/base/s0",
+    "SALIENT": "snn/digits/vgg5/kd_saliency/poisson-T4/vgg16bn/base/s0",
     "HEAD": "snn/digits/vgg5/kd_spike/poisson-T4/none/base/s0",
     "SPIKE": "snn/digits/vgg5/kd_spike/poisson-T4/snn_vgg5/base/s0",
     "CALIBRATED": "snn/digits/vgg5/calibration/direct-T4/none/base/s0",
@@ -154,7 +156,7 @@ def world(overlay):
     return _world(json.dumps(overlay, sort_keys=True))
 
 
-TERMS = ("ce", "kd", "self", "attention", "features", "consistency", "firing", "loss")
+TERMS = ("ce", "kd", "self", "entropy", "attention", "features", "consistency", "firing", "loss")
 
 
 def groups(found):

@@ -18,7 +18,7 @@ WIDE, HIGH, APART = 0.96, 0.62, 1.4  # of a box, where rows are 1 apart; columns
 # A column from top to bottom, such that few arrows cross a box.
 DOWNWARDS = (
     *("calibration", "conversion", "hybrid", "kd_spike", "kd_label", "kd_features"),
-    *("kd_blurred", "kd_aligned", "lasnn_act", "lasnn_grad"),
+    *("kd_blurred", "kd_aligned", "kd_head", "kd_saliency", "lasnn_act", "lasnn_grad"),
 )
 FREE = ((0, 0, 0), (0, 2, 0), (1, 0, 2), (0, 0, 0))  # of each column: shares above, between and below its boxes
 COLUMNS = ("", "1: analog networks", "2: conversion", "3: spiking networks at T steps")

@@ -46,8 +46,9 @@ def front(found: list[Shown], preset: Preset, lineage: Lineage, kept: Path) -> s
     listed = [one for one in found if one.folder or one.fault]
     rows = [[link(f"exhibits/{one.name}.html", one.title), _state(one), code(one.name)] for one in listed]
     parts.append("\n## All exhibits\n\n")
-    others = ", ".join(link(f"exhibits/{one.name}.html", one.title) for one in found if one not in listed)
-    # One paragraph for all exhibits that were not made; their pages have the commands.
+    planned = [one for one in found if one not in listed and one.exhibit.runs(preset)]
+    others = ", ".join(link(f"exhibits/{one.name}.html", one.title) for one in planned)
+    # One paragraph for all exhibits that are planned and were not made; their pages have the commands.
     absent = f"<p>Not made in this preset: {others}.</p>" if others else ""
     parts.append(raw(table(["exhibit", "state", "name"], rows) if rows else "", absent))
     return "".join(parts)

@@ -9,7 +9,7 @@ from lasnn import seeding
 from lasnn.datasets.batches import plain_batches
 from lasnn.distillation.few_steps import added_terms, mean_rate
 from lasnn.distillation.objectives import OBJECTIVES, objective_of
-from lasnn.distillation.step import Objective, Shapes, Step
+from lasnn.distillation.step import FEATURES, Objective, Shapes, Step
 from lasnn.errors import InputError
 from lasnn.networks import TAPS, Net, census
 from lasnn.networks.batch_norm import insert, insert_unchanged, take_statistics
@@ -154,11 +154,11 @@ def objective_for(net: Net, teacher: Net | None, run: SnnRun) -> Objective:
 
 @torch.no_grad()
 def tapped_shapes(net: Net) -> Shapes:
-    """(C, H, W) of each tapped layer, by observation of one image."""
+    """(C, H, W) of each tapped layer, (F,) of what the readout sees, by observation of one image."""
     mode, image = net.training, torch.zeros(1, 1, 3, net.side, net.side, device=net.readout.weight.device)
-    stages = net.eval()(image).stages
+    seen = net.eval()(image)
     net.train(mode)
-    return {level: tuple(stage.shape[2:]) for level, stage in stages.items()}
+    return {level: tuple(stage.shape[2:]) for level, stage in (seen.stages | {FEATURES: seen.features}).items()}
 
 
 def student_losses(

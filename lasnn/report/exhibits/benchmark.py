@@ -1,0 +1,172 @@
+"""Distillation methods at equal budget (ours): a table (S10), and a figure of accuracy over energy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from lasnn.plan.cells import Cell, focus_cell, runs_of
+from lasnn.plan.config import Preset
+from lasnn.plan.runs import BASE, Run, as_snn
+from lasnn.plan.vocabulary import METHODS, given
+from lasnn.report import style
+from lasnn.report.columns import COLUMNS, number, shown
+from lasnn.report.crossed import crossed, p_either_way
+from lasnn.report.exhibit import Figure, Table
+from lasnn.report.finished import metrics_of
+from lasnn.report.frame import SEEDS, frame, of_cells
+from lasnn.report.late import Drawing, pd
+from lasnn.report.paired import percent_right, same_seeds
+from lasnn.report.statistics import CONFIRMED, REFUTED, holm, verdict
+
+AT, EACH = "at_", "_each"  # and T: columns of the accuracy after so many steps; energy of each seed
+VERDICTS = {CONFIRMED: "above", REFUTED: "below"}
+SPENT = "spikes microjoules attention_share best_epoch epoch_minutes"
+
+
+def cells(preset: Preset) -> list[Cell]:
+    """A cell for everything that `scope.benchmark` names and the preset runs, with every seed."""
+    named = preset.scope.benchmark.named if preset.scope.benchmark else ()
+    found = [
+        replace(focus_cell(preset, "Table S10", method, variant, label=title), every_seed=True)
+        for title, method, variant in named
+    ]
+    return [cell for cell in found if runs_of(cell, preset)]
+
+
+def beside(cell: Cell, cells: list[Cell], preset: Preset) -> Cell:
+    """What a row is compared with: the one without a teacher that has the same loss over time.
+
+    That row itself is compared with the one whose loss is of all steps together. A loss at every step can be worth
+    more than a teacher, so a method is credited with what it adds to its own loss.
+    """
+
+    def loss(row: Cell) -> str:
+        said = given(preset.settings(as_snn(runs_of(row, preset)[0])).spiking).loss
+        return "every_step" if METHODS[row.method].by_step else said
+
+    untaught = [row for row in cells if not METHODS[row.method].teacher]
+    first = {loss(row): row for row in reversed(untaught)}
+    alike = first.get(loss(cell), cell)
+    return first.get("total", cell) if alike == cell else alike
+
+
+def _lines(cells: list[Cell], preset: Preset) -> pd.DataFrame:
+    """A line for each row: its accuracy after each T, what it is above the row beside it, what it spends."""
+    tidy = of_cells(cells, preset, SPENT)
+    if not cells:
+        return tidy
+    each = [frame(runs_of(cell, preset), preset, ["microjoules"])["microjoules"] for cell in cells]
+    found = pd.DataFrame([_line(cell, cells, preset) for cell in cells], tidy.index)
+    found["p_holm"] = pd.Series(holm([None if pd.isna(p) else p for p in found.pop("p")]), tidy.index).astype(float)
+    found["verdict"] = [
+        verdict(gap, None if pd.isna(p) else p, preset.claims.alpha, pairs, preset.claims.seeds)
+        for gap, p, pairs in zip(found["difference"], found["p_holm"], found["pairs"], strict=True)
+    ]
+    found["verdict"] = found["verdict"].replace(VERDICTS).where(found["pairs"] > 0, "-")
+    found[EACH] = [tuple(values) for values in each]
+    return tidy.join(found)
+
+
+def _line(cell: Cell, cells: list[Cell], preset: Preset) -> dict[str, object]:
+    plan, runs, rival = given(preset.scope.benchmark), runs_of(cell, preset), beside(cell, cells, preset)
+    curves = [metrics_of(run, preset)["accuracy_by_step"] for run in runs]
+    first = f"{cell.method}+{cell.variant}".removesuffix(f"+{BASE}") == plan.rows[cell.row_label][0]
+    title = cell.row_label if first else f"{cell.row_label}: {preset.config.title(cell.variant)}"
+    pairs = same_seeds(runs_of(rival, preset), runs)
+    tried = preset.config.preset(plan.trials).scope.benchmark
+    return {
+        "series": title,
+        "trials": len(tried.rows.get(cell.row_label, ())) if tried else 0,
+        **{f"{AT}{step}": float(np.mean([curve[step - 1] for curve in curves])) for step in plan.steps},
+        "beside": rival.row_label if pairs else "-",
+        "pairs": len(pairs),
+        **_difference(pairs, preset),
+    }
+
+
+def _difference(pairs: list[tuple[Run, Run]], preset: Preset) -> dict[str, float]:
+    """Points that the second runs lie above the first, an interval from two seeds on, p from enough for a verdict."""
+    found = dict.fromkeys(("difference", "low", "high", "p"), np.nan)
+    if not pairs:
+        return found
+    less, more = percent_right(pairs, preset)
+    found["difference"] = float((more - less).mean())
+    if len(pairs) > 1:
+        estimate = crossed([more - less])
+        found["low"], found["high"] = estimate.interval(1 - preset.claims.alpha)
+        p = p_either_way(estimate) if len(pairs) >= preset.claims.seeds else None
+        found["p"] = np.nan if p is None else p
+    return found
+
+
+def _arranged(tidy: pd.DataFrame) -> pd.DataFrame:
+    """A line for each row, a column for each T."""
+    steps = [str(name) for name in tidy if str(name).startswith(AT)]
+    table = shown(tidy, "series accuracy beside above verdict spikes microjoules attention_share best_epoch trials")
+    for place, name in enumerate(steps):
+        table.insert(1 + place, f"T = {name.removeprefix(AT)}, %", [number(value) for value in tidy[name]])
+    return table.assign(**{COLUMNS["epoch_minutes"].head: COLUMNS["epoch_minutes"].texts("epoch_minutes", tidy)})
+
+
+def _told(tidy: pd.DataFrame, preset: Preset) -> list[str]:
+    plan = preset.scope.benchmark
+    if plan is None:
+        return []
+    settings = preset.claims
+    return [
+        "All rows have one student, one recipe (data, optimiser, schedule, epochs), the last epoch and direct input. "
+        "T: the logits after so many steps of the same network; spikes and energy are those of all steps.",
+        "Above: beside the row without a teacher and with the same loss over time, as a loss at every step is worth "
+        "something without a teacher; that row itself beside cross-entropy of the mean. Over seeds and test images, "
+        f"{100 * (1 - settings.alpha):g} % interval; above or below where p < {settings.alpha:g} after Holm's "
+        f"correction over these rows, else undecided. A verdict takes {settings.seeds} seeds.",
+        "Best epoch: what the accuracy of the best epoch is above that of the last, on the test images watched in "
+        f"training; no number here is chosen by it. Trials: settings tried on held-out images (preset {plan.trials}).",
+    ]
+
+
+def draw(tidy: pd.DataFrame) -> Drawing:
+    """Accuracy over energy: a small mark for each seed, a large one for their mean."""
+    if tidy.empty or not (tidy["n"] > 0).any():
+        return style.nothing()
+    drawing, ((axes,),) = style.sheet(height=3.8)
+    looks = style.looks_of(zip(tidy["series"], tidy["method"], strict=True))
+    for line in tidy[tidy["n"] > 0].to_dict("records"):
+        look = looks[line["series"]]
+        axes.plot(line[EACH], line[SEEDS], **look.mark | {"markersize": 2.5, "alpha": 0.6})
+        mark = look.mark | {"markersize": 6.5}
+        axes.plot(line["microjoules"], line["ours"], label=f"{line['series']} ({line['n']:g})", **mark)
+    axes.set(xlabel="µJ per image")
+    style.name_y(axes, "accuracy, %")
+    axes.margins(x=0.08, y=0.1)
+    style.legend(drawing, columns=3)
+    return drawing
+
+
+EXHIBITS = {
+    "table_s10": Table(
+        "Table S10: distillation methods at equal budget",
+        cells,
+        _arranged,
+        ran_only=True,
+        lines=_lines,
+        told=_told,
+        predictions=("snn",),
+        logs=True,
+        main=False,
+        sections=("scope", "energy", "claims"),
+    ),
+    "figure_benchmark": Figure(
+        "Accuracy and energy of distillation methods at equal budget",
+        cells,
+        draw,
+        lines=_lines,
+        told=_told,
+        ours="Ours: mean over n seeds (in brackets), small marks the seeds",
+        predictions=("snn",),
+        logs=True,
+        sections=("scope", "energy", "claims"),
+    ),
+}
