@@ -170,12 +170,6 @@ def verify_verb(options: argparse.Namespace, console: Console) -> int:
     return 1 if faults else 0
 
 
-def false_verdicts_verb(options: argparse.Namespace, console: Console) -> None:
-    from lasnn.report import false_verdicts
-
-    print(false_verdicts.page(options.draws))
-
-
 def adopt_verb(options: argparse.Namespace, console: Console) -> None:
     from lasnn.pipeline import adoption
 
@@ -334,10 +328,6 @@ VERBS = {
         Verb("verify", verify_verb, "audit kept results without images; status 1 if one differs",
              "results/reference/small", (
             arg("presets", nargs="*", help="names or folders, such as results/reference/small (default: all)"),
-        )),
-        Verb("false-verdicts", false_verdicts_verb, "simulate how often a verdict is wrong where methods are alike",
-             "--draws 500", (
-            arg("--draws", type=positive, default=2000, help="simulated comparisons (default: 2000)"),
         )),
     ],
     "exchange: models and results with others": [

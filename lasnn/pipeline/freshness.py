@@ -16,6 +16,7 @@ from lasnn.pipeline.sources import expected_content
 from lasnn.plan.config import DATA_REVISION, Preset
 from lasnn.plan.runs import Run
 from lasnn.report import EXHIBITS, files_of, runs_of_target
+from lasnn.report.dataframes import base_runs
 from lasnn.results.fits import OLD, RUN_FILES, damaged, identity_of, provenance_of, unfit
 from lasnn.storage import files
 from lasnn.storage.digests import Digests
@@ -146,13 +147,9 @@ class Judge:
         return self._once(page, lambda: self._page(name, page) if Path(page).exists() else None)
 
     def _page(self, name: str, page: str) -> str | None:
-        overview = name == "overview"
-        for run in runs_of_target(self.preset, "all") if overview else notebooks.base_runs(self.preset):
+        for run in base_runs(self.preset):
             if reason := self.run(run):
                 return f"it shows {run}, which is to be made again: {reason}"
-        for exhibit in EXHIBITS if overview else ():
-            if reason := self.exhibit(exhibit):
-                return f"it shows {exhibit}, which is to be made again: {reason}"
         said = self.digests.fact("page", [page], lambda: notebooks.sealed(page))
         if said is None:
             return f"{page} has changed since it was made, or was made by an earlier version"

@@ -15,33 +15,25 @@ from pathlib import Path
 from lasnn.console import Console
 from lasnn.errors import InputError
 from lasnn.plan.config import Preset, read
-from lasnn.plan.runs import BASE, SnnRun
 from lasnn.plan.vocabulary import known
-from lasnn.report import EXHIBITS, files_of, runs_of_target
+from lasnn.report.dataframes import base_runs
 from lasnn.storage import files
 from lasnn.storage.digests import Digests
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
-NOTEBOOKS = ("spike_counts", "energy", "overview")
+NOTEBOOKS = ("spike_counts", "energy")
 KERNEL = "lasnn"
 SEAL = re.compile(r'<meta name="lasnn-made-from" content="(\w+) (\w+)">')
 
 
-def inputs(preset: Preset, name: str) -> list[str]:
-    """The files that a notebook is made from: the base runs of spiking networks, for the overview every exhibit."""
-    if name == "overview":
-        return [path for exhibit in EXHIBITS for path in files_of(preset, exhibit)]
+def inputs(preset: Preset) -> list[str]:
+    """The files that a notebook is made from: the base runs of spiking networks."""
     return [f"{preset.folder(run)}/metrics.json" for run in base_runs(preset)]
 
 
 def pages_of(preset: Preset) -> dict[str, str]:
     """The page of each notebook, by its name."""
     return {name: f"{preset.root}/notebooks/{name}.html" for name in NOTEBOOKS}
-
-
-def base_runs(preset: Preset) -> list[SnnRun]:
-    """The planned runs of spiking networks without a variant."""
-    return [run for run in runs_of_target(preset, "all") if isinstance(run, SnnRun) and run.variant == BASE]
 
 
 def execute(path: str) -> Path:
@@ -83,7 +75,7 @@ def run(notebook: Path, root: str, executed: Path, **parameters: object) -> None
 
 def on_kept(name: str, kept: Path, executed: Path, earlier: Path, console: Console) -> Path:
     """Execute a notebook on results kept in git; `earlier`, if it was made from just these, is taken in its place."""
-    paths = [FOLDER / f"{name}.ipynb", *sorted(kept.glob("*/**/metrics.json")), *sorted(kept.glob("exhibits/*"))]
+    paths = [FOLDER / f"{name}.ipynb", *sorted(kept.glob("*/**/metrics.json"))]
     seal = _digest(json.dumps([files.sha256(path) for path in paths]))
     executed.parent.mkdir(parents=True, exist_ok=True)
     if earlier.exists() and json.loads(earlier.read_text(encoding="utf-8"))["metadata"].get("lasnn_made_from") == seal:
@@ -145,7 +137,7 @@ def own_kernel() -> Iterator[None]:
 
 def made_from(preset: Preset, name: str, digests: Digests) -> str:
     """One digest of the notebook and of all that it reads."""
-    read_from = {name: FOLDER / f"{name}.ipynb"} | {path: Path(path) for path in inputs(preset, name)}
+    read_from = {name: FOLDER / f"{name}.ipynb"} | {path: Path(path) for path in inputs(preset)}
     there = {said: digests.sha256(path) if path.exists() else None for said, path in read_from.items()}
     return _digest(json.dumps(there))
 

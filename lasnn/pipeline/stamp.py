@@ -88,7 +88,7 @@ class Inputs:
     def page(self, preset: Preset, name: str) -> list[Any]:
         """The files that a notebook reads."""
         page = f"{preset.root}/notebooks/{name}.html"
-        return self._inputs(notebooks.inputs(preset, name), [page], lambda: self.judge(preset).page(name), page)
+        return self._inputs(notebooks.inputs(preset), [page], lambda: self.judge(preset).page(name), page)
 
     def _inputs(self, paths: list[str], outs: Sequence[str], look: Callable[[], str | None], name: str) -> list[Any]:
         from snakemake.io import ancient, local

@@ -150,13 +150,14 @@ class Cell:
 
 
 @cache
-def paper_cells(*exhibits: str) -> tuple[Cell, ...]:
-    """The paper's cells of these exhibits (`Table I`, `Fig 5a`; all without a name), in the order of printing."""
+def paper_cells(*exhibits: str, **keys: str) -> tuple[Cell, ...]:
+    """The paper's cells of these exhibits (`Table I`, `Fig 5a`; all without a name) with these keys, in its order."""
     with open(Path(__file__).parents[1] / "report" / PAPER.name, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     columns = (*KEYS, "value", "unit", "note")
     cells = [Cell(**{key: row[key] for key in columns}) for row in rows]  # type: ignore[arg-type] # all are words
-    return tuple(cell for cell in cells if not exhibits or cell.exhibit.split(" / ")[0] in exhibits)
+    named = [cell for cell in cells if not exhibits or cell.exhibit.split(" / ")[0] in exhibits]
+    return tuple(cell for cell in named if all(getattr(cell, key) == value for key, value in keys.items()))
 
 
 def elsewhere(cell: Cell) -> float | None:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from lasnn.errors import InputError
 from lasnn.report import style
+from lasnn.report.late import Drawing
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
-
     from lasnn.spiking.recording import Recording
 
 

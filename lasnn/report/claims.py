@@ -4,7 +4,7 @@ Every comparison asks whether `more` lies above `less`, or not further below it 
 `lasnn.plan.vocabulary.CLAIMS` has the sentences, docs/verdicts.md how a verdict is reached.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import combinations, groupby, pairwise
 
@@ -12,7 +12,7 @@ from lasnn.plan import cells as regime
 from lasnn.plan.cells import DATASETS, Cell, chain_pairs, elsewhere, focus_cell, paper_cells
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE, Run, as_snn
-from lasnn.plan.vocabulary import METHODS, NO_TEACHER, given
+from lasnn.plan.vocabulary import NO_TEACHER, given
 from lasnn.report.columns import COLUMNS
 from lasnn.report.finished import accuracy_on_first, converted_of, curves, metrics_of
 from lasnn.report.questions import OWN, Claim, Measure, Pair, Question, gain_over, in_each_reading, is_run, reading_of
@@ -46,11 +46,11 @@ MINUTES = Measure("minutes per epoch", _column("epoch_minutes"), elsewhere, fami
 GIGABYTES = Measure("GB", _column("peak_gigabytes"), elsewhere, family="cost")
 
 
-def _table2(method: str) -> list[Cell]:
+def _table2(method: str) -> Sequence[Cell]:
     """The cells of Table II of one method; of conversion, which Table II leaves out, those with the T of its others."""
     if method == "conversion":
         return [replace(cell, method=method, value="", note="") for cell in _table2("hybrid")]
-    return [cell for cell in paper_cells("Table II") if cell.method == method]
+    return paper_cells("Table II", method=method)
 
 
 def _methods(less: str, more: str) -> Callable[[Preset], list[Pair]]:
@@ -70,11 +70,10 @@ def _own(less: str, more: str, preset: Preset) -> list[Pair]:
     return [Pair(below, above, OWN)] if {less, more} & own.keys() else []
 
 
-def _fig5(metric: str, less: tuple[str, str], more: tuple[str, str]) -> list[Pair]:
+def _fig5(metric: str, *sides: tuple[str, str]) -> list[Pair]:
     """What Figure 5 shows of a metric for two methods, each with its T."""
-    found = [cell for cell in paper_cells("Fig 5a", "Fig 5b") if cell.metric == metric]
-    sides = [[cell for cell in found if (cell.method, cell.timesteps) == side] for side in (less, more)]
-    return [Pair(*cells) for cells in zip(*sides, strict=True)]
+    both = [paper_cells("Fig 5a", "Fig 5b", metric=metric, method=name, timesteps=steps) for name, steps in sides]
+    return [Pair(*cells) for cells in zip(*both, strict=True)]
 
 
 ACT, GRAD, GRAD_30 = ("lasnn_act", "100"), ("lasnn_grad", "100"), ("lasnn_grad", "30")
@@ -82,7 +81,7 @@ ACT, GRAD, GRAD_30 = ("lasnn_act", "100"), ("lasnn_grad", "100"), ("lasnn_grad",
 
 def _gradient_above_hybrid(preset: Preset) -> list[Pair]:
     """Gradient maps beside hybrid training of the same networks, which Table II has."""
-    hybrid = {cell.student: cell for cell in _table2("hybrid") if cell.dataset == "CIFAR-10"}
+    hybrid = {cell.student: cell for cell in paper_cells("Table II", dataset="CIFAR-10", method="hybrid")}
     return [Pair(hybrid[pair.more.student], pair.more) for pair in _fig5("top1", ACT, GRAD)]
 
 
@@ -90,9 +89,9 @@ def _encodings(less: str, *, metric: str = "top1", students: tuple[str, ...] = (
     """LaSNN with either input, the one named `less` first, at both T of direct input."""
 
     def pairs(preset: Preset) -> list[Pair]:
-        found = [cell for cell in paper_cells("Fig 6") if cell.metric == metric]
-        poisson = {cell.student: cell for cell in found if cell.encoding == "poisson"}
-        direct = [cell for cell in found if cell.encoding == "direct" and cell.student in (students or poisson)]
+        poisson = {cell.student: cell for cell in paper_cells("Fig 6", metric=metric, encoding="poisson")}
+        found = paper_cells("Fig 6", metric=metric, encoding="direct")
+        direct = [cell for cell in found if cell.student in (students or poisson)]
         both = [(poisson[cell.student], replace(cell, timesteps=steps)) for steps in DIRECT_STEPS for cell in direct]
         named = [(one, other, f"direct T = {other.timesteps}, Poisson T = 100") for one, other in both]
         return [Pair(one, other, name) if less == "poisson" else Pair(other, one, name) for one, other, name in named]
@@ -101,10 +100,9 @@ def _encodings(less: str, *, metric: str = "top1", students: tuple[str, ...] = (
 
 
 def _teachers(preset: Preset) -> list[Pair]:
-    cells = [cell for cell in paper_cells("Table IV") if cell.method == "lasnn_act"]
     found = [
         Pair(less, more, f"{less.teacher} and {more.teacher}")
-        for _, taught in groupby(cells, key=lambda cell: cell.student)
+        for _, taught in groupby(paper_cells("Table IV", method="lasnn_act"), key=lambda cell: cell.student)
         for less, more in combinations(taught, 2)
     ]
     return sorted(found, key=lambda pair: pair.group)
@@ -127,7 +125,7 @@ def _spike_kd(preset: Preset) -> list[Pair]:
     """
     titles = preset.config.networks.title
     taught = {titles(name) for name, teacher in chain_pairs(preset.scope.spike_chain) if teacher != NO_TEACHER}
-    lasnn = [cell for cell in paper_cells("Table III") if cell.method == "lasnn_act" and cell.student in taught]
+    lasnn = [cell for cell in paper_cells("Table III", method="lasnn_act") if cell.student in taught]
     return [Pair(replace(cell, method="kd_spike", value="", note=""), cell) for cell in lasnn]
 
 
@@ -158,25 +156,14 @@ def _gains(preset: Preset) -> list[Pair]:
     printed = [pair for pair in _methods("hybrid", "lasnn_act")(preset) if is_run(pair, preset)]
     if len(datasets) < 2 or {pair.more.dataset for pair in printed} == set(datasets):
         return printed if len(datasets) > 1 else []
-    title = preset.config.networks.title(preset.scope.focus)
+    focus = [focus_cell(preset, "gains", method) for method in ("hybrid", "lasnn_act")]
     for encoding, steps in INPUTS:
-        pairs = [
-            Pair(
-                _focus_on(dataset, title, "hybrid", encoding, steps),
-                _focus_on(dataset, title, "lasnn_act", encoding, steps),
-            )
-            for dataset in datasets
-        ]
+        sides = [[replace(cell, dataset=one, encoding=encoding, timesteps=steps) for one in datasets] for cell in focus]
+        pairs = [Pair(*cells) for cells in zip(*sides, strict=True)]
         found = [pair for pair in in_each_reading(pairs, preset) if is_run(pair, preset)]
         if found:
             return found
     return []
-
-
-def _focus_on(dataset: str, title: str, method: str, encoding: str, steps: str) -> Cell:
-    teacher = "unspecified" if METHODS[method].teacher else ""
-    label = f"{title} {method} on {dataset}"
-    return Cell("gains", label, dataset, title, teacher, method, encoding, steps, "top1", unit="%")
 
 
 def _harder_over_easier(pairs: list[Pair], preset: Preset) -> list[Question]:

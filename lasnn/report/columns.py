@@ -6,19 +6,30 @@ table has `head` and a format; where its text is more than a formatted value, `s
 
 from __future__ import annotations
 
-import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from lasnn.plan.config import Preset
-from lasnn.plan.runs import BASE, Run, SnnRun
+from lasnn.plan.runs import BASE
 from lasnn.plan.vocabulary import METHODS, pick
 from lasnn.report import finished
 from lasnn.report.late import pd
-from lasnn.results.energy import Averages, ann_joules, averages, snn_joules
-from lasnn.storage.files import Json
+from lasnn.report.readings import (
+    Of,
+    analog_joules,
+    average,
+    epoch_minutes,
+    field,
+    from_converted,
+    joules,
+    level,
+    peak_gigabytes,
+    said,
+    share,
+    silent,
+    start,
+)
 from lasnn.storage.marks import marks_of
 
 METHOD_TITLES = {name: method.title for name, method in METHODS.items()} | {
@@ -27,7 +38,6 @@ METHOD_TITLES = {name: method.title for name, method in METHODS.items()} | {
     "lasnn_act": "LaSNN",
 }
 MARK = "†"  # behind a number that a note says more of
-LAST = 0.2  # share of the epochs over which a training must not change any more
 
 # How the values of a cell's runs become one; of numbers a run may lack, those that are there.
 FOLDS: dict[str, Callable[[list[Any]], Any]] = {
@@ -51,7 +61,7 @@ class Column:
 
     meaning: str
     unit: str = ""
-    of: Callable[[Run, Json, Preset], Any] | None = None
+    of: Of | None = None
     fold: str = "mean"
     head: str = ""
     form: str = ".2f"
@@ -84,100 +94,9 @@ def number(mean: float | None, sd: float | None = None, n: int | None = None, wa
     return f"{mean:.2f}{spread}{count}{MARK if isinstance(warnings, str) and warnings else ''}"
 
 
-# ---- of a run
-
-
-def from_converted(metrics: Json) -> bool:
-    """Whether a network starts as the converted or the calibrated one, thresholds included."""
-    return (metrics.get("settings", {}).get("spiking") or {}).get("init") in (None, "converted", "calibrated")
-
-
-def _average(name: str, batch: int | None = 1) -> Callable[[Run, Json, Preset], float | None]:
-    """A reading of "average spikes"; `batch` None: the size of the section `energy`."""
-
-    def of(run: Run, metrics: Json, preset: Preset) -> float | None:
-        found: Averages | None = None
-        if metrics.get("spikes"):
-            found = averages(metrics["spikes"], preset.energy.batch if batch is None else batch)
-        return getattr(found, name, None)
-
-    return of
-
-
-def _joules(each: bool) -> Callable[[Run, Json, Preset], float | None]:
-    return lambda run, metrics, preset: (
-        snn_joules(metrics["operations"], run.encoder, run.steps, preset.energy, each=each)
-        if isinstance(run, SnnRun) and "operations" in metrics
-        else None
-    )
-
-
-def _microjoules(run: Run, metrics: Json, preset: Preset) -> float | None:
-    found = _joules(each=False)(run, metrics, preset)
-    return None if found is None else 1e6 * found
-
-
-def _counted(name: str) -> Callable[[Run, Json, Preset], float | None]:
-    return lambda run, metrics, preset: metrics["operations"][name] if "operations" in metrics else None
-
-
-def _ann_joules(run: Run, metrics: Json, preset: Preset) -> float | None:
-    return ann_joules(metrics["operations"], preset.energy) if "operations" in metrics else None
-
-
-def _silent(run: Run, metrics: Json, preset: Preset) -> float | None:
-    layers = (metrics.get("spikes") or {}).values()
-    silent, neurons = (sum(layer.get(key, 0) for layer in layers) for key in ("silent", "neurons"))
-    return 100 * silent / neurons if neurons else None
-
-
-def change(accuracies: list[float], images: int) -> dict[str, float]:
-    """Accuracies in percent after each epoch: the one before the last fifth, the last, and its standard error."""
-    before, end = accuracies[-1 - max(1, math.ceil(LAST * len(accuracies)))], accuracies[-1]
-    share = end / 100
-    error = 100 * math.sqrt(share * (1 - share) / images)
-    best = max(accuracies) - end
-    return {"epochs": len(accuracies), "before": before, "end": end, "standard_error": error, "best": best}
-
-
-def _level(name: str) -> Callable[[Run, Json, Preset], float | None]:
-    def of(run: Run, metrics: Json, preset: Preset) -> float | None:
-        log = finished.training_log(run, preset) if preset.has_training_log(run) else []
-        accuracies = [line["test_accuracy"] for line in log]
-        return change(accuracies, metrics["data"]["test_images"])[name] if len(accuracies) > 1 else None
-
-    return of
-
-
-def epoch_minutes(run: Run, metrics: Json, preset: Preset) -> float | None:
-    """Mean wall time of a training epoch in minutes."""
-    if not preset.has_training_log(run):
-        return None
-    return statistics.mean(line["seconds"] for line in finished.training_log(run, preset)) / 60
-
-
-def peak_gigabytes(run: Run, metrics: Json, preset: Preset) -> float | None:
-    """Peak memory: the device's where there is one, else the process's."""
-    cost = finished.provenance(run, preset)
-    found = cost.get("peak_device_memory_bytes", cost.get("peak_memory_bytes"))
-    return None if found is None else found / 1e9
-
-
-def _field(name: str, default: object = None) -> Callable[[Run, Json, Preset], Any]:
-    return lambda run, metrics, preset: getattr(run, name, default)
-
-
-def _said(*path: str) -> Callable[[Run, Json, Preset], Any]:
-    def of(run: Run, metrics: Json, preset: Preset) -> Any:
-        found: Any = metrics
-        for key in path:
-            found = (found or {}).get(key)
-        return found
-
-    return of
-
-
-# ---- of a line of a table
+def numbers(values: Iterable[float]) -> str:
+    """Different values in their order."""
+    return ", ".join(f"{value:g}" for value in sorted(set(values)))
 
 
 def dataset(tidy: pd.DataFrame) -> pd.Series:
@@ -231,88 +150,82 @@ UNLIKE_BASE = Column("variant, `-` for base", head="variant", form="", show=_unl
 COLUMNS: dict[str, Column] = {
     # who a run is
     "run": Column("path below the preset's folder", of=lambda run, metrics, preset: str(run), head="run", form=""),
-    "kind": Column("ann, converted or snn", of=_field("kind"), form=""),
-    "source": Column("dataset's id in config.yaml", of=_field("dataset"), form=""),
-    "ran_dataset": Column("dataset's title", of=_said("data", "title"), fold="first", form=""),
+    "kind": Column("ann, converted or snn", of=field("kind"), form=""),
+    "source": Column("dataset's id in config.yaml", of=field("dataset"), form=""),
+    "ran_dataset": Column("dataset's title", of=said("data", "title"), fold="first", form=""),
     "student": Column(
         "network: ANN, converted or spiking",
         of=lambda run, metrics, preset: preset.config.networks.title(run.network_name),
         head="network",
         form="",
     ),
-    "method": Column("method of a spiking run", of=_field("method"), head="method", form="", show=_method),
-    "encoding": Column("encoder", of=_field("encoder"), head="input", form=""),
-    "ran_steps": Column("T", "steps", of=_field("steps"), fold="first", head="T", form="g"),
-    "taught_by": Column("teacher's id", of=_field("teacher"), form=""),
-    "variant": Column(
-        "overlay of config.yaml, `base` without any", of=_field("variant", BASE), head="variant", form=""
-    ),
-    "seed": Column("seed of the whole chain", of=_field("seed"), fold="", head="seed", form="g"),
-    "subset": Column("whether the source has a part of the dataset", of=_said("data", "subset"), fold="first"),
-    "train_images": Column("training images", of=_said("data", "train_images"), fold="first", form="g"),
-    "test_images": Column("images that it was judged by", of=_said("data", "test_images"), fold="first", form="g"),
-    "assessed": Column("test, or held_out training images", of=_said("data", "assessed"), fold="first", form=""),
+    "method": Column("method of a spiking run", of=field("method"), head="method", form="", show=_method),
+    "encoding": Column("encoder", of=field("encoder"), head="input", form=""),
+    "ran_steps": Column("T", "steps", of=field("steps"), fold="first", head="T", form="g"),
+    "taught_by": Column("teacher's id", of=field("teacher"), form=""),
+    "variant": Column("overlay of config.yaml, `base` without any", of=field("variant", BASE), head="variant", form=""),
+    "seed": Column("seed of the whole chain", of=field("seed"), fold="", head="seed", form="g"),
+    "subset": Column("whether the source has a part of the dataset", of=said("data", "subset"), fold="first"),
+    "train_images": Column("training images", of=said("data", "train_images"), fold="first", form="g"),
+    "test_images": Column("images that it was judged by", of=said("data", "test_images"), fold="first", form="g"),
+    "assessed": Column("test, or held_out training images", of=said("data", "assessed"), fold="first", form=""),
     # what it reached
-    "accuracy": Column("accuracy", "%", _said("accuracy"), head="accuracy, %", show=accuracy),
+    "accuracy": Column("accuracy", "%", said("accuracy"), head="accuracy, %", show=accuracy),
     "accuracy_of_run": Column("accuracy", "%", head="accuracy, %", reads="accuracy"),
-    "train_accuracy": Column("accuracy on training images of the choices", "%", _said("train_accuracy")),
+    "train_accuracy": Column("accuracy on training images of the choices", "%", said("train_accuracy")),
     "start": Column(
         "accuracy before training, on training images of the choices",
         "%",
-        lambda run, found, preset: found.get("choices", {}).get("start_accuracy") if from_converted(found) else None,
+        start,
         head="start, %",
     ),
-    "ann": Column("accuracy of its own ANN", "%", _said("ann_accuracy"), head="ANN, %"),
-    "teacher_accuracy": Column("accuracy of its teacher", "%", _said("teacher_accuracy"), head="teacher, %"),
-    "epochs": Column("epochs of training", "", _level("epochs"), "first", "epochs", "g"),
+    "ann": Column("accuracy of its own ANN", "%", said("ann_accuracy"), head="ANN, %"),
+    "teacher_accuracy": Column("accuracy of its teacher", "%", said("teacher_accuracy"), head="teacher, %"),
+    "epochs": Column("epochs of training", "", level("epochs"), "first", "epochs", "g"),
     "before": Column(
-        "accuracy before the last fifth of the epochs", "%", _level("before"), head="before the last fifth, %"
+        "accuracy before the last fifth of the epochs", "%", level("before"), head="before the last fifth, %"
     ),
-    "end": Column("accuracy after the last epoch", "%", _level("end"), head="end, %"),
+    "end": Column("accuracy after the last epoch", "%", level("end"), head="end, %"),
     "best_epoch": Column(
         "accuracy of the best epoch above the last's, on the test images watched in training",
         "points",
-        _level("best"),
+        level("best"),
         head="best epoch, points",
     ),
-    "standard_error": Column("of `end`, binomial", "points", _level("standard_error"), head="standard error"),
+    "standard_error": Column("of `end`, binomial", "points", level("standard_error"), head="standard error"),
     # what was chosen for it
-    "scale": Column("threshold scale s", "", _said("choices", "scale"), "first", "s", ".1f"),
-    "leak": Column("leak of the membrane", "", _said("choices", "leak"), "first", "leak"),
-    "logit_scale": Column("reading of the logits", "", _said("choices", "logit_scale"), "first", "logits", ""),
+    "scale": Column("threshold scale s", "", said("choices", "scale"), "first", "s", ".1f"),
+    "leak": Column("leak of the membrane", "", said("choices", "leak"), "first", "leak"),
+    "logit_scale": Column("reading of the logits", "", said("choices", "logit_scale"), "first", "logits", ""),
     "attention_share": Column(
         "the attention loss's share of the gradient before training, the largest level's",
-        of=lambda run, metrics, preset: (
-            max(metrics["attention_share"].values(), default=None) if metrics.get("attention_share") else None
-        ),
+        of=share,
         head="share of the gradient",
     ),
-    "from_converted": Column(
-        "whether it starts as the converted network", of=lambda run, found, preset: from_converted(found), fold="all"
-    ),
+    "from_converted": Column("whether it starts as the converted network", of=from_converted, fold="all"),
     # what it spends on an image
-    "spikes": Column("spikes of a neuron, at most T", "", _average("network"), head="spikes per neuron", form=".3f"),
+    "spikes": Column("spikes of a neuron, at most T", "", average("network"), head="spikes per neuron", form=".3f"),
     "network_spikes": Column("`spikes`", head="per neuron", form=".3f"),
     "layers_added": Column(
-        "averages of all layers, summed", "", _average("layers_added"), head="layers added", form=".3f"
+        "averages of all layers, summed", "", average("layers_added"), head="layers added", form=".3f"
     ),
     "batch_added": Column(
-        "`spikes` not divided by the batch", "", _average("batch_added", None), head="not divided by the batch"
+        "`spikes` not divided by the batch", "", average("batch_added"), head="not divided by the batch"
     ),
-    "spikes_per_image": Column("spikes of all neurons", "", _average("per_image"), head="spikes per image", form=".0f"),
-    "silent": Column("neurons that never spike", "%", _silent, head="silent, %", form=".1f"),
-    "synops": Column("synaptic operations", "", _counted("synops"), head="SynOps per image", form=",.0f"),
-    "macs": Column("multiply-adds of the ANN", "", _counted("macs"), form=",.0f"),
-    "joules": Column("energy of the SNN", "J", _joules(each=False), head="SNN, µJ", show=_snn_joules),
-    "joules_pessimistic": Column("the same, an analog first layer computed in each step", "J", _joules(each=True)),
+    "spikes_per_image": Column("spikes of all neurons", "", average("per_image"), head="spikes per image", form=".0f"),
+    "silent": Column("neurons that never spike", "%", silent, head="silent, %", form=".1f"),
+    "synops": Column("synaptic operations", "", said("operations", "synops"), head="SynOps per image", form=",.0f"),
+    "macs": Column("multiply-adds of the ANN", "", said("operations", "macs"), form=",.0f"),
+    "joules": Column("energy of the SNN", "J", joules(), head="SNN, µJ", show=_snn_joules),
+    "joules_pessimistic": Column("the same, an analog first layer computed in each step", "J", joules(each=True)),
     "ann_joules": Column(
         "energy of its ANN",
         "J",
-        _ann_joules,
+        analog_joules,
         head="ANN, µJ",
         show=lambda tidy: [f"{1e6 * one:.2f}" for one in tidy["ann_joules"]],
     ),
-    "microjoules": Column("energy of the SNN", "µJ", _microjoules, head="SNN, µJ"),
+    "microjoules": Column("energy of the SNN", "µJ", joules(unit=1e6), head="SNN, µJ"),
     # what it cost
     "epoch_minutes": Column("wall time of an epoch of training, mean", "min", epoch_minutes, head="minutes per epoch"),
     "peak_gigabytes": Column("peak memory of the device, else of the process", "GB", peak_gigabytes),

@@ -7,25 +7,23 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from lasnn.plan.cells import KEYS, PAPER, Cell, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE, Run, parse
 from lasnn.report import pages, style
-from lasnn.report.columns import MARK, shown
+from lasnn.report.columns import MARK, numbers, shown
 from lasnn.report.finished import converted_behind
 from lasnn.report.frame import csv, of_cells
-from lasnn.report.late import pd
+from lasnn.report.late import Drawing, pd
 from lasnn.storage import files
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
-
 SHOWN = 12  # warnings that are written out below an exhibit
+LATEX = str.maketrans({mark: f"\\{mark}" for mark in "_%&#$"} | {"±": "$\\pm$", MARK: "$\\dagger$"})
 
 Cells = Callable[[Preset], Sequence[Cell]]
 Lines = Callable[[list[Cell], Preset], "pd.DataFrame"]
@@ -45,16 +43,17 @@ class Exhibit:
 
     title: str
     cells: Cells
-    more: str = field(default="", kw_only=True)
-    lines: Lines | None = field(default=None, kw_only=True)
-    told: Notes | str = field(default="", kw_only=True)
-    ours: str = field(default="Ours: mean ± sd over n seeds", kw_only=True)  # what its numbers are
-    converted: bool = field(default=False, kw_only=True)
-    predictions: tuple[str, ...] = field(default=(), kw_only=True)
-    logs: bool = field(default=False, kw_only=True)
-    main: bool = field(default=True, kw_only=True)
-    sections: tuple[str, ...] = field(default=("scope",), kw_only=True)
-    shows_images: bool = field(default=False, kw_only=True)  # of a dataset, whose licence may not allow to hand them on
+    _: KW_ONLY
+    more: str = ""
+    lines: Lines | None = None
+    told: Notes | str = ""
+    ours: str = "Ours: mean ± sd over n seeds"  # what its numbers are
+    converted: bool = False
+    predictions: tuple[str, ...] = ()
+    logs: bool = False
+    main: bool = True
+    sections: tuple[str, ...] = ("scope",)
+    shows_images: bool = False  # of a dataset, whose licence may not allow to hand them on
     endings: ClassVar[tuple[str, ...]] = ()
 
     @cache  # noqa: B019 -- exhibits last as long as the process, which has few presets
@@ -81,14 +80,10 @@ class Exhibit:
         """The runs whose training logs it reads, if they train."""
         return self.shown_runs(preset) if self.logs else []
 
-    def read(self, preset: Preset) -> list[str]:
-        """Every file that the exhibit is made from: also training logs, which come with metrics and no rule names."""
-        logged = [run for run in self.logged(preset) if preset.has_training_log(run)]
-        return [*self.files(preset), *(f"{preset.folder(run)}/log.jsonl" for run in logged)]
-
     def made_from(self, preset: Preset) -> list[str]:
-        """All that, and the paper's numbers."""
-        return [PAPER.as_posix(), *self.read(preset)]
+        """All that, the paper's numbers, and training logs, which come with metrics and no rule names."""
+        logged = [run for run in self.logged(preset) if preset.has_training_log(run)]
+        return [PAPER.as_posix(), *self.files(preset), *(f"{preset.folder(run)}/log.jsonl" for run in logged)]
 
     def place_of(self, path: str) -> Path:
         """Where a file of `made_from` lies: the paper's numbers are part of this package."""
@@ -134,8 +129,7 @@ class Exhibit:
     def _leave_sources(self, stem: Path, preset: Preset, notes: list[str]) -> None:
         """Write which runs stand behind each cell, the caption, and the digests of all files read and written."""
         cells = [
-            {key: value for key, value in asdict(cell).items() if key in (*KEYS, "variant")}
-            | {"runs": [str(run) for run in runs]}
+            {key: getattr(cell, key) for key in (*KEYS, "variant")} | {"runs": [str(run) for run in runs]}
             for cell, runs in self.behind(preset)
         ]
         digests = {path: files.sha256(self.place_of(path)) for path in self.made_from(preset)}
@@ -151,7 +145,8 @@ class Table(Exhibit):
     """A table: the names of its columns, or a function that turns the lines into what a reader sees."""
 
     columns: str | Callable[[pd.DataFrame], pd.DataFrame] = ""
-    ran_only: bool = field(default=False, kw_only=True)  # lines of which nothing was run are left out
+    _: KW_ONLY
+    ran_only: bool = False  # lines of which nothing was run are left out
     endings: ClassVar[tuple[str, ...]] = ("csv", "md", "tex", "html", "json")
 
     def arrange(self, tidy: pd.DataFrame) -> pd.DataFrame:
@@ -166,7 +161,7 @@ class Table(Exhibit):
         markdown = [f"# {self.title}", "", table.to_markdown(index=False, disable_numparse=True), ""]
         markdown += [f"- {note}" for note in notes]
         caption = " ".join(note if note.endswith(".") else f"{note}." for note in (self.title, *notes))
-        latex = table.to_latex(index=False, escape=True, caption=_escaped(caption), na_rep="-")
+        latex = table.to_latex(index=False, escape=True, caption=caption.translate(LATEX), na_rep="-")
         files.write_text(stem.with_suffix(".md"), "\n".join(markdown) + "\n")
         files.write_text(stem.with_suffix(".tex"), latex)
         files.write_text(stem.with_suffix(".html"), pages.document(self.title, pages.table("\n".join(markdown))))
@@ -177,7 +172,8 @@ class Figure(Exhibit):
     """A figure: `draw` turns the lines into a drawing; `said`: remarks of its own that stand in the picture too."""
 
     draw: Callable[[pd.DataFrame], Drawing]
-    said: Callable[[pd.DataFrame], list[str]] = field(default=lambda tidy: [], kw_only=True)
+    _: KW_ONLY
+    said: Callable[[pd.DataFrame], list[str]] = lambda tidy: []
     endings: ClassVar[tuple[str, ...]] = ("svg", "png", "csv", "json")
 
     def picture(self, tidy: pd.DataFrame, preset: Preset) -> Drawing:
@@ -202,8 +198,7 @@ class Figure(Exhibit):
 def basis(tidy: pd.DataFrame, preset: Preset, ours: str = Exhibit.ours) -> list[str]:
     """Which runs the numbers are of: preset, seeds, size, images. `ours`: what the numbers are."""
     ran = tidy[tidy["n"] > 0]
-    seeds = ", ".join(f"{count:g}" for count in sorted(set(ran["n"]))) or "none run"
-    notes = [f"Preset {preset.name}. {ours} (n = {seeds})."]
+    notes = [f"Preset {preset.name}. {ours} (n = {numbers(ran['n']) or 'none run'})."]
     if preset.scope.note:
         notes.append(preset.scope.note)
     columns = ["ran_dataset", "train_images", "test_images", "assessed", "subset"]
@@ -226,18 +221,10 @@ def remarks(tidy: pd.DataFrame, preset: Preset, ours: str = Exhibit.ours) -> lis
         notes.append("Quoted: the paper's own quotation of another work; nobody reran it here.")
     if ran["teacher_weaker"].eq(True).any():
         weak = ran[ran["teacher_weaker"].eq(True)]
-        names = weak["runs"].str.split("/").str[2] + weak["variant"].map(
-            lambda name: "" if name == BASE else f" ({name})"
-        )
+        names = weak["runs"].str.split("/").str[2] + (" (" + weak["variant"] + ")").mask(weak["variant"] == BASE, "")
         notes.append(f"Warning: the teacher is weaker than the student's own ANN for {', '.join(sorted(set(names)))}.")
     revisions = sorted({word for words in ran["revision"] for word in words.split()})
     kinds = {word.rstrip("0123456789") for word in revisions}
     if len(revisions) > len(kinds):
         notes.append(f"Warning: results of different revisions of the code are mixed: {', '.join(revisions)}.")
     return notes
-
-
-def _escaped(text: str) -> str:
-    for character in "_%&#$":
-        text = text.replace(character, f"\\{character}")
-    return text.replace("±", "$\\pm$").replace(MARK, "$\\dagger$")

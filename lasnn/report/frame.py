@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from lasnn.plan.cells import DATASETS, KEYS, Cell, runs_of
 from lasnn.plan.config import Preset
@@ -19,6 +20,7 @@ WORDS = ("ran_dataset", "assessed", "logit_scale", "revision", "runs", "warnings
 FILLED = ("subset", "ran_steps", "train_images", "test_images", "scale", "leak", "as_printed", "teacher_weaker")
 # For figures, in no CSV: values of all seeds, the variant's title, and on how many images where these are not all.
 SEEDS, TITLE, IMAGES = "_seeds", "_title", "_images"
+Line = dict[Any, Any]  # column -> value
 
 
 def frame(runs: Iterable[Run], preset: Preset, names: Sequence[str] = OF_RUNS) -> pd.DataFrame:
@@ -61,6 +63,12 @@ def of_cells(cells: Sequence[Cell], preset: Preset, more: str = "") -> pd.DataFr
         tidy.loc[tidy["from_converted"].eq(False), "scale"] = None
     kinds = dict.fromkeys(WORDS, object) | dict.fromkeys(("ours", "sd", "paper", *extra), float)
     return tidy.drop(columns="from_converted").astype(kinds)
+
+
+def each(cells: Sequence[Cell], preset: Preset, more: str = "") -> list[tuple[Cell, Line, list[Run]]]:
+    """Each cell with its line, as `of_cells` makes it, and its runs."""
+    lines = of_cells(cells, preset, more).to_dict("records")
+    return [(cell, line, runs_of(cell, preset)) for cell, line in zip(cells, lines, strict=True)]
 
 
 def as_printed(cell: Cell, run: Run, metrics: dict) -> bool:

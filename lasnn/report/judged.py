@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -65,12 +66,17 @@ class Side:
 
 def answer(claim: Claim, question: Question, preset: Preset, judged: bool) -> Line:
     """A line of the table, all but its corrected p and its verdict; with a verdict only where nothing is to judge."""
-    sides = [Side(weight, pair, *_runs(pair, preset)) for weight, pair in question.parts]
+    sides = [
+        Side(weight, pair, runs_of(pair.less, preset) if pair.less else [], runs_of(pair.more, preset))
+        for weight, pair in question.parts
+    ]
     line = _described(claim, question, preset)
     if not all(side.more and (side.less or side.pair.less is None) for side in sides):
         return line | {"n": 0, "verdict": NOT_RUN}
     seeds = [seed for seed in sides[0].seeds if all(seed in side.seeds for side in sides)]
-    remarks = [*filter(None, (side.alone() for side in sides)), *_unequal(sides, seeds), *_few(seeds, preset)]
+    remarks = [*filter(None, (side.alone() for side in sides)), *_unequal(sides, seeds)]
+    if len(seeds) < preset.claims.seeds:
+        remarks.append(f"{len(seeds)} of {preset.claims.seeds} seeds")
     line |= {"n": len(seeds), "remark": "; ".join(dict.fromkeys(remarks)), "verdict": None if judged else NOT_JUDGED}
     if not seeds:
         return line
@@ -78,13 +84,9 @@ def answer(claim: Claim, question: Question, preset: Preset, judged: bool) -> Li
     return line | _numbers(claim, question, sides, seeds, preset, judged)
 
 
-def margin_of(claim: Claim, preset: Preset) -> float:
-    """In points; 0 where the claim has none."""
-    return getattr(preset.claims, claim.margin) if claim.margin else 0.0
-
-
-def _runs(pair: Pair, preset: Preset) -> tuple[list[Run], list[Run]]:
-    return runs_of(pair.less, preset) if pair.less else [], runs_of(pair.more, preset)
+def _setting(name: str, preset: Preset) -> float:
+    """A claim's margin in points, or its bar; 0 where it has none."""
+    return getattr(preset.claims, name) if name else 0.0
 
 
 def _described(claim: Claim, question: Question, preset: Preset) -> Line:
@@ -92,13 +94,13 @@ def _described(claim: Claim, question: Question, preset: Preset) -> Line:
     pairs, title = question.pairs, question.where or question.pairs[0].more.student
     if question.where == ALL:
         title = f"{ALL}: {', '.join(dict.fromkeys(pair.more.student for pair in pairs))}"
-    bar = getattr(preset.claims, claim.bar) if claim.bar else None
+    bar = _setting(claim.bar, preset)
     printed = [(claim.measure.paper(pair.less) if pair.less else bar, claim.measure.paper(pair.more)) for pair in pairs]
     less, more = _sums(question, *zip(*printed, strict=True))
     line: Line = {"question": question.group, "reading": question.reading, "family": claim.family(question)}
     line |= {"network": title, "dataset": ", ".join(dict.fromkeys(pair.more.dataset for pair in pairs))}
-    line |= {"unit": claim.measure.unit, "margin": margin_of(claim, preset), "less_paper": less, "more_paper": more}
-    return line | {"p": None, "test": "-", "effect": 0.0, "remark": ""}
+    line |= {"unit": claim.measure.unit, "margin": _setting(claim.margin, preset)}
+    return line | {"less_paper": less, "more_paper": more, "p": None, "test": "-", "effect": 0.0, "remark": ""}
 
 
 def _where(sides: Sequence[Side], preset: Preset) -> Line:
@@ -141,7 +143,7 @@ def _numbers(
     line |= dict(zip(("boot_low", "boot_high"), bootstrap(list(blocks.values()), level), strict=True))
     if not judged or len(seeds) < preset.claims.seeds:
         return line
-    margin = margin_of(claim, preset)
+    margin = _setting(claim.margin, preset)
     line["effect"] = margin - abs(found.mean) if claim.alike else found.mean + margin
     p = p_either_way(found, margin, claim.alike)
     return line | {"p": p, "test": "none: no spread" if p is None else "seeds and images" if images else "seeds"}
@@ -152,7 +154,7 @@ def _values(claim: Claim, side: Side, seeds: list[int], preset: Preset) -> tuple
     less, more = ({run.seed: run for run in runs} for runs in (side.less, side.more))
     if claim.measure is ACCURACY:
         return percent_right([(less[seed], more[seed]) for seed in seeds], preset)
-    bar = getattr(preset.claims, claim.bar) if claim.bar else None
+    bar = _setting(claim.bar, preset)
     found = [
         [claim.measure.value(less[seed], preset) if side.pair.less else bar for seed in seeds],
         [claim.measure.value(more[seed], preset) for seed in seeds],
@@ -177,9 +179,7 @@ def _sums(
 def _weighted(weights: Sequence[float], values: Sequence[float | None]) -> float | None:
     """None if a value is missing."""
     known = [value for value in values if value is not None]
-    return (
-        sum(weight * value for weight, value in zip(weights, known, strict=True)) if len(known) == len(values) else None
-    )
+    return sum(map(mul, weights, known)) if len(known) == len(values) else None
 
 
 def _unequal(sides: Sequence[Side], seeds: list[int]) -> list[str]:
@@ -188,11 +188,6 @@ def _unequal(sides: Sequence[Side], seeds: list[int]) -> list[str]:
         return []
     counts = [f"{side.pair.more.student} {len(side.seeds)}" for side in sides]
     return [f"n differs: {', '.join(counts)}; taken: seeds {_listed(seeds) or 'none'}"]
-
-
-def _few(seeds: list[int], preset: Preset) -> list[str]:
-    least = preset.claims.seeds
-    return [f"{len(seeds)} of {least} seeds"] if len(seeds) < least else []
 
 
 def _listed(seeds: Sequence[int]) -> str:

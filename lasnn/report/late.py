@@ -1,4 +1,4 @@
-"""pandas, loaded when a table is made: every job of the workflow reads the plan from here, and few make tables."""
+"""pandas, loaded when a table is made, and types of matplotlib: every job reads the plan from here, few make tables."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
 else:
 
     class Late:
@@ -16,6 +18,6 @@ else:
 
             return getattr(pandas, name)
 
-    pd = Late()
+    pd, Axes, Drawing = Late(), object, object  # the last two for annotations alone
 
-__all__ = ["pd"]
+__all__ = ["Axes", "Drawing", "pd"]

@@ -55,13 +55,11 @@ def image_differences(pairs: Pairs, preset: Preset) -> list[np.ndarray]:
     return found
 
 
-def p_on_images(pairs: Pairs, preset: Preset) -> float | None:
-    """p of the sign-flip test that these networks are alike, all seeds together; None without a pair."""
-    return sign_flips(np.sum(image_differences(pairs, preset), axis=0)) if pairs else None
-
-
 def with_p(tidy: pd.DataFrame, pairs: Sequence[Pairs], preset: Preset, name: str = "p") -> pd.DataFrame:
-    """`tidy` with p of each line's pairs, NaN without any, and in `<name>_holm` after Holm's correction over them."""
-    found = [p_on_images(line, preset) for line in pairs]
+    """`tidy` with p of the sign-flip test that each line's pairs are alike, all seeds together; NaN without any.
+
+    In `<name>_holm` after Holm's correction over them.
+    """
+    found = [sign_flips(np.sum(image_differences(line, preset), axis=0)) if line else None for line in pairs]
     columns = {name: found, f"{name}_holm": holm(found)}
     return tidy.assign(**{key: pd.to_numeric(pd.Series(values, tidy.index)) for key, values in columns.items()})

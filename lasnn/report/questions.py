@@ -47,6 +47,11 @@ class Question:
         return [pair for _, pair in self.parts]
 
     @property
+    def cells(self) -> list[Cell]:
+        """Both sides of each pair."""
+        return [cell for pair in self.pairs for cell in pair.cells]
+
+    @property
     def of_gains(self) -> bool:
         """Whether gains are compared with gains."""
         return any(weight < 0 for weight, _ in self.parts)

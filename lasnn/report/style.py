@@ -10,12 +10,9 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as Drawing
+from lasnn.report.late import Axes, Drawing
 
 WIDTH = 7.0  # inches: the text width of a two-column page
 REMARK_SIZE, REMARK_LETTERS = 6.5, 134  # points, and letters of that size in a line of WIDTH
@@ -111,18 +108,18 @@ def theme() -> None:
     )
 
 
-def sheet(rows: int = 1, columns: int = 1, height: float = 2.6, **options: Any) -> tuple["Drawing", list[list["Axes"]]]:
+def sheet(rows: int = 1, columns: int = 1, height: float = 2.6, **options: Any) -> tuple[Drawing, list[list[Axes]]]:
     """A drawing of the page's width with `rows` x `columns` panels, as a list of rows."""
-    from matplotlib.figure import Figure as Drawing
+    from matplotlib.figure import Figure
 
-    drawing = Drawing(figsize=(WIDTH, height))
+    drawing = Figure(figsize=(WIDTH, height))
     panels: list[list[Axes]] = drawing.subplots(rows, columns, squeeze=False, **options).tolist()
     return drawing, panels
 
 
 def panels(
     names: Sequence[str], label: str, row_height: float, head: float, columns: int = 3, **options: Any
-) -> tuple["Drawing", list[tuple["Axes", str]]]:
+) -> tuple[Drawing, list[tuple[Axes, str]]]:
     """A drawing with a titled panel for each name, `columns` in a row, whose y axis is called `label`.
 
     `row_height` and `head`, what the legend takes, are in inches.
@@ -138,12 +135,12 @@ def panels(
     return drawing, titled
 
 
-def name_y(axes: "Axes", label: str) -> None:
+def name_y(axes: Axes, label: str) -> None:
     """Write what the y axis shows above it: no word is turned."""
     axes.set_title(label, loc="left", fontsize=7.5)
 
 
-def nothing() -> "Drawing":
+def nothing() -> Drawing:
     """What stands for a figure of which the preset runs nothing."""
     drawing, ((axes,),) = sheet(height=0.8)
     axes.axis("off")
@@ -151,9 +148,9 @@ def nothing() -> "Drawing":
     return drawing
 
 
-def legend(drawing: "Drawing", columns: int = 4) -> None:
+def legend(drawing: Drawing, columns: int = 4) -> None:
     """One legend above all panels, each label once."""
-    found: dict[str, Artist] = {}
+    found: dict[str, Any] = {}
     for axes in drawing.axes:
         handles, labels = axes.get_legend_handles_labels()
         found |= dict(zip(labels, handles, strict=True))
@@ -162,7 +159,7 @@ def legend(drawing: "Drawing", columns: int = 4) -> None:
         drawing.legend(list(found.values()), list(found), loc="outside upper center", ncols=columns, frameon=False)
 
 
-def remarks_below(drawing: "Drawing", notes: Sequence[str]) -> None:
+def remarks_below(drawing: Drawing, notes: Sequence[str]) -> None:
     """Set remarks below the panels, broken so that they stay inside the page's width."""
     lines = [line for note in notes for line in textwrap.wrap(note, REMARK_LETTERS)]
     drawing.text(0.01, -0.08 / drawing.get_figheight(), "\n".join(lines), va="top", fontsize=REMARK_SIZE)

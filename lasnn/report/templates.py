@@ -5,21 +5,19 @@ A dot's whisker is the 95 % interval of the mean over seeds, small dots are the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lasnn.report import style
 from lasnn.report.frame import SEEDS
-from lasnn.report.late import pd
+from lasnn.report.late import Axes, Drawing, pd
 from lasnn.report.statistics import reach
 from lasnn.report.style import FULL_SIZE, PRINTED, PRINTED_LABEL, Look
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as Drawing
-
 DOTS = "Ours: mean over n seeds (in brackets), whiskers its 95 % interval, small dots the seeds"
 ROW, GAP = 0.19, 0.5  # inches of a row; rows between groups
+LETTER = 0.13  # inches from one name at the end of a line to the next
 
 
 def places(lines: pd.DataFrame) -> dict[tuple[str, str], float]:
@@ -74,6 +72,17 @@ def dot(axes: Axes, row: float, line: Mapping[Any, Any], look: Look, form: str) 
     if pd.notna(line.get("paper")):
         label = FULL_SIZE if line["as_printed"] is False else PRINTED_LABEL
         axes.scatter(line["paper"], row, label=label, **PRINTED)
+
+
+def name_ends(axes: Axes, ends: Mapping[str, float], looks: Mapping[str, Look]) -> None:
+    """The mark and name of each line behind its end at `ends`, moved up where the one below is too near."""
+    low, high = axes.get_ylim()
+    apart = (high - low) * LETTER * axes.figure.dpi / axes.bbox.height
+    place, right = -math.inf, axes.get_yaxis_transform()
+    for name in sorted(ends, key=lambda one: ends[one]):
+        place = max(ends[name], place + apart)
+        axes.plot(1.04, place, transform=right, clip_on=False, **looks[name].mark | {"markersize": 4})
+        axes.text(1.08, place, name, transform=right, va="center", fontsize=7)
 
 
 def only_run(lines: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

@@ -37,7 +37,7 @@ from lasnn.pipeline.sources import expected_content
 from lasnn.pipeline.stamp import _check_writable
 from lasnn.plan.config import Config, read, whole
 from lasnn.plan.runs import parse
-from lasnn.report import EXHIBITS, runs_of_target
+from lasnn.report import EXHIBITS, dataframes, runs_of_target
 from lasnn.report.finished import metrics_of, same_images
 from lasnn.results import store
 from lasnn.storage import files
@@ -164,13 +164,11 @@ def test_an_exhibit_of_something_else_is_made_again(project, what, monkeypatch, 
 
 
 def test_a_page_shows_what_is_there_now(project):
-    """Notebooks rest on metrics or exhibits; the tiny preset has run none, so a page is made up to the same rules."""
-    from lasnn.pipeline import notebooks
-
+    """Notebooks rest on metrics; the tiny preset has executed none, so a page is made up to the same rules."""
     preset = read().preset()
     page = Path("results/tiny/notebooks/energy.html")
     page.parent.mkdir()
-    for run in notebooks.base_runs(preset):  # what `tables` doesn't run
+    for run in dataframes.base_runs(preset):  # what `tables` doesn't run
         if not Path(preset.folder(run), "metrics.json").exists():
             shutil.copytree(Path("results/tiny", HYBRID), preset.folder(run))
     page.write_text("<html><head></head>old</html>")

@@ -53,7 +53,7 @@ def test_every_exhibit_has_a_page_which_says_whether_it_was_made(folder):
     for name in EXHIBITS:
         page = (SITE / "exhibits" / f"{name}.html").read_text()
         assert ("Not made yet" in page) == (name not in exhibits_of("tables"))
-    assert "Not made yet" in (SITE / "notebooks" / "overview.html").read_text()
+    assert "Not made yet" in (SITE / "notebooks" / "energy.html").read_text()
 
 
 def test_nothing_is_loaded_from_elsewhere(folder):

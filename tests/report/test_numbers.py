@@ -3,7 +3,6 @@
 import json
 from dataclasses import asdict
 
-import pandas as pd
 import pytest
 from made_up import CONTENT, finish, method_of, preset_in
 from matplotlib.lines import Line2D
@@ -287,18 +286,6 @@ def test_tables_of_notebooks_by_hand(world, monkeypatch):
     found = [one for one in dataframes.metrics(world.root) if one["run"]["seed"] == 0]
     layers = dataframes.layers(found).set_index(["network", "method", "encoder", "steps", "teacher", "layer"])
     assert layers.loc[(*lasnn, "f1"), ["S_l", "before", "silent"]].tolist() == pytest.approx([0.25, 4, 30])
-    over_time = dataframes.over_time(found).query("network == 'VGG5' and label == 'LaSNN, direct T=8'")
-    assert over_time["accuracy"].tolist() == [5.0 * step - 1 for step in range(1, 9)]
-
-
-def test_differences_to_the_paper_are_ours_less_its_own_where_both_are_alike(tmp_path):
-    lines = [("top1", 85.0, 86.5, True), ("top1", 70.0, 86.5, False), ("top1", 80.0, None, True)]
-    table = pd.DataFrame(lines, columns=["metric", "ours", "paper", "as_printed"])
-    words = {"ran_dataset": "CIFAR-10", "student": "VGG5", "teacher": "VGG16", "encoding": "poisson", "timesteps": 100}
-    (tmp_path / "exhibits").mkdir()
-    table.assign(**words, method="kd_label").to_csv(tmp_path / "exhibits" / "table2.csv", index=False)
-    found = dataframes.differences(str(tmp_path), ["table2"])
-    assert found[["method", "ours", "paper", "difference"]].to_numpy().tolist() == [["label KD", 85, 86.5, -1.5]]
 
 
 # By the longest title that a label starts with.

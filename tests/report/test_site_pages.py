@@ -108,6 +108,8 @@ def test_the_front_shows_verdicts_of_claims_and_links_numbers_to_their_exhibit(s
     first = front(list(shown.values()), preset, lineage, reference.folder_of(preset))
     claims = pd.read_csv(KEPT / "exhibits" / "claims.csv", keep_default_na=False)
     judged = claims[claims["verdict"].isin(["confirmed", "refuted", "undecided", "too few seeds"])]
+    runs = r'Behind them: <a [^>]*href="lineage.html">101 runs</a>; seeds 0, 1, 2\.'
+    assert re.search(rf"{runs} CIFAR-10: n_train 10000, n_test 2000\.</p>", first)
     assert f"<p>{len(judged)} comparisons: {len(judged)} too few seeds." in first
     lines = re.findall(r"<tr><td[^>]*>(.*?)</td><td[^>]*><span class=\"verdict too-few-seeds\">.*?</tr>", first)
     assert len(lines) == 6

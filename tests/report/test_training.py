@@ -8,8 +8,8 @@ from made_up import CONTENT, finish, preset_in
 from lasnn.plan.cells import runs_of
 from lasnn.plan.config import read
 from lasnn.report import EXHIBITS
-from lasnn.report.columns import change
 from lasnn.report.exhibits.training import shown_epochs
+from lasnn.report.readings import change
 
 SHARES = EXHIBITS["table_s9"]
 

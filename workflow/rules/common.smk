@@ -229,9 +229,9 @@ def sources_of(wildcards):
 
 
 def notebook_inputs(wildcards):
-    """What a notebook reads: metrics of the spiking runs behind the tables, or every exhibit."""
-    preset, name = CONFIG.preset(wildcards.preset), wildcards.notebook
-    return INPUTS.page(preset, name) if INPUTS else notebooks.inputs(preset, name)
+    """What a notebook reads: metrics of the spiking runs behind the tables."""
+    preset = CONFIG.preset(wildcards.preset)
+    return INPUTS.page(preset, wildcards.notebook) if INPUTS else notebooks.inputs(preset)
 
 
 def pages():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,12 +16,9 @@ from lasnn.report.crossed import crossed, p_either_way
 from lasnn.report.exhibit import Figure, Table
 from lasnn.report.finished import metrics_of
 from lasnn.report.frame import SEEDS, frame, of_cells
-from lasnn.report.late import pd
+from lasnn.report.late import Drawing, pd
 from lasnn.report.paired import percent_right, same_seeds
 from lasnn.report.statistics import CONFIRMED, REFUTED, holm, verdict
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 AT, EACH = "at_", "_each"  # and T: columns of the accuracy after so many steps; energy of each seed
 VERDICTS = {CONFIRMED: "above", REFUTED: "below"}

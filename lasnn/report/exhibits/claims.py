@@ -14,7 +14,7 @@ from lasnn.report.exhibit import Table, remarks
 from lasnn.report.frame import of_cells
 from lasnn.report.judged import NOT_JUDGED, NOT_RUN, Line, answer
 from lasnn.report.late import pd
-from lasnn.report.questions import CHOICES, PRIMARY, SECONDARY, Claim, Question, is_run
+from lasnn.report.questions import CHOICES, PRIMARY, SECONDARY, Question, is_run
 from lasnn.report.statistics import holm, verdict
 
 COLUMNS = ["claim", "question", "reading", "family", "dataset", "network", "steps", "unit", "margin"]
@@ -24,38 +24,35 @@ COLUMNS += ["verdict", "remark"]
 WORDS = ("question", "reading", "family", "dataset", "network", "steps", "unit", "test", "verdict", "remark")
 
 
-def _shown(preset: Preset) -> dict[str, Claim]:
-    """The claims for which the preset has runs or makes them."""
-    return {name: claim for name, claim in CLAIMS.items() if name in preset.scope.claims or not claim.beyond_tables}
-
-
-def _asked(preset: Preset) -> list[tuple[str, Question]]:
-    """Every line for which it may have runs."""
-    return [(name, question) for name, claim in _shown(preset).items() for question in claim.questions(preset)]
+def _asked(preset: Preset) -> list[tuple[str, Question | None]]:
+    """Every line: a claim with each question for which the preset may have runs; None for a claim without any."""
+    found: list[tuple[str, Question | None]] = []
+    for name, claim in CLAIMS.items():
+        wanted = name in preset.scope.claims or not claim.beyond_tables
+        questions = claim.questions(preset) if wanted else []
+        found += [(name, question) for question in questions] or [(name, None)]
+    return found
 
 
 def cells(preset: Preset) -> list[Cell]:
     """Both sides of every comparison, each once."""
-    sides = [cell for _, question in _asked(preset) for pair in question.pairs for cell in pair.cells]
-    return list(dict.fromkeys(sides))
+    return list(dict.fromkeys(cell for _, question in _asked(preset) if question for cell in question.cells))
 
 
 class Claims(Table):
     """A line for each claim and network, before them one for the mean over the networks."""
 
     def logged(self, preset: Preset) -> list[Run]:
-        timed = [question for name, question in _asked(preset) if CLAIMS[name].measure.in_logs]
-        sides = [cell for question in timed for pair in question.pairs for cell in pair.cells]
-        return list(dict.fromkeys(run for cell in sides for run in runs_of(cell, preset)))
+        timed = [question for name, question in _asked(preset) if question and CLAIMS[name].measure.in_logs]
+        return list(dict.fromkeys(run for one in timed for cell in one.cells for run in runs_of(cell, preset)))
 
     def runs_behind(self, tidy: pd.DataFrame, preset: Preset) -> list[list[Run]] | None:
         """Both sides of each comparison; None if the lines are those of another plan."""
-        asked = [(name, [cell for pair in question.pairs for cell in pair.cells]) for name, question in _asked(preset)]
-        asked += [(name, []) for name in CLAIMS if name not in dict(asked)]
-        asked.sort(key=lambda line: list(CLAIMS).index(line[0]))
+        asked = _asked(preset)
         if [name for name, _ in asked] != list(tidy["claim"]):
             return None
-        return [list(dict.fromkeys(run for cell in sides for run in runs_of(cell, preset))) for _, sides in asked]
+        sides = [question.cells if question else [] for _, question in asked]
+        return [list(dict.fromkeys(run for cell in cells for run in runs_of(cell, preset))) for cells in sides]
 
     def remarks(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
         return remarks(of_cells(self.cells(preset), preset), preset, self.ours)
@@ -66,7 +63,8 @@ def judged(cells: Sequence[Cell], preset: Preset) -> pd.DataFrame:
     lines: list[Line] = []
     for name, question in _asked(preset):
         asked = name in preset.scope.claims
-        lines.append({"claim": name} | answer(CLAIMS[name], question, preset, asked))
+        found = answer(CLAIMS[name], question, preset, asked) if question else _idle(name, preset)
+        lines.append({"claim": name} | found)
     families: dict[tuple[str, str], list[Line]] = defaultdict(list)
     for line in lines:
         if line["verdict"] is None:
@@ -75,10 +73,6 @@ def judged(cells: Sequence[Cell], preset: Preset) -> pd.DataFrame:
         for line, p in zip(family, holm([line["p"] for line in family]), strict=True):
             said = verdict(line["effect"], p, preset.claims.alpha, line["n"], preset.claims.seeds)
             line |= {"p_holm": p, "verdict": said}
-    there = {line["claim"] for line in lines}
-    lines += [_idle(name, preset) for name in CLAIMS if name not in there]
-    order = list(CLAIMS)
-    lines.sort(key=lambda line: order.index(line["claim"]))
     frame = pd.DataFrame(lines, columns=COLUMNS)
     numbers = [name for name in COLUMNS if name not in ("claim", *WORDS)]
     return frame.assign(**{name: pd.to_numeric(frame[name]) for name in numbers})
@@ -112,68 +106,57 @@ def _told(tidy: pd.DataFrame, preset: Preset) -> list[str]:
 def _idle(name: str, preset: Preset) -> Line:
     """A claim without a line of its own: its runs are made for no table, or the paper's networks are not there."""
     has_runs = any(is_run(pair, preset) for question in CLAIMS[name].questions(preset) for pair in question.pairs)
-    return {"claim": name, "n": 0, "verdict": NOT_JUDGED if has_runs else NOT_RUN}
+    return {"n": 0, "verdict": NOT_JUDGED if has_runs else NOT_RUN}
 
 
 def arrange(tidy: pd.DataFrame) -> pd.DataFrame:
     """What ran, and one line for each claim of which nothing did."""
-    ran = tidy[
-        (tidy["n"] > 0) | (tidy["remark"].fillna("") != "") | ~tidy["claim"].isin(tidy.loc[tidy["n"] > 0, "claim"])
-    ]
-    ran = ran[(ran["n"] > 0) | (ran["remark"].fillna("") != "") | ~ran["claim"].duplicated()]
-    idle = (ran["n"] == 0) & (ran["remark"].fillna("") == "")
-    digits = [0 if unit == "spikes per image" else 2 for unit in ran["unit"]]
+    said = (tidy["n"] > 0) | (tidy["remark"].fillna("") != "")
+    idle = ~tidy["claim"].isin(tidy.loc[tidy["n"] > 0, "claim"]) & ~tidy["claim"].duplicated() & ~said
+    ran, idle = tidy[said | idle], idle[said | idle]
+    places = [".0f" if unit == "spikes per image" else ".2f" for unit in ran["unit"]]
 
-    def both(less: str, more: str) -> list[str]:
-        pairs = zip(ran[less], ran[more], digits, idle, strict=True)
-        shown = [("-", "-") if none else (_rounded(a, n), _rounded(b, n)) for a, b, n, none in pairs]
-        return ["-" if values == ("-", "-") else " / ".join(values) for values in shown]
+    def both(template: str, first: str, second: str) -> list[str]:
+        pairs = zip(_texts(ran[first], places), _texts(ran[second], places), strict=True)
+        return ["-" if set(pair) == {"-"} else template.format(*pair) for pair in pairs]
 
-    def limits(low: str, high: str) -> list[str]:
-        pairs = zip(ran[low], ran[high], digits, strict=True)
-        return ["-" if pd.isna(a) else f"[{_rounded(a, n)}, {_rounded(b, n)}]" for a, b, n in pairs]
-
-    network = (ran["dataset"].fillna("") + " " + ran["network"].fillna("")).str.strip() + ran["steps"].map(_steps)
     question = ran["question"].fillna("").map(lambda text: f": {text}" if text else "")
-    return pd.DataFrame(
+    counts = zip(ran["above"] * ran["compared"], ran["compared"], strict=True)
+    shown = pd.DataFrame(
         {
-            "claim": ran["claim"].map(SENTENCES) + question.where(~idle, ""),
-            "network": network.where(~idle, "-"),
-            "logits": ran["reading"].where(~idle, "-"),
-            "paper": both("less_paper", "more_paper"),
-            "ours": both("less", "more"),
-            "difference": [_rounded(value, places) for value, places in zip(ran["difference"], digits, strict=True)],
-            "interval": limits("low", "high"),
-            "bootstrap": limits("boot_low", "boot_high"),
-            "unit": ran["unit"].where(~idle, "-"),
-            "more above less": [_of(*values) for values in zip(ran["above"], ran["compared"], strict=True)],
-            "p": ran["p"].map(_probability),
-            "p after Holm": ran["p_holm"].map(_probability),
-            "family": ran["family"].where(~idle, "-"),
+            "claim": ran["claim"].map(SENTENCES) + question.mask(idle, ""),
+            "network": (ran["dataset"].fillna("") + " " + ran["network"].fillna("")).str.strip()
+            + ran["steps"].map(_steps),
+            "logits": ran["reading"],
+            "paper": both("{} / {}", "less_paper", "more_paper"),
+            "ours": both("{} / {}", "less", "more"),
+            "difference": _texts(ran["difference"], places),
+            "interval": both("[{}, {}]", "low", "high"),
+            "bootstrap": both("[{}, {}]", "boot_low", "boot_high"),
+            "unit": ran["unit"],
+            "more above less": ["-" if pd.isna(count) else f"{count:g} of {of:g}" for count, of in counts],
+            "p": _texts(ran["p"], [".2g"] * len(ran)),
+            "p after Holm": _texts(ran["p_holm"], [".2g"] * len(ran)),
+            "family": ran["family"],
             "n": [_count(*values) for values in zip(ran["n"], ran["images"], strict=True)],
             "verdict": ran["verdict"],
-            "remark": ran["remark"].fillna("").where(ran["remark"].fillna("") != "", "-"),
-        }
+            "remark": ran["remark"].fillna("").replace("", "-"),
+        },
+        dtype=object,
     )
+    shown.loc[idle, shown.columns.difference(["claim", "verdict"])] = "-"
+    return shown
 
 
-def _rounded(value: float | None, digits: int) -> str:
-    return "-" if value is None or pd.isna(value) else f"{value:.{digits}f}"
+def _texts(values: pd.Series, forms: Sequence[str]) -> list[str]:
+    return ["-" if pd.isna(value) else format(value, form) for value, form in zip(values, forms, strict=True)]
 
 
 def _steps(value: str | float | None) -> str:
     """T of the runs, as words where the two sides have others; a CSV without any such is read back as numbers."""
-    if isinstance(value, str):
-        return f", T = {value}" if value else ""
-    return "" if value is None or pd.isna(value) else f", T = {value:g}"
-
-
-def _probability(p: float | None) -> str:
-    return "-" if p is None or pd.isna(p) else f"{p:.2g}"
-
-
-def _of(share: float, count: float) -> str:
-    return "-" if pd.isna(share) else f"{share * count:g} of {count:g}"
+    if value is None or pd.isna(value) or value == "":
+        return ""
+    return f", T = {value}" if isinstance(value, str) else f", T = {value:g}"
 
 
 def _count(seeds: float, images: float | None) -> str:

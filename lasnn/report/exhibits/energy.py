@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import statistics
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from lasnn.plan.cells import Cell, paper_cells, runs_of
+from lasnn.plan.cells import Cell, paper_cells
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run, as_snn
 from lasnn.report import style
@@ -15,13 +14,10 @@ from lasnn.report.columns import METHOD_TITLES
 from lasnn.report.exhibit import Figure, Table
 from lasnn.report.exhibits import over_time, tables
 from lasnn.report.finished import converted_of, metrics_of
-from lasnn.report.frame import IMAGES, of_cells
-from lasnn.report.late import pd
+from lasnn.report.frame import IMAGES, Line, each, of_cells
+from lasnn.report.late import Drawing, pd
 from lasnn.report.templates import marks
 from lasnn.results.energy import LEFT_OUT, snn_joules
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 SPENT = "spikes layers_added batch_added spikes_per_image synops joules joules_pessimistic ann_joules"
 LONG = "converted, long"  # at the end of its curve
@@ -40,11 +36,9 @@ def _spent(cells: list[Cell], preset: Preset) -> pd.DataFrame:
 
 
 def _printed(cell: Cell) -> float | None:
-    keys = ("dataset", "student", "method", "encoding")
-    for other in paper_cells("Fig 6"):
-        if other.metric == "avg_spikes" and all(getattr(other, key) == getattr(cell, key) for key in keys):
-            return other.paper
-    return None
+    keys = {key: getattr(cell, key) for key in ("dataset", "student", "method", "encoding")}
+    found = paper_cells("Fig 6", metric="avg_spikes", **keys)
+    return found[0].paper if found else None
 
 
 def _told(tidy: pd.DataFrame, preset: Preset) -> list[str]:
@@ -62,9 +56,8 @@ def _told(tidy: pd.DataFrame, preset: Preset) -> list[str]:
 
 def _points(cells: list[Cell], preset: Preset) -> pd.DataFrame:
     """A point for each network and method, mean over seeds, for its ANN, and for the converted network behind it."""
-    table, lines = of_cells(cells, preset, "ann joules ann_joules"), []
-    for cell, row in zip(cells, table.to_dict("records"), strict=True):
-        runs = runs_of(cell, preset)
+    lines: list[Line] = []
+    for cell, row, runs in each(cells, preset, "ann joules ann_joules"):
         if not runs:
             continue
         ann, spent, of_ann = (row.pop(name) for name in ("ann", "joules", "ann_joules"))
@@ -74,8 +67,7 @@ def _points(cells: list[Cell], preset: Preset) -> pd.DataFrame:
         lines += [row | {"series": "ANN", "accuracy": ann, "joules": of_ann}]
         lines += [row | point | {"_ann_joules": of_ann} for point in _ends(runs, preset)]
     if not lines:
-        empty = table.drop(columns=["ann", "joules", "ann_joules"])
-        return empty.assign(panel="", series="", accuracy=math.nan, joules=math.nan)
+        return of_cells(cells, preset).assign(panel="", series="", accuracy=math.nan, joules=math.nan)
     return pd.DataFrame(lines).drop_duplicates(["panel", "series", "accuracy", "joules"])
 
 

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import AnnRun, ConvertedRun, Run
 from lasnn.report import style
 from lasnn.report.columns import METHOD_TITLES
 from lasnn.report.exhibit import Figure
-from lasnn.report.late import pd
+from lasnn.report.late import Axes, Drawing, pd
 from lasnn.report.style import METHOD_STYLE, Look
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as Drawing
 
 IMAGES = "images"
 WIDE, HIGH, APART = 0.96, 0.62, 1.4  # of a box, where rows are 1 apart; columns are APART

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from lasnn.datasets.arrays import load
@@ -16,11 +14,8 @@ from lasnn.report import style
 from lasnn.report.exhibit import Figure
 from lasnn.report.finished import metrics_of
 from lasnn.report.frame import of_cells
-from lasnn.report.late import pd
+from lasnn.report.late import Drawing, pd
 from lasnn.storage import files
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 SHOWN = 8
 
@@ -73,13 +68,15 @@ def draw(images: np.ndarray, maps: dict[str, tuple[np.ndarray, np.ndarray]]) -> 
         rows += [(f"{level}\n{name}", map_) for name, map_ in zip(("teacher", "student"), pair, strict=True)]
     for (name, pictures), line in zip(rows, panels, strict=True):
         for axes, picture in zip(line, pictures, strict=True):
-            axes.imshow(picture, cmap="viridis", vmin=0, interpolation="nearest")
+            shown = axes.imshow(picture, cmap="viridis", vmin=0, interpolation="nearest")
             axes.set(xticks=[], yticks=[])
             axes.grid(visible=False)
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=7)
     for index, (teacher, student) in enumerate(maps.values()):
         for axes, one, other in zip(panels[2 + 2 * index], teacher, student, strict=True):
             axes.set_xlabel(f"{np.linalg.norm(one - other):.2f}", fontsize=6, labelpad=1)
+    bar = drawing.colorbar(shown, ax=[axes for line in panels for axes in line], shrink=0.4, aspect=30, pad=0.02)
+    bar.set_ticks([0, picture.max()], labels=["0", "a map's\nlargest"], fontsize=6)
     return drawing
 
 

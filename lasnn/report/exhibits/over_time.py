@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from lasnn.plan.cells import Cell, elsewhere, encoder_of, paper_cells, runs_of
+from lasnn.plan.cells import Cell, elsewhere, encoder_of, paper_cells
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import SnnRun, as_snn
 from lasnn.plan.vocabulary import METHODS, given
 from lasnn.report import style
-from lasnn.report.columns import METHOD_TITLES
+from lasnn.report.columns import METHOD_TITLES, numbers
 from lasnn.report.exhibit import Figure, Table
 from lasnn.report.exhibits.tables import every_method
 from lasnn.report.finished import accuracy_on_first, converted_of, curves, metrics_of
-from lasnn.report.frame import IMAGES, of_cells
-from lasnn.report.late import pd
+from lasnn.report.frame import IMAGES, Line, each, of_cells
+from lasnn.report.late import Axes, Drawing, pd
 from lasnn.report.speedup import relative_spread, speed_up, steps_needed
 from lasnn.report.style import PRINTED, Look
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as Drawing
 
 GAPS = (1, 2)  # points below the ANN
 FULL_SIZE = "printed in the paper, at full size"
@@ -35,8 +30,8 @@ CONTEXT = "n variant teacher_weaker warnings quoted revision runs ran_dataset tr
 def _needed(cells: list[Cell], preset: Preset) -> pd.DataFrame:
     """A line for each network, seed and threshold scale."""
     lines = []
-    for cell, row in zip(cells, of_cells(cells, preset).to_dict("records"), strict=True):
-        found = [line for run in runs_of(cell, preset) for line in _of_curves(as_snn(run), preset)]
+    for _, row, runs in each(cells, preset):
+        found = [line for run in runs for line in _of_curves(as_snn(run), preset)]
         lines += [row | line for line in found or [{}]]
     return pd.DataFrame(lines)
 
@@ -62,8 +57,7 @@ def _of_curves(run: SnnRun, preset: Preset) -> list[dict]:
 def _told_of_steps_needed(tidy: pd.DataFrame, preset: Preset) -> list[str]:
     notes = []
     if "curve_images" in tidy:
-        images = ", ".join(f"{count:g}" for count in sorted(set(tidy["curve_images"].dropna())))
-        grid = ", ".join(str(steps) for steps in sorted(set().union(*tidy["grid"].dropna())))
+        images, grid = numbers(tidy["curve_images"].dropna()), numbers(set().union(*tidy["grid"].dropna()))
         notes = [f"ANN, LaSNN and curves on the same first {images} test images, one encoder seed; T* out of {grid}."]
     return [
         *notes,
@@ -76,7 +70,7 @@ def _told_of_steps_needed(tidy: pd.DataFrame, preset: Preset) -> list[str]:
 
 def cells(preset: Preset) -> list[Cell]:
     """Every trained method of Table S1, and LaSNN with direct input for the students of Figure 6."""
-    direct = [cell for cell in paper_cells("Fig 6") if cell.encoding == "direct" and cell.metric == "top1"]
+    direct = paper_cells("Fig 6", metric="top1", encoding="direct")
     return [
         *(cell for cell in every_method(preset) if METHODS[cell.method].trained),
         *(replace(cell, exhibit="over T", timesteps=steps) for cell in direct for steps in DIRECT_STEPS),
@@ -85,17 +79,17 @@ def cells(preset: Preset) -> list[Cell]:
 
 def _by_step(cells: list[Cell], preset: Preset) -> pd.DataFrame:
     """A line for each panel, series and T; several seeds are averaged."""
-    table, lines = of_cells(cells, preset), []
-    for cell, row in zip(cells, table.to_dict("records"), strict=True):
+    lines: list[Line] = []
+    for cell, row, runs in each(cells, preset):
         context = {key: row[key] for key in CONTEXT.split()} | {"paper": None, IMAGES: None, "_method": cell.method}
         context |= {"panel": f"{cell.student}, {row['ran_dataset']}, {INPUTS[encoder_of(cell, preset)]} input"}
-        for run in map(as_snn, runs_of(cell, preset)):
+        for run in map(as_snn, runs):
             lines += [context | point for point in _points(run, preset)]
         if row["n"] and elsewhere(cell) is not None:
-            printed = {"series": _title(as_snn(runs_of(cell, preset)[0])), "steps": int(cell.timesteps)}
+            printed = {"series": _title(as_snn(runs[0])), "steps": int(cell.timesteps)}
             lines.append(context | {"accuracy": None, "paper": elsewhere(cell)} | printed)
     if not lines:
-        return table.assign(panel="", series="", steps=0, accuracy=math.nan, paper=math.nan)
+        return of_cells(cells, preset).assign(panel="", series="", steps=0, accuracy=math.nan, paper=math.nan)
     keys = ["panel", "series", "steps"]
     folds = {"accuracy": "mean", "paper": "first"} | dict.fromkeys([*CONTEXT.split(), IMAGES, "_method"], "first")
     found = pd.DataFrame(lines).astype({"accuracy": float, "paper": float})
@@ -125,10 +119,9 @@ def _points(run: SnnRun, preset: Preset) -> list[dict]:
 def _told(tidy: pd.DataFrame, preset: Preset) -> list[str]:
     if (tidy["steps"] == 0).all():
         return []
-    images = ", ".join(f"{count:g}" for count in sorted(set(tidy[IMAGES].dropna())))
     return [
         "Trained networks: all test images, first encoder seed, read out after each step up "
-        f"to the T of their training. Converted ones: the first {images} test images, "
+        f"to the T of their training. Converted ones: the first {numbers(tidy[IMAGES].dropna())} test images, "
         "leak 1, s scales the balanced thresholds; the dotted line is their ANN on the same images. Crosses, in "
         "the colour of their method: what the paper prints for full-size networks trained with that T on all "
         "images (Tables II and IV, Figure 6; for direct input one accuracy, with T = 30 or 50).",
@@ -146,9 +139,9 @@ def draw(tidy: pd.DataFrame) -> Drawing:
     grey = style.look_of("conversion").color
     looks |= {name: Look(grey, "", dashes) for name, dashes in zip(of_curves, CURVE_DASHES, strict=False)}
     looks |= style.looks_of((name, kinds[name]) for name in kinds.index if name != "ANN" and name not in of_curves)
-    seeds = tidy.groupby("panel")["n"].unique().map(lambda counts: ", ".join(f"{n:g}" for n in sorted(counts)))
-    titles = [f"{panel}, n = {seeds[panel]}" for panel in panels]
-    drawing, titled = style.panels(titles, "accuracy, %", row_height=2.1, head=0.7, sharey=True)
+    seeds = tidy.groupby("panel")["n"].agg(numbers)
+    titles = ["\n".join(panel.rsplit(", ", 1)) + f", n = {seeds[panel]}" for panel in panels]
+    drawing, titled = style.panels(titles, "accuracy, %", row_height=2.2, head=0.7, sharey=True)
     for (axes, _), panel in zip(titled, panels, strict=True):
         _panel(axes, tidy[tidy["panel"] == panel], looks)
     top = 10 * math.ceil(max(tidy["accuracy"].max(), tidy["paper"].max()) / 10 - 1e-9)
@@ -178,7 +171,7 @@ def _panel(axes: Axes, lines: pd.DataFrame, looks: dict[str, Look]) -> None:
 EXHIBITS = {
     "table_s3": Table(
         "Table S3: steps that conversion needs, and LaSNN's speed-up",
-        lambda preset: [cell for cell in paper_cells("Table II") if cell.method == "lasnn_act"],
+        lambda preset: paper_cells("Table II", method="lasnn_act"),
         "data student seed curve_scale curve_ann t_star_1 t_star_2 curve_lasnn lasnn_steps t_star_lasnn speed_up "
         "spread",
         ran_only=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lasnn.plan.cells import Cell, elsewhere, focus_cell, paper_cells, runs_of
 from lasnn.plan.config import Preset
@@ -14,13 +14,10 @@ from lasnn.report import style
 from lasnn.report.columns import FOLDS, METHOD_TITLES, dataset
 from lasnn.report.exhibit import Figure
 from lasnn.report.finished import metrics_of, training_log
-from lasnn.report.frame import SEEDS, of_cells
-from lasnn.report.late import pd
+from lasnn.report.frame import SEEDS, Line, each, of_cells
+from lasnn.report.late import Drawing, pd
 from lasnn.report.templates import DOTS, dots, only_run, with_steps
 from lasnn.results.energy import averages
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 CALIBRATED = {
     ("lasnn_act", "100"): "LaSNN",
@@ -39,7 +36,8 @@ DIRECT_STEPS = ("50", "30")  # the paper names both T and not which network has 
 INPUTS = {("poisson", "100"): "Poisson", ("direct", "50"): "direct", ("direct", "30"): "direct"}
 ACCURACY, EQUAL, SIMILAR = "accuracy, equal training", "spikes, equal training", "spikes, similar accuracy"
 COUNTED = ("conversion", "kd_label", "lasnn_act")  # methods of Figure 7
-PERCENT, SPIKES = "accuracy, %", "spikes per neuron and image"
+TOP1 = {"top1": ("accuracy, %", ".1f")}
+SPIKES = "spikes per neuron and image"
 
 
 def at_steps(exhibit: str, steps: Sequence[str], **key: str) -> list[Cell]:
@@ -57,16 +55,16 @@ def _beside(cells: list[Cell], preset: Preset) -> pd.DataFrame:
     return of_cells(cells, preset).assign(paper=pd.Series(map(elsewhere, cells), dtype=float))
 
 
-def by_student(tidy: pd.DataFrame, series: pd.Series) -> tuple[pd.DataFrame, dict[str, style.Look]]:
-    """Lines in groups by their network, of which something was run, and the looks of their series."""
-    looks = style.looks_of(zip(series, tidy["method"], strict=True))
-    return only_run(tidy.assign(group=tidy["student"], series=series))[0], looks
+def rows(lines: pd.DataFrame, panels: dict[str, tuple[str, str]], by: str = "metric", **options: Any) -> Drawing:
+    """A panel (label, format) for each value of the column `by`: groups of lines of which something was run."""
+    looks = style.looks_of(zip(lines["series"], lines["method"], strict=True))
+    shown = only_run(lines)[0]
+    return dots([(label, shown[shown[by] == one], form) for one, (label, form) in panels.items()], looks, **options)
 
 
-def accuracies(tidy: pd.DataFrame, series: pd.Series) -> Drawing:
-    """Accuracies in rows, a group for each network."""
-    lines, looks = by_student(tidy, series)
-    return dots([(PERCENT, lines, ".1f")], looks)
+def by_student(tidy: pd.DataFrame, series: pd.Series) -> pd.DataFrame:
+    """Lines with their series, in groups by their network."""
+    return tidy.assign(group=tidy["student"], series=series)
 
 
 def stages(preset: Preset) -> list[Cell]:
@@ -91,22 +89,14 @@ def _told4(tidy: pd.DataFrame, preset: Preset) -> list[str]:
     return [said, *([f"Not run in this preset: {left_out}."] if left_out else [])]
 
 
-def _draw4(tidy: pd.DataFrame) -> Drawing:
-    looks = style.looks_of(zip(tidy["series"], tidy["method"], strict=True))
-    return dots([(PERCENT, only_run(tidy)[0], ".1f")], looks, columns=3)
-
-
 def gradients(preset: Preset) -> list[Cell]:
     """Figure 5: accuracy (5a), epoch time and peak memory (5b)."""
     return list(paper_cells("Fig 5a", "Fig 5b"))
 
 
 def _draw5(tidy: pd.DataFrame) -> Drawing:
-    lines, looks = by_student(tidy, with_steps(tidy, MAPS))
-    labels = {"top1": (PERCENT, ".1f"), "epoch_time": ("minutes per epoch", ".2g")}
-    labels |= {"gpu_memory": ("peak memory, GB", ".2g")}
-    panels = [(label, lines[lines["metric"] == metric], form) for metric, (label, form) in labels.items()]
-    return dots(panels, looks, log="minutes per epoch")
+    panels = TOP1 | {"epoch_time": ("minutes per epoch", ".2g"), "gpu_memory": ("peak memory, GB", ".2g")}
+    return rows(by_student(tidy, with_steps(tidy, MAPS)), panels, log="minutes per epoch")
 
 
 def encodings(preset: Preset) -> list[Cell]:
@@ -122,13 +112,13 @@ def first_reaching(accuracies: list[float], target: float) -> int:
 
 def _encodings(cells: list[Cell], preset: Preset) -> pd.DataFrame:
     """A line for each panel, network and encoding; a run is also read where it first comes near the weakest."""
-    lines: list[dict] = []
+    lines: list[Line] = []
     runs = list(dict.fromkeys(as_snn(run) for cell in cells for run in runs_of(cell, preset)))
-    for cell, row in zip(cells, of_cells(cells, preset).to_dict("records"), strict=True):
+    for cell, row, own in each(cells, preset):
         if cell.metric == "top1":
             lines.append(row | {"panel": ACCURACY})
             continue
-        found = [_read(run, _target(run, runs, preset), preset) for run in map(as_snn, runs_of(cell, preset))]
+        found = [_read(run, _target(run, runs, preset), preset) for run in map(as_snn, own)]
         similar = _means(found) if found else {"ours": None, "sd": None}
         lines += [row | {"panel": EQUAL, "paper": None}, row | {"panel": SIMILAR} | similar]
     lines.sort(key=lambda line: [ACCURACY, EQUAL, SIMILAR].index(line["panel"]))
@@ -179,13 +169,10 @@ def _told6(tidy: pd.DataFrame, preset: Preset) -> list[str]:
 
 
 def _draw6(tidy: pd.DataFrame) -> Drawing:
-    lines, looks = by_student(tidy, with_steps(tidy, INPUTS, "encoding"))
+    lines = by_student(tidy, with_steps(tidy, INPUTS, "encoding"))
     lines["paper"] = lines["paper"].where(lines["panel"] == ACCURACY)
-    labels = {ACCURACY: f"{ACCURACY}, %", EQUAL: f"{EQUAL}", SIMILAR: SIMILAR}
-    panels = [
-        (label, lines[lines["panel"] == name], ".1f" if name == ACCURACY else ".2f") for name, label in labels.items()
-    ]
-    drawing = dots(panels, looks)
+    panels = {ACCURACY: (f"{ACCURACY}, %", ".1f"), EQUAL: (EQUAL, ".2f"), SIMILAR: (SIMILAR, ".2f")}
+    drawing = rows(lines, panels, "panel")
     counts = drawing.axes[1:]
     for axes in counts:
         axes.set_xlim(0, max(one.dataLim.x1 for one in counts) * 1.08)
@@ -202,9 +189,8 @@ def counted(preset: Preset) -> list[Cell]:
 
 def _counts(cells: list[Cell], preset: Preset) -> pd.DataFrame:
     """A line for each convolution and method, with the threshold of the layer."""
-    table, lines = of_cells(cells, preset), []
-    for cell, row in zip(cells, table.to_dict("records"), strict=True):
-        runs = runs_of(cell, preset)
+    lines = []
+    for cell, row, runs in each(cells, preset):
         found = [averages(metrics_of(run, preset)["spikes"], preset.energy.batch).by_layer for run in runs]
         thresholds = metrics_of(runs[0], preset)["thresholds"] if runs else {}
         for layer in (name for name in thresholds if not name.startswith(("f", "readout"))):
@@ -212,7 +198,7 @@ def _counts(cells: list[Cell], preset: Preset) -> pd.DataFrame:
             own = {"ours": statistics.mean(values), "sd": FOLDS["sd"](values), SEEDS: tuple(values), "paper": None}
             own |= {"threshold": thresholds[layer], "layer": layer, "series": METHOD_TITLES[cell.method]}
             lines.append(row | own)
-    return pd.DataFrame(lines) if lines else table.assign(layer="", threshold=None, series="")
+    return pd.DataFrame(lines or of_cells(cells, preset).assign(layer="", threshold=None, series=""))
 
 
 def _told7(tidy: pd.DataFrame, preset: Preset) -> list[str]:
@@ -245,13 +231,20 @@ EXHIBITS = {
     "figure3": Figure(
         "Figure 3: LaSNN and SNN calibration",
         lambda preset: at_steps("Fig 3", ("32", "100"), method="calibration"),
-        lambda tidy: accuracies(tidy, with_steps(tidy, CALIBRATED)),
+        lambda tidy: rows(by_student(tidy, with_steps(tidy, CALIBRATED)), TOP1),
         lines=_beside,
         told="LaSNN: signed Poisson input. Calibration: direct input, no training (bias correction), so another "
         "budget. Crosses: LaSNN in Table II; Figure 3 itself prints no number, nor at which T or how it calibrates.",
         ours=DOTS,
     ),
-    "figure4": Figure("Figure 4: ablation, with controls", stages, _draw4, lines=_stages, told=_told4, ours=DOTS),
+    "figure4": Figure(
+        "Figure 4: ablation, with controls",
+        stages,
+        lambda tidy: rows(tidy, TOP1, columns=3),
+        lines=_stages,
+        told=_told4,
+        ours=DOTS,
+    ),
     "figure5": Figure(
         "Figure 5: activation- and gradient-based distillation",
         gradients,

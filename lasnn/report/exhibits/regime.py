@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,13 +19,10 @@ from lasnn.report.crossed import crossed, p_either_way
 from lasnn.report.exhibit import Figure
 from lasnn.report.finished import metrics_of
 from lasnn.report.frame import of_cells
-from lasnn.report.late import pd
+from lasnn.report.late import Drawing, pd
 from lasnn.report.paired import percent_right, same_seeds
 from lasnn.report.statistics import holm
 from lasnn.report.templates import dot
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 RIVALS = {
     "kd_label": (METHOD_TITLES["kd_label"], style.look_of("kd_label")),

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
 
 from lasnn.plan.cells import Cell
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run
 from lasnn.report.exhibit import Table
 from lasnn.report.frame import frame
-
-if TYPE_CHECKING:
-    from lasnn.report.late import pd
+from lasnn.report.late import pd
 
 
 class Runs(Table):

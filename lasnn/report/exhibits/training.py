@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import replace
 
 from lasnn.plan.cells import Cell, focus_cell, regime_cells, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run
 from lasnn.plan.vocabulary import LEVELS, METHODS
-from lasnn.report.columns import COLUMNS, shown
+from lasnn.report.columns import COLUMNS, FOLDS, shown
 from lasnn.report.exhibit import Table
 from lasnn.report.exhibits import claims, printed, tables, variants
 from lasnn.report.finished import metrics_of, training_log
-from lasnn.report.frame import WORDS, of_cells
+from lasnn.report.frame import WORDS, each, of_cells
 from lasnn.report.late import pd
 
 SHOWN = 10  # epochs, the last among them
@@ -51,23 +50,19 @@ def with_attention(preset: Preset) -> list[Cell]:
 def _shares(cells: list[Cell], preset: Preset) -> pd.DataFrame:
     """A line for each training and level, mean over seeds."""
     lines = []
-    for cell, row in zip(cells, of_cells(cells, preset).to_dict("records"), strict=True):
-        runs = runs_of(cell, preset)
+    for cell, row, runs in each(cells, preset):
         said = [metrics_of(run, preset).get("attention_share") or {} for run in runs]
         logs = [training_log(run, preset) for run in runs if preset.has_training_log(run)]
         epochs = [[line.get("attention_share") or {} for line in same] for same in zip(*logs, strict=False)]
         for level in LEVELS:
-            shares = {f"{EPOCH}{place}": _mean(same, level) for place, same in enumerate(epochs, 1)}
-            reading = {"reading": preset.logit_scale(cell.variant), "level": level}
-            lines.append(row | reading | {"start": _mean(said, level)} | shares)
+            line = row | {"reading": preset.logit_scale(cell.variant), "level": level}
+            shares = {"start": said} | {f"{EPOCH}{place}": same for place, same in enumerate(epochs, 1)}
+            for column, found in shares.items():
+                line[column] = FOLDS["mean"]([one.get(level) for one in found])
+            lines.append(line)
     frame = pd.DataFrame(lines)
     numbers = ["start", *(f"{EPOCH}{epoch}" for epoch in _epochs(frame))]
     return frame.astype(dict.fromkeys(numbers, float) | dict.fromkeys(WORDS, object))
-
-
-def _mean(found: list[dict[str, float]], level: str) -> float | None:
-    values = [one[level] for one in found if level in one]
-    return statistics.mean(values) if values else None
 
 
 def _epochs(tidy: pd.DataFrame) -> list[int]:

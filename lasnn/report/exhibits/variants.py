@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from statistics import mean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lasnn.plan.cells import Cell, direct_cell, focus_cell, runs_of
 from lasnn.plan.config import Preset
@@ -18,13 +18,10 @@ from lasnn.report.exhibit import Figure, Table
 from lasnn.report.exhibits.tables import CONTEXT, START
 from lasnn.report.finished import metrics_of
 from lasnn.report.frame import SEEDS, TITLE, of_cells
-from lasnn.report.late import pd
+from lasnn.report.late import Drawing, pd
 from lasnn.report.paired import same_seeds, with_p
 from lasnn.report.statistics import reach
-from lasnn.report.templates import DOTS, dots, places
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
+from lasnn.report.templates import DOTS, dots, name_ends, places
 
 LOW_STEPS = ("4", "8", "10")
 LOW_BASES = ("conversion", "hybrid", "lasnn_act")  # beside methods with an option
@@ -250,23 +247,26 @@ def draw_few_steps(tidy: pd.DataFrame) -> Drawing:
     spiking = tidy[(tidy["n"] > 0) & (tidy["timesteps"] != "")]
     if spiking.empty:
         return style.nothing()
-    drawing, ((left, right),) = style.sheet(1, 2, height=3.0)
+    drawing, ((left, right),) = style.sheet(1, 2, height=2.6)
     looks = style.looks_of(zip(spiking["series"], spiking["method"], strict=True))
+    ends: dict[str, float] = {}
     for place, (name, look) in enumerate(looks.items()):
         lines, beside = spiking[spiking["series"] == name], 0.03 * (place - len(looks) / 2)
         at = [FEW_STEPS.index(step) + beside for step in lines["timesteps"]]
         wide = [0 if pd.isna(sd) else reach(sd, n) for sd, n in zip(lines["sd"], lines["n"], strict=True)]
-        left.errorbar(at, lines["ours"], yerr=wide, capsize=2, elinewidth=0.8, label=name, **look.line)
+        left.errorbar(at, lines["ours"], yerr=wide, capsize=2, elinewidth=0.8, **look.line)
         right.plot(at, lines["spikes"], **look.line)
+        ends[name] = lines["spikes"].iloc[-1]
     for value in tidy.loc[tidy["method"] == "ann", "ours"].dropna():
-        left.axhline(value, label="ANN", **(style.look_of("ann").line | {"marker": ""}))
+        left.axhline(value, **(style.look_of("ann").line | {"marker": ""}))
+        left.text(1.01, value, "ANN", transform=left.get_yaxis_transform(), va="center", fontsize=7)
     style.name_y(left, "accuracy, %")
     style.name_y(right, "spikes per neuron")
     right.set_ylim(0, None)
     for axes in (left, right):
         axes.set_xticks(range(len(FEW_STEPS)), FEW_STEPS)
         axes.set(xlabel="T", xlim=(-0.25, len(FEW_STEPS) - 0.75))
-    style.legend(drawing, columns=3)
+    name_ends(right, ends, looks)
     return drawing
 
 

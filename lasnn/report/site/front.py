@@ -27,11 +27,17 @@ def front(found: list[Shown], preset: Preset, lineage: Lineage, kept: Path) -> s
         f"{len(found) - len(made)} not made yet" if len(made) < len(found) else "",
     ]
     note = f" {html.escape(preset.scope.note)}" if preset.scope.note else ""
+    runs = {run for one in made for cell in one.said.get("cells", ()) for run in cell["runs"]}
+    seeds = ", ".join(map(str, preset.scope.seeds))
+    images = dict.fromkeys(line for one in made for line in one.notes if ": n_train " in line)
     top = [
         f"<p>Tables and figures of the preset {code(preset.name)}, ours beside the paper's.{note} Each of our "
         "numbers links to its runs, each run to its settings, data, code and parents.</p>",
         f"<p>Of {len(found)} exhibits: {html.escape(', '.join(filter(None, states)))}.</p>",
     ]
+    if runs:
+        rest = f"seeds {seeds}. {html.escape(' '.join(images))}"
+        top.insert(1, f"<p>Behind them: {link('lineage.html', f'{len(runs)} runs')}; {rest}</p>")
     parts = [f"# LaSNN: results of `{preset.name}`\n\n{raw(*top)}"]
     by_name = {one.name: one for one in found}
     for name in FRONT:
@@ -42,13 +48,10 @@ def front(found: list[Shown], preset: Preset, lineage: Lineage, kept: Path) -> s
     parts.append("\n## All exhibits\n\n")
     planned = [one for one in found if one not in listed and one.exhibit.runs(preset)]
     others = ", ".join(link(f"exhibits/{one.name}.html", one.title) for one in planned)
-    parts.append(raw(table(["exhibit", "state", "name"], rows) if rows else "", _others(others)))
+    # One paragraph for all exhibits that are planned and were not made; their pages have the commands.
+    absent = f"<p>Not made in this preset: {others}.</p>" if others else ""
+    parts.append(raw(table(["exhibit", "state", "name"], rows) if rows else "", absent))
     return "".join(parts)
-
-
-def _others(links: str) -> str:
-    """One paragraph for all exhibits that are planned and were not made; their pages have the commands."""
-    return f"<p>Not made in this preset: {links}.</p>" if links else ""
 
 
 def _state(shown: Shown) -> str:

@@ -75,10 +75,11 @@ class Lineage:
             settings = written(metrics["settings"])
         except (InputError, KeyError, TypeError) as error:
             return f"---\norphan: true\n---\n\n# {name}\n\n" + raw(f"<p>{code(folder)}: {html.escape(str(error))}</p>")
+        shown = ", ".join(link(f"../exhibits/{one}.html", one) for one in self.shown_by[root, name])
         own, place = self.preset.folder(run), html.escape(str(folder))
         body = [
             f"<p>{html.escape(in_words(run))}: {html.escape(head.split(': ', 1)[1])}</p>",
-            self._shown(root, name),
+            f"<p>Shown in {shown}.</p>" if shown else "",
             "<ul>" + "".join(f"<li>{html.escape(fact)}</li>" for fact in facts) + "</ul>",
             f"<p>Files: {code(folder)}. It is made by</p><pre>snakemake --cores 1 {own}/metrics.json</pre>",
             f"<p>This one traces and verifies it:</p><pre>python -m lasnn trace {place} --verify</pre>",
@@ -88,11 +89,6 @@ class Lineage:
         lines = [[html.escape(file), code(digest)] for file, digest in digests.items()]
         body += ["<h2>Files</h2>", table(["file", "SHA-256"], lines)]
         return f"---\norphan: true\n---\n\n# {name}\n\n{raw(*body)}\n\n## Settings\n\n```yaml\n{settings}```\n"
-
-    def _shown(self, root: Path, name: str) -> str:
-        """The exhibits that show a run."""
-        links = ", ".join(link(f"../exhibits/{one}.html", one) for one in self.shown_by[root, name])
-        return f"<p>Shown in {links}.</p>" if links else ""
 
     def _parents(self, root: Path, parents: dict[str, str]) -> str:
         """The runs behind a run as a tree."""

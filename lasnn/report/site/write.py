@@ -82,14 +82,8 @@ def shown_table(shown: Shown, behind: Behind, root: str = "") -> str:
     places = behind.places(lines)
     leading = [head.index(word) for word in LEADING] if "verdict" in head else []
     order = [*leading, *(place for place in range(len(head)) if place not in leading)]
-    head = [head[place] for place in order]
-    lines = [[line[place] for place in order] for line in lines]
-    places = [[line[place] for place in order] for line in places]
-    body = [
-        [_linked(text, place, root) for text, place in zip(line, row, strict=True)]
-        for line, row in zip(lines, places, strict=True)
-    ]
-    return table(head, body)
+    body = [[_linked(line[at], row[at], root) for at in order] for line, row in zip(lines, places, strict=True)]
+    return table([head[at] for at in order], body)
 
 
 def _linked(text: str, place: int | None, root: str) -> str:

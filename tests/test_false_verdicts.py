@@ -3,8 +3,15 @@
 import numpy as np
 import pytest
 
-from lasnn.__main__ import main
-from lasnn.report.false_verdicts import DIFFERING, Setting, differences, p_over_images, p_over_seeds_and_images, rates
+from benchmarks.false_verdicts import (
+    DIFFERING,
+    Setting,
+    differences,
+    p_over_images,
+    p_over_seeds_and_images,
+    page,
+    rates,
+)
 
 
 def test_draws_have_the_spread_that_they_are_asked_for():
@@ -38,8 +45,7 @@ def test_images_alone_are_no_false_verdict_of_either_rule():
         assert rates(Setting("", p_of, 5, 500, 0.0), draws=600).single < 6.5
 
 
-def test_the_verb_prints_a_line_for_each_setting(capsys):
-    assert main(["false-verdicts", "--draws", "6"]) == 0
-    head, *lines = capsys.readouterr().out.splitlines()
+def test_the_page_has_a_line_for_each_setting():
+    head, *lines = page(draws=6).splitlines()
     assert "false verdicts" in head
     assert [line.split()[-5:-4] for line in lines] == [["1.7"], ["2.4"], ["0.45"], ["1.7"], ["2.4"]]

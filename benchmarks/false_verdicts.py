@@ -5,9 +5,10 @@ share q of all draws, and what a seed and an image add leans it to either side:
 
     P(d[s, i] = ±1) = (q ± (a_s + b_i)) / 2      a_s ~ N(0, seed_sd), b_i = ±TILT
 
-so the methods differ for each seed, and on average not at all. `python -m lasnn false-verdicts` prints `page`.
+so the methods differ for each seed, and on average not at all. `python -m benchmarks.false_verdicts` prints `page`.
 """
 
+import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -84,3 +85,9 @@ def page(draws: int = DRAWS) -> str:
         counts = f"{at.rule:<22} {at.seeds:>5} {at.images:>7} {at.seed_sd:>8g}"
         lines.append(f"{counts} {found.single:>24.1f} % {found.family:>22.1f} %")
     return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.false_verdicts", description=page.__doc__)
+    parser.add_argument("--draws", type=int, default=DRAWS, help="simulated comparisons (default: %(default)s)")
+    print(page(parser.parse_args().draws))
