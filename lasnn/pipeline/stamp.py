@@ -23,7 +23,7 @@ from lasnn.pipeline.freshness import Judge
 from lasnn.pipeline.single_instance import others_at_work
 from lasnn.plan.config import Config, Preset
 from lasnn.plan.runs import Run
-from lasnn.report import EXHIBITS, files_of
+from lasnn.report import EXHIBITS, PAPER, files_of
 from lasnn.results import progress, store
 from lasnn.results.fits import RUN_FILES
 from lasnn.storage import files
@@ -149,7 +149,8 @@ def _check_free(locks: Mapping[Path, str]) -> None:
 
 def inputs_of_exhibit(preset: Preset, name: str, bucket: Bucket | None) -> list[str]:
     """The files that an exhibit's job is given: in a bucket training logs too, which elsewhere lie beside the rest."""
-    return EXHIBITS[name].read(preset) if bucket else EXHIBITS[name].files(preset)
+    exhibit = EXHIBITS[name]
+    return [path for path in exhibit.made_from(preset) if path != str(PAPER)] if bucket else exhibit.files(preset)
 
 
 def renew(paths: Iterable[str], after: float = 0) -> None:

@@ -51,6 +51,13 @@ PLANNED = [
     ("repeated", ["kd_label"], {}, ".*/hybrid/.*/s1", ".*/kd_label/.*/s1"),
     ("repeated_inputs", ["direct"], {}, ".*poisson.*/s1", ".*direct.*/s1"),
     ("inputs", {"poisson": "direct"}, {}, ".*/poisson.*", ".*/direct.*"),
+    (
+        "benchmark",
+        {"rows": {"untaught": ["hybrid"], "reset": ["hybrid+reset_grad"]}, "steps": [1], "trials": "quick"},
+        {},
+        "",
+        ".*/hybrid/poisson-T10/none/reset_grad/s[01]",
+    ),
     ("claims", ["lasnn_where_overfitting"], {}, "", ".*(/n2500(__alpha01)?/|/vgg16bn/base/).*"),
 ]
 
