@@ -1,6 +1,6 @@
 """The two pictures of README.md: `python docs/pictures/draw.py` in the repository's root, after the main job.
 
-`accuracy.png`: the kept runs of `results/reference/small`. `method.png`: the method, and maps of the main job.
+`accuracy.png`: the kept runs of `results/reference/verdicts`. `method.png`: the method, and maps of the main job.
 """
 
 import csv
@@ -19,24 +19,24 @@ from lasnn.datasets.arrays import load
 from lasnn.report import style
 
 HERE = Path("docs/pictures")
-KEPT = Path("results/reference/small")
+KEPT = Path("results/reference/verdicts")
 QUICK = Path("results/quick/snn/digits/vgg5/lasnn_act/poisson-T10/vgg16bn/base/s0")
-STUDENTS = {"conv3fc2": "3Conv2Linear", "vgg5": "VGG5"}
-METHODS = {  # label: method, and the folder of its runs below that of the student
+READINGS = {"logits: sum over T, as printed": "logit_sum", "logits: mean over T": "base"}  # and the variant of each
+METHODS = {  # label: method, and the folder of its runs below that of VGG5, for a reading of the logits
     "ANN": ("ann", "base"),
     "converted": ("conversion", "conversion/poisson-T16/none/base"),
-    "hybrid training": ("hybrid", "hybrid/poisson-T16/none/base"),
-    "label KD": ("kd_label", "kd_label/poisson-T16/vgg16bn/base"),
-    "LaSNN, α = 0.9 (printed)": ("lasnn_act", "lasnn_act/poisson-T16/vgg16bn/base"),
-    "LaSNN, α = 0.1": ("lasnn_act", "lasnn_act/poisson-T16/vgg16bn/alpha01"),
+    "hybrid training": ("hybrid", "hybrid/poisson-T16/none/{}"),
+    "label KD": ("kd_label", "kd_label/poisson-T16/vgg16bn/{}"),
+    "LaSNN, α = 0.9 (printed)": ("lasnn_act", "lasnn_act/poisson-T16/vgg16bn/{}"),
+    "LaSNN, α = 0.1": ("lasnn_act", "lasnn_act/poisson-T16/vgg16bn/alpha01__{}"),
 }
 SHOWN = (0, 3)  # test images whose maps are drawn
 
 
-def accuracies(student: str, method: str, folder: str) -> list[float]:
+def accuracies(method: str, folder: str) -> list[float]:
     """Accuracy of each kept seed in percent; empty where nothing was run."""
     kind = "ann" if method == "ann" else "snn"
-    runs = sorted((KEPT / kind / "cifar10" / student / folder).glob("s*/metrics.json"))
+    runs = sorted((KEPT / kind / "cifar10" / "vgg5" / folder).glob("s*/metrics.json"))
     return [float(json.loads(path.read_text())["accuracy"]) for path in runs]
 
 
@@ -52,17 +52,17 @@ def printed(title: str, method: str) -> float | None:
 
 
 def dots() -> Iterator[tuple[str, str, str, list[float], float | None]]:
-    """(student, label, method, accuracy by seed, the paper's) of each row of the picture."""
-    for student, title in STUDENTS.items():
+    """(reading, label, method, accuracy by seed, the paper's) of each row of the picture."""
+    for title, variant in READINGS.items():
         for label, (method, folder) in METHODS.items():
-            paper = None if folder.endswith("alpha01") else printed(title, method)
-            yield title, label, method, accuracies(student, method, folder), paper
+            paper = None if "alpha01" in folder else printed("VGG5", method)
+            yield title, label, method, accuracies(method, folder.format(variant).removesuffix("__base")), paper
 
 
 def accuracy() -> None:
     """A dot for each seed, a bar for the mean; the paper's numbers as a grey column."""
     drawing, (panels,) = style.sheet(1, 2, height=2.3, sharey=True)
-    for axes, title in zip(panels, STUDENTS.values(), strict=True):
+    for axes, title in zip(panels, READINGS, strict=True):
         rows = [row[1:] for row in dots() if row[0] == title]
         for place, (_, method, found, paper) in enumerate(rows):
             color = style.look_of(method).color
@@ -82,8 +82,8 @@ def accuracy() -> None:
             words = "-" if paper is None else f"{paper:.2f}"
             axes.text(1.03, place, words, transform=axes.get_yaxis_transform(), va="center", color="#767676")
         axes.text(1.03, -0.9, "paper", transform=axes.get_yaxis_transform(), color="#767676")
-        axes.set(xlabel="test accuracy, %", yticks=range(len(rows)), yticklabels=[row[0] for row in rows])
-        axes.set_title(f"{title}, T = 16", fontsize=9)
+        axes.set(xlabel="test accuracy, VGG5, T = 16, %", yticks=range(len(rows)), yticklabels=[row[0] for row in rows])
+        axes.set_title(title, fontsize=8)
         axes.xaxis.set_major_locator(MultipleLocator(4))
         axes.grid(visible=False, axis="y")
     panels[0].invert_yaxis()

@@ -206,7 +206,7 @@ def test_exhibits_whose_runs_are_not_kept(bare, capsys):
         ),
         (
             ["claims.csv", "--row", "LaSNN is abov hybrid"],
-            "its rows are LaSNN is above hybrid training, LaSNN is above spike KD, LaSNN is above label KD, ",
+            "its rows are LaSNN is above hybrid training, LaSNN is above label KD, ",
         ),
         (["tabel2.csv"], "tabel2.csv' is not the file of an exhibit: known are table1"),
     ],
