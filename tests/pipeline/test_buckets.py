@@ -333,7 +333,8 @@ def test_a_checkpoint_that_snakemake_brought_is_known_by_its_digest(there):
     os.utime(asked[0], (1, 1))
     buckets.bring(there, config(), asked, stored)
     assert stored[asked[0]].is_copied(Path(asked[0]))
-    Path(asked[0]).write_text("others!")  # as many bytes
+    Path(asked[0]).write_text("others!")  # as many bytes, written at another moment than the object
+    os.utime(asked[0], (2, 2))
     buckets.bring(there, config(), asked, stored)
     assert not Path(asked[0]).exists()
 
