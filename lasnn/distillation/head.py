@@ -45,7 +45,7 @@ def read_by(readout: Linear, features: Tensor) -> Tensor:
 
 
 def saliency_distillation(step: Step, settings: SnnSettings) -> Terms:
-    """CKDSNN (Liu et al. 2026): CE + w KL(P_t || P_s) + v τ² KL(softmax(q/τ) || 0.9 softmax(z/τ) + 0.1 softmax(n/τ)).
+    """CKDSNN (Liu et al. 2026): CE + w KL(P_t || P_s) + v τ² KL(softmax(q/τ) || (1-ν) softmax(z/τ) + ν softmax(n/τ)).
 
     P are softmax(M/2) over the pixels of saliency maps M of the highest tapped layer (`normed`): of the student the
     spikes summed over time and channels, of the teacher its activations weighted as its readout weighs them for its

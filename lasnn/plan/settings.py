@@ -256,6 +256,9 @@ class ConvertedSettings(_OfRun):
     compute: Compute
 
 
+BASELINES = ("features", "blurred", "aligned_kd", "head_kd", "saliency_kd")  # sections of methods of others
+
+
 class SnnSettings(_OfRun):
     """What an `SnnRun` depends on beside its parents. Sections that its method doesn't read are None."""
 
@@ -280,9 +283,7 @@ class SnnSettings(_OfRun):
     head_kd: HeadKd | None = None
     saliency_kd: SaliencyKd | None = None
 
-    LATER: ClassVar[tuple[str, ...]] = (
-        *("architecture", "features", "blurred", "aligned_kd", "head_kd", "saliency_kd"),
-    )
+    LATER: ClassVar[tuple[str, ...]] = ("architecture", *BASELINES)
 
     @property
     def taps(self) -> str | None:

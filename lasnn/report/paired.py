@@ -9,6 +9,7 @@ import numpy as np
 from lasnn.errors import InputError
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run, SnnRun, as_snn
+from lasnn.report.crossed import crossed, p_either_way
 from lasnn.report.finished import predicted, predictions
 from lasnn.report.late import pd
 from lasnn.report.statistics import holm, more_right, sign_flips
@@ -40,6 +41,19 @@ def percent_right(pairs: Pairs, preset: Preset) -> tuple[np.ndarray, np.ndarray]
         sides[0].append(100 * (other == labels).mean(axis=0))
         sides[1].append(100 * (classes == labels).mean(axis=0))
     return np.stack(sides[0]), np.stack(sides[1])
+
+
+def estimated(d: np.ndarray, preset: Preset) -> dict[str, float]:
+    """Standard error of the mean of d [S, N] over seeds and images, its interval, and p; NaN where seeds are too few.
+
+    An interval takes two seeds, p as many as a verdict (`claims.seeds`).
+    """
+    if len(d) < 2:
+        return dict.fromkeys(("se", "low", "high", "p"), np.nan)
+    found = crossed([d])
+    low, high = found.interval(1 - preset.claims.alpha)
+    p = p_either_way(found) if found.seeds >= preset.claims.seeds else None
+    return {"se": found.se, "low": low, "high": high, "p": np.nan if p is None else p}
 
 
 def image_differences(pairs: Pairs, preset: Preset) -> list[np.ndarray]:

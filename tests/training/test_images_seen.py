@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from worlds import NAMES, RUN, differing, images, world
+from worlds import NAMES, RUN, TRAINED, differing, images, world
 
 from lasnn.datasets.batches import scaled
 from lasnn.plan.config import merged
@@ -19,20 +19,6 @@ PLAIN = {
     "choices": {"images": 5},
     "calibration": {"form": "advanced_weights"},
 }
-TRAINED = (
-    "HYBRID",
-    "HYBRID_DIRECT",
-    "LABEL",
-    "ACT",
-    "GRAD",
-    "FEATURES",
-    "BLURRED",
-    "ALIGNED",
-    "READ",
-    "SALIENT",
-    "HEAD",
-    "SPIKE",
-)
 EVERYTHING = ("ANN", "TEACHER", "CONVERTED", "DIRECT", "CONVERSION", *TRAINED, "CALIBRATED")
 WORLDS = {
     "base": ({}, EVERYTHING),

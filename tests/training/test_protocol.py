@@ -12,7 +12,7 @@ import pytest
 import torch
 from first_update import first_update
 from oracle import simulate
-from worlds import RUN, TERMS, differing, exact, images, plan, world
+from worlds import RUN, TERMS, TRAINED, differing, exact, images, plan, world
 
 from lasnn.datasets.batches import scaled
 from lasnn.plan.config import merged
@@ -24,20 +24,6 @@ from lasnn.training.device import set_up
 
 ANALOG = {"ANN", "RESIDUAL_ANN", "TEACHER"}
 CONVERTING = {"CONVERTED", "DIRECT", "RESIDUAL"}
-TRAINED = {
-    "HYBRID",
-    "HYBRID_DIRECT",
-    "LABEL",
-    "ACT",
-    "GRAD",
-    "FEATURES",
-    "BLURRED",
-    "ALIGNED",
-    "READ",
-    "SALIENT",
-    "HEAD",
-    "SPIKE",
-}
 CHOOSING = {"CONVERSION", *TRAINED}
 READ = {  # the runs that read a section
     "data": set(RUN),
@@ -50,7 +36,7 @@ READ = {  # the runs that read a section
     "neuron": set(RUN) - ANALOG,
     "spiking": CHOOSING,
     "choices": CHOOSING,
-    "student": TRAINED,
+    "student": set(TRAINED),
     "attention": {"ACT", "GRAD"},
     "label_kd": {"LABEL"},
     "features": {"FEATURES"},

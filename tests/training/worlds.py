@@ -18,7 +18,8 @@ from lasnn.console import Console
 from lasnn.datasets.arrays import Prepared, ids, pixel_hashes
 from lasnn.datasets.batches import split
 from lasnn.plan.config import Config, dump, merged, whole
-from lasnn.plan.runs import parse
+from lasnn.plan.runs import SnnRun, parse
+from lasnn.plan.vocabulary import METHODS
 from lasnn.training.resume import Saves
 from lasnn.training.stages import stage_of
 from lasnn.training.task import Parent, Task
@@ -48,6 +49,7 @@ RUN = {
 torch.set_num_threads(1)  # the images are tiny: threads would only wait for each other
 RUN = {name: parse(path) for name, path in RUN.items()}
 NAMES = {run: name for name, run in RUN.items()}
+TRAINED = tuple(name for name, run in RUN.items() if isinstance(run, SnnRun) and METHODS[run.method].trained)
 
 CONTENT = whole()
 TINY = {

@@ -12,12 +12,11 @@ from lasnn.plan.runs import BASE, Run, as_snn
 from lasnn.plan.vocabulary import METHODS, given
 from lasnn.report import style
 from lasnn.report.columns import COLUMNS, number, shown
-from lasnn.report.crossed import crossed, p_either_way
 from lasnn.report.exhibit import Figure, Table
 from lasnn.report.finished import metrics_of
 from lasnn.report.frame import SEEDS, frame, of_cells
 from lasnn.report.late import Drawing, pd
-from lasnn.report.paired import percent_right, same_seeds
+from lasnn.report.paired import estimated, percent_right, same_seeds
 from lasnn.report.statistics import CONFIRMED, REFUTED, holm, verdict
 
 AT, EACH = "at_", "_each"  # and T: columns of the accuracy after so many steps; energy of each seed
@@ -88,17 +87,12 @@ def _line(cell: Cell, cells: list[Cell], preset: Preset) -> dict[str, object]:
 
 def _difference(pairs: list[tuple[Run, Run]], preset: Preset) -> dict[str, float]:
     """Points that the second runs lie above the first, an interval from two seeds on, p from enough for a verdict."""
-    found = dict.fromkeys(("difference", "low", "high", "p"), np.nan)
     if not pairs:
-        return found
+        return dict.fromkeys(("difference", "low", "high", "p"), np.nan)
     less, more = percent_right(pairs, preset)
-    found["difference"] = float((more - less).mean())
-    if len(pairs) > 1:
-        estimate = crossed([more - less])
-        found["low"], found["high"] = estimate.interval(1 - preset.claims.alpha)
-        p = p_either_way(estimate) if len(pairs) >= preset.claims.seeds else None
-        found["p"] = np.nan if p is None else p
-    return found
+    sure = estimated(more - less, preset)
+    sure.pop("se")
+    return {"difference": float((more - less).mean())} | sure
 
 
 def _arranged(tidy: pd.DataFrame) -> pd.DataFrame:

@@ -15,12 +15,11 @@ from lasnn.plan.config import Preset
 from lasnn.plan.runs import AnnRun, Run
 from lasnn.report import style
 from lasnn.report.columns import FOLDS, METHOD_TITLES
-from lasnn.report.crossed import crossed, p_either_way
 from lasnn.report.exhibit import Figure
 from lasnn.report.finished import metrics_of
 from lasnn.report.frame import of_cells
 from lasnn.report.late import Drawing, pd
-from lasnn.report.paired import percent_right, same_seeds
+from lasnn.report.paired import estimated, percent_right, same_seeds
 from lasnn.report.statistics import holm
 from lasnn.report.templates import dot
 
@@ -55,6 +54,7 @@ def _line(corner: str, name: str, cell: Cell, pairs: list[tuple[Run, Run]], pres
     hybrid = [metrics_of(run, preset) for run, _ in pairs]
     other = [metrics_of(run, preset) for _, run in pairs]
     base, rival = percent_right(pairs, preset)
+    sure = estimated(rival - base, preset)
     gaps = [one["train_accuracy"] - one["accuracy"] for one in hybrid]
     converted = [metrics_of(run, preset)["accuracy"] for run in runs_of(conversion_in(preset, corner), preset)]
     ann = next(parent for parent in preset.ancestors([pairs[0][0]]) if isinstance(parent, AnnRun))
@@ -69,7 +69,10 @@ def _line(corner: str, name: str, cell: Cell, pairs: list[tuple[Run, Run]], pres
         "gap": statistics.mean(gaps),
         "gap_se": statistics.stdev(gaps) / len(gaps) ** 0.5 if len(gaps) > 1 else None,
         "difference": float((rival - base).mean()),
-        **_sure(rival - base, preset),
+        "se": sure["se"],
+        "p": sure["p"],
+        "_low": sure["low"],
+        "_high": sure["high"],
         "hybrid": statistics.mean(one["accuracy"] for one in hybrid),
         "ours": statistics.mean(one["accuracy"] for one in other),
         "conversion": FOLDS["mean"](converted),
@@ -77,16 +80,6 @@ def _line(corner: str, name: str, cell: Cell, pairs: list[tuple[Run, Run]], pres
         "teacher": FOLDS["mean"]([one.get("teacher_accuracy") for one in other]),
         "share": FOLDS["mean"](shares),
     }
-
-
-def _sure(d: np.ndarray, preset: Preset) -> dict[str, float | None]:
-    """Standard error of the mean of d [S, N] over seeds and images, its interval, and p with seeds for a verdict."""
-    if len(d) < 2:
-        return {"se": None, "p": None, "_low": np.nan, "_high": np.nan}
-    found = crossed([d])
-    low, high = found.interval(1 - preset.claims.alpha)
-    p = p_either_way(found) if found.seeds >= preset.claims.seeds else None
-    return {"se": found.se, "p": p, "_low": low, "_high": high}
 
 
 def draw(tidy: pd.DataFrame) -> Drawing:
