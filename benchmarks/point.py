@@ -17,7 +17,7 @@ import torch
 from benchmarks.case import Case, prepare
 from benchmarks.implementations import kind
 from benchmarks.measure import clock
-from lasnn.training.allocator import keep_freed_memory
+from lasnn.training.device import keep_freed_memory
 
 ENOUGH = 20  # seconds of measuring after which no call is repeated
 

@@ -14,7 +14,7 @@ from benchmarks.implementations import FLOORS, PEERS, installed, kind, quickest
 from benchmarks.measure import apart, by_turns, columns, origin, summary
 from benchmarks.parts import parts_rows
 from benchmarks.teacher import teacher_rows
-from lasnn.training.allocator import keep_freed_memory
+from lasnn.training.device import keep_freed_memory
 from lasnn.training.precision import tf32
 
 SCALING_STEPS = {"train": (10, 25, 50, 100), "infer": (10, 25, 100, 250, 1000, 2500)}

@@ -2,19 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from lasnn.distillation.step import Step, Terms, divergence_from
 from lasnn.networks.net import is_neuron
-
-if TYPE_CHECKING:
-    from lasnn.plan.settings import Spiking
+from lasnn.plan.settings import Spiking
 
 
-def consistency(step: Step, settings: "Spiking") -> Tensor:
+def consistency(step: Step, settings: Spiking) -> Tensor:
     """b τ² mean_t KL(softmax(m/τ) || softmax(z^t/τ)): each step's logits against a target m, held constant (TWSNN).
 
     m is the mean of all steps' logits (its paper), or of those steps' that classify the image rightly (its code), which
@@ -38,15 +35,13 @@ def consistency(step: Step, settings: "Spiking") -> Tensor:
     return b * divergence_from(target, step.by_step.flatten(0, 1), hotter)
 
 
-def firing_penalty(rate: Tensor, settings: "Spiking") -> Tensor:
-    """ρ times the mean firing rate, spikes per neuron and step (HTA-KL 2025): maps push rates up, this pays for it."""
-    return settings.firing_penalty * rate
+def added_terms(step: Step, rate: Tensor | None, settings: Spiking) -> Terms:
+    """The terms that are switched on; `rate` is the batch's mean firing rate where it was watched.
 
-
-def added_terms(step: Step, rate: Tensor | None, settings: "Spiking") -> Terms:
-    """The terms that are switched on; `rate` is the batch's mean firing rate where it was watched."""
+    The firing penalty is ρ times the rate (HTA-KL 2025): maps push rates up, this pays for it.
+    """
     terms = {"consistency": consistency(step, settings)} if settings.consistency else {}
-    return terms | ({} if rate is None else {"firing": firing_penalty(rate, settings)})
+    return terms | ({} if rate is None else {"firing": settings.firing_penalty * rate})
 
 
 @contextmanager

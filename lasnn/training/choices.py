@@ -14,6 +14,7 @@ from lasnn.plan.settings import SnnSettings
 from lasnn.plan.vocabulary import given
 from lasnn.spiking.conversion import with_dynamics
 from lasnn.spiking.evaluation import Evaluation, evaluate
+from lasnn.training.health import state_of
 
 
 @dataclass(frozen=True)
@@ -105,10 +106,8 @@ def _report(chosen: Choices, found: Evaluation, steps: int, console: Console) ->
     )
     console.say("start: " + rates(chosen.start_rates))
     for name, layer in found.spikes.items():
-        if layer.total == 0:
-            console.warn(f"layer {name} is silent before training")
-        elif layer.per_neuron > 0.95 * steps:
-            console.warn(f"layer {name} is saturated before training")
+        if found_ill := state_of(layer.per_neuron / steps):
+            console.warn(f"layer {name} is {found_ill} before training")
     if chosen.start_cross_entropy > max(2 * chosen.ann_cross_entropy, 3.0):
         console.warn(
             f"the logits start saturated: cross-entropy {chosen.start_cross_entropy:.2f} against "

@@ -1,6 +1,8 @@
 """The device that a run computes on, set up as its settings ask."""
 
+import ctypes
 import os
+import sys
 
 import torch
 
@@ -9,7 +11,9 @@ from lasnn.compiled.machine_code import described
 from lasnn.compiled.products import bfloat16, onednn
 from lasnn.errors import InputError
 from lasnn.plan.settings import Compute
-from lasnn.training.allocator import keep_freed_memory
+
+# mallopt parameters of glibc's malloc.h
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
 
 def device_of(name: str) -> torch.device:
@@ -30,6 +34,22 @@ def set_up(device: torch.device, compute: Compute) -> None:
         torch.use_deterministic_algorithms(compute.deterministic, warn_only=True)
         torch.backends.cudnn.allow_tf32 = False  # torch's default for convolutions: not what `amp: off` says
     check_precision(compute.amp, device)
+
+
+def keep_freed_memory() -> bool:
+    """Let the process keep what it frees, instead of handing large blocks back and having them zeroed anew.
+
+    Every training step frees and takes the same large tensors. By default glibc maps each of them afresh, and the first
+    touch of every page costs about as much as the arithmetic on it. Only glibc has this switch;
+    elsewhere nothing happens. Returns whether it was set.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library
+        return False
+    return all([mallopt(M_MMAP_MAX, 0), mallopt(M_TRIM_THRESHOLD, 2**31 - 1), mallopt(M_TOP_PAD, 64 << 20)])
 
 
 def check_precision(amp: str, device: torch.device) -> None:

@@ -1,16 +1,13 @@
 """The diagnosis of a finished run: its network on held-out training images, and quick trials of what may help."""
 
 import copy
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from lasnn import seeding
-from lasnn.datasets import load as load_images
-from lasnn.datasets.batches import Images, split, training_batches
+from lasnn.datasets.batches import Images, split
 from lasnn.errors import InputError
 from lasnn.networks import Net
 from lasnn.plan.config import Preset
@@ -20,11 +17,12 @@ from lasnn.plan.vocabulary import given
 from lasnn.spiking import diagnosis
 from lasnn.spiking.conversion import balance, scale_thresholds, with_dynamics
 from lasnn.spiking.diagnosis import Diagnosis
-from lasnn.spiking.encoders import batch_noise, encode
 from lasnn.spiking.evaluation import evaluate
 from lasnn.storage import files
+from lasnn.training.reading import prepared_images
+from lasnn.training.stages.converted import drawn_images, in_chunks
 
-TRIAL_STEPS, TRIAL_IMAGES = 200, 32  # of a trial of balancing
+TRIAL_STEPS, TRIAL_IMAGES, TRIAL_ROWS = 200, 32, 512  # of a trial of balancing
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class Patient:
     images: Images
     settings: dict
     train: Images
-    data: Data  # without augmentation
+    data: Data
     balanced: Net | None = None  # of a converted run, unscaled
 
     @property
@@ -74,11 +72,8 @@ def patient(preset: Preset, run: Run, net: Net, settings: dict, steps: int | Non
     """What a diagnosis of `run` looks at; `net` and `settings` are its checkpoint's. InputError for an ANN."""
     if not isinstance(run, ConvertedRun | SnnRun):
         raise InputError(f"{run} is an ANN and has no spikes: diagnose a converted or a spiking run of it")
-    path = Path(preset.config.data_file(run.dataset))
-    if not path.exists():
-        raise InputError(f"no prepared images {path}: make them with `python -m lasnn data {run.dataset}`")
     data = preset.settings(run).data
-    train, _ = split(load_images(path), data, torch.device("cpu"))
+    train, _ = split(prepared_images(preset, run.dataset), data, torch.device("cpu"))
     scale, balanced = 1.0, None
     if isinstance(run, ConvertedRun):
         balanced, net = net, scale_thresholds(net, 1.0, settings["balancing"]["residual"])
@@ -87,8 +82,7 @@ def patient(preset: Preset, run: Run, net: Net, settings: dict, steps: int | Non
         metrics = files.read_json(Path(preset.folder(run), "metrics.json"))
         scale, steps = metrics.get("choices", {}).get("scale", 1.0), steps or run.steps
     shown = train.last(data.held_out).first(images)
-    plain = data.model_copy(update={"crop_padding": 0, "flip": False})
-    return Patient(run, net, scale, steps, shown, settings, train, plain, balanced)
+    return Patient(run, net, scale, steps, shown, settings, train, data, balanced)
 
 
 def trials(sick: Patient, found: Diagnosis, run_them: bool) -> list[Trial]:
@@ -117,27 +111,20 @@ def _trial(sick: Patient, found: Diagnosis, name: str, run_it: bool) -> Trial:
         accuracy = sick.judge(with_dynamics(copy.deepcopy(sick.net), leak=1.0)) if run_it else None
         return Trial("spiking.leak", "1.0", f"{found.layers[0].leak:g}", accuracy, after)
     if name == "stat":
-        accuracy = sick.judge(_rebalanced(sick, given(sick.balanced))) if run_it else None
+        accuracy = sick.judge(_rebalanced(sick)) if run_it else None
         return Trial("balancing.stat", "p99.7", "max", accuracy)
     entropy = found.cross_entropy
     remark = f"cross-entropy {entropy['sum']:.2f} becomes {entropy['mean']:.2f} at the start of a training"
     return Trial("spiking.logit_scale", "mean", "sum", None, remark)
 
 
-def _rebalanced(sick: Patient, balanced: Net) -> Net:
+def _rebalanced(sick: Patient) -> Net:
     """The converted network with thresholds from a percentile, found in fewer steps."""
     net = copy.deepcopy(given(sick.balanced)).eval()
     seed = seeding.key(sick.run.seed, "diagnosis")
-    x = next(training_batches(sick.train, TRIAL_IMAGES, sick.data, seed, 0)).x
-    steps = min(TRIAL_STEPS, sick.settings["balancing"]["steps"])
-
-    def encoded() -> Iterator[Tensor]:
-        noise = batch_noise(seeding.generator(seed, "encoder"))
-        for start in range(0, steps, 16):
-            yield encode(sick.run.encoder, x, min(16, steps - start), noise, sick.gain)
-
-    residual = sick.settings["balancing"]["residual"]
-    balance(net, encoded, "p99.7", residual)
+    x = drawn_images(sick.train, TRIAL_IMAGES, sick.data, False, seed)
+    steps, residual = min(TRIAL_STEPS, sick.settings["balancing"]["steps"]), sick.settings["balancing"]["residual"]
+    balance(net, in_chunks(sick.run.encoder, x, steps, TRIAL_ROWS, seed, sick.gain), "p99.7", residual)
     return scale_thresholds(net, sick.scale, residual)
 
 

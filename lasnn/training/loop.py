@@ -136,8 +136,8 @@ def fit(
     """
     recipe, saves, console = job.recipe, job.saves, job.saves.console
     optim = optimizer(net, recipe)
-    resume, log = Resume(saves.path, saves.tag, net, optim, saves.remote), TrainingLog(saves.folder / "log.jsonl")
-    at, layers = resume.take_up(console), health.Layers(console)
+    resume, log = Resume(saves, net, optim), TrainingLog(saves.folder / "log.jsonl")
+    at, layers = resume.take_up(), health.Layers(console)
     log.begin(at.lines)
     layers.recall(at.lines)
     least = least_batch(net)

@@ -17,7 +17,7 @@ from lasnn.results.fits import damaged, unfit
 from lasnn.storage import checkpoint
 from lasnn.storage.digests import Digests
 from lasnn.training.device import implementation
-from lasnn.training.task import Parent, Task
+from lasnn.training.task import Its, Kind, Parent, Task
 
 
 @dataclass(frozen=True)
@@ -33,21 +33,29 @@ class Origin:
 
 def read(preset: Preset, run: Run, settings: Settings, device: torch.device) -> tuple[Task[Run, Settings], Origin]:
     """The run at hand and where it comes from; InputError if something is missing, damaged or of another plan."""
-    prepared, seen = _prepared(preset, run), Digests(None)
+    prepared, seen = prepared_images(preset, run.dataset), Digests(None)
     parents = tuple(_parent(preset, run, parent, seen) for parent in preset.parents(run))
     digests = {str(parent.run): seen.sha256(_model(preset, run, parent.run)) for parent in parents}
-    train, test = split(prepared, settings.data, device)
-    task = Task(run, settings, parents, train, test, len(prepared.classes), prepared.side)
+    task = task_of(run, settings, prepared, device, parents)
     tag = _tag(run, settings, digests, prepared, device)
     return task, Origin(preset.name, fingerprint_with(preset, run, settings), prepared, digests, tag)
 
 
-def _prepared(preset: Preset, run: Run) -> Prepared:
-    path = Path(preset.config.data_file(run.dataset))
+def task_of(
+    run: Kind, settings: Its, prepared: Prepared, device: torch.device, parents: tuple[Parent, ...] = ()
+) -> Task[Kind, Its]:
+    """A run on these images."""
+    train, test = split(prepared, settings.data, device)
+    return Task(run, settings, parents, train, test, len(prepared.classes), prepared.side)
+
+
+def prepared_images(preset: Preset, dataset: str) -> Prepared:
+    """A dataset's images as the plan has them; InputError if they are missing or prepared in another way."""
+    path = Path(preset.config.data_file(dataset))
     if not path.exists():
-        raise InputError(f"no prepared images {path}: make them with `python -m lasnn data {run.dataset}`")
+        raise InputError(f"no prepared images {path}: make them with `python -m lasnn data {dataset}`")
     prepared = load(path)
-    if prepared.side != (side := preset.config.side(run.dataset)):
+    if prepared.side != (side := preset.config.side(dataset)):
         raise InputError(f"{path} was prepared with side {prepared.side}, and has {side} now: {again(path)}")
     if prepared.subset and not preset.config.file.allow_subset:
         raise InputError(f"{path} holds only a part of {prepared.title}: delete it, or set allow_subset: true")

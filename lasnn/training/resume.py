@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lasnn import stopping
 from lasnn.console import Console
@@ -34,15 +34,6 @@ class Position:
 
     def __str__(self) -> str:
         return f"batch {self.batches} of epoch {self.epochs + 1}" if self.batches else f"epoch {self.epochs}"
-
-
-class State(TypedDict):
-    """What a resume file of a training holds."""
-
-    tag: str
-    position: dict[str, Any]  # the fields of `Position`
-    weights: dict[str, Tensor]
-    optimizer: dict[str, Any]  # its own state dict
 
 
 class Remote:
@@ -71,13 +62,47 @@ class Remote:
             self.sent = time.monotonic()
 
 
-class Resume:
-    """The resume file of one training: `tag` is the digest of all that its result depends on."""
+@dataclass(frozen=True)
+class Saves:
+    """Where an unfinished run keeps what it goes on from."""
 
-    def __init__(
-        self, path: Path, tag: str, net: nn.Module, optim: torch.optim.Optimizer, remote: Remote | None = None
-    ):
-        self.path, self.tag, self.net, self.optim, self.remote = path, tag, net, optim, remote
+    folder: Path
+    tag: str  # digest of the run, its settings and its parents: a resume file of another tag is not taken up
+    console: Console
+    minutes: float = 10.0  # longest time between two saves within an epoch
+    remote: Remote | None = None
+
+    @property
+    def path(self) -> Path:
+        """The resume file."""
+        return self.folder / "resume.pt"
+
+    def write(self, state: dict[str, Any]) -> None:
+        """Replace the last good state by this one."""
+        checkpoint.write_sealed(self.path, {"tag": self.tag} | state)
+        if self.remote:
+            self.remote.renew()
+
+    def read(self) -> dict[str, Any]:
+        """What an earlier process wrote, or nothing; a file that is damaged or another's gets one line."""
+        if not self.path.exists():
+            return {}
+        try:
+            state = cast(dict[str, Any], checkpoint.read_sealed(self.path))
+        except (InputError, OSError) as error:
+            self.console.warn(f"starts anew: {error}")
+            return {}
+        if state.get("tag") == self.tag:
+            return state
+        self.console.warn(f"starts anew: {self.path.name} belongs to other settings, other parents or another device")
+        return {}
+
+
+class Resume:
+    """The resume state of one training."""
+
+    def __init__(self, saves: Saves, net: nn.Module, optim: torch.optim.Optimizer):
+        self.saves, self.net, self.optim = saves, net, optim
         self.saved = time.monotonic()
 
     def age(self) -> float:
@@ -94,77 +119,32 @@ class Resume:
             if isinstance(value, torch.Tensor)
         }
         health.check_finite(weights | moments, str(position))
-        checkpoint.write_sealed(
-            self.path, {"tag": self.tag, "position": asdict(position), "weights": weights, "optimizer": optimizer}
-        )
+        self.saves.write({"position": asdict(position), "weights": weights, "optimizer": optimizer})
         self.saved = time.monotonic()
-        if self.remote:
-            self.remote.renew()
 
-    def take_up(self, console: Console) -> Position:
-        """Put an earlier process's state in place and say so; a file that is damaged or another's gets one line."""
-        if not self.path.exists():
+    def take_up(self) -> Position:
+        """Put an earlier process's state in place and say so."""
+        if not (state := self.saves.read()):
             return Position()
-        try:
-            state = checkpoint.read_sealed(self.path)
-        except (InputError, OSError) as error:
-            console.warn(f"starts anew: {error}")
-            return Position()
-        if state.get("tag") != self.tag:
-            console.warn(f"starts anew: {self.path.name} belongs to other settings, other parents or another device")
-            return Position()
-        found = cast(State, state)  # as the seal and the tag say
-        self.net.load_state_dict(found["weights"])
-        self.optim.load_state_dict(found["optimizer"])
-        position = Position(**found["position"])
-        console.say(f"goes on after {position}")
+        self.net.load_state_dict(state["weights"])
+        self.optim.load_state_dict(state["optimizer"])
+        position = Position(**state["position"])
+        self.saves.console.say(f"goes on after {position}")
         return position
-
-
-@dataclass(frozen=True)
-class Saves:
-    """Where an unfinished run keeps what it goes on from."""
-
-    folder: Path
-    tag: str  # digest of the run, its settings and its parents: a resume file of another tag is not taken up
-    console: Console
-    minutes: float = 10.0  # longest time between two saves within an epoch
-    remote: Remote | None = None
-
-    @property
-    def path(self) -> Path:
-        """The resume file."""
-        return self.folder / "resume.pt"
-
-    def parts(self) -> "Parts":
-        """What is kept of a run that does not train."""
-        return Parts(self.path, self.tag, self.console, self.remote)
 
 
 class Parts:
     """The long parts of a run that is no training, each kept under a name as soon as it is done."""
 
-    def __init__(self, path: Path, tag: str, console: Console, remote: Remote | None = None):
-        self.path, self.tag, self.console, self.remote = path, tag, console, remote
-        self.kept: dict[str, Any] = {}
-        if path.exists():
-            try:
-                state = checkpoint.read_sealed(path)
-            except (InputError, OSError) as error:
-                console.warn(f"starts anew: {error}")
-                return
-            if state.get("tag") == tag:
-                self.kept = cast(dict[str, Any], state["parts"])
-            else:
-                console.warn(f"starts anew: {path.name} belongs to other settings, other parents or another device")
+    def __init__(self, saves: Saves):
+        self.saves = saves
+        self.kept: dict[str, Any] = saves.read().get("parts", {})
 
     def made(self, name: str, make: Callable[[], Made]) -> Made:
         """What an earlier process kept as `name`, or what `make` gives now: numbers, words, tensors, containers."""
         if name in self.kept:
-            self.console.say(f"{name}: done before")
+            self.saves.console.say(f"{name}: done before")
         else:
             self.kept[name] = make()
-            checkpoint.write_sealed(self.path, {"tag": self.tag, "parts": self.kept})
-            if self.remote:
-                self.remote.renew()
+            self.saves.write({"parts": self.kept})
         return self.kept[name]

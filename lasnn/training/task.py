@@ -68,15 +68,15 @@ class Task(Generic[Kind, Its]):
     def network_of(self, parent: Parent, weights: dict[str, Tensor] | None = None) -> Net:
         """A parent's ReLU network with the weights of its checkpoint, or with `weights` in their place."""
         weights = parent.weights if weights is None else weights
-        net = self._built(parent.architecture, parent.network, standardised="standardise.mean" in weights)
+        net = self.built(parent.architecture, parent.network, standardised="standardise.mean" in weights)
         net.load_state_dict(weights)
         return net.to(self.device)
 
     def bare_network(self) -> Net:
         """The run's own ReLU network as torch builds it, for its shapes."""
-        arch, network = self._architecture, self.settings.network
+        arch, network = self.architecture, self.settings.network
         norm = network.teacher_norm if arch.teacher else network.ann_norm
-        return self._built(arch, network, standardised=norm == "dataset_stats")
+        return self.built(arch, network, standardised=norm == "dataset_stats")
 
     def new_network(self) -> Net:
         """The run's own ReLU network with fresh weights."""
@@ -84,13 +84,15 @@ class Task(Generic[Kind, Its]):
         if net.standardise is not None:
             net.standardise.fit(scaled(self.train.pixels.cpu()))
         draws = seeding.generator(self.run.seed, "initial weights", self.run.network_name)
-        return initialise(net, self._architecture, self.settings.network.init, draws).to(self.device)
+        return initialise(net, self.architecture, self.settings.network.init, draws).to(self.device)
 
     @property
-    def _architecture(self) -> Architecture:
+    def architecture(self) -> Architecture:
+        """That of the run's own network."""
         return architecture_of(self.run.network_name, self.settings.architecture)
 
-    def _built(self, arch: Architecture, network: Network, standardised: bool) -> Net:
+    def built(self, arch: Architecture, network: Network, standardised: bool) -> Net:
+        """A ReLU network for the run's images as torch builds it."""
         net = build(
             arch,
             self.classes,

@@ -77,8 +77,8 @@ def test_auto_takes_the_logits_of_the_lower_cross_entropy(monkeypatch, entropy):
     assert found.start_cross_entropy == 1.0
 
 
-@pytest.mark.parametrize(("total", "said"), [(0, ["silent"]), (1, []), (38, []), (39, ["saturated"])])
-def test_a_layer_that_starts_silent_or_saturated_is_named(monkeypatch, capsys, total, said):
+@pytest.mark.parametrize(("total", "said"), [(0, ["dead"]), (1, []), (38, []), (39, ["saturated"])])
+def test_a_layer_that_starts_dead_or_saturated_is_named(monkeypatch, capsys, total, said):
     """Ten neurons, one image, four steps: saturated are more than 0.95 x 40 = 38 spikes."""
     layer = LayerSpikes(neurons=10, total=total, images=1, silent=0)
     chosen(monkeypatch, lambda *_: 90.0, spikes={"c1": layer}, scale=0.5)

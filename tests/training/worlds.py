@@ -16,10 +16,10 @@ import torch
 
 from lasnn.console import Console
 from lasnn.datasets.arrays import Prepared, ids, pixel_hashes
-from lasnn.datasets.batches import split
 from lasnn.plan.config import Config, dump, merged, whole
 from lasnn.plan.runs import SnnRun, parse
 from lasnn.plan.vocabulary import METHODS
+from lasnn.training.reading import task_of
 from lasnn.training.resume import Saves
 from lasnn.training.stages import stage_of
 from lasnn.training.task import Parent, Task
@@ -139,8 +139,7 @@ class World:
     def _make(self, run, preset, prepared):
         console = Quiet()
         settings, parents = preset.settings(run), tuple(self._parent(parent) for parent in preset.parents(run))
-        train, test = split(prepared, settings.data, torch.device("cpu"))
-        task = Task(run, settings, parents, train, test, len(prepared.classes), prepared.side)
+        task = task_of(run, settings, prepared, torch.device("cpu"), parents)
         with tempfile.TemporaryDirectory() as folder:
             result = stage_of(run)(task, Saves(Path(folder), "tag", console), console)
             log = Path(folder, "log.jsonl")

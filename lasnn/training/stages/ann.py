@@ -11,6 +11,7 @@ from lasnn.plan.runs import AnnRun
 from lasnn.plan.settings import AnnSettings
 from lasnn.plan.vocabulary import given
 from lasnn.spiking.evaluation import evaluate
+from lasnn.storage import files
 from lasnn.training.health import weight_norms
 from lasnn.training.leaving import Result
 from lasnn.training.loop import Job, Losses, Moment, Part, fit
@@ -36,15 +37,15 @@ def train_ann(task: Task[AnnRun, AnnSettings], saves: Saves, console: Console) -
         log = fit(net, cross_entropy(net, amp), task.train, job, look)
     if task.settings.network.batch_norm:
         fold(net)
-    result = evaluate(net, task.test, "direct", 1, rows=rows)
-    metrics = {
-        "accuracy": result.accuracy,
-        "cross_entropy": result.cross_entropy["sum"],
-        "sizes": census(net)._asdict(),
-        **log.best(),
-    }
-    predictions = {"predicted": result.predicted, "steps": np.array([1])}
-    return Result(net, metrics, predictions, origin=log.cost())
+    return assessed(net, task, log.best(), log.cost())
+
+
+def assessed(net: Net, task: Task[AnnRun, AnnSettings], log: files.Json, origin: files.Json) -> Result:
+    """What a finished analog network is judged by, together with what its training's log says."""
+    result = evaluate(net, task.test, "direct", 1, rows=task.settings.compute.rows)
+    sizes = {"sizes": census(net)._asdict()}
+    metrics = {"accuracy": result.accuracy, "cross_entropy": result.cross_entropy["sum"]} | sizes | log
+    return Result(net, metrics, {"predicted": result.predicted, "steps": np.array([1])}, origin=origin)
 
 
 def cross_entropy(net: Net, amp: str) -> Losses:

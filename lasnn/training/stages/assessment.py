@@ -1,5 +1,7 @@
 """What a finished spiking network is judged by: accuracy over time, spikes, operations, predictions."""
 
+from dataclasses import asdict
+
 import numpy as np
 
 from lasnn.console import Console
@@ -43,13 +45,4 @@ def assess(
 
 def spikes_of(result: Evaluation) -> dict[str, dict]:
     """Spike counts of each layer for metrics.json: `per_neuron` is spikes for each neuron and image, at most T."""
-    return {
-        name: {
-            "per_neuron": layer.per_neuron,
-            "total": layer.total,
-            "neurons": layer.neurons,
-            "images": layer.images,
-            "silent": layer.silent,
-        }
-        for name, layer in result.spikes.items()
-    }
+    return {name: asdict(layer) | {"per_neuron": layer.per_neuron} for name, layer in result.spikes.items()}

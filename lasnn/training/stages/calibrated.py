@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lasnn import seeding
 from lasnn.console import Console
-from lasnn.datasets.batches import Images, training_batches
+from lasnn.datasets.batches import Images
 from lasnn.networks import Net
 from lasnn.plan.runs import AnnRun, SnnRun
 from lasnn.plan.settings import SnnSettings
@@ -28,6 +28,7 @@ from lasnn.spiking.neurons import Dynamics
 from lasnn.training.leaving import Result
 from lasnn.training.resume import Parts, Saves
 from lasnn.training.stages.assessment import assess
+from lasnn.training.stages.converted import drawn_images
 from lasnn.training.task import Task
 
 Draw = Callable[[object, int], Tensor]  # a purpose and a number of images to x [B, 3, H, W]
@@ -43,7 +44,7 @@ def calibrate(task: Task[SnnRun, SnnSettings], saves: Saves, console: Console) -
     dynamics = Dynamics(order=settings.neuron.order, reset=settings.neuron.reset)
     net, stations = amplitude(ann, amplitudes, run.steps, dynamics)
     if form == "advanced_weights":
-        train_all_weights(ann, net, stations, draw, run, settings, saves.parts())
+        train_all_weights(ann, net, stations, draw, run, settings, Parts(saves))
     errors = correct(ann, net, stations, draw, run.steps, settings)
     metrics, predictions = assess(net, task.test, run, settings, console)
     metrics |= {
@@ -58,11 +59,10 @@ def calibrate(task: Task[SnnRun, SnnSettings], saves: Saves, console: Console) -
 
 def images_for(train: Images, run: SnnRun, settings: SnnSettings) -> Draw:
     """Draws training images for one purpose, shuffled and augmented."""
-    plain = {} if given(settings.calibration).augment else {"crop_padding": 0, "flip": False}
-    data = settings.data.model_copy(update=plain)
 
     def draw(purpose: object, images: int) -> Tensor:
-        return next(training_batches(train, images, data, seeding.key(run.seed, "calibration", purpose), 0)).x
+        seed = seeding.key(run.seed, "calibration", purpose)
+        return drawn_images(train, images, settings.data, given(settings.calibration).augment, seed)
 
     return draw
 

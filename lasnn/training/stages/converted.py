@@ -14,7 +14,7 @@ from lasnn.errors import InputError
 from lasnn.networks import Net
 from lasnn.networks.quantised import clips
 from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun
-from lasnn.plan.settings import ConvertedSettings, SnnSettings
+from lasnn.plan.settings import ConvertedSettings, Data, SnnSettings
 from lasnn.plan.vocabulary import ENCODERS, given
 from lasnn.spiking.conversion import Chunks, balance, scale_thresholds, set_thresholds, spiking, thresholds
 from lasnn.spiking.encoders import batch_noise, encode
@@ -23,7 +23,7 @@ from lasnn.spiking.neurons import Dynamics
 from lasnn.spiking.normalisation import normalise
 from lasnn.spiking.operations import operations
 from lasnn.training.leaving import Result
-from lasnn.training.resume import Saves
+from lasnn.training.resume import Parts, Saves
 from lasnn.training.stages.assessment import spikes_of
 from lasnn.training.task import Task
 
@@ -34,7 +34,7 @@ def convert(task: Task[ConvertedRun, ConvertedSettings], saves: Saves, console: 
     ann = task.network_of(parent)
     check_gain(run, settings.encoder.gain, parent.weights)
     net = spiking(ann, Dynamics(order=settings.neuron.order, reset=settings.neuron.reset)).eval()
-    parts = saves.parts()  # at the paper's size balancing and each curve take hours
+    parts = Parts(saves)  # at the paper's size balancing and each curve take hours
     by_batch, balanced = parts.made("balancing", lambda: balanced_anew(net, ann, task.train, run, settings, console))
     set_thresholds(net, balanced.values())
     console.say("thresholds: " + ", ".join(f"{name} {value:.3f}" for name, value in balanced.items()))
@@ -107,15 +107,19 @@ def calibration(
     train: Images, run: ConvertedRun | SnnRun, settings: ConvertedSettings | SnnSettings, batch: int
 ) -> Chunks:
     """One batch of encoded training images, the same at every pass, in chunks [t, B, 3, H, W]."""
-    balancing, gain = given(settings.balancing), settings.encoder.gain
-    seed = seeding.key(run.seed, "balancing", batch)
+    balancing, seed = given(settings.balancing), seeding.key(run.seed, "balancing", batch)
     x = calibration_images(train, run, settings, balancing.images, batch)
-    chunk = max(1, settings.compute.rows // len(x))
+    return in_chunks(run.encoder, x, balancing.steps, settings.compute.rows, seed, settings.encoder.gain)
+
+
+def in_chunks(encoder: str, x: Tensor, steps: int, rows: int, seed: int, gain: float) -> Chunks:
+    """Images x [B, 3, H, W], encoded alike at every pass, in chunks [t, B, 3, H, W] of about `rows` images x steps."""
+    chunk = max(1, rows // len(x))
 
     def encoded() -> Iterator[Tensor]:
         noise = batch_noise(seeding.generator(seed, "encoder", device=x.device))
-        for start in range(0, balancing.steps, chunk):
-            yield encode(run.encoder, x, min(chunk, balancing.steps - start), noise, gain)
+        for start in range(0, steps, chunk):
+            yield encode(encoder, x, min(chunk, steps - start), noise, gain)
 
     return encoded
 
@@ -124,9 +128,14 @@ def calibration_images(
     train: Images, run: ConvertedRun | SnnRun, settings: ConvertedSettings | SnnSettings, count: int, batch: int = 0
 ) -> Tensor:
     """The training images x [B, 3, H, W] of one calibration batch, B = `count` or as many as there are."""
-    plain = {} if given(settings.balancing).augment else {"crop_padding": 0, "flip": False}
-    data, seed = settings.data.model_copy(update=plain), seeding.key(run.seed, "balancing", batch)
-    return next(training_batches(train, count, data, seed, 0)).x
+    seed = seeding.key(run.seed, "balancing", batch)
+    return drawn_images(train, count, settings.data, given(settings.balancing).augment, seed)
+
+
+def drawn_images(train: Images, count: int, data: Data, augment: bool, seed: int) -> Tensor:
+    """Shuffled training images x [B, 3, H, W], B = `count` or as many as there are."""
+    plain = {} if augment else {"crop_padding": 0, "flip": False}
+    return next(training_batches(train, count, data.model_copy(update=plain), seed, 0)).x
 
 
 def draw_curve(

@@ -1,7 +1,10 @@
 """What the attention loss compares, on the first test images: kept at the end, watched after each epoch."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from lasnn.datasets.batches import Batch, Images, plain_batches
 from lasnn.distillation.attention import VARIANTS, as_compared
@@ -21,14 +24,22 @@ IMAGES_FOR_ALPHA = 64
 @torch.no_grad()
 def maps_at_the_end(net: Net, teacher: Net, test: Images, run: SnnRun, settings: SnnSettings) -> dict[str, np.ndarray]:
     """Unit maps [8, h, w] of teacher and student at each level."""
-    output, batch = shown_to(net, test, run, settings)
-    variant, attention, maps = VARIANTS[run.method], given(settings.attention), {}
-    of_teacher = variant.of_teacher(teacher, batch.x, batch.labels, attention)
-    for level, spikes in output.stages.items():
-        of_student = variant.of_student(spikes, attention)[-len(batch) :]  # of maps for each step the last
-        pair = as_compared(of_teacher[level], of_student)
+    maps = {}
+    for level, *both in compared_maps(net, teacher, test, run, settings):
+        pair = as_compared(*both)
         maps[f"maps_teacher_{level}"], maps[f"maps_student_{level}"] = (map_.cpu().numpy() for map_ in pair)
     return maps
+
+
+def compared_maps(
+    net: Net, teacher: Net, test: Images, run: SnnRun, settings: SnnSettings
+) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Each level with the teacher's and the student's maps [8, H, W] there; of maps for each step the last."""
+    output, batch = shown_to(net, test, run, settings)
+    variant, attention = VARIANTS[run.method], given(settings.attention)
+    of_teacher = variant.of_teacher(teacher, batch.x, batch.labels, attention)
+    for level, spikes in output.stages.items():
+        yield level, of_teacher[level], variant.of_student(spikes, attention)[-len(batch) :]
 
 
 @torch.no_grad()
@@ -36,13 +47,11 @@ def watched_maps(net: Net, teacher: Net, test: Images, run: SnnRun, settings: Sn
     """By level: the share of these images whose map is zero throughout, where the loss pulls at nothing, and the mean
     L2 norms of the teacher's and the student's maps, which are in units of their own.
     """
-    output, batch = shown_to(net, test, run, settings)
-    variant, attention = VARIANTS[run.method], given(settings.attention)
-    of_teacher, silent, norms = variant.of_teacher(teacher, batch.x, batch.labels, attention), {}, {}
-    for level, spikes in output.stages.items():
-        map_ = variant.of_student(spikes, attention)[-len(batch) :].flatten(1)
-        silent[level] = float((map_ == 0).all(1).double().mean())
-        norms[level] = [float(each.double().norm(dim=1).mean()) for each in (of_teacher[level].flatten(1), map_)]
+    silent, norms = {}, {}
+    for level, *both in compared_maps(net, teacher, test, run, settings):
+        of_teacher, of_student = (map_.flatten(1) for map_ in both)
+        silent[level] = float((of_student == 0).all(1).double().mean())
+        norms[level] = [float(each.double().norm(dim=1).mean()) for each in (of_teacher, of_student)]
     return {"silent_maps": silent, "map_norms": norms}
 
 
