@@ -7,9 +7,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process for each core already
 import shutil
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 from tiny import TINY, copy_project, done
 
 from lasnn.pipeline import dvc_yaml
@@ -33,9 +35,30 @@ def git():
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory, git):
+def once(tmp_path_factory, worker_id):
+    """once(name, make): a folder that `make(folder)` fills in the first of pytest's processes that needs it."""
+    folder = tmp_path_factory.getbasetemp()
+    shared = folder if worker_id == "master" else folder.parent
+
+    def made(name, make):
+        note = shared / f"{name}.txt"
+        with FileLock(f"{note}.lock"):
+            if not note.exists():
+                make(place := tmp_path_factory.mktemp(name))
+                note.write_text(str(place))
+        return Path(note.read_text())
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def finished(once, git):
     """A checkout with all tables of the tiny preset, recorded in DVC. Its tests only look at it, or copy it."""
-    folder = copy_project(tmp_path_factory.mktemp("finished") / "project")
+    return once("finished", lambda folder: finish(folder / "project", git)) / "project"
+
+
+def finish(folder, git):
+    copy_project(folder)
     content = whole(folder / "config.yaml") | {"preset": "tiny", "presets": {"tiny": TINY}}
     (folder / "config.yaml").write_text(yaml.safe_dump(content))
     shutil.rmtree(folder / "config")  # of no other preset
@@ -44,7 +67,6 @@ def finished(tmp_path_factory, git):
     git(folder, "add", ".")
     git(folder, "commit", "-qm", "all")
     (folder / "said.txt").write_text(done(folder, "--cores", 2, "tables").stderr)
-    return folder
 
 
 @pytest.fixture(autouse=True, scope="session")

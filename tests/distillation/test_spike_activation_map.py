@@ -10,15 +10,6 @@ from spike_trains import D, double_sum, random, sam, spike_train
 from lasnn.distillation.attention import SpikeActivationMap, activation_map, running_maps
 
 
-def recurrence(spikes, kappa):
-    """The same with a trace: e^{t+1} = d (e^t + o^t)."""
-    trace = total = torch.zeros_like(spikes[0])
-    for o in spikes:
-        total = total + trace * o
-        trace = math.exp(-kappa) * (trace + o)
-    return total.sum(1) / len(spikes)
-
-
 def test_sam_by_hand():
     """One neuron fires in steps 1, 2 and 4 of 4: pairs (1,2), (2,4), (1,4)."""
     spikes = torch.tensor([1.0, 1.0, 0.0, 1.0], dtype=torch.float64).view(4, 1, 1, 1, 1)
@@ -29,7 +20,6 @@ def test_sam_by_hand():
 def test_sam_equals_the_double_sum(kappa):
     for values in (spike_train(12, 2, 3, 4, 4), random(12, 2, 3, 4, 4) * 2 - 1):
         assert close(sam(values, kappa), double_sum(values, kappa), 1e-13)
-        assert close(recurrence(values, kappa), double_sum(values, kappa), 1e-13)
 
 
 def test_sam_is_zero_for_one_step_and_for_neurons_that_fire_once():

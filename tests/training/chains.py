@@ -1,6 +1,7 @@
 """The chain on real digits, tiny: the runs of its stages, and a folder in which they are made."""
 
 import json
+import shutil
 
 import torch
 import yaml
@@ -47,7 +48,8 @@ class Tiny:
         self.data, self.results = data, folder / "results"
         content = merged(merged(CONTENT, TINY), {"folders": {"results": str(self.results), "data": str(data)}})
         self.config = folder / "config.yaml"
-        self.config.write_text(yaml.safe_dump(merged(content, overlay)))
+        if not self.config.exists():  # another process may be reading it
+            self.config.write_text(yaml.safe_dump(merged(content, overlay)))
 
     def __call__(self, verb, *words):
         return main([verb, *words, "--config", str(self.config)])
@@ -55,6 +57,11 @@ class Tiny:
     def run(self, *paths):
         for path in paths:
             assert self(path.split("/")[0], f"{self.results}/quick/{path}") == 0
+
+    def take(self, other, *paths):
+        """Runs that were made elsewhere in the same way."""
+        for path in paths:
+            shutil.copytree(other.folder(path), self.folder(path))
 
     def folder(self, path):
         return self.results / "quick" / path

@@ -1,20 +1,17 @@
-"""Runs of the tiny chain that the tests of this folder look at; each process makes them once."""
+"""Runs of the tiny chain that the tests of this folder look at, made once."""
 
 import pytest
 from chains import ANN, CALIBRATED, CONVERTED, FEATURES, LASNN, TEACHER, Tiny
 from trainings import job, pictures, snn_losses, student
 
+from lasnn.datasets import prepare
 from lasnn.training.loop import fit
 
 
 @pytest.fixture(scope="session")
-def data(tmp_path_factory):
+def data(once):
     """Prepared digits."""
-    from lasnn.datasets import prepare
-
-    path = tmp_path_factory.mktemp("data")
-    prepare("digits", path / "digits.npz")
-    return path
+    return once("data", lambda folder: prepare("digits", folder / "digits.npz"))
 
 
 @pytest.fixture
@@ -24,11 +21,10 @@ def place(data, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def chain(data, tmp_path_factory):
+def chain(data, once):
     """The whole chain, made once."""
-    place = Tiny(data, tmp_path_factory.mktemp("chain"))
-    place.run(ANN, TEACHER, CONVERTED, LASNN, FEATURES, CALIBRATED)
-    return place
+    paths = (ANN, TEACHER, CONVERTED, LASNN, FEATURES, CALIBRATED)
+    return Tiny(data, once("chain", lambda folder: Tiny(data, folder).run(*paths)))
 
 
 @pytest.fixture(scope="session")

@@ -97,8 +97,8 @@ def test_an_unknown_commit_is_the_last_line_of_a_run(place, capsys, monkeypatch,
     assert made["code"]["unknown"] in last
 
 
-def test_a_damaged_parent_is_refused_by_name(place, capsys):
-    place.run(ANN)
+def test_a_damaged_parent_is_refused_by_name(chain, place, capsys):
+    place.take(chain, ANN)
     model = place.folder(ANN) / "model.pt"
     model.write_bytes(model.read_bytes()[:-2000])
     capsys.readouterr()
@@ -113,7 +113,7 @@ def test_missing_images_say_how_to_make_them(tmp_path, capsys):
 
 
 def test_the_plan_counts_and_estimates(place, capsys, monkeypatch):
-    monkeypatch.setattr("lasnn.training.estimate.SECONDS", 0.02)
+    monkeypatch.setattr("lasnn.training.estimate.SECONDS", 0.001)
     assert place("plan", "tables", "--gpus", "2", "--save") == 0
     said = capsys.readouterr().out
     assert re.search(r" (\d+) runs, \1 of them to do", said)
@@ -136,10 +136,10 @@ def test_the_plan_counts_and_estimates(place, capsys, monkeypatch):
     assert "error: 0 jobs at once were asked for" in capsys.readouterr().err
 
 
-def test_the_plan_takes_the_seconds_of_finished_runs(place, capsys, monkeypatch):
+def test_the_plan_takes_the_seconds_of_finished_runs(chain, place, capsys, monkeypatch):
     """600 s of this device, whatever a timed call takes; not those of another device or of other settings."""
     monkeypatch.setattr("lasnn.training.estimate.SECONDS", 0.001)
-    place.run(ANN)
+    place.take(chain, ANN)
     path, saved = place.folder(ANN) / "provenance.json", place.results / "quick" / "plan.json"
     made = files.read_json(path)
 
@@ -158,14 +158,15 @@ def test_the_plan_takes_the_seconds_of_finished_runs(place, capsys, monkeypatch)
 )
 def test_a_verb_that_takes_long_shows_that_it_is_at_work(words, capsys, monkeypatch):
     monkeypatch.setattr(Console, "INTERVAL", 0.001)
+    monkeypatch.setattr("lasnn.training.estimate.SECONDS", 0.001)
     main(words)
     said = re.findall(rf"^{words[0]} is at work, \d+ s until now$", capsys.readouterr().err, re.MULTILINE)
     assert said
 
 
 def test_a_reader_that_has_seen_enough_ends_the_command_silently():
-    """`python -m lasnn plan all | head -1`: the rest of the lines finds no reader."""
-    command = [sys.executable, "-m", "lasnn", "plan", "all", "--quick"]
+    """`python -m lasnn trace ... | head -1`: the rest of the lines finds no reader."""
+    command = [sys.executable, "-m", "lasnn", "trace", "results/reference/small/ann/cifar10/vgg5/base/s0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.stderr.read() == b""

@@ -27,13 +27,19 @@ def struck_after_the_first_save(monkeypatch, strike):
     monkeypatch.setattr(checkpoint, "write_sealed", saved)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("path", [ANN, CONVERTED, LASNN, FEATURES, CALIBRATED])
-def test_an_interrupted_run_ends_in_the_same_bytes(chain, place, monkeypatch, capsys, path, number):
+@pytest.mark.parametrize(
+    ("path", "parents", "number"),
+    [
+        (ANN, [], signal.SIGTERM),
+        (CONVERTED, [ANN], signal.SIGINT),
+        (LASNN, [TEACHER, ANN, CONVERTED], signal.SIGTERM),
+        (FEATURES, [TEACHER, ANN, CONVERTED], signal.SIGINT),
+        (CALIBRATED, [ANN], signal.SIGTERM),
+    ],
+)
+def test_an_interrupted_run_ends_in_the_same_bytes(chain, place, monkeypatch, capsys, path, parents, number):
     """The signal comes right after the first save: an epoch, the balancing of a conversion, a calibrated layer."""
-    taught = [TEACHER, ANN, CONVERTED]
-    parents = {ANN: [], CONVERTED: [ANN], LASNN: taught, FEATURES: taught, CALIBRATED: [ANN]}[path]
-    place.run(*parents)
+    place.take(chain, *parents)
     struck_after_the_first_save(monkeypatch, lambda: os.kill(os.getpid(), number))
     capsys.readouterr()
     assert place(path.split("/")[0], str(place.folder(path))) == 128 + number
@@ -73,7 +79,7 @@ def test_a_job_of_a_queue_that_counts_as_failed_after_its_end_is_not_made_again(
     chain, place, monkeypatch, capsys, path
 ):
     """A job that ends just after its limit: Snakemake removes its files, the next attempt has the training still."""
-    place.run(*([ANN] if path == CONVERTED else []))
+    place.take(chain, *([ANN] if path == CONVERTED else []))
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     place.run(path)
     for name in RUN_FILES:

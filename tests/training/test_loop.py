@@ -14,20 +14,21 @@ from lasnn.spiking.conversion import train_leaks
 from lasnn.training.loop import fit, learning_rate, least_batch, optimizer
 
 
-def rates(**update):
+@pytest.mark.parametrize(
+    ("update", "rates"),
+    [
+        ({"epochs": 10, "milestones": (0.6, 0.8, 0.9), "decay": 0.1}, [0.1] * 6 + [0.01] * 2 + [0.001] + [0.0001]),
+        # no milestone before the first epoch is over: 0.2 of two epochs rounds to none, and two fall together
+        ({"epochs": 2, "milestones": (0.2,), "decay": 0.1}, [0.1, 0.01]),
+        ({"epochs": 2, "milestones": (0.1, 0.2), "decay": 0.1}, [0.1, 0.001]),
+        ({"epochs": 4, "schedule": "cosine"}, [0.1, 0.05 + math.sqrt(0.5) / 20, 0.05, 0.05 - math.sqrt(0.5) / 20]),
+        ({"epochs": 5, "warmup_epochs": 3, "milestones": (0.8,), "decay": 0.5}, [0.025, 0.05, 0.075, 0.1, 0.05]),
+    ],
+)
+def test_rates_by_hand(update, rates):
+    """Steps, steps of few epochs, a cosine and a warm-up, from 0.1."""
     made = recipe(lr=0.1, **update)
-    return [learning_rate(made, epoch) for epoch in range(made.epochs)]
-
-
-def test_steps_by_hand():
-    found = rates(epochs=10, milestones=(0.6, 0.8, 0.9), decay=0.1)
-    assert found == pytest.approx([0.1] * 6 + [0.01] * 2 + [0.001] + [0.0001])
-
-
-@pytest.mark.parametrize("milestones", [(0.2,), (0.1, 0.2)])
-def test_no_milestone_comes_before_the_first_epoch_is_over(milestones):
-    """0.2 of two epochs rounds to none; two such milestones fall together."""
-    assert rates(epochs=2, milestones=milestones, decay=0.1) == pytest.approx([0.1, 0.1 * 0.1 ** len(milestones)])
+    assert [learning_rate(made, epoch) for epoch in range(made.epochs)] == pytest.approx(rates)
 
 
 def test_the_gradient_norm_of_the_log_is_the_mean_over_batches(tmp_path):
@@ -39,17 +40,6 @@ def test_the_gradient_norm_of_the_log_is_the_mean_over_batches(tmp_path):
 
     (line,) = fit(net, losses, pictures(8), job(tmp_path, epochs=1)).lines
     assert line["gradient_norm"] == pytest.approx(3)
-
-
-def test_cosine_by_hand():
-    expected = [0.1, 0.05 * (1 + math.sqrt(0.5)), 0.05, 0.05 * (1 - math.sqrt(0.5))]
-    assert rates(epochs=4, schedule="cosine") == pytest.approx(expected)
-
-
-def test_warmup_by_hand():
-    assert rates(epochs=5, warmup_epochs=3, milestones=(0.8,), decay=0.5) == pytest.approx(
-        [0.025, 0.05, 0.075, 0.1, 0.05]
-    )
 
 
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW])
