@@ -31,6 +31,37 @@ def test_every_key_has_a_line_that_says_something(section):
         assert all(cell.strip() for cell in cells), line
 
 
+@pytest.mark.parametrize(
+    ("line", "path", "says"),
+    [
+        ("  a: 1   # one", "a", "one"),
+        (
+            "  norm: tb   # [P] tb: balancing | max: data-based\n                  # | clip: learned",
+            "norm",
+            "[P] tb: balancing | max: data-based | clip: learned",
+        ),
+        ("  list: [one,\n      two]      # both", "list", "both"),
+        ("  b: {c: d}", "b", ""),
+    ],
+)
+def test_what_is_said_of_a_key(line, path, says):
+    """Behind it, and on lines below it."""
+    assert config_page.comments(f"top:\n{line}\n")[f"top.{path}"] == says
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"enum": ["a", "b"], "type": "string"}, "`a`, `b`"),
+        ({"anyOf": [{"type": "integer", "exclusiveMinimum": 0}, {"type": "null"}]}, "integer > 0 or null"),
+        ({"type": "number", "minimum": 0, "maximum": 1}, "number ≥ 0 ≤ 1"),
+        ({"type": "boolean"}, "true, false"),
+    ],
+)
+def test_what_a_key_takes(schema, words):
+    assert config_page.taken(schema) == words
+
+
 def test_the_catalog_finds_what_standardized_usage_asks_for():
     """The workflow, instructions, how software comes; conda and a report are what the Snakefile has."""
     usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())["usage"]
