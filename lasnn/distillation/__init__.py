@@ -3,9 +3,3 @@
 Maps are functions of activations and gradients, objectives of one batch's outputs. Nothing here knows how spikes come
 about, what trains the network, or where anything is kept.
 """
-
-from lasnn.distillation.attention import VARIANTS, Variant, activation_map
-from lasnn.distillation.objectives import OBJECTIVES
-from lasnn.distillation.step import Objective, Step
-
-__all__ = ["OBJECTIVES", "VARIANTS", "Objective", "Step", "Variant", "activation_map"]

@@ -5,7 +5,7 @@ method.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from lasnn.console import Console
 from lasnn.datasets.batches import Images
@@ -36,9 +36,6 @@ class Choices:
     ann_cross_entropy: float
     accuracy_by_scale: dict[str, float] | None  # of a search for s, with leak 1
     start_rates: dict[str, float]  # spikes per neuron and step, by layer
-
-    def json(self) -> dict:
-        return asdict(self)
 
 
 def choose(

@@ -112,8 +112,14 @@ def test_missing_images_say_how_to_make_them(tmp_path, capsys):
     assert "python -m lasnn data digits" in capsys.readouterr().err
 
 
-def test_the_plan_counts_and_estimates(place, capsys, monkeypatch):
+def brief(monkeypatch):
+    """Each timed call once, on as few images as a thousand million multiply-adds take."""
     monkeypatch.setattr("lasnn.training.estimate.SECONDS", 0.001)
+    monkeypatch.setattr("lasnn.training.estimate.LARGEST", 1e9)
+
+
+def test_the_plan_counts_and_estimates(place, capsys, monkeypatch):
+    brief(monkeypatch)
     assert place("plan", "tables", "--gpus", "2", "--save") == 0
     said = capsys.readouterr().out
     assert re.search(r" (\d+) runs, \1 of them to do", said)
@@ -138,7 +144,7 @@ def test_the_plan_counts_and_estimates(place, capsys, monkeypatch):
 
 def test_the_plan_takes_the_seconds_of_finished_runs(chain, place, capsys, monkeypatch):
     """600 s of this device, whatever a timed call takes; not those of another device or of other settings."""
-    monkeypatch.setattr("lasnn.training.estimate.SECONDS", 0.001)
+    brief(monkeypatch)
     place.take(chain, ANN)
     path, saved = place.folder(ANN) / "provenance.json", place.results / "quick" / "plan.json"
     made = files.read_json(path)
@@ -158,7 +164,7 @@ def test_the_plan_takes_the_seconds_of_finished_runs(chain, place, capsys, monke
 )
 def test_a_verb_that_takes_long_shows_that_it_is_at_work(words, capsys, monkeypatch):
     monkeypatch.setattr(Console, "INTERVAL", 0.001)
-    monkeypatch.setattr("lasnn.training.estimate.SECONDS", 0.001)
+    brief(monkeypatch)
     main(words)
     said = re.findall(rf"^{words[0]} is at work, \d+ s until now$", capsys.readouterr().err, re.MULTILINE)
     assert said

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from torch import Tensor
 
@@ -46,9 +46,8 @@ def run_snn(task: Task[SnnRun, SnnSettings], saves: Saves, console: Console) -> 
     run, settings = task.run, task.settings
     dynamics = dynamics_of(settings)
     start = starting_networks(task, dynamics, console)
-    ann_accuracy = start.ann_accuracy
     teacher, teacher_accuracy = teacher_of(task, dynamics)
-    weaker = compare(run, ann_accuracy, teacher_accuracy, console)
+    weaker = compare(run, start.ann_accuracy, teacher_accuracy, console)
 
     shown = task.held_out.first(given(settings.choices).images)
     chosen = choose(start.ann, start.ready, shown, run.encoder, run.steps, settings, console)
@@ -61,10 +60,10 @@ def run_snn(task: Task[SnnRun, SnnSettings], saves: Saves, console: Console) -> 
     if settings.attention:
         predictions |= maps_at_the_end(net, given(teacher), task.test, run, settings)
     metrics |= {
-        "ann_accuracy": ann_accuracy,
+        "ann_accuracy": start.ann_accuracy,
         "teacher_accuracy": teacher_accuracy,
         "teacher_weaker": weaker,
-        "choices": chosen.json(),
+        "choices": asdict(chosen),
         "thresholds": thresholds(net),
         **trained,
     }
@@ -174,18 +173,16 @@ def compare(run: SnnRun, ann_accuracy: float, teacher_accuracy: float | None, co
 
 def student_from(start: Start, chosen: Choices, dynamics: Dynamics, run: SnnRun, settings: SnnSettings) -> Net:
     """The student before training: converted or calibrated, or a control (thresholds 1; random weights as well)."""
-    if given(settings.spiking).init in ("converted", "calibrated"):
-        net = start.ready(chosen.scale)
-    else:
-        net = spiking(start.ann, dynamics)
-        if settings.spike_kd:
-            with_spiking_readout(net, dynamics)
-        set_thresholds(net, [1.0] * len(neurons(net)))
-    if given(settings.spiking).init == "scratch":
+    begun = given(settings.spiking)
+    if begun.init in ("converted", "calibrated"):
+        return with_dynamics(start.ready(chosen.scale), leak=chosen.leak)
+    net = spiking(start.ann, dynamics)
+    if settings.spike_kd:
+        with_spiking_readout(net, dynamics)
+    set_thresholds(net, [1.0] * len(neurons(net)))
+    if begun.init == "scratch":
         device = next(net.parameters()).device
         draws = seeding.generator(run.seed, "scratch weights", run.student)
         arch = architecture_of(run.student, settings.architecture)
         net = initialise(without_constants(net).cpu(), arch, settings.network.init, draws).to(device)
-    if given(settings.spiking).init in ("converted_weights", "scratch"):
-        start_at(net, given(settings.spiking).potential)
-    return with_dynamics(net, leak=chosen.leak)
+    return with_dynamics(start_at(net, begun.potential), leak=chosen.leak)
