@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -17,7 +18,10 @@ from lasnn.results.fits import damaged, unfit
 from lasnn.storage import checkpoint
 from lasnn.storage.digests import Digests
 from lasnn.training.device import implementation
-from lasnn.training.task import Its, Kind, Parent, Task
+from lasnn.training.task import Parent, Task
+
+Kind = TypeVar("Kind", bound=Run)
+Its = TypeVar("Its", bound=Settings)
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ IMAGES_FOR_ALPHA = 64
 def maps_at_the_end(net: Net, teacher: Net, test: Images, run: SnnRun, settings: SnnSettings) -> dict[str, np.ndarray]:
     """Unit maps [8, h, w] of teacher and student at each level."""
     maps = {}
-    for level, *both in compared_maps(net, teacher, test, run, settings):
-        pair = as_compared(*both)
+    for level, of_teacher, of_student in compared_maps(net, teacher, test, run, settings):
+        pair = as_compared(of_teacher, of_student)
         maps[f"maps_teacher_{level}"], maps[f"maps_student_{level}"] = (map_.cpu().numpy() for map_ in pair)
     return maps
 
