@@ -236,6 +236,9 @@ def test_what_is_overwritten(device):
     assert fused_fire(current, None, THETA, Dynamics())[0] is current
 
 
+# ---- inference -------------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize(("device", "shape"), SIZES)
 @pytest.mark.parametrize("chunks", [[7], [1, 4, 2]])
 @pytest.mark.parametrize("reset", ["soft", "hard"])
@@ -270,6 +273,10 @@ def test_more_values_than_32_bits_can_count():
     spikes, _ = fused_fire(current, None, 1.0, Dynamics(0.5))
     assert torch.equal(spikes[:, -1].float().cpu(), expected[:, 0])
     assert torch.equal(spikes[-1], spikes[-1, :1].expand(2**20))
+
+
+# ---- a network -------------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("order", ORDERS)

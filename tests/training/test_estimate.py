@@ -112,8 +112,9 @@ def test_of_a_large_network_fewer_images_are_timed(monkeypatch):
     assert seen == [4, 1]
 
 
-@pytest.mark.parametrize("levels", [None, 4])
-@pytest.mark.parametrize("name", RUN)
+@pytest.mark.parametrize(
+    ("name", "levels"), [*((name, None) for name in RUN), *((name, 4) for name in ("ANN", "DIRECT", "HYBRID", "ACT"))]
+)
 def test_every_kind_of_run_can_be_timed(monkeypatch, name, levels):
     """Its own update or look, on images of noise, without parents."""
     monkeypatch.setattr(estimate, "SECONDS", 0.001)
