@@ -19,7 +19,6 @@ from lasnn.spiking.conversion import (
     scale_thresholds,
     set_thresholds,
     spiking,
-    with_dynamics,
     with_leaks,
 )
 from lasnn.spiking.encoders import batch_noise, encode
@@ -41,7 +40,7 @@ def converted(name, leak=1.0, order="sync"):
     ann = initialise(build(name, 10, 16, width=0.25, fc=32), name, "he", torch.Generator().manual_seed(1))
     net = spiking(ann, Dynamics(order=order)).eval()
     balance(net, lambda: [encoded(60)])  # fewer steps leave a deep network silent
-    return with_dynamics(scale_thresholds(net, 0.5), leak=leak)
+    return with_leaks(scale_thresholds(net, 0.5), leak)
 
 
 def spikes_of(net, inputs):
@@ -61,7 +60,7 @@ def spikes_of(net, inputs):
 
 @pytest.mark.parametrize("name", STUDENTS)
 def test_a_network_comes_back_bit_by_bit(name, tmp_path):
-    net = with_dynamics(spiking(build(name, 10, 16, width=0.125, fc=16), Dynamics()).eval(), leak=0.9)
+    net = with_leaks(spiking(build(name, 10, 16, width=0.125, fc=16), Dynamics()).eval(), 0.9)
     set_thresholds(net, torch.linspace(0.1, 0.7, len(neurons(net))).tolist())
     layer = next(iter(neurons(net).values()))
     layer.offset = torch.linspace(-0.1, 0.1, len(next(net.parameters())))
@@ -98,12 +97,8 @@ def test_a_file_that_does_not_fit_is_one_line(tmp_path):
     path.write_bytes(b"\0" * 1000)
     assert "cannot be read as a NIR graph" in refused()
     other = copy.deepcopy(graph)
-    shape = other.nodes["c1_spikes"].v_threshold.shape
-    other.nodes["c1_spikes"] = nir.I(np.ones(shape, np.float32))
-    assert "node c1_spikes is a I" in refused(other)
-    other = copy.deepcopy(graph)
-    other.nodes["c1_spikes"].v_threshold[0, 0, 0] += 1
-    assert "have 2 thresholds" in refused(other)
+    other.nodes["c1_spikes"] = nir.I(np.ones(other.nodes["c1_spikes"].v_threshold.shape, np.float32))
+    assert "was changed after it was exported" in refused(other)
     foreign = nir.NIRGraph.from_list(nir.Linear(np.ones((2, 3), np.float32)))
     foreign.metadata = {}
     assert "was not exported by lasnn" in refused(foreign)

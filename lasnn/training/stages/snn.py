@@ -23,7 +23,6 @@ from lasnn.spiking.conversion import (
     spiking,
     start_at,
     thresholds,
-    with_dynamics,
     with_leaks,
     with_spiking_readout,
     without_constants,
@@ -150,9 +149,7 @@ def teacher_of(task: Task[SnnRun, SnnSettings], dynamics: Dynamics) -> tuple[Net
         ann = task.network_of(parent, of_the_ann(parent))
         teacher = with_spiking_readout(spiking(ann, dynamics), dynamics)
         teacher.load_state_dict(parent.weights)
-        with_dynamics(teacher, leak=parent.meta["leak"])
-        if "leaks" in parent.meta:
-            with_leaks(teacher, parent.meta["leaks"])
+        with_leaks(teacher, parent.meta.get("leaks", parent.meta["leak"]))
     else:
         parent = task.teacher()
         teacher = task.network_of(parent)
@@ -188,4 +185,4 @@ def student_from(start: Start, chosen: Choices, dynamics: Dynamics, run: SnnRun,
         net = initialise(without_constants(net).cpu(), arch, settings.network.init, draws).to(device)
     if given(settings.spiking).init in ("converted_weights", "scratch"):
         start_at(net, given(settings.spiking).potential)
-    return with_dynamics(net, leak=chosen.leak)
+    return with_leaks(net, chosen.leak)
