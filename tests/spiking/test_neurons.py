@@ -172,9 +172,10 @@ def test_literal_has_no_gradient_from_threshold_one_on(threshold, zero):
     assert (current.grad == 0).all() if zero else (current.grad > 0).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])  # of the compiled loops, and of torch's scan
 @pytest.mark.parametrize("order", ORDERS)
-def test_second_backward_raises(order):
-    current = random_current().requires_grad_()
+def test_second_backward_raises(order, dtype):
+    current = random_current(dtype=dtype).requires_grad_()
     loss = LIF(0.75, Dynamics(order=order))(current * 1).sum()
     loss.backward(retain_graph=True)
     with pytest.raises(RuntimeError, match="run forward again"):

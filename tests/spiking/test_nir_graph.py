@@ -11,6 +11,7 @@ import torch
 from tiny import message_of
 
 from lasnn.networks import build, initialise
+from lasnn.networks.net import watched
 from lasnn.plan.vocabulary import STUDENTS
 from lasnn.spiking.conversion import (
     balance,
@@ -46,16 +47,8 @@ def converted(name, leak=1.0, order="sync"):
 def spikes_of(net, inputs):
     """Ours: spikes [T, B, ...] of each layer in order, and summed currents of the readout."""
     found = []
-
-    def keep(neuron, inputs, spikes):
-        found.append(spikes.clone())
-
-    hooks = [neuron.register_forward_hook(keep) for neuron in neurons(net).values()]
-    with torch.no_grad():
-        logits = net(inputs.clone()).logits
-    for hook in hooks:
-        hook.remove()
-    return found, logits
+    with torch.no_grad(), watched(neurons(net).values(), lambda neuron, current, spikes: found.append(spikes.clone())):
+        return found, net(inputs.clone()).logits
 
 
 @pytest.mark.parametrize("name", STUDENTS)
@@ -130,7 +123,7 @@ def test_what_was_edited_after_the_export_is_refused_by_name(tmp_path, place, ch
     assert re.search(r"net.nir (was changed after it was exported|has no digest).*export-nir`$", said)
 
 
-def watched(module, kinds):
+def heard(module, kinds):
     """Spikes of a peer's neurons, a list for each in the order of the graph, filled as it runs."""
     found = {}
     for name, child in module.named_children():
@@ -151,7 +144,7 @@ def through_spikingjelly(graph, inputs, dt):
     for module in peer.modules():
         if isinstance(module, neuron.IFNode | neuron.LIFNode):
             module.v_reset = None
-    found, state, total = watched(peer, {"_NIRStatefulModule"}), None, 0
+    found, state, total = heard(peer, {"_NIRStatefulModule"}), None, 0
     for x in inputs:
         out, state = peer(x, state)
         total = total + out
@@ -164,7 +157,7 @@ def through_snntorch(graph, inputs, leak):
 
     with redirect_stdout(io.StringIO()):
         peer = import_from_nir(graph)
-    found, state, total = watched(peer, {"Leaky"}), None, 0
+    found, state, total = heard(peer, {"Leaky"}), None, 0
     for name in found:
         leaky = getattr(peer, name)
         leaky.init_hidden, leaky.reset_delay, leaky.beta = True, True, torch.tensor(leak)
