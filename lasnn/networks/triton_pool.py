@@ -12,6 +12,7 @@ try:
     from triton.language import constexpr
 except ImportError:  # torch for CPU comes without it
     triton, constexpr = None, object
+__all__ = ["available", "constexpr", "jit", "pool", "runs_on", "tl", "triton", "unpool"]  # the scan uses the same door
 INTERPRETED = triton is not None and triton.knobs.runtime.interpret  # TRITON_INTERPRET=1: kernels run in numpy
 TYPES = (torch.float32, torch.bfloat16, torch.float16)
 BLOCK = 1024
