@@ -4,6 +4,7 @@ import copy
 import io
 import re
 from contextlib import redirect_stdout
+from functools import cache
 
 import numpy as np
 import pytest
@@ -37,11 +38,16 @@ def encoded(steps, seed=3, images=6):
     return encode("poisson", x, steps, batch_noise(draws))
 
 
-def converted(name, leak=1.0, order="sync"):
+@cache
+def balanced(name, order):
     ann = initialise(build(name, 10, 16, width=0.25, fc=32), name, "he", torch.Generator().manual_seed(1))
     net = spiking(ann, Dynamics(order=order)).eval()
     balance(net, lambda: [encoded(60)])  # fewer steps leave a deep network silent
-    return with_leaks(scale_thresholds(net, 0.5), leak)
+    return net
+
+
+def converted(name, leak=1.0, order="sync"):
+    return with_leaks(scale_thresholds(balanced(name, order), 0.5), leak)
 
 
 def spikes_of(net, inputs):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from oracle import ORDERS, SURROGATES, close, surrogate_of
+from oracle import SURROGATES, close, surrogate_of
 
 from lasnn.spiking.kernels import triton_scan
 from lasnn.spiking.kernels.torch_scan import Scan, fire
@@ -22,6 +22,10 @@ from lasnn.spiking.surrogates import Bellec
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 OTHERS = [Path(__file__).parents[1] / "networks" / "test_triton_pool.py", Path(__file__).with_name("test_scan.py")]
 THETA = 0.75
+# What kernels tell apart: to them `delayed` is `sync`, and a hard reset is one whatever the order.
+CASES = [("sync", "soft", False), ("sync", "soft", True), ("instant_reset", "soft", False),
+         ("instant_reset", "soft", True), ("sync", "hard", False)]  # fmt: skip
+every_case = pytest.mark.parametrize(("order", "reset", "reset_grad"), CASES)
 EXACT = 2e-6  # of float32, relative to the largest entry
 COMPACT = 2**-7  # of ψ in bfloat16, which the interpreter cuts off instead of rounding
 
@@ -118,9 +122,7 @@ def test_kernels_compile_for_a_hopper_gpu(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("device", "shape"), SIZES)
 @pytest.mark.parametrize("name", SURROGATES)
-@pytest.mark.parametrize("reset_grad", [False, True])
-@pytest.mark.parametrize("reset", ["soft", "hard"])
-@pytest.mark.parametrize("order", ORDERS)
+@every_case
 def test_spikes_and_gradient_of_the_scan(order, reset, reset_grad, name, device, shape):
     """Away from dyadic numbers: leak 0.9, so that rounding must agree too."""
     dynamics = Dynamics(0.9, order, reset, surrogate_of(name), reset_grad)
@@ -138,11 +140,10 @@ def test_spikes_and_gradient_of_the_scan(order, reset, reset_grad, name, device,
 
 @pytest.mark.parametrize(("device", "shape"), SIZES)
 @pytest.mark.parametrize("leak", [1.0, 0.5])
-@pytest.mark.parametrize("reset", ["soft", "hard"])
-@pytest.mark.parametrize("order", ORDERS)
-def test_dyadic_numbers_are_exact(order, reset, leak, device, shape):
+@every_case
+def test_dyadic_numbers_are_exact(order, reset, reset_grad, leak, device, shape):
     """Also δ: γ = 1/4, θ = 1 and g in eighths leave no bit behind."""
-    dynamics = Dynamics(leak, order, reset, Bellec(0.25, by_threshold=False), reset_grad=order == "sync")
+    dynamics = Dynamics(leak, order, reset, Bellec(0.25, by_threshold=False), reset_grad)
     current = random_current(device, shape, steps=4)
     weight = random_current(device, shape, steps=4).flip(0)
     spikes, expected = gradient(lambda x: Scan.apply(x, 1.0, dynamics), current, weight)
