@@ -93,7 +93,7 @@ class Loaded(nn.Module):
             net = spiking(net, dynamics)
             if any(name.startswith("readout.activation.") for name in weights):
                 with_spiking_readout(net, dynamics)
-            with_leaks(net, meta.get("leaks", meta.get("leak", 1.0)))
+            with_leaks(net, meta["leaks"] if "leaks" in meta else meta.get("leak", 1.0))
         net.load_state_dict(weights)
         return net.eval()
 
