@@ -233,18 +233,6 @@ def test_memory_format_changes_nothing(shape, reset):
         assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize("shape", [(3, 7), (3, 2, 4, 4)])
-@pytest.mark.parametrize("order", ORDERS)
-def test_a_current_constant_in_time_equals_the_dense_one(order, shape):
-    once = random_current(steps=1, shape=shape)
-    once = once.clone(memory_format=torch.preserve_format)
-    expanded = once.expand(9, *shape)
-    spikes = LIF(0.75, Dynamics(0.5, order))(expanded)
-    assert spikes.any()
-    assert torch.equal(spikes, LIF(0.75, Dynamics(0.5, order))(expanded.clone(memory_format=torch.contiguous_format)))
-    assert torch.equal(expanded[0], once[0])  # the one image that all steps share is not overwritten
-
-
 def test_direct_input_computes_the_first_layer_once():
     net = small_snn("conv3fc2")
     image = dyadic_input(1, 2)[0]
