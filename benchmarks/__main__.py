@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure, write CSV files and figures (benchmarks/README.md)."""
+"""`python -m benchmarks`: measure, write CSV files (benchmarks/README.md)."""
 
 import argparse
 import sys
@@ -6,7 +6,6 @@ from pathlib import Path
 
 from benchmarks.implementations import MODULES, USUAL
 from benchmarks.measure import CLOCKS, write
-from benchmarks.plot import PLOTS
 from benchmarks.runs import RUNS, Request, say, set_up
 from lasnn.compiled.products import PRECISIONS
 from lasnn.errors import InputError
@@ -19,9 +18,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--networks", nargs="+", choices=STUDENTS, default=["vgg5"])
     parser.add_argument("--steps", nargs="+", type=int, default=[25], help="T")
     parser.add_argument("--batch", type=int, default=16, help="images in a training step")
-    parser.add_argument(
-        "--images", type=int, default=64, help="images of an inference, or of a round of distillation or ann"
-    )
+    parser.add_argument("--images", type=int, default=64, help="images of an inference, or of a round of distillation")
     parser.add_argument("--micro-batch", type=int, default=None, help="also ours with micro-batches of this size")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
@@ -66,7 +63,7 @@ def main(words: list[str] | None = None) -> int:
         except (InputError, ValueError) as error:
             print(f"{name}: {error}", file=sys.stderr)
             return 1
-        say(f"wrote {path}" + (f" and {PLOTS[name](path)}" if name in PLOTS else ""))
+        say(f"wrote {path}")
     return 0
 
 

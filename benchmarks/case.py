@@ -11,6 +11,7 @@ from lasnn import seeding
 from lasnn.compiled.products import PRECISIONS
 from lasnn.datasets.batches import Batch, Images, scaled
 from lasnn.networks import Net, build, initialise
+from lasnn.networks.net import look, watched
 from lasnn.plan.settings import Training
 from lasnn.spiking.conversion import neurons, spiking
 from lasnn.spiking.encoders import ENCODERS, batch_noise
@@ -136,19 +137,14 @@ def choose_thresholds(net: Net, x: Tensor, rate: float | None = None) -> None:
     Random weights under thresholds balanced in few steps leave deep layers silent; here every layer fires.
     """
 
-    def choose(neuron: nn.Module, inputs: tuple[Tensor]) -> None:
+    def choose(neuron: nn.Module, current: Tensor) -> None:
         step = GRID / 4  # currents after a pool are multiples of it
-        current = inputs[0]
         wanted = threshold_for(rate, current, neuron.dynamics) if rate else DEVIATIONS * current.std().item()
         neuron.threshold.fill_((round(wanted / step) + 1 / 16) * step)
 
-    handles = [neuron.register_forward_pre_hook(choose) for neuron in neurons(net).values()]
     noise = batch_noise(seeding.generator("benchmark", "thresholds", device=x.device))
-    mode = net.training
-    net.eval()(ENCODERS["poisson"](x, SEEN_STEPS, noise))
-    net.train(mode)
-    for handle in handles:
-        handle.remove()
+    with watched(neurons(net).values(), before=choose):
+        look(net, ENCODERS["poisson"](x, SEEN_STEPS, noise))
 
 
 def threshold_for(rate: float, current: Tensor, dynamics: Dynamics) -> float:

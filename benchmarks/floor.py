@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from benchmarks.case import Subject
 from lasnn.networks import Net
+from lasnn.networks.net import look, watched
 
 
 @dataclass
@@ -48,29 +49,22 @@ def kernels(net: Net) -> list[Kernel]:
     """The kernels of a network by observation: one image is sent through."""
     found: list[Kernel] = []
 
-    def note(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+    def note(module: nn.Module, x: Tensor, output: Tensor) -> None:
         convolution = isinstance(module, nn.Conv2d)
         found.append(
             Kernel(
                 module.weight.detach(),
                 module.stride if convolution else (1, 1),
                 module.padding if convolution else (0, 0),
-                tuple(inputs[0].shape[2:]),
+                tuple(x.shape[2:]),
                 tuple(output.shape[2:]) if output.dim() > 2 else tuple(output.shape[1:]),
                 module is net.readout,
                 not found,
             )
         )
 
-    mode = net.training
-    handles = [m.register_forward_hook(note) for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    try:
-        with torch.no_grad():
-            _ = net.eval()(torch.zeros(1, 1, 3, net.side, net.side, device=net.readout.weight.device)).logits
-    finally:
-        net.train(mode)
-        for handle in handles:
-            handle.remove()
+    with watched([m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)], note):
+        look(net)
     return found
 
 

@@ -15,6 +15,7 @@ from lasnn import seeding
 from lasnn.compiled.machine_code import library
 from lasnn.console import Console
 from lasnn.datasets.batches import scaled
+from lasnn.networks.net import look, watched
 from lasnn.plan.settings import Data
 from lasnn.spiking.conversion import balance, neurons
 from lasnn.spiking.encoders import ENCODERS, batch_noise
@@ -54,14 +55,12 @@ class Ours:
             output = self.net(ENCODERS["poisson"](part.batch.x, self.case.steps, noise))
         return {"ce": F.cross_entropy(output.logits / self.case.steps, part.batch.labels)}
 
-    @torch.no_grad()
     def densities(self) -> list[float]:
         """The share of non-zero inputs that each convolution and product sees."""
-        found, net = [], self.subject.copy_of_net().eval()
-        for module in net.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                module.register_forward_pre_hook(lambda _, given: found.append((given[0] != 0).double().mean().item()))
-        _ = net(self.subject.encoded(self.subject.batch.x, self.case.steps)).logits
+        found, net = [], self.subject.copy_of_net()
+        products = [module for module in net.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+        with watched(products, before=lambda _, x: found.append((x != 0).double().mean().item())):
+            look(net, self.subject.encoded(self.subject.batch.x, self.case.steps))
         return found
 
     def infer(self) -> None:
@@ -82,8 +81,8 @@ class Ours:
         balance(self.subject.copy_of_net().eval(), encoded)
 
     def see(self, spikes: Tensor, labels: Tensor, **dynamics: object) -> Seen:
-        """Spikes, logits and gradients for this input, with dropout off and these fields of the neurons' dynamics."""
-        net, seen = self.subject.copy_of_net(**dynamics).eval(), []
+        """Spikes, logits and gradients for this input, in its type, without dropout, in these dynamics of neurons."""
+        net, seen = self.subject.copy_of_net(**dynamics).to(spikes.dtype).eval(), []
         for neuron in neurons(net).values():
             neuron.register_forward_hook(lambda module, inputs, output: seen.append(output.detach().clone()))
         logits = net(spikes.clone()).logits / len(spikes)

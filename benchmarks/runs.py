@@ -13,7 +13,6 @@ from benchmarks.exactness import exactness_rows
 from benchmarks.implementations import FLOORS, PEERS, installed, kind, quickest
 from benchmarks.measure import apart, by_turns, columns, origin, summary
 from benchmarks.parts import parts_rows
-from benchmarks.teacher import teacher_rows
 from lasnn.training.device import keep_freed_memory
 from lasnn.training.precision import tf32
 
@@ -175,16 +174,6 @@ def distillation(request: Request) -> Iterator[dict]:
         )
 
 
-def ann(request: Request) -> Iterator[dict]:
-    """Teacher training beside a plain loop."""
-    started = origin(request.device)
-    for row in teacher_rows(
-        request.batch, request.images, request.rounds, request.width, request.device, request.clock
-    ):
-        yield row | {"clock": request.clock} | started
-        say(f"  {row['implementation']}: {row['images_per_s']:.1f} images/s")
-
-
 def exactness(request: Request) -> Iterator[dict]:
     """The compiled loops beside the torch scan."""
     for case in request.cases():
@@ -211,7 +200,6 @@ RUNS = {
     "balancing": balancing,
     "memory": memory,
     "distillation": distillation,
-    "ann": ann,
     "scaling": scaling,
     "exactness": exactness,
     "parts": parts,

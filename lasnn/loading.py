@@ -26,7 +26,6 @@ from lasnn.spiking.conversion import (
     scale_thresholds,
     spiking,
     thresholds,
-    with_dynamics,
     with_leaks,
     with_spiking_readout,
 )
@@ -94,9 +93,7 @@ class Loaded(nn.Module):
             net = spiking(net, dynamics)
             if any(name.startswith("readout.activation.") for name in weights):
                 with_spiking_readout(net, dynamics)
-            with_dynamics(net, leak=meta.get("leak", 1.0))
-            if "leaks" in meta:
-                with_leaks(net, meta["leaks"])
+            with_leaks(net, meta["leaks"] if "leaks" in meta else meta.get("leak", 1.0))
         net.load_state_dict(weights)
         return net.eval()
 

@@ -28,7 +28,7 @@ WIDTH = 0.25
 
 @pytest.mark.parametrize("name", STUDENTS)
 def test_floor_does_the_multiplications_of_the_network(name):
-    net = build(name, 10, 32, width=WIDTH)
+    net = build(name, 10, 32, width=WIDTH, fc=64)
     found = kernels(net)
     assert sum(kernel.macs for kernel in found) == census(net).macs
     assert [kernel.first for kernel in found] == [True] + [False] * (len(found) - 1)
@@ -120,8 +120,8 @@ def test_all_time_of_a_step_belongs_to_a_part():
 
 
 def test_a_round_of_distillation(tmp_path):
-    words = f"--what distillation --networks vgg5 --steps 2 --batch 2 --images 4 --rounds 2 --threads 1 --width {WIDTH}"
-    assert main([*words.split(), "--micro-batch", "1", "--out", str(tmp_path)]) == 0
+    words = "--what distillation --networks vgg5 --steps 2 --batch 2 --images 4 --rounds 2 --threads 1 --micro-batch 1"
+    assert main([*words.split(), "--width", str(WIDTH), "--fc", "64", "--out", str(tmp_path)]) == 0
     (row,) = csv.DictReader((tmp_path / "distillation.csv").open())
     assert (row["amp"], row["teacher"], row["micro_batch"], row["images"]) == ("off", "vgg16bn", "1", "4")
     assert float(row["images_per_s"]) == pytest.approx(4 / float(row["median_s"]))

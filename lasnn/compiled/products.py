@@ -25,7 +25,8 @@ PRECISIONS = {  # by `compute.amp`: of the forward pass and of both gradients
     "bf16": (torch.bfloat16, torch.bfloat16),
 }
 Types = tuple[torch.dtype, torch.dtype]
-_precision: ContextVar[Types] = ContextVar("precision", default=PRECISIONS["off"])  # of this thread
+OFF = PRECISIONS["off"]
+_precision: ContextVar[Types] = ContextVar("precision", default=OFF)  # of this thread
 
 
 @contextlib.contextmanager
@@ -46,7 +47,7 @@ def convolve(x: Tensor, weight: Tensor, stride: int, pad: int) -> Tensor:
     most = _most(events.limit(x.shape[1], len(weight), stride))
     if most and library():
         found = events.events_of(rows.view(-1, x.shape[1]), most)
-    if found is None and _precision.get() == PRECISIONS["off"]:
+    if found is None and _precision.get() is OFF:
         return F.conv2d(x, weight, None, stride, pad)
     product: Tensor = Convolution.apply(x, weight, found, Geometry.of(x, weight, stride, pad), _precision.get())
     return product
@@ -60,7 +61,7 @@ def multiply(x: Tensor, weight: Tensor) -> Tensor:
     most = _most(events.MATRIX) if laid_out and len(weight) % 16 == 0 else 0.0
     if most and library():
         found = events.events_of(x, most)
-    if found is None and _precision.get() == PRECISIONS["off"] and not onednn():
+    if found is None and _precision.get() is OFF and not onednn():
         return F.linear(x, weight)
     product: Tensor = Product.apply(x, weight, found, _precision.get())
     return product
@@ -75,23 +76,21 @@ def _most(share: float) -> float:
     return share / 2 if _precision.get()[0] == torch.bfloat16 else share
 
 
-class ConvolutionContext(FunctionCtx):
-    """What the forward pass of `Convolution` leaves for its backward pass, beside the saved tensors."""
+class Context(FunctionCtx):
+    """What a forward pass leaves for its backward pass, beside the saved tensors."""
 
     saved_tensors: tuple[Tensor, ...]
     needs_input_grad: tuple[bool, ...]
     type: torch.dtype
     events: Events | None
-    at: Geometry
+    at: Geometry  # of a convolution
 
 
 class Convolution(torch.autograd.Function):
     """From events, if they are given: the output and the weight's gradient. All else is dense."""
 
     @staticmethod
-    def forward(
-        ctx: ConvolutionContext, x: Tensor, weight: Tensor, found: Events | None, at: Geometry, types: Types
-    ) -> Tensor:
+    def forward(ctx: Context, x: Tensor, weight: Tensor, found: Events | None, at: Geometry, types: Types) -> Tensor:
         forward, ctx.type = types
         ctx.events, ctx.at = found, at
         if found:
@@ -102,7 +101,7 @@ class Convolution(torch.autograd.Function):
         return F.conv2d(x.detach().to(forward), weight.detach().to(forward), None, at.stride, at.pad).float()
 
     @staticmethod
-    def backward(ctx: ConvolutionContext, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+    def backward(ctx: Context, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         at, (of_x, of_weight) = ctx.at, ctx.needs_input_grad[:2]
         weight, *given = ctx.saved_tensors
         gradient = gradient.contiguous(memory_format=torch.channels_last)
@@ -133,20 +132,11 @@ def backward_of(gradient: Tensor, x: Tensor, weight: Tensor, at: Geometry, which
     return found
 
 
-class ProductContext(FunctionCtx):
-    """What the forward pass of `Product` leaves for its backward pass, beside the saved tensors."""
-
-    saved_tensors: tuple[Tensor, ...]
-    needs_input_grad: tuple[bool, ...]
-    type: torch.dtype
-    events: Events | None
-
-
 class Product(torch.autograd.Function):
     """As `Convolution`, for a matrix."""
 
     @staticmethod
-    def forward(ctx: ProductContext, x: Tensor, weight: Tensor, found: Events | None, types: Types) -> Tensor:
+    def forward(ctx: Context, x: Tensor, weight: Tensor, found: Events | None, types: Types) -> Tensor:
         forward, ctx.type = types
         ctx.events = found
         if found:
@@ -156,7 +146,7 @@ class Product(torch.autograd.Function):
         return dense(x.detach().to(forward), weight.detach().to(forward)).float()
 
     @staticmethod
-    def backward(ctx: ProductContext, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Context, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         of_x, of_weight = ctx.needs_input_grad[:2]
         weight, *given = ctx.saved_tensors
         small = gradient.to(ctx.type)

@@ -44,10 +44,10 @@ class Found:
     def shape(self) -> tuple[int, ...]:
         return tuple(self.tensors["weight" if "weight" in self.tensors else "running_mean"].shape)
 
-    def folded(self, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor | None]:
-        """Weight and bias with the norm behind in them; None: no bias."""
-        weight, bias = self.tensors["weight"].to(dtype), self.tensors.get("bias")
-        bias = None if bias is None else bias.to(dtype)
+    def folded(self) -> tuple[Tensor, Tensor | None]:
+        """Weight and bias with the norm behind in them, in double precision; None: no bias."""
+        weight, bias = self.tensors["weight"].double(), self.tensors.get("bias")
+        bias = None if bias is None else bias.double()
         if self.norm is None:
             return weight, bias
         norm = self.norm.tensors

@@ -11,13 +11,12 @@ are the same currents up to rounding, so that conversion, counts of operations a
 """
 
 from collections.abc import Callable, Iterator
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from lasnn.networks.layers import Conv, Neuron, Norm
-from lasnn.networks.net import Net, wired
+from lasnn.networks.net import Net, watched, wired
 from lasnn.plan.vocabulary import given
 
 
@@ -60,19 +59,15 @@ def take_statistics(net: Net, send: Callable[[], object]) -> Net:
 @torch.no_grad()
 def insert_unchanged(net: Net, send: Callable[[], object]) -> Net:
     """`net` itself with norms that change nothing at first: γ and β are deviation and mean of what `send()` sends."""
-    sums: dict[Conv, Tensor] = {}
+    sums: dict[nn.Module, Tensor] = {}
 
-    def add(conv: Conv, module: nn.Module, inputs: tuple[Tensor, ...], current: Tensor) -> None:
+    def add(conv: nn.Module, given: Tensor, current: Tensor) -> None:
         rows = current.double().transpose(0, 2).flatten(1)  # [C, B T H W]
         count = torch.full_like(rows[:, 0], rows.shape[1])
         sums[conv] = sums.get(conv, 0) + torch.stack([count, rows.sum(1), rows.square().sum(1)])
 
-    handles = [conv.register_forward_hook(partial(add, conv)) for conv, _ in convolutions(net)]
-    try:
+    with watched([conv for conv, _ in convolutions(net)], add):
         send()
-    finally:
-        for handle in handles:
-            handle.remove()
     for conv, _ in convolutions(insert(net)):
         count, total, squares = sums[conv]
         norm, mean = given(conv.batch_norm), total / count

@@ -8,11 +8,10 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from lasnn.errors import InputError
-from lasnn.networks import batch_norm
-from lasnn.networks.layers import Conv, Dropout, Flatten, GlobalAverage, Linear, Norm, Pool, Readout
+from lasnn.networks.adopting import EPS, adopt
+from lasnn.networks.layers import Conv, Dropout, Flatten, GlobalAverage, Linear, Pool, Readout
 from lasnn.networks.net import Net
 from lasnn.networks.plain import Layer
-from lasnn.plan.vocabulary import given
 
 KNOWN = (
     "known are Conv2d (odd kernel that keeps the side, one group), BatchNorm2d behind it, ReLU, AvgPool2d(2), "
@@ -70,20 +69,24 @@ class _Row:
     """The network as far as it was read."""
 
     def __init__(self, side: int):
-        self.image, self.side, self.channels = side, side, 3
+        self.image, self.side = side, side
         self.layers: dict[str, Layer] = {}
         self.sides: dict[str, int] = {}
-        self.open: tuple[str, Conv | Linear, Tensor | None] | None = None  # synapses whose neurons are still to come
-        self.norms: dict[Conv, Norm] = {}
+        self.open: tuple[str, Conv | Linear] | None = None  # synapses whose neurons are still to come
+        self.weights: dict[str, Tensor] = {}  # of the module, in the order of its calls
 
     def take(self, name: str, part: nn.Module) -> None:
         """Add one module."""
         if isinstance(part, nn.Conv2d | nn.Linear):
             if self.open:
                 raise InputError(f"{name} follows {self.open[0]} without a ReLU between them: {KNOWN}")
-            self.open = name, self.synapses(name, part), None if part.bias is None else part.bias.detach().clone()
+            self.open = name, self.synapses(name, part)
+            self.weights |= {f"{len(self.layers)}.{name}.{leaf}": value for leaf, value in part.state_dict().items()}
         elif isinstance(part, nn.BatchNorm2d) and self.open and isinstance(self.open[1], Conv):
-            self.norms[self.open[1]] = _copied(name, part)
+            if part.running_var is None:
+                raise InputError(f"{name} keeps no running statistics, so that it can't be folded: {KNOWN}")
+            state = part.state_dict() | {"running_var": part.running_var.double() + (part.eps - EPS)}
+            self.weights |= {f"{len(self.layers)}.{name}.{leaf}": value for leaf, value in state.items()}
         elif isinstance(part, nn.ReLU) and self.open:
             self.close()
         elif isinstance(part, nn.Identity):
@@ -94,35 +97,25 @@ class _Row:
             raise InputError(f"{name} is a {type(part).__name__} where none can be: {KNOWN}")
 
     def synapses(self, name: str, part: nn.Conv2d | nn.Linear) -> Conv | Linear:
-        """Its weights in a module of ours."""
-        made: Conv | Linear
+        """A module of ours of its size."""
         if isinstance(part, nn.Linear):
-            made = Linear(part.in_features, part.out_features, bias=False)
-        else:
-            size, stride = part.kernel_size[0], part.stride[0]
-            square = part.kernel_size == (size, size) and part.stride == (stride, stride) and size % 2 == 1
-            if not square or part.padding != (size // 2, size // 2) or part.groups != 1 or part.dilation != (1, 1):
-                raise InputError(f"{name} is {part}: {KNOWN}")
-            made = Conv(part.in_channels, part.out_channels, size, stride)
-            self.side = -(-self.side // stride)
-        made.weight.data.copy_(part.weight)
-        return made
+            return Linear(part.in_features, part.out_features, bias=False)
+        size, stride = part.kernel_size[0], part.stride[0]
+        square = part.kernel_size == (size, size) and part.stride == (stride, stride) and size % 2 == 1
+        if not square or part.padding != (size // 2, size // 2) or part.groups != 1 or part.dilation != (1, 1):
+            raise InputError(f"{name} is {part}: {KNOWN}")
+        self.side = -(-self.side // stride)
+        return Conv(part.in_channels, part.out_channels, size, stride)
 
     def close(self) -> None:
         """A ReLU ends a layer."""
         assert self.open
-        (_, synapses, bias), self.open = self.open, None
+        (_, synapses), self.open = self.open, None
         letter = "c" if isinstance(synapses, Conv) else "f"
         name = f"{letter}{1 + sum(key.startswith(letter) for key in self.layers)}"
-        self.layers[name] = layer = Layer(synapses)
+        self.layers[name] = Layer(synapses)
         if isinstance(synapses, Conv):
             self.sides[name] = self.side
-            if synapses in self.norms:
-                norm = synapses.batch_norm = self.norms[synapses]
-                if bias is not None:  # in front of the norm, which takes it from its mean
-                    norm.running_mean = given(norm.running_mean) - bias
-                return
-        layer.activation.offset = bias
 
     def between(self, name: str, part: nn.Module) -> None:
         """What stands between two layers."""
@@ -146,20 +139,7 @@ class _Row:
         """All of it."""
         if not self.open or not isinstance(self.open[1], Linear) or not self.layers:
             raise InputError(f"the last layer isn't a linear one without ReLU: {KNOWN}")
-        _, last, bias = self.open
-        classes, features = last.weight.shape
-        readout = Readout(features, classes, bias=False)
-        readout.weight.data.copy_(last.weight)
-        if bias is not None:
-            readout.bias = nn.Parameter(bias, requires_grad=False)
-        return batch_norm.fold(Net(self.layers, readout, self.sides, self.image).to(memory_format=torch.channels_last))
-
-
-def _copied(name: str, part: nn.BatchNorm2d) -> Norm:
-    """A norm of ours with the same numbers."""
-    if part.running_mean is None or part.running_var is None:
-        raise InputError(f"{name} keeps no running statistics, so that it can't be folded: {KNOWN}")
-    norm = Norm(part.num_features, eps=part.eps)
-    state = {key: value for key, value in part.state_dict().items() if key != "num_batches_tracked"}
-    norm.load_state_dict(state, strict=False)
-    return norm
+        readout = Readout(self.open[1].in_features, self.open[1].out_features, bias=False)
+        net = Net(self.layers, readout, self.sides, self.image).to(memory_format=torch.channels_last)
+        adopt(net, self.weights, student=True)
+        return net

@@ -1,13 +1,14 @@
 """A network: named layers in a row, three of them tapped, and a readout."""
 
-from collections.abc import Callable, ItemsView, Iterator, Mapping, ValuesView
+import contextlib
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, ValuesView
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from lasnn.errors import InputError
-from lasnn.networks.layers import Linear, Neuron, Standardise
+from lasnn.networks.layers import Linear, Neuron, ReLU, Standardise
 from lasnn.plan.vocabulary import taps_by_resolution
 
 
@@ -78,6 +79,11 @@ def wired(module: nn.Module) -> Iterator[tuple[str, Wire]]:
                 yield ".".join(part for part in (name.removeprefix("layers."), wire.name) if part), wire
 
 
+def relus(module: nn.Module) -> dict[str, ReLU]:
+    """The analog neurons, by the names that the spiking ones in their place have."""
+    return {name: wire.neuron for name, wire in wired(module) if isinstance(wire.neuron, ReLU)}
+
+
 class Layers(nn.ModuleDict):
     """The layers of a network by name, in order."""
 
@@ -121,6 +127,40 @@ class Net(nn.Module):
         return Output(x.to(self.readout.weight.dtype), stages, self.readout)  # sums over time are never in bfloat16
 
 
+@contextlib.contextmanager
+def watched(
+    modules: Iterable[nn.Module],
+    after: Callable[[nn.Module, Tensor, Tensor], None] | None = None,
+    before: Callable[[nn.Module, Tensor], None] | None = None,
+) -> Iterator[None]:
+    """Inside: `before(module, input)` and `after(module, input, output)` are told of each call of these modules.
+
+    A spiking neuron writes its spikes over its input, so that only `before` sees that.
+    """
+    handles = []
+    for module in modules:
+        if before:
+            handles.append(module.register_forward_pre_hook(lambda one, given: before(one, given[0])))
+        if after:
+            handles.append(module.register_forward_hook(lambda one, given, output: after(one, given[0], output)))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@torch.no_grad()
+def look(net: Net, x: Tensor | None = None) -> None:
+    """Send x [T, B, 3, H, W], or one image of zeros, through all of `net` in evaluation mode; its mode is kept."""
+    mode = net.training
+    try:
+        x = torch.zeros(1, 1, 3, net.side, net.side, device=net.readout.weight.device) if x is None else x
+        _ = net.eval()(x).logits  # which a spiking readout makes only when asked
+    finally:
+        net.train(mode)
+
+
 class Census(NamedTuple):
     """Sizes of a network for one image and step."""
 
@@ -133,7 +173,7 @@ def census(net: Net) -> Census:
     """Counts by observation: one image is sent through, in evaluation mode."""
     macs = neurons = 0
 
-    def count(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+    def count(module: nn.Module, given: Tensor, output: Tensor) -> None:
         nonlocal macs, neurons
         if isinstance(module, nn.Conv2d):
             macs += output[0, 0].numel() * module.weight[0].numel()
@@ -142,17 +182,9 @@ def census(net: Net) -> Census:
         elif not isinstance(module, nn.BatchNorm2d):
             neurons += output[0, 0].numel()
 
-    counted = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear | nn.BatchNorm2d) or is_neuron(m)]
-    handles = [module.register_forward_hook(count) for module in counted]
-    mode = net.training
-    try:
-        device = next(net.parameters()).device
-        with torch.no_grad():
-            _ = net.eval()(torch.zeros(1, 1, 3, net.side, net.side, device=device)).logits
-    finally:
-        net.train(mode)
-        for handle in handles:
-            handle.remove()
+    kinds = nn.Conv2d | nn.Linear | nn.BatchNorm2d
+    with watched([module for module in net.modules() if isinstance(module, kinds) or is_neuron(module)], count):
+        look(net)
     return Census(sum(p.numel() for p in net.parameters()), neurons, macs)
 
 

@@ -12,6 +12,7 @@ try:
     from triton.language import constexpr
 except ImportError:  # torch for CPU comes without it
     triton, constexpr = None, object
+__all__ = ["available", "constexpr", "jit", "pool", "runs_on", "tl", "triton", "unpool"]  # the scan uses the same door
 INTERPRETED = triton is not None and triton.knobs.runtime.interpret  # TRITON_INTERPRET=1: kernels run in numpy
 TYPES = (torch.float32, torch.bfloat16, torch.float16)
 BLOCK = 1024
@@ -70,10 +71,14 @@ def unpool_kernel(
     tl.store(result + entry, quarter.to(result.dtype.element_ty), mask=entry < count)
 
 
+def runs_on(x: Tensor) -> bool:
+    """Whether triton's kernels can read this tensor, here or in the interpreter."""
+    return triton is not None and (x.is_cuda or INTERPRETED) and x.dtype in TYPES
+
+
 def available(x: Tensor) -> bool:
     """Whether the kernels can walk over these images [N, C, H, W]."""
-    placed = triton is not None and (x.is_cuda or INTERPRETED)
-    return placed and x.dtype in TYPES and x.is_contiguous(memory_format=torch.channels_last)
+    return runs_on(x) and x.is_contiguous(memory_format=torch.channels_last)
 
 
 def launch(kernel, source: Tensor, result: Tensor, sides: tuple[int, int]) -> Tensor:

@@ -13,7 +13,7 @@ from lasnn.spiking.conversion import (
     set_thresholds,
     spiking,
     thresholds,
-    with_dynamics,
+    with_leaks,
 )
 from lasnn.spiking.encoders import ENCODERS, batch_noise, encode, image_noise
 from lasnn.spiking.evaluation import Evaluation, LayerSpikes, evaluate
@@ -40,5 +40,5 @@ __all__ = [
     "streaming",
     "surrogate",
     "thresholds",
-    "with_dynamics",
+    "with_leaks",
 ]

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from lasnn.errors import InputError
 from lasnn.networks import Net
-from lasnn.networks.layers import Neuron, ReLU
-from lasnn.networks.net import Wire, wired
+from lasnn.networks.layers import Neuron
+from lasnn.networks.net import Wire, relus, watched
 from lasnn.optimizers import eager
 from lasnn.plan.vocabulary import given
 from lasnn.spiking.conversion import neurons, spikes_of, spiking, weights_of
@@ -60,24 +60,13 @@ class Means:
     layer_input: Tensor  # [B, ...]
 
 
-def relus(net: Net) -> dict[str, ReLU]:
-    """The analog neurons, by the names that `conversion.neurons` gives the spiking ones in their place."""
-    return {name: wire.neuron for name, wire in wired(net) if isinstance(wire.neuron, ReLU)}
-
-
 @torch.no_grad()
 def activations(ann: Net, x: Tensor) -> dict[str, Tensor]:
     """What each ReLU of the ANN gives for images [B, 3, H, W]: [B, ...] by the layer's name."""
-    found: dict[str, Tensor] = {}
-    handles = []
-    for name, module in relus(ann).items():
-        handles.append(module.register_forward_hook(lambda _, __, output, name=name: found.update({name: output[0]})))
-    try:
+    units, found = relus(ann), dict[nn.Module, Tensor]()
+    with watched(units.values(), lambda unit, current, output: found.update({unit: output[0]})):
         ann.eval()(x[None])
-    finally:
-        for handle in handles:
-            handle.remove()
-    return found
+    return {name: found[unit] for name, unit in units.items()}
 
 
 def best_threshold(x: Tensor, steps: int, candidates: int) -> float:
@@ -143,30 +132,23 @@ def means(net: Net, station: Station, x: Tensor, steps: int, rows: int) -> Means
 
 
 def _means(net: Net, station: Station, x: Tensor, steps: int, rows: int) -> tuple[Tensor, Tensor, Tensor]:
-    totals: dict[str, Tensor] = {}
+    neuron, synapses, layer = seen = station.neuron, station.synapses, station.layer
+    totals: dict[nn.Module, Tensor] = {}
 
-    def add(name: str, over_time: Tensor) -> None:
-        total = over_time.sum(0)
-        totals[name] = totals[name] + total if name in totals else total
+    def add(module: nn.Module, given: Tensor, output: Tensor) -> None:
+        total = (output if module is neuron else given).sum(0)
+        totals[module] = totals[module] + total if module in totals else total
 
-    seen = [
-        station.neuron.register_forward_hook(lambda _, __, spikes: add("output", spikes)),
-        station.synapses.register_forward_pre_hook(lambda _, inputs: add("input", inputs[0])),
-        station.layer.register_forward_pre_hook(lambda _, inputs: add("layer", inputs[0])),
-    ]
-    try:
-        with streaming(net):
-            for now in _lengths(steps, max(1, rows // len(x))):
-                h = x[None].expand(now, *x.shape)
-                for each in net.layers.values():
-                    _, h = each(h)
-                    if each is station.layer:
-                        break
-    finally:
-        for handle in seen:
-            handle.remove()
-    output, given, layer = (totals[name] / steps for name in ("output", "input", "layer"))
-    return output * station.threshold, given * station.input_unit, layer * station.unit
+    with watched(seen, add), streaming(net):
+        for now in _lengths(steps, max(1, rows // len(x))):
+            h = x[None].expand(now, *x.shape)
+            for each in net.layers.values():
+                _, h = each(h)
+                if each is layer:
+                    break
+    units = {neuron: station.threshold, synapses: station.input_unit, layer: station.unit}
+    output, given, of_layer = (totals[module] / steps * units[module] for module in seen)
+    return output, given, of_layer
 
 
 def _lengths(steps: int, chunk: int) -> Iterator[int]:

@@ -3,13 +3,12 @@
 θ_l is the largest input current that layer l sees in T steps when the layers before it spike at their own thresholds.
 Each layer's output spikes are kept, one bit each, as the input of the next, so every layer is simulated once for its
 threshold and once for its output, however deep the network. That is neurons x images x T / 8 bytes for a layer, of two
-layers at a time; what is beyond `bits.IN_MEMORY` of a layer lies in a temporary file.
+layers at a time; what is beyond `packed_spikes.IN_MEMORY` of a layer is in a temporary file.
 """
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +19,6 @@ from lasnn.networks.layers import Linear, ReLU, along_channels
 from lasnn.networks.net import Net, Synapses, Tappable, Wire, wired
 from lasnn.spiking.neurons import LIF, Dynamics, streaming
 from lasnn.spiking.packed_spikes import SpikeStore
-from lasnn.spiking.surrogates import Surrogate
 
 NEAR_ONE = 0.999  # a trained leak starts no nearer to 1, where σ(w) has no slope
 Chunks = Callable[[], Iterable[Tensor]]  # one fresh pass over a spike train, in chunks [t, B, ...]
@@ -79,25 +77,6 @@ def neurons(net: nn.Module) -> dict[str, LIF]:
     found = {name: wire.neuron for name, wire in wired(net) if isinstance(wire.neuron, LIF)}
     readout = getattr(net, "readout", None)
     return found | {"readout": readout.activation} if isinstance(readout, SpikingReadout) else found
-
-
-class Changes(TypedDict, total=False):
-    """Fields of `Dynamics`."""
-
-    leak: float
-    order: str
-    reset: str
-    surrogate: Surrogate
-    reset_grad: bool
-    kind: str
-    adaptation: tuple[float, float]
-
-
-def with_dynamics(net: Net, **changes: Unpack[Changes]) -> Net:
-    """`net` itself, with these fields of its neurons' dynamics changed; a spiking readout keeps its own."""
-    for neuron in neurons(net.layers).values():
-        neuron.dynamics = replace(neuron.dynamics, **changes)
-    return net
 
 
 def spikes_of(wire: Wire) -> LIF:
@@ -177,10 +156,10 @@ def leaks(net: Net) -> dict[str, float]:
     return {name: neuron.dynamics.leak for name, neuron in neurons(net.layers).items()}
 
 
-def with_leaks(net: Net, found: Mapping[str, float]) -> Net:
-    """`net` itself with a leak for each layer."""
+def with_leaks(net: Net, leak: float | Mapping[str, float]) -> Net:
+    """`net` itself with this leak, or one for each layer; a spiking readout keeps its own."""
     for name, neuron in neurons(net.layers).items():
-        neuron.dynamics = replace(neuron.dynamics, leak=found[name])
+        neuron.dynamics = replace(neuron.dynamics, leak=leak[name] if isinstance(leak, Mapping) else leak)
     return net
 
 
@@ -278,7 +257,7 @@ def balance(net: Net, encoded: Chunks, stat: str = "max", residual: str = "balan
     `encoded()` yields one pass of encoded calibration images in chunks [t, B, 3, H, W], the same at every call. The
     net must be in evaluation mode with leak 1. A layer that nothing reaches is an InputError (dead layer).
     """
-    names, folded, chunks = {id(n): name for name, n in neurons(net).items()}, [], encoded
+    names, folded, chunks = {neuron: name for name, neuron in neurons(net).items()}, [], encoded
     constants, unit = {neuron: neuron.offset for neuron in neurons(net).values()}, 1.0
     try:
         for layer in net.layers.values():
@@ -287,14 +266,7 @@ def balance(net: Net, encoded: Chunks, stat: str = "max", residual: str = "balan
                     neuron.offset = neuron.offset / unit
                 if residual == "base" and is_block(layer):
                     continue  # block neurons keep threshold 1
-                threshold = _largest_current(layer, neuron, chunks, STATISTICS[stat])
-                if not threshold > 0:
-                    raise InputError(
-                        f"threshold balancing: layer {names[id(neuron)]} gets no positive input current in the "
-                        f"calibration images (largest {threshold:g}): the network before it is dead; train it longer, "
-                        "or use network.init: he"
-                    )
-                neuron.threshold.fill_(threshold)
+                threshold = _balanced(f"layer {names[neuron]}", layer, neuron, chunks, stat)
                 for weight in [weight for inner, weight in inner_weights(layer) if inner is neuron]:
                     folded.append((weight, weight.clone()))
                     weight.mul_(threshold)
@@ -322,14 +294,7 @@ def balance_readout(net: Net, encoded: Chunks, stat: str = "max") -> float:
 
     readout = ready.readout
     assert isinstance(readout, SpikingReadout)
-    threshold = _largest_current(readout, readout.activation, features, STATISTICS[stat])
-    if not threshold > 0:
-        raise InputError(
-            f"threshold balancing: the readout gets no positive input current in the calibration images (largest "
-            f"{threshold:g}): the network before it is dead; train it longer, or use network.init: he"
-        )
-    readout.activation.threshold.fill_(threshold)
-    return threshold
+    return _balanced("the readout", readout, readout.activation, features, stat)
 
 
 def _largest(current: Tensor) -> Tensor:
@@ -346,11 +311,17 @@ def _percentile(current: Tensor) -> Tensor:
 STATISTICS = {"max": _largest, "p99.7": _percentile}
 
 
-def _largest_current(
-    layer: Tappable | SpikingReadout, neuron: LIF, chunks: Chunks, statistic: Callable[[Tensor], Tensor]
-) -> float:
+def _balanced(name: str, layer: Tappable | SpikingReadout, neuron: LIF, chunks: Chunks, stat: str) -> float:
+    """The largest current that reaches a neuron, which becomes its threshold."""
     with streaming(layer):
-        return max(statistic(_driven(layer, neuron, chunk)).item() for chunk in chunks())
+        threshold = max(STATISTICS[stat](_driven(layer, neuron, chunk)).item() for chunk in chunks())
+    if not threshold > 0:
+        raise InputError(
+            f"threshold balancing: {name} gets no positive input current in the calibration images (largest "
+            f"{threshold:g}): the network before it is dead; train it longer, or use network.init: he"
+        )
+    neuron.threshold.fill_(threshold)
+    return threshold
 
 
 def _driven(layer: Tappable | SpikingReadout, neuron: LIF, chunk: Tensor) -> Tensor:

@@ -14,11 +14,10 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.hooks import RemovableHandle
 
 from lasnn.datasets.batches import Images, plain_batches
 from lasnn.networks.layers import along_channels
-from lasnn.networks.net import Net, wired
+from lasnn.networks.net import Net, watched, wired
 from lasnn.plan.vocabulary import ENCODERS
 from lasnn.spiking.conversion import inner_weights, neurons
 from lasnn.spiking.encoders import encode, image_noise, mean_input
@@ -117,6 +116,9 @@ class _Seen:
         self.entries += current.numel()
         self.largest = max(self.largest, current.max().item() / theta)
 
+    def spikes(self, spikes: Tensor) -> None:
+        self.counts[-1] = self.counts[-1] + spikes.sum(0)
+
     def report(self, name: str, steps: int) -> LayerReport:
         rates, limits = torch.cat(self.counts).double() / steps, torch.cat(self.limits).double()
         by_neuron, mass = rates.mean(0), max(limits.sum().item(), 1e-30)
@@ -151,10 +153,17 @@ def diagnose(
     """Simulate `net` and its analog limit on all images; `step` is called with the number of those just done."""
     net.eval()
     limit, device = analog_limit(net), net.readout.weight.device
-    seen = {name: _Seen(neuron) for name, neuron in neurons(net).items()}
-    hooks = _watch(net, seen) + _watch_limit(limit, list(seen.values()))
+    seen: dict[nn.Module, _Seen] = {neuron: _Seen(neuron) for neuron in neurons(net).values()}
+    rates = dict(zip(_analogs(limit), seen.values(), strict=True))
     logits, analog, labels, done = [], [], images.labels.cpu(), 0
-    try:
+    with (
+        watched(
+            seen,
+            before=lambda neuron, current: seen[neuron].current(current),
+            after=lambda neuron, current, spikes: seen[neuron].spikes(spikes),
+        ),
+        watched(rates, lambda neuron, current, rate: rates[neuron].limits.append(rate[0])),
+    ):
         for batch in plain_batches(images, min(BATCH, rows)):
             noise = image_noise(0, range(done, done + len(batch)), device) if ENCODERS[encoder].draws else None
             potential, chunk = torch.zeros((), device=device), max(1, rows // len(batch))
@@ -169,9 +178,6 @@ def diagnose(
             done += len(batch)
             if step:
                 step(len(batch))
-    finally:
-        for hook in hooks:
-            hook.remove()
     summed, of_limit = torch.cat(logits), torch.cat(analog)
 
     def share(found: Tensor) -> float:
@@ -187,30 +193,14 @@ def diagnose(
             "mean": F.cross_entropy(summed / steps, labels).item(),
         },
         certain=(summed.softmax(1).amax(1) > CERTAIN).double().mean().item(),
-        layers=tuple(one.report(name, steps) for name, one in seen.items()),
+        layers=tuple(seen[neuron].report(name, steps) for name, neuron in neurons(net).items()),
     )
 
 
-def _watch(net: Net, seen: dict[str, _Seen]) -> list[RemovableHandle]:
-    hooks = []
-    for name, neuron in neurons(net).items():
-        one = seen[name]
-        hooks.append(neuron.register_forward_pre_hook(lambda _, inputs, one=one: one.current(inputs[0])))
-        hooks.append(neuron.register_forward_hook(lambda _, __, spikes, one=one: _count(one, spikes)))
-    return hooks
-
-
-def _count(one: _Seen, spikes: Tensor) -> None:
-    one.counts[-1] = one.counts[-1] + spikes.sum(0)
-
-
-def _watch_limit(limit: Net, seen: list[_Seen]) -> list[RemovableHandle]:
-    analogs: list[nn.Module] = [wire.neuron for _, wire in wired(limit)]
-    analogs += [module for module in limit.readout.modules() if isinstance(module, Analog)]
-    return [
-        module.register_forward_hook(lambda _, __, rates, one=one: one.limits.append(rates[0]))
-        for module, one in zip(analogs, seen, strict=True)
-    ]
+def _analogs(limit: Net) -> list[nn.Module]:
+    """The neurons of the analog limit, in the order of those that spike."""
+    layers: list[nn.Module] = [wire.neuron for _, wire in wired(limit)]
+    return layers + [module for module in limit.readout.modules() if isinstance(module, Analog)]
 
 
 def cause(found: Diagnosis) -> str:

@@ -29,7 +29,6 @@ Shape = tuple[int, ...]  # of one image's currents or spikes: (C, H, W) or (F,)
 
 DT = 1.0  # of networks without a leak: spikingjelly wants R = 1/dt of an IF node, snntorch R = 1
 LEAKY_DT = 1e-4  # of others: what both assume
-KNOWN = (nir.Input, nir.Output, nir.Conv2d, nir.Linear, nir.Affine, nir.IF, nir.LIF, nir.AvgPool2d, nir.Flatten)
 READING = {
     "soft": "reset by subtraction: v <- v - threshold; v_reset is not a potential to be set",
     "hard": "reset to zero",
@@ -189,26 +188,20 @@ def read(path: Path | str) -> tuple[dict[str, Tensor], files.Json]:
     except (OSError, KeyError, ValueError, AssertionError, AttributeError, TypeError) as error:
         line = " ".join(str(error).split())[:120]
         raise InputError(f"{path} cannot be read as a NIR graph ({line})") from None
-    for name, node in graph.nodes.items():
-        if not isinstance(node, KNOWN):
-            known = ", ".join(kind.__name__ for kind in KNOWN)
-            raise InputError(
-                f"{path}: node {name} is a {type(node).__name__}, which is not known here: known are {known}"
-            )
     try:
         words = graph.metadata["lasnn"]
         meta = json.loads(words.decode() if isinstance(words, bytes) else str(words))
     except (KeyError, TypeError, ValueError):
         raise InputError(f"{path} was not exported by lasnn (no metadata `lasnn`): only such files come back") from None
-    weights, seal = weights_of(path, graph), graph.metadata.get(files.SEAL)
+    seal = graph.metadata.get(files.SEAL)
     if seal != digest_of(graph):
         said = "was changed after it was exported: its nodes don't match its digest" if seal else "has no digest"
         raise InputError(f"{path} {said}: make it anew with `python -m lasnn export-nir`")
-    return weights, meta
+    return weights_of(graph), meta
 
 
-def weights_of(path: Path | str, graph: nir.NIRGraph) -> dict[str, Tensor]:
-    """The tensors of a graph under the names of a checkpoint."""
+def weights_of(graph: nir.NIRGraph) -> dict[str, Tensor]:
+    """The tensors of a graph that `graph_of` made, under the names of a checkpoint."""
     weights: dict[str, Tensor] = {}
     for name, node in graph.nodes.items():
         if not isinstance(node, nir.Conv2d | nir.Linear | nir.Affine):
@@ -216,16 +209,14 @@ def weights_of(path: Path | str, graph: nir.NIRGraph) -> dict[str, Tensor]:
         layer, _, part = name.partition("_")
         prefix = "readout" if layer == "readout" else f"layers.{layer}.{part or 'synapses'}"
         weights[f"{prefix}.weight"] = torch.from_numpy(np.array(node.weight))
-        target = next((end for start, end in graph.edges if start == name), "")
-        neurons = graph.nodes.get(target)
-        if not isinstance(neurons, nir.IF | nir.LIF):
-            if name != "readout":
-                raise InputError(f"{path}: node {name} drives no neurons, but {target or 'nothing'}")
+        target = next(end for start, end in graph.edges if start == name)
+        neurons = graph.nodes[target]
+        if target == "output":
             if isinstance(node, nir.Affine):
                 weights["readout.bias"] = torch.from_numpy(np.array(node.bias))
             continue
         owner = f"{layer}.{_neuron(target)}" if layer == "readout" else f"layers.{layer}.{_neuron(target, part)}"
-        weights[f"{owner}.threshold"] = torch.tensor(node_scalar(path, target, neurons.v_threshold))
+        weights[f"{owner}.threshold"] = torch.tensor(float(neurons.v_threshold.flat[0]))  # all are the same
         if np.any(neurons.metadata.get("offset", False)) and part != "shortcut":
             weights[f"{owner}.offset"] = torch.from_numpy(np.array(node.bias))
         if "initial_potential" in neurons.metadata:
@@ -237,11 +228,3 @@ def _neuron(target: str, part: str = "") -> str:
     """What a node of neurons is called in its layer."""
     own = target.partition("_")[2]
     return own if own != "spikes" else "junction" if part else "activation"
-
-
-def node_scalar(path: Path | str, name: str, values: np.ndarray[Shape, np.dtype[np.float32]]) -> float:
-    """The one value of a node's array; InputError if its neurons differ."""
-    found = np.unique(values)
-    if len(found) != 1:
-        raise InputError(f"{path}: neurons of node {name} have {len(found)} thresholds: a layer here has one")
-    return float(found[0])

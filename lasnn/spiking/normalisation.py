@@ -9,11 +9,10 @@ fold W_2 <- θ_a W_2 of `scale_thresholds` brings its branches to one unit.
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lasnn.errors import InputError
-from lasnn.networks.layers import ReLU
-from lasnn.networks.net import Net, wired
+from lasnn.networks.net import Net, relus, watched
 from lasnn.spiking.conversion import neurons, set_thresholds
 
 ABOVE = {"max": 0.0, "robust": 0.001}  # share of a layer's non-zero activations that may exceed λ
@@ -48,24 +47,20 @@ def largest_activations(ann: Net, x: Tensor, above: float, rows: int) -> list[fl
 
     Exact: only as many of the largest values are kept as can lie above it.
     """
-    units = [wire.neuron for _, wire in wired(ann) if isinstance(wire.neuron, ReLU)]
+    units: list[nn.Module] = [*relus(ann).values()]
     top = {unit: x.new_empty(0) for unit in units}  # in falling order
     active = dict.fromkeys(units, 0)
 
-    def keep(unit: ReLU, inputs: tuple[Tensor], activation: Tensor) -> None:
+    def keep(unit: nn.Module, current: Tensor, activation: Tensor) -> None:
         positive = activation[activation > 0]
         active[unit] += positive.numel()
         values = torch.cat([top[unit], positive])
         most = math.ceil(above * activation[0, 0].numel() * len(x)) + 1
         top[unit] = values.topk(min(most, len(values))).values
 
-    handles = [unit.register_forward_hook(keep) for unit in units]
-    try:
+    with watched(units, keep):
         ann.eval()
         for part in x.split(rows):
             ann(part[None])
-    finally:
-        for handle in handles:
-            handle.remove()
     ranks = {unit: max(1, round((1 - above) * count)) for unit, count in active.items()}
     return [top[unit][active[unit] - ranks[unit]].item() if active[unit] else 0.0 for unit in units]

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from lasnn.networks import Net, census
 from lasnn.networks.layers import GlobalAverage, Neuron, Pool
-from lasnn.networks.net import Tappable
+from lasnn.networks.net import Tappable, look, watched
 from lasnn.plan.vocabulary import halved
 from lasnn.spiking.conversion import neurons
 from lasnn.spiking.evaluation import INPUT, Evaluation
@@ -52,8 +52,7 @@ def first_macs(net: Net) -> int:
 def fan_outs(net: Net) -> dict[str, Tensor]:
     """For each spiking layer, and `input`, the weights that one spike of each neuron meets: [C, H, W] or [F]."""
     names = {id(neuron): name for name, neuron in neurons(net).items()}
-    device = net.readout.weight.device
-    shapes = _shapes(net, names, device)
+    device, shapes = net.readout.weight.device, _shapes(net, names)
     layers, met = list(net.layers.values()), {}
     met[INPUT] = _met(_receivers(layers[0]), (3, net.side, net.side), device)
     for layer, following in zip(layers, [*layers[1:], net.readout], strict=True):
@@ -74,21 +73,15 @@ def _receivers(layer: nn.Module, source: Neuron | None = None) -> list[nn.Module
     return [synapses.module for synapses in found if synapses.source is source]
 
 
-def _shapes(net: Net, names: dict[int, str], device: torch.device) -> dict[str, torch.Size]:
+def _shapes(net: Net, names: dict[int, str]) -> dict[str, torch.Size]:
     """The shape of each spiking layer, by observation of one step."""
     shapes: dict[str, torch.Size] = {}
 
-    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def note(module: nn.Module, given: Tensor, output: Tensor) -> None:
         shapes[names[id(module)]] = output.shape[2:]
 
-    handles = [neuron.register_forward_hook(note) for neuron in neurons(net).values()]
-    mode = net.training
-    try:
-        _ = net.eval()(torch.zeros(1, 1, 3, net.side, net.side, device=device)).logits
-    finally:
-        net.train(mode)
-        for handle in handles:
-            handle.remove()
+    with watched(neurons(net).values(), note):
+        look(net)
     return shapes
 
 

@@ -21,6 +21,7 @@ from lasnn.networks.layers import Pool, written_out
 from lasnn.spiking import kinds
 from lasnn.spiking.dynamics import Dynamics
 from lasnn.spiking.kernels import compiled_scan, torch_scan
+from lasnn.spiking.kernels.rows import rows
 from lasnn.spiking.kernels.trained_leak import TrainedLeak
 
 SAVED = torch.bfloat16  # type in which a GPU keeps ψ for the backward pass
@@ -153,12 +154,10 @@ def _with_gradient(
     spikes: Tensor
     if (kernels := triton(current)) and chosen == "triton":
         # They read any layout and type, and θ where it is; spikes have the type of the products.
-        spikes = kernels.FusedScan.apply(
-            current, threshold, dynamics, current.dtype, torch.float32 if exact else SAVED, mask
-        )
+        spikes = kernels.FusedScan.apply(current, threshold, dynamics, torch.float32 if exact else SAVED, mask)
         return spikes
     if chosen == "numba":
-        mask = None if mask is None else torch_scan.alike(mask[None], current[:1])[0]
+        mask = None if mask is None else rows(mask[None], current.stride()[1:])[0]
         spikes = compiled_scan.CompiledScan.apply(current, threshold.item(), dynamics, mask, pool)
         return spikes
     spikes = torch_scan.Scan.apply(current, threshold.item(), dynamics, mask)

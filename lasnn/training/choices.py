@@ -12,7 +12,7 @@ from lasnn.datasets.batches import Images
 from lasnn.networks import Net
 from lasnn.plan.settings import SnnSettings
 from lasnn.plan.vocabulary import given
-from lasnn.spiking.conversion import with_dynamics
+from lasnn.spiking.conversion import with_leaks
 from lasnn.spiking.evaluation import Evaluation, evaluate
 from lasnn.training.health import state_of
 
@@ -65,7 +65,7 @@ def choose(
     plain = plain or look(net)
     leak, found = 1.0, plain
     if spiking.leak < 1 and settings.training is not None:
-        leaky = look(with_dynamics(net, leak=spiking.leak))
+        leaky = look(with_leaks(net, spiking.leak))
         if plain.accuracy - leaky.accuracy > spiking.leak_guard:
             console.warn(
                 f"leak guard: leak {spiking.leak:g} takes the converted network from {plain.accuracy:.1f} % to "

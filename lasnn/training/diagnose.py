@@ -15,7 +15,7 @@ from lasnn.plan.runs import ConvertedRun, Run, SnnRun
 from lasnn.plan.settings import Data
 from lasnn.plan.vocabulary import given
 from lasnn.spiking import diagnosis
-from lasnn.spiking.conversion import balance, scale_thresholds, with_dynamics
+from lasnn.spiking.conversion import balance, scale_thresholds, with_leaks
 from lasnn.spiking.diagnosis import Diagnosis
 from lasnn.spiking.evaluation import evaluate
 from lasnn.storage import files
@@ -108,7 +108,7 @@ def _trial(sick: Patient, found: Diagnosis, name: str, run_it: bool) -> Trial:
         accuracy = sick.judge(sick.net, 4 * sick.steps) if run_it else None
         return Trial("T", f"{4 * sick.steps}", f"{sick.steps}", accuracy, after)
     if name == "leak":
-        accuracy = sick.judge(with_dynamics(copy.deepcopy(sick.net), leak=1.0)) if run_it else None
+        accuracy = sick.judge(with_leaks(copy.deepcopy(sick.net), 1.0)) if run_it else None
         return Trial("spiking.leak", "1.0", f"{found.layers[0].leak:g}", accuracy, after)
     if name == "stat":
         accuracy = sick.judge(_rebalanced(sick)) if run_it else None

@@ -7,6 +7,7 @@ from oracle import bright_input
 from lasnn.networks import build
 from lasnn.networks.batch_norm import convolutions, fold, insert, insert_unchanged, take_statistics
 from lasnn.networks.layers import Conv
+from lasnn.networks.net import watched
 from lasnn.plan.settings import Training
 from lasnn.spiking.conversion import neurons, set_thresholds, settle, spiking, start_at
 from lasnn.spiking.neurons import Dynamics
@@ -23,16 +24,14 @@ def student(name, leak=0.8, reset="soft"):
 
 def seen(net, encoded):
     """The spikes of every layer, and the logits, in evaluation mode."""
-    found, handles = {}, []
-    for name, neuron in neurons(net).items():
-        handles.append(
-            neuron.register_forward_hook(lambda _, __, spikes, name=name: found.update({name: spikes.clone()}))
-        )
-    with torch.no_grad():
-        found["logits"] = net.eval()(encoded).logits
-    for handle in handles:
-        handle.remove()
-    return found
+    names, found = {neuron: name for name, neuron in neurons(net).items()}, {}
+
+    def see(neuron, current, spikes):
+        found[names[neuron]] = spikes.clone()
+
+    with torch.no_grad(), watched(names, see):
+        logits = net.eval()(encoded).logits
+    return found | {"logits": logits}
 
 
 def trained_statistics(net):

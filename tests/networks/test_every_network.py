@@ -1,4 +1,4 @@
-"""Every network at every size of image: converted, taught layer by layer, and trained for one real step."""
+"""Every network at small and large images: converted, taught layer by layer, and trained for one real step."""
 
 import math
 
@@ -11,12 +11,12 @@ from lasnn.distillation.objectives import OBJECTIVES
 from lasnn.distillation.step import Step
 from lasnn.networks import batch_norm
 from lasnn.plan.vocabulary import LEVELS, STUDENTS, TEACHERS
-from lasnn.spiking.conversion import balance, neurons, scale_thresholds, spiking, with_dynamics
+from lasnn.spiking.conversion import balance, neurons, scale_thresholds, spiking, with_leaks
 from lasnn.spiking.encoders import batch_noise, direct, poisson
 from lasnn.spiking.neurons import Dynamics
 from lasnn.training.loop import fit
 
-SIDES = (16, 32, 64)
+SIDES = (16, 64)  # from above 32 on some have a stem with a stride; test_sizes.py has the shapes of all
 STEPS = 3
 ONCE = {"batch": 2, "epochs": 1, "micro_batch": 2, "optimizer": "adam", "weight_decay": 0.0, "milestones": (0.9,)}
 
@@ -49,7 +49,7 @@ def test_a_student_is_converted_and_trained_for_one_step(tmp_path, name, side):
     found = balance(net, lambda: iter(direct(x, 96, None).split(32)))
     assert list(found) == list(neurons(net))
     assert all(value > 0 and math.isfinite(value) for value in found.values())
-    net = with_dynamics(scale_thresholds(net, 0.4), leak=0.99)
+    net = with_leaks(scale_thresholds(net, 0.4), 0.99)
     teacher = small("vgg16bn", side=side, seed=1).requires_grad_(False)
     objective, settings = OBJECTIVES["lasnn_act"], settings_of("lasnn_act")
     seen = {}

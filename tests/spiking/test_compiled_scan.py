@@ -83,14 +83,6 @@ def test_more_threads_give_the_same_bits():
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
-def test_a_second_backward_pass_is_refused():
-    leaf = images().requires_grad_()
-    total = CompiledScan.apply(leaf * 1, THETA, Dynamics()).sum()
-    total.backward(retain_graph=True)
-    with pytest.raises(RuntimeError, match="run forward again"):
-        total.backward()
-
-
 def test_the_tally_counts_what_is_given_on():
     for order, pool in itertools.product(ORDERS, (None, Pool())):
         neuron, current = LIF(THETA, Dynamics(0.9, order)), images()

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from lasnn.networks import build, initialise
+from lasnn.networks.net import relus
 from lasnn.plan.vocabulary import Architecture
-from lasnn.spiking.calibration import activations, amplitude, relus
+from lasnn.spiking.calibration import activations, amplitude
 from lasnn.spiking.conversion import (
     balance,
     balance_readout,

@@ -9,7 +9,7 @@ import torch
 from lasnn.datasets.batches import Images
 from lasnn.networks import build, initialise
 from lasnn.spiking.calibration import activations
-from lasnn.spiking.conversion import balance, neurons, scale_thresholds, spiking, with_dynamics
+from lasnn.spiking.conversion import balance, neurons, scale_thresholds, spiking, with_leaks
 from lasnn.spiking.diagnosis import FACTORS, advice, analog_limit, best_factor, cause, diagnose, rescaled, words
 from lasnn.spiking.evaluation import evaluate
 from lasnn.spiking.neurons import Dynamics
@@ -71,7 +71,7 @@ def test_the_first_layer_that_goes_wrong_is_named_and_the_advice_is_right(conver
 
 def test_a_leak_that_eats_the_current_is_told_from_high_thresholds(converted):
     _, balanced, images = converted
-    net = with_dynamics(scale_thresholds(balanced, 1.0), leak=0.5)
+    net = with_leaks(scale_thresholds(balanced, 1.0), 0.5)
     found = seen(net, images, 100)
     assert advice(found, trained=False, rebalance=False)[0] == "leak"
     assert found.layers[0].leak == 0.5

@@ -4,6 +4,7 @@ import copy
 import io
 import re
 from contextlib import redirect_stdout
+from functools import cache
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from tiny import message_of
 
 from lasnn.networks import build, initialise
+from lasnn.networks.net import watched
 from lasnn.plan.vocabulary import STUDENTS
 from lasnn.spiking.conversion import (
     balance,
@@ -19,7 +21,6 @@ from lasnn.spiking.conversion import (
     scale_thresholds,
     set_thresholds,
     spiking,
-    with_dynamics,
     with_leaks,
 )
 from lasnn.spiking.encoders import batch_noise, encode
@@ -37,31 +38,28 @@ def encoded(steps, seed=3, images=6):
     return encode("poisson", x, steps, batch_noise(draws))
 
 
-def converted(name, leak=1.0, order="sync"):
+@cache
+def balanced(name, order):
     ann = initialise(build(name, 10, 16, width=0.25, fc=32), name, "he", torch.Generator().manual_seed(1))
     net = spiking(ann, Dynamics(order=order)).eval()
     balance(net, lambda: [encoded(60)])  # fewer steps leave a deep network silent
-    return with_dynamics(scale_thresholds(net, 0.5), leak=leak)
+    return net
+
+
+def converted(name, leak=1.0, order="sync"):
+    return with_leaks(scale_thresholds(balanced(name, order), 0.5), leak)
 
 
 def spikes_of(net, inputs):
     """Ours: spikes [T, B, ...] of each layer in order, and summed currents of the readout."""
     found = []
-
-    def keep(neuron, inputs, spikes):
-        found.append(spikes.clone())
-
-    hooks = [neuron.register_forward_hook(keep) for neuron in neurons(net).values()]
-    with torch.no_grad():
-        logits = net(inputs.clone()).logits
-    for hook in hooks:
-        hook.remove()
-    return found, logits
+    with torch.no_grad(), watched(neurons(net).values(), lambda neuron, current, spikes: found.append(spikes.clone())):
+        return found, net(inputs.clone()).logits
 
 
 @pytest.mark.parametrize("name", STUDENTS)
 def test_a_network_comes_back_bit_by_bit(name, tmp_path):
-    net = with_dynamics(spiking(build(name, 10, 16, width=0.125, fc=16), Dynamics()).eval(), leak=0.9)
+    net = with_leaks(spiking(build(name, 10, 16, width=0.125, fc=16), Dynamics()).eval(), 0.9)
     set_thresholds(net, torch.linspace(0.1, 0.7, len(neurons(net))).tolist())
     layer = next(iter(neurons(net).values()))
     layer.offset = torch.linspace(-0.1, 0.1, len(next(net.parameters())))
@@ -98,12 +96,8 @@ def test_a_file_that_does_not_fit_is_one_line(tmp_path):
     path.write_bytes(b"\0" * 1000)
     assert "cannot be read as a NIR graph" in refused()
     other = copy.deepcopy(graph)
-    shape = other.nodes["c1_spikes"].v_threshold.shape
-    other.nodes["c1_spikes"] = nir.I(np.ones(shape, np.float32))
-    assert "node c1_spikes is a I" in refused(other)
-    other = copy.deepcopy(graph)
-    other.nodes["c1_spikes"].v_threshold[0, 0, 0] += 1
-    assert "have 2 thresholds" in refused(other)
+    other.nodes["c1_spikes"] = nir.I(np.ones(other.nodes["c1_spikes"].v_threshold.shape, np.float32))
+    assert "was changed after it was exported" in refused(other)
     foreign = nir.NIRGraph.from_list(nir.Linear(np.ones((2, 3), np.float32)))
     foreign.metadata = {}
     assert "was not exported by lasnn" in refused(foreign)
@@ -135,7 +129,7 @@ def test_what_was_edited_after_the_export_is_refused_by_name(tmp_path, place, ch
     assert re.search(r"net.nir (was changed after it was exported|has no digest).*export-nir`$", said)
 
 
-def watched(module, kinds):
+def heard(module, kinds):
     """Spikes of a peer's neurons, a list for each in the order of the graph, filled as it runs."""
     found = {}
     for name, child in module.named_children():
@@ -156,7 +150,7 @@ def through_spikingjelly(graph, inputs, dt):
     for module in peer.modules():
         if isinstance(module, neuron.IFNode | neuron.LIFNode):
             module.v_reset = None
-    found, state, total = watched(peer, {"_NIRStatefulModule"}), None, 0
+    found, state, total = heard(peer, {"_NIRStatefulModule"}), None, 0
     for x in inputs:
         out, state = peer(x, state)
         total = total + out
@@ -169,7 +163,7 @@ def through_snntorch(graph, inputs, leak):
 
     with redirect_stdout(io.StringIO()):
         peer = import_from_nir(graph)
-    found, state, total = watched(peer, {"Leaky"}), None, 0
+    found, state, total = heard(peer, {"Leaky"}), None, 0
     for name in found:
         leaky = getattr(peer, name)
         leaky.init_hidden, leaky.reset_delay, leaky.beta = True, True, torch.tensor(leak)

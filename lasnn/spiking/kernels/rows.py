@@ -12,8 +12,8 @@ def rows(x: Tensor, strides: tuple[int, ...]) -> Tensor:
     if x.stride(0) == 0:
         x = x[:1]
     gapless = len(x) == 1 or x.stride(0) == x[0].numel()
-    # The stride of a dimension of size 1 says nothing.
-    if gapless and all(a == b for a, b, size in zip(x.stride()[1:], strides, x.shape[1:], strict=True) if size > 1):
+    own = x.stride()[1:]  # the stride of a dimension of size 1 says nothing
+    if gapless and (own == strides or all(a == b or n == 1 for a, b, n in zip(own, strides, x.shape[1:], strict=True))):
         return x
     return empty(x, strides, x.dtype).copy_(x)
 
@@ -26,10 +26,3 @@ def empty(x: Tensor, strides: tuple[int, ...], dtype: torch.dtype) -> Tensor:
 def step_strides(x: Tensor) -> tuple[int, ...]:
     """Strides of a gapless step in the memory order of `x` [T, ...]."""
     return torch.empty_like(x[0], device="meta").stride()
-
-
-def on_device(threshold: Tensor | float, current: Tensor) -> Tensor:
-    """The threshold where the kernel reads it; one that is on the device stays there, and nothing waits for it."""
-    if isinstance(threshold, Tensor):
-        return threshold.to(current.device)
-    return torch.full((), threshold, dtype=torch.float32, device=current.device)

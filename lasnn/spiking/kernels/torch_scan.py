@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from lasnn.spiking.dynamics import Dynamics
+from lasnn.spiking.kernels.rows import rows as rows_of
 
 BLOCK = 65536
 
@@ -19,13 +20,6 @@ def flat(x: Tensor) -> Tensor:
     if x.dim() == 5 and not x[0].is_contiguous():
         x = x.permute(0, 1, 3, 4, 2)
     return x[:1].view(1, -1).expand(x.shape[0], -1) if x.stride(0) == 0 else x.view(x.shape[0], -1)
-
-
-def alike(x: Tensor, layout: Tensor) -> Tensor:
-    """`x` itself if its memory within a step is laid out like `layout`'s, else a copy that is."""
-    if x.shape == layout.shape and (x.stride()[1:] == layout.stride()[1:] or x.shape[0] * x[0].numel() == 0):
-        return x
-    return torch.empty_like(layout).copy_(x)
 
 
 def blocks(rows: Tensor) -> Iterator["slice[int, int, None]"]:
@@ -53,7 +47,7 @@ def fire(current: Tensor, start: Tensor | None, threshold: float, dynamics: Dyna
     """
     rows = flat(current)
     end = torch.zeros_like(current[0]) if start is None else start.clone(memory_format=torch.preserve_format)
-    carried = flat(alike(end[None], current[:1]))
+    carried = flat(rows_of(end[None], current.stride()[1:]))
     for block in blocks(rows):
         v = carried[0, block]
         for row in rows[:, block]:
@@ -96,7 +90,7 @@ class Scan(torch.autograd.Function):
     ) -> Tensor:
         spikes = torch.empty_like(current)
         psi, out = flat(current.detach()), flat(spikes)
-        kept = None if mask is None else flat(alike(mask[None], current[:1]))[0]
+        kept = None if mask is None else flat(rows_of(mask[None], current.stride()[1:]))[0]
         surrogate = dynamics.surrogate
         for block in blocks(psi):
             v = torch.zeros_like(psi[0, block])
@@ -122,7 +116,7 @@ class Scan(torch.autograd.Function):
             raise RuntimeError("the scan's saved state was overwritten by an earlier backward pass: run forward again")
         ctx.spent = True
         dynamics, threshold = ctx.dynamics, ctx.threshold
-        psi, g = flat(ctx.psi), flat(alike(gradient, ctx.psi))
+        psi, g = flat(ctx.psi), flat(rows_of(gradient, ctx.psi.stride()[1:]).expand_as(ctx.psi))
         spikes = flat(ctx.spikes) if ctx.spikes is not None else None
         # Weight of the reset path: the reset is leaked too where it is instant.
         reset = threshold * (dynamics.leak if dynamics.order == "instant_reset" else 1.0)

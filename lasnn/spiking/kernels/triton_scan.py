@@ -15,25 +15,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
+from lasnn.networks.triton_pool import constexpr, jit, runs_on, tl, triton
 from lasnn.spiking.dynamics import Dynamics
-from lasnn.spiking.kernels.rows import empty, on_device, rows, step_strides
+from lasnn.spiking.kernels.rows import empty, rows, step_strides
 from lasnn.spiking.surrogates import Bellec, Literal, Stdb
 
-try:
-    import triton
-    import triton.language as tl
-    from triton.language import constexpr
-except ImportError:  # torch for CPU comes without it
-    triton, constexpr = None, object
-INTERPRETED = triton is not None and triton.knobs.runtime.interpret  # TRITON_INTERPRET=1: kernels run in numpy
-TYPES = (torch.float32, torch.bfloat16, torch.float16)
-
-
 # ---- kernels: one program for each block of neurons, with a loop over time inside ------------------------------------
-
-
-def jit(kernel):
-    return triton.jit(kernel) if triton else kernel
 
 
 @jit
@@ -194,10 +181,9 @@ SURROGATES = {
 NO_SURROGATE = {"SURROGATE": "", "A": 0.0, "B": 0.0}
 
 
-def available(current: Tensor, dynamics: Dynamics | None = None) -> bool:
+def available(current: Tensor, dynamics: Dynamics) -> bool:
     """Whether the kernels can run on this tensor, and know the surrogate of these dynamics."""
-    placed = triton is not None and (current.is_cuda or INTERPRETED)
-    return placed and current.dtype in TYPES and (dynamics is None or type(dynamics.surrogate) in SURROGATES)
+    return runs_on(current) and type(dynamics.surrogate) in SURROGATES
 
 
 def scan_rows(
@@ -225,26 +211,19 @@ def scan_rows(
     )
 
 
-def fused_fire(
-    current: Tensor,
-    start: Tensor | None,
-    threshold: Tensor | float,
-    dynamics: Dynamics,
-    dtype: torch.dtype | None = None,
-) -> tuple[Tensor, Tensor]:
+def fused_fire(current: Tensor, start: Tensor | None, threshold: Tensor, dynamics: Dynamics) -> tuple[Tensor, Tensor]:
     """Spikes without a gradient, and the potential carried out in float32, as `torch_scan.fire`.
 
-    `current` [T, B, ...] is overwritten with its spikes, unless its steps share one row or `dtype` asks for another
-    type, for example torch.uint8. `start` [B, ...] is the potential carried in.
+    `current` [T, B, ...] is overwritten with its spikes, unless its steps share one row. `start` [B, ...] is the
+    potential carried in. The threshold is read where it is, so that nothing waits for it.
     """
     strides = step_strides(current)
     row = rows(current, strides)
-    dtype = dtype or current.dtype
-    spikes = row if len(row) == len(current) and dtype == row.dtype else empty(current, strides, dtype)
+    spikes = row if len(row) == len(current) else empty(current, strides, current.dtype)
     end = empty(current[:1], strides, torch.float32)
     if start is not None:
         start = rows(start[None].to(torch.float32), strides)
-    scan_rows(row, spikes, None, (start, end, None), on_device(threshold, current), dynamics)
+    scan_rows(row, spikes, None, (start, end, None), threshold, dynamics)
     return spikes, end[0]
 
 
@@ -260,34 +239,33 @@ class FusedContext(FunctionCtx):
 
 
 class FusedScan(torch.autograd.Function):
-    """`torch_scan.Scan` with two more, optional arguments: the types of the spikes and of the kept ψ.
+    """`torch_scan.Scan` with one more argument, the type of the kept ψ; spikes have the type of the current.
 
-    By default spikes have the type of the current and ψ is bfloat16. Where the current has the type of ψ it is
-    overwritten with ψ, and that with δ; the operation that made it must not need its output for its backward pass.
+    Where the current has the type of ψ it is overwritten with ψ, and that with δ; the operation that made it must not
+    need its output for its backward pass.
     """
 
     @staticmethod
     def forward(
         ctx: FusedContext,
         current: Tensor,
-        threshold: Tensor | float,
+        threshold: Tensor,
         dynamics: Dynamics,
-        dtype: torch.dtype | None = None,
-        saved: torch.dtype = torch.bfloat16,
+        saved: torch.dtype,
         mask: Tensor | None = None,
     ) -> Tensor:
         strides = step_strides(current)
         row = rows(current.detach(), strides)
-        spikes = empty(current, strides, dtype or current.dtype)
+        spikes = empty(current, strides, current.dtype)
         psi = row if len(row) == len(current) and saved == row.dtype else empty(current, strides, saved)
-        ctx.dynamics, ctx.threshold, ctx.dtype = dynamics, on_device(threshold, current), current.dtype
+        ctx.dynamics, ctx.threshold, ctx.dtype = dynamics, threshold, current.dtype
         ctx.psi, ctx.spikes = psi, spikes.detach() if dynamics.reset == "hard" and not dynamics.reset_grad else None
         ctx.mask = None if mask is None else rows(mask[None], strides)
         scan_rows(row, spikes, psi, (None, None, ctx.mask), ctx.threshold, dynamics)
         return spikes
 
     @staticmethod
-    def backward(ctx: FusedContext, gradient: Tensor) -> tuple[Tensor, None, None, None, None, None]:
+    def backward(ctx: FusedContext, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
         if ctx.psi is None:
             raise RuntimeError("the scan's saved state was overwritten by an earlier backward pass: run forward again")
         # Let go of what is kept: its memory is free as soon as this pass is through with it.
@@ -307,4 +285,4 @@ class FusedScan(torch.autograd.Function):
                 RESET_GRAD=ctx.dynamics.reset_grad,
                 CONSTANT=len(row) < steps,
             )
-        return delta, None, None, None, None, None
+        return delta, None, None, None, None

@@ -23,7 +23,6 @@ from lasnn.spiking.conversion import (
     spiking,
     start_at,
     thresholds,
-    with_dynamics,
     with_leaks,
     with_spiking_readout,
     without_constants,
@@ -149,9 +148,7 @@ def teacher_of(task: Task[SnnRun, SnnSettings], dynamics: Dynamics) -> tuple[Net
         ann = task.network_of(parent, of_the_ann(parent))
         teacher = with_spiking_readout(spiking(ann, dynamics), dynamics)
         teacher.load_state_dict(parent.weights)
-        with_dynamics(teacher, leak=parent.meta["leak"])
-        if "leaks" in parent.meta:
-            with_leaks(teacher, parent.meta["leaks"])
+        with_leaks(teacher, parent.meta.get("leaks", parent.meta["leak"]))
     else:
         parent = task.teacher()
         teacher = task.network_of(parent)
@@ -175,7 +172,7 @@ def student_from(start: Start, chosen: Choices, dynamics: Dynamics, run: SnnRun,
     """The student before training: converted or calibrated, or a control (thresholds 1; random weights as well)."""
     begun = given(settings.spiking)
     if begun.init in ("converted", "calibrated"):
-        return with_dynamics(start.ready(chosen.scale), leak=chosen.leak)
+        return with_leaks(start.ready(chosen.scale), chosen.leak)
     net = spiking(start.ann, dynamics)
     if settings.spike_kd:
         with_spiking_readout(net, dynamics)
@@ -185,4 +182,4 @@ def student_from(start: Start, chosen: Choices, dynamics: Dynamics, run: SnnRun,
         draws = seeding.generator(run.seed, "scratch weights", run.student)
         arch = architecture_of(run.student, settings.architecture)
         net = initialise(without_constants(net).cpu(), arch, settings.network.init, draws).to(device)
-    return with_dynamics(start_at(net, begun.potential), leak=chosen.leak)
+    return with_leaks(start_at(net, begun.potential), chosen.leak)
