@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lasnn.errors import InputError
-from lasnn.storage.files import replacing
+from lasnn.storage.files import DAMAGE, replacing
 
 FORMAT = 1
 SPLITS = ("train", "test")
+NO_DATASET = (*DAMAGE, TypeError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def load(path: Path | str, *, verify: bool = True) -> Prepared:
             entries = {key: file[key] for key in file}
         header = json.loads(str(entries.pop("header")))
         number = header.pop("format")
-    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except NO_DATASET as error:
         raise InputError(
             f"{path} cannot be read as a prepared dataset: it is truncated or something else "
             f"({type(error).__name__}); delete it and prepare it again"
@@ -145,7 +145,7 @@ def header_of(path: Path | str) -> dict[str, Any]:
         with np.load(path, allow_pickle=False) as file:
             header: dict[str, Any] = json.loads(str(file["header"]))
             return header | {"digest": header["digest"]}
-    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except NO_DATASET as error:
         raise InputError(
             f"{path} cannot be read as a prepared dataset ({error}); delete it and prepare it again"
         ) from None

@@ -12,6 +12,5 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "locks": ["only_writer"],
         "checkpoint": ["load", "save"],
         "provenance": ["Stopwatch", "describe"],
-        "energy_meter": ["Meter"],
     },
 )
