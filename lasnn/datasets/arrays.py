@@ -22,24 +22,19 @@ class Contents:
     """Images and labels in any order, as a source gives them."""
 
     classes: tuple[str, ...]
-    train_images: np.ndarray  # uint8 [N, 3, side, side]
-    train_labels: np.ndarray  # int [N], index into classes
-    test_images: np.ndarray  # uint8 [M, 3, side, side]
-    test_labels: np.ndarray  # int [M]
+    train_images: np.ndarray = field(repr=False)  # uint8 [N, 3, side, side]
+    train_labels: np.ndarray = field(repr=False)  # int [N], index into classes
+    test_images: np.ndarray = field(repr=False)  # uint8 [M, 3, side, side]
+    test_labels: np.ndarray = field(repr=False)  # int [M]
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A prepared dataset in memory. Both splits are in canonical order: by the SHA-256 of the pixels, then label."""
+class Prepared(Contents):
+    """A prepared dataset in memory: classes by name, both splits by the SHA-256 of the pixels, then label (int64)."""
 
     name: str
     title: str
-    classes: tuple[str, ...]  # sorted by name; labels index into it
     side: int
-    train_images: np.ndarray = field(repr=False)  # uint8 [N, 3, side, side]
-    train_labels: np.ndarray = field(repr=False)  # int64 [N]
-    test_images: np.ndarray = field(repr=False)  # uint8 [M, 3, side, side]
-    test_labels: np.ndarray = field(repr=False)  # int64 [M]
     train_ids: np.ndarray = field(repr=False)  # int64 [N]
     test_ids: np.ndarray = field(repr=False)  # int64 [M]
     subset: bool  # the source held only a part of the official dataset
@@ -159,11 +154,8 @@ def _damage(prepared: Prepared, verify: bool) -> str | None:
             return f"its {split} images are {images.dtype} {list(images.shape)}"
     if not verify:
         return None
-    contents = Contents(
-        prepared.classes, prepared.train_images, prepared.train_labels, prepared.test_images, prepared.test_labels
-    )
     hashes = {split: pixel_hashes(getattr(prepared, f"{split}_images")) for split in SPLITS}
-    found = content_digest(contents, hashes)
+    found = content_digest(prepared, hashes)
     if found != prepared.digest:
         return f"its content has the digest {found[:12]}..., its header says {prepared.digest[:12]}..."
     if any(not np.array_equal(ids(hashes[split]), getattr(prepared, f"{split}_ids")) for split in SPLITS):

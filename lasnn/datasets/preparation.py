@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,7 @@ from lasnn.plan.vocabulary import KNOWN_DATASETS, Source, pick
 from lasnn.storage.files import sha256, sweep
 from lasnn.storage.user import expanded
 
-# Datasets that need no archive: what they come from, and the function that returns them.
-EMBEDDED: dict[str, tuple[str, Callable[[], Contents]]] = {
-    "digits": ("scikit-learn", digits.contents),
-}
+EMBEDDED = "digits"  # in scikit-learn: the dataset that needs no archive
 
 
 def prepare(
@@ -44,9 +40,9 @@ def prepare(
         _prepare_own(name, path, expanded(folder), side, resize)
         return
     source = pick(KNOWN_DATASETS, name, "dataset")
-    if name in EMBEDDED:
-        kind, embedded = EMBEDDED[name]
-        arrays.write(path, name, source.title, embedded(), False, {"kind": kind, "sha256": None, "verified": "none"})
+    if name == EMBEDDED:
+        origin = {"kind": "scikit-learn", "sha256": None, "verified": "none"}
+        arrays.write(path, name, source.title, digits.contents(), False, origin)
         return
     official = _official(name)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,18 +50,18 @@ def prepare(
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{name}.", suffix=".fetched") as scratch:
         if mirror is None:
-            place = mirrors.download(name, official, path.parent / "raw", Path(scratch))
+            place = mirrors.download(name, official, path.parent / "raw")
         else:
             place = mirrors.locate(name, official, mirror, Path(scratch))
         origin = _origin(place)
         contents, verified = _read(name, source, official, place, allow_subset, Path(scratch))
-        origin |= {"verified": verified}
-        arrays.write(path, name, source.title, contents, _is_subset(source, contents), origin)
+        subset = (len(contents.train_labels), len(contents.test_labels)) != (source.train, source.test)
+        arrays.write(path, name, source.title, contents, subset, origin | {"verified": verified})
 
 
 def located(name: str, mirror: str | None) -> Path | None:
     """The folder or archive of a known dataset in a local mirror; None if it comes from elsewhere."""
-    if mirror is None or "://" in mirror or name in EMBEDDED:
+    if mirror is None or "://" in mirror or name == EMBEDDED:
         return None
     return mirrors.locate(name, _official(name), mirror, Path())
 
@@ -76,7 +72,7 @@ def effort(name: str, mirror: str | None) -> str:
         return "it decodes the images of your folder"
     source = KNOWN_DATASETS[name]
     written = f"writes {3e-6 * source.side**2 * (source.train + source.test):,.0f} MB"
-    if mirror or name in EMBEDDED:
+    if mirror or name == EMBEDDED:
         return f"it reads the copy that is here and {written}"
     return f"it fetches {source.archive_mb} MB (none, if `mirror` in config.yaml names a copy) and {written}"
 
@@ -91,9 +87,7 @@ def _prepare_own(name: str, path: Path, place: Path, side: int | None, resize: b
     if side is None or side < 1:
         raise InputError(f"dataset {name!r} has side {side}, expected the width of its images in pixels; set `side`")
     if not place.exists():
-        inside = ", where `dvc exp run --queue` and `--temp` have only what git or DVC tracks: write its whole path"
-        hint = inside if ".dvc" in Path.cwd().parts and not place.is_absolute() else "; correct `folder`"
-        raise InputError(f"dataset {name!r}: its folder {place.name!r} does not exist{hint}")
+        raise InputError(f"dataset {name!r}: its folder {place.name!r} does not exist; correct `folder`")
     origin = _origin(place) | ({"resized": True} if resize else {})
     with opened(place) as whole:
         tree = folders.top(whole, "train") or whole
@@ -142,10 +136,6 @@ def _check_counts(label: str, source: Source, counts: tuple[int, int, int], allo
                 f"{label} holds {found:,} of {expected:,} {split} images of {source.title}; "
                 "set allow_subset: true to use it"
             )
-
-
-def _is_subset(source: Source, contents: Contents) -> bool:
-    return (len(contents.train_labels), len(contents.test_labels)) != (source.train, source.test)
 
 
 def _origin(place: Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from lasnn.plan.runs import Run, parse
 from lasnn.report import EXHIBITS
 from lasnn.report.frame import csv
 from lasnn.results.fits import RUN_FILES, checkpoint_of, damaged, unfit, whole_metrics
-from lasnn.results.reckoned import accuracies
+from lasnn.results.scores import accuracies
 from lasnn.results.store import LOG
 from lasnn.storage import files
 from lasnn.storage.digests import Digests
