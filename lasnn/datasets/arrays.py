@@ -107,8 +107,8 @@ def write(path: Path, name: str, title: str, contents: Contents, subset: bool, s
         )
 
 
-def load(path: Path | str, *, verify: bool = True) -> Prepared:
-    """Read a prepared file into memory; with `verify`, its content is hashed and compared with its digest."""
+def load(path: Path | str) -> Prepared:
+    """Read a prepared file into memory; InputError unless its content has the digest that it states."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"the prepared dataset {path} does not exist; prepare it first")
@@ -126,7 +126,7 @@ def load(path: Path | str, *, verify: bool = True) -> Prepared:
         raise InputError(f"{path} has format {number!r}, expected {FORMAT}; delete it and prepare it again")
     try:
         prepared = Prepared(**header | {"classes": tuple(header["classes"])}, **entries)
-        damage = _damage(prepared, verify)
+        damage = _damage(prepared)
     except (TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path} lacks a part of a prepared dataset; delete it and prepare it again") from error
     if damage:
@@ -146,14 +146,12 @@ def header_of(path: Path | str) -> dict[str, Any]:
         ) from None
 
 
-def _damage(prepared: Prepared, verify: bool) -> str | None:
+def _damage(prepared: Prepared) -> str | None:
     """What is wrong with the arrays, or None."""
     for split in SPLITS:
         images, labels = getattr(prepared, f"{split}_images"), getattr(prepared, f"{split}_labels")
         if images.dtype != np.uint8 or images.shape != (len(labels), 3, prepared.side, prepared.side):
             return f"its {split} images are {images.dtype} {list(images.shape)}"
-    if not verify:
-        return None
     hashes = {split: pixel_hashes(getattr(prepared, f"{split}_images")) for split in SPLITS}
     found = content_digest(prepared, hashes)
     if found != prepared.digest:

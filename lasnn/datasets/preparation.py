@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ from lasnn.plan.vocabulary import KNOWN_DATASETS, Source, pick
 from lasnn.storage.files import sha256, sweep
 from lasnn.storage.user import expanded
 
-EMBEDDED = "digits"  # in scikit-learn: the dataset that needs no archive
+# Datasets that need no archive: what they come from, and the function that returns them.
+EMBEDDED: dict[str, tuple[str, Callable[[], Contents]]] = {
+    "digits": ("scikit-learn", digits.contents),
+}
 
 
 def prepare(
@@ -40,9 +44,9 @@ def prepare(
         _prepare_own(name, path, expanded(folder), side, resize)
         return
     source = pick(KNOWN_DATASETS, name, "dataset")
-    if name == EMBEDDED:
-        origin = {"kind": "scikit-learn", "sha256": None, "verified": "none"}
-        arrays.write(path, name, source.title, digits.contents(), False, origin)
+    if name in EMBEDDED:
+        kind, embedded = EMBEDDED[name]
+        arrays.write(path, name, source.title, embedded(), False, {"kind": kind, "sha256": None, "verified": "none"})
         return
     official = _official(name)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +65,7 @@ def prepare(
 
 def located(name: str, mirror: str | None) -> Path | None:
     """The folder or archive of a known dataset in a local mirror; None if it comes from elsewhere."""
-    if mirror is None or "://" in mirror or name == EMBEDDED:
+    if mirror is None or "://" in mirror or name in EMBEDDED:
         return None
     return mirrors.locate(name, _official(name), mirror, Path())
 
@@ -72,7 +76,7 @@ def effort(name: str, mirror: str | None) -> str:
         return "it decodes the images of your folder"
     source = KNOWN_DATASETS[name]
     written = f"writes {3e-6 * source.side**2 * (source.train + source.test):,.0f} MB"
-    if mirror or name == EMBEDDED:
+    if mirror or name in EMBEDDED:
         return f"it reads the copy that is here and {written}"
     return f"it fetches {source.archive_mb} MB (none, if `mirror` in config.yaml names a copy) and {written}"
 

@@ -48,14 +48,14 @@ def dataset(name: str, near: Path | None = None) -> Dataset:
 
 def prepared(name: str, near: Path | None = None) -> Prepared:
     """Its arrays; InputError as there."""
-    if name == EMBEDDED and find(near) is None:
+    if name in EMBEDDED and find(near) is None:
         return _made(name)
     with inside(near) as config:
         known(config.dataset_names, name, "dataset")
         path = Path(config.data_file(name))
         if path.exists():
             return load(path)
-        if name == EMBEDDED:
+        if name in EMBEDDED:
             return _made(name)
         raise InputError(
             f"no images of {name} in {path.resolve()}: `python -m lasnn data {name}`, typed in {Path.cwd()}, makes "

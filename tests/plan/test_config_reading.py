@@ -176,7 +176,7 @@ def test_images_of_a_side_at_which_maps_cannot_be_compared_are_refused_before_an
 
 def test_a_window_above_t_is_refused_before_any_job():
     content = {"spike_kd": {"window": 11}, "scope": {"methods": ["kd_spike"]}}
-    with pytest.raises(InputError, match="spike_kd.window is 11"):
+    with pytest.raises(InputError, match=r"spike_kd\.window is 11"):
         check_plan(config({"presets": {"quick": content}}), ["quick"], [])
 
 
