@@ -20,8 +20,8 @@ from lasnn.errors import InputError, again
 
 SEAL = "sha256"
 # What numpy and zipfile raise, as the damaged bytes of an .npz have it.
-DAMAGE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError, SyntaxError, MemoryError)
-DAMAGE = (*DAMAGE, zipfile.BadZipFile, zlib.error, struct.error)
+_OF_PYTHON = (OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError, SyntaxError, MemoryError)
+DAMAGE = (*_OF_PYTHON, zipfile.BadZipFile, zlib.error, struct.error)
 Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]  # type: ignore[explicit-any] # in numpy's own `generic`
 Json = dict[str, Any]  # type: ignore[explicit-any] # what was read from a JSON file: never a tensor or a path
 
