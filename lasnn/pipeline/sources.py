@@ -1,6 +1,6 @@
 """What the sources of images hold now: a digest of a folder or archive, whatever its place is called. No torch."""
 
-from lasnn.datasets.folders import content_of, listing_of
+from lasnn.datasets.content import content_of, listing_of
 from lasnn.datasets.preparation import located
 from lasnn.errors import InputError
 from lasnn.plan.config import Config
