@@ -1,4 +1,4 @@
-"""What Snakemake's workflow catalog asks of a repository, and that its page of keys is current."""
+"""What Snakemake's workflow catalog asks of a repository, and that config.yaml says of each key what it means."""
 
 import re
 from pathlib import Path
@@ -7,59 +7,20 @@ import pytest
 import yaml
 
 from lasnn.plan.settings import Protocol
-from tests import config_page
 
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_page_of_keys_is_what_its_script_writes():
-    assert config_page.PAGE.read_text() == config_page.text(), "run `python -m tests.config_page`"
-
-
 @pytest.mark.parametrize("section", Protocol.model_fields)
-def test_every_key_has_a_line_that_says_something(section):
-    """Its values, and what it means or where it is printed."""
-    part = re.split(r"(?m)^## ", config_page.PAGE.read_text())
-    (page,) = [one for one in part if re.match(rf"protocol\.{section}\b", one)]
-    lines = {match[1]: line for line in page.splitlines() if (match := re.match(r"\| `(\w+)` \|", line))}
-    kind = Protocol.model_fields[section].annotation
-    kind = getattr(kind, "__args__", [kind])[0]
-    assert list(lines) == list(kind.model_fields)
-    for line in lines.values():
-        cells = re.split(r"(?<!\\)\|", line)[1:-1]
-        assert len(cells) == 4
-        assert all(cell.strip() for cell in cells), line
-
-
-@pytest.mark.parametrize(
-    ("line", "path", "says"),
-    [
-        ("  a: 1   # one", "a", "one"),
-        (
-            "  norm: tb   # [P] tb: balancing | max: data-based\n                  # | clip: learned",
-            "norm",
-            "[P] tb: balancing | max: data-based | clip: learned",
-        ),
-        ("  list: [one,\n      two]      # both", "list", "both"),
-        ("  b: {c: d}", "b", ""),
-    ],
-)
-def test_what_is_said_of_a_key(line, path, says):
-    """Behind it, and on lines below it."""
-    assert config_page.comments(f"top:\n{line}\n")[f"top.{path}"] == says
-
-
-@pytest.mark.parametrize(
-    ("schema", "words"),
-    [
-        ({"enum": ["a", "b"], "type": "string"}, "`a`, `b`"),
-        ({"anyOf": [{"type": "integer", "exclusiveMinimum": 0}, {"type": "null"}]}, "integer > 0 or null"),
-        ({"type": "number", "minimum": 0, "maximum": 1}, "number ≥ 0 ≤ 1"),
-        ({"type": "boolean"}, "true, false"),
-    ],
-)
-def test_what_a_key_takes(schema, words):
-    assert config_page.taken(schema) == words
+def test_every_key_stands_in_config_yaml_with_a_comment(section):
+    """Of a section that begins as another one, `<<: *sgd`, those that differ."""
+    text = (ROOT / "config.yaml").read_text().split("\nprotocol:\n")[1].split("\n  for:")[0]
+    (part,) = re.findall(rf"(?ms)^  {section}:.*?(?=^  \w|\Z)", text)
+    entries = re.split(r"(?m)^    (?=[\w<]+:)", part)[1:]
+    keys = {entry.partition(":")[0]: entry for entry in entries}
+    fields = set(Protocol.model_fields[section].annotation.model_fields)
+    assert set(keys) == fields if "<<" not in keys else set(keys) - {"<<"} < fields
+    assert [key for key, entry in keys.items() if "# " not in entry and key != "<<"] == []
 
 
 def test_the_catalog_finds_what_standardized_usage_asks_for():

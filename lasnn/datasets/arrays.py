@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lasnn.errors import InputError
-from lasnn.storage.files import replacing
+from lasnn.storage.files import DAMAGE, replacing
 
 FORMAT = 1
 SPLITS = ("train", "test")
+NO_DATASET = (*DAMAGE, TypeError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -22,24 +22,19 @@ class Contents:
     """Images and labels in any order, as a source gives them."""
 
     classes: tuple[str, ...]
-    train_images: np.ndarray  # uint8 [N, 3, side, side]
-    train_labels: np.ndarray  # int [N], index into classes
-    test_images: np.ndarray  # uint8 [M, 3, side, side]
-    test_labels: np.ndarray  # int [M]
+    train_images: np.ndarray = field(repr=False)  # uint8 [N, 3, side, side]
+    train_labels: np.ndarray = field(repr=False)  # int [N], index into classes
+    test_images: np.ndarray = field(repr=False)  # uint8 [M, 3, side, side]
+    test_labels: np.ndarray = field(repr=False)  # int [M]
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A prepared dataset in memory. Both splits are in canonical order: by the SHA-256 of the pixels, then label."""
+class Prepared(Contents):
+    """A prepared dataset in memory: classes by name, both splits by the SHA-256 of the pixels, then label (int64)."""
 
     name: str
     title: str
-    classes: tuple[str, ...]  # sorted by name; labels index into it
     side: int
-    train_images: np.ndarray = field(repr=False)  # uint8 [N, 3, side, side]
-    train_labels: np.ndarray = field(repr=False)  # int64 [N]
-    test_images: np.ndarray = field(repr=False)  # uint8 [M, 3, side, side]
-    test_labels: np.ndarray = field(repr=False)  # int64 [M]
     train_ids: np.ndarray = field(repr=False)  # int64 [N]
     test_ids: np.ndarray = field(repr=False)  # int64 [M]
     subset: bool  # the source held only a part of the official dataset
@@ -112,8 +107,8 @@ def write(path: Path, name: str, title: str, contents: Contents, subset: bool, s
         )
 
 
-def load(path: Path | str, *, verify: bool = True) -> Prepared:
-    """Read a prepared file into memory; with `verify`, its content is hashed and compared with its digest."""
+def load(path: Path | str) -> Prepared:
+    """Read a prepared file into memory; InputError unless its content has the digest that it states."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"the prepared dataset {path} does not exist; prepare it first")
@@ -122,7 +117,7 @@ def load(path: Path | str, *, verify: bool = True) -> Prepared:
             entries = {key: file[key] for key in file}
         header = json.loads(str(entries.pop("header")))
         number = header.pop("format")
-    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except NO_DATASET as error:
         raise InputError(
             f"{path} cannot be read as a prepared dataset: it is truncated or something else "
             f"({type(error).__name__}); delete it and prepare it again"
@@ -131,7 +126,7 @@ def load(path: Path | str, *, verify: bool = True) -> Prepared:
         raise InputError(f"{path} has format {number!r}, expected {FORMAT}; delete it and prepare it again")
     try:
         prepared = Prepared(**header | {"classes": tuple(header["classes"])}, **entries)
-        damage = _damage(prepared, verify)
+        damage = _damage(prepared)
     except (TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path} lacks a part of a prepared dataset; delete it and prepare it again") from error
     if damage:
@@ -145,25 +140,20 @@ def header_of(path: Path | str) -> dict[str, Any]:
         with np.load(path, allow_pickle=False) as file:
             header: dict[str, Any] = json.loads(str(file["header"]))
             return header | {"digest": header["digest"]}
-    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except NO_DATASET as error:
         raise InputError(
             f"{path} cannot be read as a prepared dataset ({error}); delete it and prepare it again"
         ) from None
 
 
-def _damage(prepared: Prepared, verify: bool) -> str | None:
+def _damage(prepared: Prepared) -> str | None:
     """What is wrong with the arrays, or None."""
     for split in SPLITS:
         images, labels = getattr(prepared, f"{split}_images"), getattr(prepared, f"{split}_labels")
         if images.dtype != np.uint8 or images.shape != (len(labels), 3, prepared.side, prepared.side):
             return f"its {split} images are {images.dtype} {list(images.shape)}"
-    if not verify:
-        return None
-    contents = Contents(
-        prepared.classes, prepared.train_images, prepared.train_labels, prepared.test_images, prepared.test_labels
-    )
     hashes = {split: pixel_hashes(getattr(prepared, f"{split}_images")) for split in SPLITS}
-    found = content_digest(contents, hashes)
+    found = content_digest(prepared, hashes)
     if found != prepared.digest:
         return f"its content has the digest {found[:12]}..., its header says {prepared.digest[:12]}..."
     if any(not np.array_equal(ids(hashes[split]), getattr(prepared, f"{split}_ids")) for split in SPLITS):

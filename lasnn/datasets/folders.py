@@ -1,7 +1,5 @@
 """Trees of images: train/<class>/<image> and test/<class>/<image> (or val/)."""
 
-import unicodedata
-
 from lasnn.datasets.archives import Tree
 from lasnn.datasets.images import ENDINGS, Listing
 from lasnn.errors import InputError
@@ -26,9 +24,6 @@ def listing(tree: Tree) -> Listing:
             f"found {_some(sorted(each for each in tree.folders if '/' not in each))}; arrange it so"
         )
     splits = {split: _by_class(tree, split) for split in ("train", test)}
-    names = {name for found in splits.values() for name in found}
-    _refuse_unprintable(tree.label, names)
-    _refuse_look_alikes(tree.label, names)
     classes = tuple(sorted(splits["train"]))
     if set(classes) != set(splits[test]):
         train_only, test_only = (sorted(set(splits[a]) - set(splits[b])) for a, b in (("train", test), (test, "train")))
@@ -69,28 +64,7 @@ def _by_class(tree: Tree, split: str) -> dict[str, list[str]]:
     return found
 
 
-def _refuse_unprintable(label: str, names: set[str]) -> None:
-    """InputError if a class is called by what no table can show: control characters, separators, undecodable bytes."""
-    for name in sorted(names):
-        if not name.isprintable() or "\\" in name or name != name.strip():
-            raise InputError(
-                f"{label}: the class {name!a} has a backslash, blanks at its ends or characters that don't print: "
-                "rename that folder, in train/ and test/"
-            )
-
-
-def _refuse_look_alikes(label: str, names: set[str]) -> None:
-    """InputError if two names of classes differ in nothing that is printed."""
-    printed: dict[str, str] = {}
-    for name in sorted(names):
-        other = printed.setdefault(unicodedata.normalize("NFC", name), name)
-        if other != name:
-            raise InputError(
-                f"{label}: {other!a} and {name!a} are two Unicode forms of one name and print alike: rename "
-                "one of these folders"
-            )
-
-
 def _some(names: list[str]) -> str:
-    """The first few names, or "none"."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "") or "none"
+    """The first few names, or "none"; two Unicode forms of one name look different."""
+    shown = ", ".join(ascii(name)[1:-1] for name in names[:5])
+    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown or "none"

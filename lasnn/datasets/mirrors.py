@@ -1,11 +1,10 @@
 """Where a dataset comes from: the publisher's server, or the user's own copy of it (the mirror)."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit, urlunsplit
 
-from lasnn.datasets.archives import TAR_ENDINGS, check_md5, md5_of
+from lasnn.datasets.archives import TAR_ENDINGS
 from lasnn.datasets.downloads import Unavailable, fetch
 from lasnn.errors import InputError
 from lasnn.storage.user import expanded
@@ -21,22 +20,15 @@ class Official:
     url: str
 
 
-def download(name: str, official: Official, raw: Path, scratch: Path) -> Path:
-    """The official archive, checked, in the folder `raw`; fetched into `scratch` unless a whole one is there."""
-    kept = raw / official.archive
-    if kept.exists() and md5_of(kept) == official.md5:
-        return kept
+def download(name: str, official: Official, raw: Path) -> Path:
+    """The official archive, checked, in the folder `raw`; fetched unless a whole one is there."""
     try:
-        fetched = fetch(official.url, scratch / official.archive)
+        return fetch(official.url, raw / official.archive, official.md5)
     except Unavailable as error:
         raise InputError(
             f"dataset {name!r} cannot be downloaded from its publisher ({error}); connect and run this again, or set "
             f"`mirror` to a folder or address that holds {official.archive}"
         ) from error
-    check_md5(fetched, official.md5)
-    raw.mkdir(parents=True, exist_ok=True)
-    shutil.move(fetched, kept)
-    return kept
 
 
 def locate(name: str, official: Official, mirror: str, scratch: Path) -> Path:

@@ -54,13 +54,13 @@ def prepare(
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{name}.", suffix=".fetched") as scratch:
         if mirror is None:
-            place = mirrors.download(name, official, path.parent / "raw", Path(scratch))
+            place = mirrors.download(name, official, path.parent / "raw")
         else:
             place = mirrors.locate(name, official, mirror, Path(scratch))
         origin = _origin(place)
         contents, verified = _read(name, source, official, place, allow_subset, Path(scratch))
-        origin |= {"verified": verified}
-        arrays.write(path, name, source.title, contents, _is_subset(source, contents), origin)
+        subset = (len(contents.train_labels), len(contents.test_labels)) != (source.train, source.test)
+        arrays.write(path, name, source.title, contents, subset, origin | {"verified": verified})
 
 
 def located(name: str, mirror: str | None) -> Path | None:
@@ -91,9 +91,7 @@ def _prepare_own(name: str, path: Path, place: Path, side: int | None, resize: b
     if side is None or side < 1:
         raise InputError(f"dataset {name!r} has side {side}, expected the width of its images in pixels; set `side`")
     if not place.exists():
-        inside = ", where `dvc exp run --queue` and `--temp` have only what git or DVC tracks: write its whole path"
-        hint = inside if ".dvc" in Path.cwd().parts and not place.is_absolute() else "; correct `folder`"
-        raise InputError(f"dataset {name!r}: its folder {place.name!r} does not exist{hint}")
+        raise InputError(f"dataset {name!r}: its folder {place.name!r} does not exist; correct `folder`")
     origin = _origin(place) | ({"resized": True} if resize else {})
     with opened(place) as whole:
         tree = folders.top(whole, "train") or whole
@@ -142,10 +140,6 @@ def _check_counts(label: str, source: Source, counts: tuple[int, int, int], allo
                 f"{label} holds {found:,} of {expected:,} {split} images of {source.title}; "
                 "set allow_subset: true to use it"
             )
-
-
-def _is_subset(source: Source, contents: Contents) -> bool:
-    return (len(contents.train_labels), len(contents.test_labels)) != (source.train, source.test)
 
 
 def _origin(place: Path) -> dict[str, Any]:

@@ -264,11 +264,6 @@ def _check(kept: Path, names: list[str]) -> None:
         if not path.exists():
             raise InputError(f"{path} is missing: `git checkout {path}`")
         if path.name in digests and not _as_stated(path):  # of the training log none is stated
-            if files.is_but_for_endings(path, digests[path.name]):
-                raise InputError(
-                    f"{path} has other line endings than when it was made, as core.autocrlf makes them: remove the "
-                    f"files below {kept.parent}, and `git checkout {kept.parent}` brings them as they were"
-                )
             raise InputError(f"{path} is not the file that its provenance describes: `git checkout {path}`")
 
 

@@ -24,7 +24,7 @@ from lasnn.plan.runs import Run, parse
 from lasnn.report import EXHIBITS
 from lasnn.report.frame import csv
 from lasnn.results.fits import RUN_FILES, checkpoint_of, damaged, unfit, whole_metrics
-from lasnn.results.reckoned import accuracies
+from lasnn.results.scores import accuracies
 from lasnn.results.store import LOG
 from lasnn.storage import files
 from lasnn.storage.digests import Digests
@@ -100,9 +100,7 @@ class Audit:
             others = f", and {count - 1} more, as in half a clone" if count > 1 else ""
             self.faults.append(f"{first} is missing{others}: `git checkout {self.folder if others else first}`")
         for name in sorted(self.changed):
-            endings = files.is_but_for_endings(self.folder / name, recorded[name])
-            why = "its line endings were changed" if endings else f"{reference.SUMS} says so"
-            self.faults.append(f"{self.folder / name} is not the file that was kept ({why})")
+            self.faults.append(f"{self.folder / name} is not the file that was kept ({reference.SUMS} says so)")
         foreign = sorted(there - recorded.keys() - {reference.SUMS})
         self.faults += [f"{self.folder / name} is none of the kept files: remove it" for name in foreign]
 

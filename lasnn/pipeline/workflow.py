@@ -21,7 +21,6 @@ from lasnn.errors import InputError
 from lasnn.pipeline.notebooks import NOTEBOOKS, pages_of
 from lasnn.pipeline.slurm import Partition
 from lasnn.plan.config import CONFIG, PASSED_ON, Config, Preset, whole
-from lasnn.plan.options import check_runs
 from lasnn.plan.overlays import merged, parsed, understood
 from lasnn.plan.own import check_overrides
 from lasnn.plan.runs import Run
@@ -228,7 +227,8 @@ def own_process(*words: str) -> int:
 def check_plan(config: Config, presets: Iterable[str], targets: Iterable[str]) -> None:
     """InputError for whatever the plan shows to be impossible, in the runs of these presets and in typed ones."""
     for preset, runs in runs_asked(config, presets, targets):
-        check_runs(preset, runs)
+        for run in runs:
+            preset.check_names(run)
 
 
 def runs_asked(config: Config, presets: Iterable[str], targets: Iterable[str]) -> Iterator[tuple[Preset, list[Run]]]:

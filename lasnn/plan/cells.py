@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -178,18 +178,16 @@ def elsewhere(cell: Cell) -> float | None:
 def focus_cell(preset: "Preset", exhibit: str, method: str, variant: str = BASE, label: str = "") -> Cell:
     """A cell of ours: the preset's student in focus on CIFAR-10, Poisson input, T = 100."""
     title = preset.config.networks.title(preset.scope.focus)
-    teacher = "unspecified" if METHODS[method].teacher else ""
+    teacher = "unspecified" if method in METHODS and METHODS[method].teacher else ""
     words = ("CIFAR-10", title, teacher, method, "poisson", "100", "top1")
     return Cell(exhibit, label or f"{title} {method} {variant}", *words, unit="%", variant=variant)
 
 
 def direct_cell(preset: "Preset", exhibit: str, method: str, variant: str, step: str, every_seed: bool = False) -> Cell:
     """A cell of ours: the student in focus with direct input."""
-    title = preset.config.networks.title(preset.scope.focus)
-    teacher = "unspecified" if method in METHODS and METHODS[method].teacher else ""
-    words = ("CIFAR-10", title, teacher, method, "direct", step, "top1")
-    label = f"{title} {method} {variant} T={step}"
-    return Cell(exhibit, label, *words, unit="%", variant=variant, every_seed=every_seed)
+    cell = focus_cell(preset, exhibit, method, variant)
+    label = f"{cell.row_label} T={step}"
+    return replace(cell, row_label=label, encoding="direct", timesteps=step, every_seed=every_seed)
 
 
 def encoder_of(cell: Cell, preset: "Preset") -> str:

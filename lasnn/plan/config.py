@@ -64,12 +64,11 @@ class Config:
         if presets == {}:
             raise InputError(f"the configuration has no preset: have {PRESETS} of the project beside config.yaml")
         content = content | {"presets": stacked(presets)} if isinstance(presets, dict) else content
-        self.titles, content = _titles(content)
         self.file = checked(ConfigFile, content, "config")
+        self.titles = {name: str(overlay.pop("title", name)) for name, overlay in self.file.variants.items()}
         known(self.file.presets, self.file.preset, "preset")
         check_names(self.file)
         self.networks = Networks(self.file.architectures)
-        self.networks.check_names({*DATASETS, *METHODS, *ENCODERS, *self.file.datasets, NO_TEACHER})
         names = set(DATASETS) | set(self.networks.known) | set(METHODS) | set(ENCODERS) | set(self.file.datasets)
         layers = {"protocol": self.file.protocol}
         own = {name: {k: v for k, v in presets[name].items() if k != "like"} for name in self.file.presets}
@@ -78,15 +77,16 @@ class Config:
         for where, overlay in layers.items():
             self._check_overlay(overlay, where)
             for key, inner in entries(overlay):
+                self._check_overlay(inner, f"{where}.for.{key}")
+                section = inner.get("network")
                 for name in key.split("+"):
                     if name.split("-T")[0] not in ENCODERS:
                         known(names, name, f"name in config: {where}.for")
-                    if name in self.file.architectures and _names(inner.get("network")) & {"width", "fc"}:
+                    if name in self.file.architectures and isinstance(section, dict) and {"width", "fc"} & set(section):
                         raise InputError(
                             f"config: {where}.for.{key}.network: width and fc don't apply to {name!r}, which is "
                             f"built as architectures.{name} says: change its features there"
                         )
-                self._check_overlay(inner, f"{where}.for.{key}")
         for name in sorted(self.file.presets, key=lambda name: "like" in presets[name]):
             self.preset(name).check()
         for path in self.file.adopted:
@@ -126,7 +126,7 @@ class Config:
     @property
     def variant_names(self) -> list[str]:
         """Every variant that a run may name."""
-        return [BASE, *(name for name in self.file.variants if name != BASE)]
+        return [BASE, *self.file.variants]
 
     def overlays(self, variant: str) -> list[Overlay]:
         """The overlays that a variant's name stands for, such as `lr_1e3__alpha01`; InputError if one is unknown."""
@@ -298,27 +298,6 @@ class Preset:
                 if names.issuperset(key.split("+")):
                     content = merged(content, inner)
         return checked(Protocol, content, f"config: preset {self.name!r}, variant {variant!r}")
-
-
-def _titles(content: Overlay) -> tuple[dict[str, str], Overlay]:
-    """The titles of variants, and the configuration without them; InputError for one that is no text."""
-    found: dict[str, str] = {}
-    variants = content.get("variants")
-    if not isinstance(variants, dict):
-        return found, content
-    for name, overlay in variants.items():
-        if isinstance(overlay, dict) and "title" in overlay:
-            title = overlay["title"]
-            if not isinstance(title, str) or not title.strip():
-                raise InputError(f"config: variants.{name}.title is {title!r}: a text was expected")
-            found[name] = title
-    plain = {name: {k: v for k, v in variants[name].items() if k != "title"} for name in found}
-    return found, content | {"variants": variants | plain}
-
-
-def _names(section: object) -> set[str]:
-    """The keys of a section that may be none."""
-    return set(section) if isinstance(section, dict) else set()
 
 
 @cache

@@ -1,7 +1,6 @@
 """Which settings a run reads, and whether these and its preset's scope mean anything, known before anything runs."""
 
 from collections.abc import Callable, Collection, Iterable
-from typing import TYPE_CHECKING
 
 from lasnn.errors import InputError
 from lasnn.plan.cells import Benchmark, Scope, chain_pairs, pair_above
@@ -16,13 +15,8 @@ from lasnn.plan.vocabulary import (
     Method,
     known,
     pick,
-    sides_of,
-    taps_by_resolution,
 )
 from lasnn.plan.vocabulary import KNOWN_DATASETS as DATASETS
-
-if TYPE_CHECKING:
-    from lasnn.plan.config import Preset
 
 
 def picked(
@@ -139,53 +133,50 @@ def check_scope(
     scope: Scope, preset: str, datasets: Collection[str], variants: Collection[str], networks: Networks
 ) -> None:
     """InputError if the scope of `preset` names something that doesn't exist."""
-    students, teachers = networks.students, networks.teachers
     where = f"of preset {preset!r} in config: scope"
-    for paper, ours in scope.datasets.items():
-        known(DATASETS, paper, f"dataset {where}.datasets")
-        if ours is not None:
-            known(datasets, ours, f"dataset {where}.datasets")
-    for name in (*scope.students, *scope.teacher_of):
-        known(students, name, f"student {where}")
-    known(students, scope.focus, f"student {where}.focus")
-    for name in (*scope.teachers, *scope.teacher_of.values()):
-        known(teachers, name, f"teacher {where}")
-    for name in scope.methods:
-        known(METHODS, name, f"method {where}.methods")
-    for name in scope.repeated or ():
-        _check_knob(name, f"{where}.repeated", variants)
-    for name in scope.repeated_inputs or ():
-        known(ENCODERS, name, f"encoder {where}.repeated_inputs")
-    for paper, ours in (scope.inputs or {}).items():
-        for name in (paper, ours):
-            known(ENCODERS, name, f"encoder {where}.inputs")
-    for name in scope.claims:
-        known(CLAIMS, name, f"claim {where}.claims")
+    students, teachers, encoders = networks.students, networks.teachers, (scope.inputs or {}).items()
+    named: list[tuple[str, str, Iterable[str | None], Collection[str]]] = [
+        ("dataset", "datasets", scope.datasets, DATASETS),
+        ("dataset", "datasets", scope.datasets.values(), datasets),
+        ("student", "students", scope.students, students),
+        ("student", "teacher_of", scope.teacher_of, students),
+        ("student", "focus", [scope.focus], students),
+        ("student", "spike_chain", scope.spike_chain, students),
+        ("teacher", "teachers", scope.teachers, teachers),
+        ("teacher", "teacher_of", scope.teacher_of.values(), teachers),
+        ("method", "methods", scope.methods, METHODS),
+        ("encoder", "steps", [name.partition("-T")[0] for name in scope.steps], ENCODERS),
+        ("encoder", "repeated_inputs", scope.repeated_inputs or (), ENCODERS),
+        ("encoder", "inputs", [name for pair in encoders for name in pair], ENCODERS),
+        ("claim", "claims", scope.claims, CLAIMS),
+        ("corner", "corners_once", scope.corners_once, scope.corners),
+    ]
+    for kind, key, names, table in named:
+        for one in names:
+            if one is not None:  # a dataset of the paper that the preset leaves out
+                known(table, one, f"{kind} {where}.{key}")
+    knobs: dict[str, Iterable[str]] = {
+        "repeated": scope.repeated or (),
+        "ablations": scope.ablations,
+        "own": [f"{method}+{variant}" for method, variant in scope.own.items()],
+        "low_t": scope.low_t,
+        "recipes": scope.recipes,
+        "corners": [f"hybrid+{corner}" for corner in scope.corners],
+        "readings": [f"hybrid+{variant}" for variant in (scope.readings or {}).values()],
+    }
+    for corner, chosen in scope.corners.items():
+        knobs[f"corners.{corner}"] = [f"{method}+{variant}" for method, variant in chosen.items()]
+    for key, written in knobs.items():
+        for knob in written:
+            _check_knob(knob, f"{where}.{key}", variants)
     for name in scope.ablations:
-        _check_knob(name, f"{where}.ablations", variants)
         if "+" not in name:
             raise InputError(
                 f"config: scope.ablations names {name!r}: expected <method>+<variant>, as lasnn_act+alpha01 or "
                 "lasnn_act+alpha01__leak_1"
             )
-    for method, variant in scope.own.items():
-        _check_knob(f"{method}+{variant}", f"{where}.own", variants)
-    for name in scope.low_t:  # <method>+<variant>, or a variant of LaSNN
-        _check_knob(name if "+" in name or name in METHODS else f"lasnn_act+{name}", f"{where}.low_t", variants)
-    for name in scope.recipes:
-        _check_knob(name, f"{where}.recipes", variants)
-    for corner, chosen in scope.corners.items():
-        _check_knob(f"hybrid+{corner}", f"{where}.corners", [BASE, *variants])
-        for method, variant in chosen.items():
-            _check_knob(f"{method}+{variant}", f"{where}.corners.{corner}", variants)
-    for corner in scope.corners_once:
-        known(scope.corners, corner, f"corner {where}.corners_once")
-    for variant in (scope.readings or {}).values():
-        _check_knob(f"hybrid+{variant}", f"{where}.readings", [BASE, *variants])
     if scope.benchmark:
         _check_benchmark(scope, scope.benchmark, where, variants)
-    for name in scope.spike_chain:
-        known(students, name, f"student {where}.spike_chain")
     pairs = chain_pairs(scope.spike_chain)
     if twice := [student for student, teacher in pairs if pairs.count((student, teacher)) > 1]:
         raise InputError(
@@ -193,9 +184,7 @@ def check_scope(
             "known by its student and its teacher, so let each such pair occur once"
         )
     for name in scope.steps:
-        encoder, _, steps = name.partition("-T")
-        known(ENCODERS, encoder, f"encoder {where}.steps")
-        if not steps.isdigit():
+        if not name.partition("-T")[2].isdigit():
             raise InputError(f"config: scope.steps names {name!r}: expected <encoder>-T<steps>, such as poisson-T100")
 
 
@@ -229,37 +218,3 @@ def _check_knob(name: str, where: str, variants: Collection[str]) -> None:
     known(METHODS, method, f"method {where}")
     for part in variant.split(AND) if plus else ():
         known(variants, part, f"variant {where}")
-
-
-USUAL = "every network has them at multiples of 4 from 8 to 32, and 63 or more"
-
-
-def takes(networks: Networks, name: str, side: int) -> bool:
-    """Whether a network has layers to tap on images of this side."""
-    arch = networks.known[name]
-    try:
-        taps_by_resolution(sides_of(arch, side), side)
-    except InputError:
-        return False
-    return True
-
-
-def check_runs(preset: "Preset", runs: Iterable[Run]) -> None:
-    """InputError, before any job, for runs that could only fail: odd images, a window above T, none to train on."""
-    for run in runs:
-        settings = preset.settings(run)
-        if isinstance(run, SnnRun) and isinstance(settings, SnnSettings):
-            check_options(run, settings)
-            own = preset.config.own_dataset(run.dataset) if settings.attention else None
-            for name in (run.student, run.teacher) if own else ():
-                if own and not takes(preset.config.networks, name, own.side):
-                    raise InputError(
-                        f"preset {preset.name!r} compares maps of {name} on {run.dataset}, whose side {own.side} has "
-                        f"no layers for that: {USUAL}; set datasets.{run.dataset}.side and resize the images"
-                    )
-        images, data = settings.data.train_images, settings.data
-        if data.assess == "held_out" and images and images <= data.held_out:
-            raise InputError(
-                f"data.assess: held_out takes {data.held_out} of {images} training images of {run} and leaves none to "
-                "train on: set a smaller data.held_out or more data.train_images"
-            )

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -163,39 +163,27 @@ class Networks:
         spiking = {f"{self.students[student].title} SNN": word for word, student in self.spiking_teachers.items()}
         return {arch.title: name for name, arch in self.teachers.items()} | spiking
 
-    def check_names(self, taken: Collection[str]) -> None:
-        """InputError if an own name or title is none, or somebody else's; `taken` are the names of other things."""
-        paper = Networks()
-        titles = {arch.title for arch in paper.known.values()}
-        for name, own in self.own.items():
-            where, title = f"config: architectures.{name}", own.title or name
-            if not re.fullmatch(NAME, name) or name.startswith("snn_"):
-                raise InputError(
-                    f"{where}: a network's name is made of a to z, 0 to 9 and underscores and doesn't begin with snn_: "
-                    "use another"
-                )
-            if name in taken or name in paper.known:
-                raise InputError(f"{where}: this name is taken: use another")
-            if title in titles:
-                raise InputError(f"{where}: the title {title!r} is taken: use another")
-            titles.add(title)
-
     def check_at(self, name: str, side: int, taps: str | None = None) -> None:
-        """InputError if images of this side are too small for an own network, or it lacks the layers of `taps`."""
-        if name not in self.own:
+        """InputError if images of this side are too small for an own network, or a network lacks the layers of `taps`.
+
+        Of the paper's networks, pools are left out where the side is 1.
+        """
+        if name not in self.known:  # a spiking teacher, which is a student too, or none
             return
         arch, room = self.known[name], side.bit_length() - 1
-        if (pools := sum(feature in POOLS for feature in arch.features)) > room:
+        if name in self.own and (pools := sum(feature in POOLS for feature in arch.features)) > room:
             raise InputError(
                 f"network {name!r} has {pools} pools, of which images of {side}x{side} have room for {room}: take some "
                 "out of its features"
             )
-        sides = sides_of(arch, side)
         if taps:
             try:
-                TAPS[taps](sides, side)
+                TAPS[taps](sides_of(arch, side), side)
             except InputError as error:
-                raise InputError(f"network {name!r} on images of {side}x{side}: {error}") from None
+                raise InputError(
+                    f"network {name!r} on images of {side}x{side}: {error}; every network has them at sides that are "
+                    "multiples of 4 from 8 to 32, and from 63 on"
+                ) from None
 
 
 class Folders(Section):
@@ -264,37 +252,49 @@ def weights_path(data: Path | str, adopted: "Adopted") -> Path:
     return Path(data, "adopted", f"{adopted.sha256[:32]}{Path(adopted.file).suffix}")
 
 
-KINDS: dict[str, Container[str]] = {
+# Names in paths of runs and in entries `for`, and what they are the names of.
+TAKEN: dict[str, Iterable[str]] = {
     "network": Networks().known,
     "method": METHODS,
     "encoder": ENCODERS,
     "teacher": {NO_TEACHER, *Networks().spiking_teachers},
+    "known dataset": DATASETS,
+    "variant": [BASE],
 }
-RESERVED = {"reference": "results/reference holds kept results"}  # below the results folder
 
 
 def check_names(file: ConfigFile) -> None:
-    """InputError if a preset, a variant or a dataset has a name that no path can hold or that means something else."""
-    given: dict[str, Iterable[str]] = {"presets": file.presets, "variants": file.variants, "datasets": file.datasets}
-    for key, names in given.items():
+    """InputError if a name that config.yaml gives can't be part of a path, or means something else already."""
+    taken = {name: kind for kind, names in TAKEN.items() for name in names}
+    titles = {arch.title for arch in Networks().known.values()}
+    given: dict[str, Iterable[str]] = {
+        "preset": file.presets,
+        "variant": file.variants,
+        "network": file.architectures,
+        "dataset": file.datasets,
+    }
+    for kind, names in given.items():
         for name in names:
+            where = f"config: {'architectures' if kind == 'network' else f'{kind}s'}.{name}"
             if not re.fullmatch(NAME, name):
                 raise InputError(
-                    f"config: {key}.{name}: names become parts of paths: use small letters, digits and underscores only"
+                    f"{where}: names become parts of paths: use small letters, digits and underscores only"
                 )
-            if key != "presets" and AND in name:
-                raise InputError(f"config: {key}.{name}: {AND!r} joins two names: use a single underscore")
-    for name, why in RESERVED.items():
-        if name in file.presets:
-            raise InputError(f"config: presets.{name}: {why}: use another name")
-    if clash := set(file.datasets) & set(DATASETS):
-        raise InputError(f"config: datasets.{min(clash)} is a known dataset's name: use another, or `mirror`")
-    for name in (*file.datasets, *file.variants):
-        for kind, taken in KINDS.items():
+            if kind == "preset":
+                continue
+            if AND in name and kind != "network":
+                raise InputError(f"{where}: {AND!r} joins two names: use a single underscore")
             if name in taken:
-                raise InputError(f"config: {name!r} is the name of a {kind} already: use another")
-    if clash := set(file.datasets) & ({BASE} | set(file.variants)):
-        raise InputError(f"config: {min(clash)!r} names a dataset and a variant: use another for one of them")
+                raise InputError(f"{where}: {name!r} is the name of a {taken[name]} already: use another")
+            taken[name] = kind
+    for name, own in file.architectures.items():
+        if name.startswith("snn_"):
+            raise InputError(f"config: architectures.{name}: a spiking teacher's word begins with snn_: use another")
+        if (title := own.title or name) in titles:
+            raise InputError(f"config: architectures.{name}: the title {title!r} is taken: use another")
+        titles.add(title)
+    if "reference" in file.presets:
+        raise InputError("config: presets.reference: results/reference holds kept results: use another name")
     if isinstance(file.mirror, dict):
         for name in file.mirror:
             known(DATASETS, name, "dataset in config: mirror")
@@ -308,7 +308,7 @@ def check_overrides(typed: Mapping[str, object], file: Mapping[str, object], wor
     said = " ".join([str(typed.get("preset", "")), *words])
     for key, kind in (("presets", "preset"), ("variants", "variant"), ("datasets", "dataset")):
         given, found = typed.get(key), file.get(key)
-        there: Iterable[str] = found if isinstance(found, Mapping) else ()
+        there: Mapping[str, object] = found if isinstance(found, Mapping) else {}
         for name in given if isinstance(given, Mapping) else ():
             if name not in there and not re.search(rf"(?<![a-z0-9]){re.escape(str(name))}(?![a-z0-9])", said):
                 known(there, name, f"{kind} in --config {key}")

@@ -4,7 +4,7 @@ A network is a line of data; what follows from it before it is built, the side o
 tapped, is here too. `lasnn/networks/` turns the line into layers; nothing else knows its shape.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import pairwise
@@ -16,11 +16,11 @@ from lasnn.errors import InputError
 Value = TypeVar("Value")
 
 
-def known(names: Iterable[str], name: str, kind: str) -> str:
+def known(names: Collection[str], name: str, kind: str) -> str:
     """`name` itself if it is one of `names`; else an InputError that lists them and the nearest one."""
-    names = sorted(names)
     if name in names:
         return name
+    names = sorted(names)
     near = get_close_matches(str(name), names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise InputError(f"unknown {kind} {name!r}: known are {', '.join(names)}{hint}")
@@ -288,55 +288,19 @@ class Source:
     side: int  # width and height in pixels, as prepared
     train: int  # images
     test: int
-    licence: str
-    origin: str
     archive_mb: int = 0  # of the publisher's archive, megabytes
 
 
+# Origins and licences: docs/data.md. Of Tiny ImageNet the test images are the official validation set.
 KNOWN_DATASETS: Mapping[str, Source] = MappingProxyType(
     {
-        "digits": Source(
-            title="Digits",
-            classes=10,
-            side=16,
-            train=1437,
-            test=360,
-            licence="CC BY 4.0 (UCI); distributed with scikit-learn (BSD-3-Clause)",
-            origin="UCI Optical Recognition of Handwritten Digits, as embedded in scikit-learn",
-        ),
-        "cifar10": Source(
-            title="CIFAR-10",
-            classes=10,
-            side=32,
-            train=50_000,
-            test=10_000,
-            licence="no explicit licence; cite Krizhevsky 2009",
-            origin="https://www.cs.toronto.edu/~kriz/cifar.html",
-            archive_mb=170,
-        ),
-        "cifar100": Source(
-            title="CIFAR-100",
-            classes=100,
-            side=32,
-            train=50_000,
-            test=10_000,
-            licence="no explicit licence; cite Krizhevsky 2009",
-            origin="https://www.cs.toronto.edu/~kriz/cifar.html",
-            archive_mb=169,
-        ),
-        "tinyimagenet": Source(
-            title="Tiny ImageNet",
-            classes=200,
-            side=64,
-            train=100_000,
-            test=10_000,  # the official validation set: the official test labels are not public
-            licence="ImageNet terms: non-commercial research",
-            origin="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
-            archive_mb=248,
-        ),
+        "digits": Source("Digits", classes=10, side=16, train=1437, test=360),
+        "cifar10": Source("CIFAR-10", classes=10, side=32, train=50_000, test=10_000, archive_mb=170),
+        "cifar100": Source("CIFAR-100", classes=100, side=32, train=50_000, test=10_000, archive_mb=169),
+        "tinyimagenet": Source("Tiny ImageNet", classes=200, side=64, train=100_000, test=10_000, archive_mb=248),
     }
 )
-OWN_IMAGES = Source("own images", classes=10, side=32, train=10_000, test=2_000, licence="", origin="")
+OWN_IMAGES = Source("own images", classes=10, side=32, train=10_000, test=2_000)
 
 
 def source_of(dataset: str) -> Source:

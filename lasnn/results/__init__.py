@@ -2,13 +2,3 @@
 
 Everyone who opens a run's folder comes here: the workflow, jobs, exhibits, `trace`, `runs`, `import`.
 """
-
-import lazy_loader
-
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        "fits": ["RUN_FILES", "damaged", "unfit"],
-        "store": ["keep", "take"],
-    },
-)

@@ -65,8 +65,7 @@ def damaged(folder: Path, digests: Digests | None = None) -> str | None:
         return OLD
     for name, expected in stated.items():
         if (folder / name).exists() and digests.sha256(folder / name) != expected:
-            endings = ": its line endings were changed" if files.is_but_for_endings(folder / name, expected) else ""
-            return f"{folder / name} is not the file that its provenance describes{endings}"
+            return f"{folder / name} is not the file that its provenance describes"
     return None
 
 

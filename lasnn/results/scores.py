@@ -1,21 +1,21 @@
-"""The few numbers of a run that people and DVC compare, in a file of their own beside metrics.json. No torch.
+"""The few numbers of a run that people and DVC compare, and its accuracies from kept predictions. No torch.
 
 `scores.json` is a reading of metrics.json, with the picojoules of `energy` in the configuration: it can be lost or
 deleted, nothing rests on it and nothing is judged by it. Whatever ends a run, takes one up, or records one writes it.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lasnn.errors import InputError
 from lasnn.plan.cells import Energy
 from lasnn.plan.config import Preset
-from lasnn.plan.runs import Run
+from lasnn.plan.runs import AnnRun, ConvertedRun, Run
 from lasnn.results.energy import averages, snn_joules
 from lasnn.results.fits import whole_metrics
 from lasnn.storage import files
-from lasnn.storage.files import Json
+from lasnn.storage.files import Array, Json
 
 NAME = "scores.json"
 
@@ -63,3 +63,17 @@ def write(preset: Preset, runs: Iterable[Run]) -> int:
             files.write_text(path, text)
             count += 1
     return count
+
+
+def accuracies(run: Run, metrics: Json, predicted: Array, labels: Array) -> Iterator[tuple[str, float, float]]:
+    """Each accuracy in %: its name, what metrics say, and what follows from predicted classes [..., N] and labels."""
+    right = 100 * (predicted == labels[: predicted.shape[-1]]).mean(axis=-1)
+    if isinstance(run, ConvertedRun):
+        for curve, found in zip(metrics["curves"], right, strict=True):
+            for steps, now in zip(sorted(curve["accuracy"], key=int), found, strict=True):
+                yield f"accuracy at T = {steps}, s = {curve['scale']:g}", curve["accuracy"][steps], float(now)
+        return
+    yield "accuracy", metrics["accuracy"], float(right.mean())
+    if not isinstance(run, AnnRun):
+        for seed, now in zip(sorted(metrics["accuracy_by_seed"], key=int), right, strict=True):
+            yield f"accuracy of encoder seed {seed}", metrics["accuracy_by_seed"][seed], float(now)

@@ -11,7 +11,6 @@ anew, and to the byte `model.pt`, `metrics.json` and `predictions.npz` are what 
 `provenance.json` keeps machine, time and energy of the making and says in which preset it took place.
 """
 
-import contextlib
 import hashlib
 import json
 import os
@@ -186,16 +185,8 @@ def readdressed(path: Path, preset: str, parents: dict[str, str]) -> bytes:
 
 
 def _linked(source: Path, target: Path) -> None:
-    """Another name for a file, in place of what was there."""
-    handle, scratch = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    os.close(handle)
-    os.unlink(scratch)
+    """Another name for a file, where none is."""
     try:
-        try:
-            os.link(source, scratch)
-        except OSError:  # a file system without links, a limit on their number, the file of another user
-            files.write_bytes(scratch, source.read_bytes())
-        os.replace(scratch, target)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(scratch)  # two names of one file: `replace` leaves both
+        os.link(source, target)
+    except OSError:  # a file system without links, a limit on their number, the file of another user
+        files.write_bytes(target, source.read_bytes())

@@ -47,7 +47,7 @@ def packed(weights: dict[str, Tensor], meta: Mapping[str, object]) -> bytes:
     """The bytes of that file."""
     weights = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
     text = json.dumps({**meta, "format": FORMAT}, sort_keys=True)
-    return _bytes({"weights": weights, "meta": text, "sha256": content_digest(weights, text)})
+    return _saved({"weights": weights, "meta": text, "sha256": content_digest(weights, text)}).getvalue()
 
 
 def load(path: Path | str, sha256: str | None = None) -> tuple[dict[str, Tensor], Json]:
@@ -55,7 +55,13 @@ def load(path: Path | str, sha256: str | None = None) -> tuple[dict[str, Tensor]
 
     `sha256`: the digest that the file must have, where somebody has written it down.
     """
-    content = cast(Content, read(path, sha256))  # or whatever else: seen in the next lines
+    try:
+        read = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"no checkpoint {path}: `snakemake --cores 1 {path}` makes it") from None
+    if sha256 and hashlib.sha256(read).hexdigest() != sha256:
+        raise InputError(f"{path} has changed since it was made (expected sha256 {sha256[:12]}...): {again(path)}")
+    content = cast(Content, _loaded(path, read))  # or whatever else: seen in the next lines
     try:
         weights = content["weights"]
         meta: Json = json.loads(content["meta"])
@@ -69,21 +75,9 @@ def load(path: Path | str, sha256: str | None = None) -> tuple[dict[str, Tensor]
     return weights, meta
 
 
-def write(path: Path | str, content: Mapping[str, object]) -> None:
-    """`torch.save` in memory, then in one piece to disk: atomic, and without a file name inside."""
-    files.write_bytes(path, _bytes(content))
-
-
-def _bytes(content: Mapping[str, object]) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    return buffer.getvalue()
-
-
 def write_sealed(path: Path | str, content: Mapping[str, object]) -> None:
-    """Like `write`, with the digest of all that follows in the first line: torch checks no sums of its own."""
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
+    """`torch.save`, with the digest of all that follows in the first line: torch checks no sums of its own."""
+    buffer = _saved(content)
     with files.replacing(path) as file:
         file.write(SEAL + hashlib.sha256(buffer.getbuffer()).hexdigest().encode() + b"\n")
         file.write(buffer.getbuffer())
@@ -98,21 +92,15 @@ def read_sealed(path: Path | str) -> dict[str, object]:
     return _loaded(path, content[start:])
 
 
-def read(path: Path | str, sha256: str | None = None) -> dict[str, object]:
-    """Tensors, numbers and words only (`weights_only`): a checkpoint can't run code.
-
-    With `sha256`, the very bytes that are read must have that digest.
-    """
-    try:
-        content = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"no checkpoint {path}: `snakemake --cores 1 {path}` makes it") from None
-    if sha256 and hashlib.sha256(content).hexdigest() != sha256:
-        raise InputError(f"{path} has changed since it was made (expected sha256 {sha256[:12]}...): {again(path)}")
-    return _loaded(path, content)
+def _saved(content: Mapping[str, object]) -> io.BytesIO:
+    """The bytes that `torch.save` makes, in memory: with no file name inside."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer
 
 
 def _loaded(path: Path | str, content: bytes) -> dict[str, object]:
+    """Tensors, numbers and words only (`weights_only`): a checkpoint can't run code."""
     try:
         loaded: dict[str, object] = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
         return loaded

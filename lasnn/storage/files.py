@@ -19,6 +19,9 @@ import numpy as np
 from lasnn.errors import InputError, again
 
 SEAL = "sha256"
+# What numpy and zipfile raise, as the damaged bytes of an .npz have it.
+_OF_PYTHON = (OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError, SyntaxError, MemoryError)
+DAMAGE = (*_OF_PYTHON, zipfile.BadZipFile, zlib.error, struct.error)
 Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]  # type: ignore[explicit-any] # in numpy's own `generic`
 Json = dict[str, Any]  # type: ignore[explicit-any] # what was read from a JSON file: never a tensor or a path
 
@@ -126,9 +129,7 @@ def read_arrays(path: Path | str) -> dict[str, Array]:
         raise
     except FileNotFoundError:
         raise InputError(f"no {path}: `snakemake --cores 1 {path}` makes it") from None
-    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError, SyntaxError) as error:
-        raise InputError(f"{path} is damaged ({error}): {again(path)}") from None
-    except (zipfile.BadZipFile, zlib.error, struct.error, MemoryError) as error:  # as the damaged bytes have it
+    except DAMAGE as error:
         raise InputError(f"{path} is damaged ({error}): {again(path)}") from None
 
 
@@ -151,11 +152,6 @@ def sha256(path: Path | str) -> str:
     """Hexadecimal SHA-256 of a file's content."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def is_but_for_endings(path: Path | str, expected: str) -> bool:
-    """Whether a file has this digest once its line endings are one byte: git with core.autocrlf makes two of them."""
-    return hashlib.sha256(Path(path).read_bytes().replace(b"\r\n", b"\n")).hexdigest() == expected
 
 
 def _digest(value: Mapping[str, object]) -> str:

@@ -2,7 +2,6 @@
 
 import pickle
 import re
-import zipfile
 from pathlib import Path
 
 import torch
@@ -10,7 +9,6 @@ from torch import Tensor
 
 from lasnn.errors import InputError
 
-LARGEST = 4 << 30  # bytes of tensors that are read at most
 ZIP, ADVICE = b"PK\x03\x04", "save it with `torch.save(net.state_dict(), FILE)` or as safetensors"
 
 
@@ -33,7 +31,7 @@ def read(path: Path | str) -> tuple[dict[str, Tensor], bool]:
     if head[:4] == ZIP:
         content, ordered = _of_torch(path), True
     elif len(head) == 9 and head[8:] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= size - 8:
-        content, ordered = _of_safetensors(path, size), False
+        content, ordered = _of_safetensors(path), False
     else:
         raise InputError(f"{path} is neither a zip of torch nor safetensors ({size} bytes): {ADVICE}")
     return _checked(path, content), ordered
@@ -41,16 +39,12 @@ def read(path: Path | str) -> tuple[dict[str, Tensor], bool]:
 
 def _of_torch(path: Path) -> object:
     try:
-        with zipfile.ZipFile(path) as archive:
-            total = sum(entry.file_size for entry in archive.infolist())
-        if total > LARGEST:
-            raise InputError(f"{path} holds {total / 1e9:.1f} GB, {LARGEST / 1e9:.1f} are read at most: {ADVICE}")
         content: object = torch.load(path, weights_only=True, map_location="cpu")
     except pickle.UnpicklingError as error:
         line = " ".join(str(error).split())
         told = f"{path} holds more than tensors ({_told(line)}), and code in it is never run"
         raise InputError(f"{told}: {ADVICE}") from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         line = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
         raise InputError(f"{path} cannot be read as a zip of torch ({line}): {ADVICE}") from None
     return _state_dict_in(path, content)
@@ -92,9 +86,7 @@ def _told(line: str) -> str:
     return line[:80]
 
 
-def _of_safetensors(path: Path, size: int) -> dict[str, Tensor]:
-    if size > LARGEST:
-        raise InputError(f"{path} holds {size / 1e9:.1f} GB, {LARGEST / 1e9:.1f} are read at most: {ADVICE}")
+def _of_safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

@@ -1,4 +1,4 @@
-"""Where a result comes from: code version, packages, device, time, memory, energy: all that may differ between runs."""
+"""Where a result comes from: code version, packages, device, time, memory: all that may differ between runs."""
 
 import importlib.metadata
 import os
@@ -13,7 +13,6 @@ from typing import NotRequired, TypedDict
 import torch
 
 from lasnn.storage import commit
-from lasnn.storage.energy_meter import Meter
 
 PACKAGES = ("torch", "torchvision", "numpy", "numba", "pandas", "scikit-learn", "pillow", "snakemake", "dvc")
 
@@ -25,16 +24,14 @@ class Cost(TypedDict):
     seconds: float  # of the process that ended the run; `training_seconds` counts interrupted ones too
     peak_memory_bytes: int
     peak_device_memory_bytes: NotRequired[int]
-    machine_joules: NotRequired[dict[str, float]]  # of the whole machine part, whatever else ran on it
 
 
 class Stopwatch:
-    """Seconds, peak memory and, where a meter can be read, joules of a run, from its making on."""
+    """Seconds and peak memory of a run, from its making on."""
 
     def __init__(self, device: torch.device):
         self.device, self.start = device, time.monotonic()
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
-        self.meter = Meter(str(torch.cuda.get_device_properties(device).uuid) if device.type == "cuda" else None)
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
 
@@ -44,8 +41,6 @@ class Stopwatch:
         cost: Cost = {"started": self.started, "seconds": time.monotonic() - self.start, "peak_memory_bytes": peak}
         if self.device.type == "cuda":
             cost["peak_device_memory_bytes"] = torch.cuda.max_memory_allocated(self.device)
-        if joules := self.meter.joules():
-            cost["machine_joules"] = joules
         return cost
 
 

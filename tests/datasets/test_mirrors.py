@@ -132,9 +132,9 @@ def prepared(path, name="cifar10", **named):
 
 
 def refusal(tmp_path, name="cifar10", **named):
-    """Why a dataset can't be prepared; nothing is left of it."""
+    """Why a dataset can't be prepared; no file is left of it."""
     message = message_of(datasets.prepare, name, tmp_path / "data" / "x.npz", **named)
-    assert not list((tmp_path / "data").iterdir())
+    assert not [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
     return message
 
 
@@ -198,10 +198,12 @@ def test_labels_of_cifar100_are_the_fine_ones(tmp_path, monkeypatch):
 
 
 def test_download_is_kept_and_used_again(official, server, tmp_path, monkeypatch):
+    """A damaged one is fetched again."""
     import torchvision
 
     out = tmp_path / "data" / "cifar10.npz"
-    (out.parent / "raw").mkdir(parents=True)  # as after another dataset
+    (out.parent / "raw").mkdir(parents=True)
+    (out.parent / "raw" / official.name).write_bytes(official.read_bytes()[:-1])
     address = server(official.parent).address + "/cifar-10-python.tar.gz"
     monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", address)
     first = prepared(out)
@@ -218,14 +220,15 @@ def test_no_connection(official, tmp_path, monkeypatch):
 
 
 def test_wrong_download_is_not_kept(official, server, tmp_path, monkeypatch):
+    """Nor fetched once more: the publisher's file would be the same."""
     import torchvision
 
-    monkeypatch.setattr(
-        torchvision.datasets.CIFAR10, "url", server(official.parent).address + "/cifar-10-python.tar.gz"
-    )
+    publisher = server(official.parent)
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", f"{publisher.address}/cifar-10-python.tar.gz")
     monkeypatch.setattr(torchvision.datasets.CIFAR10, "tgz_md5", "0" * 32)
     message = refusal(tmp_path)
-    assert f"expected md5 {'0' * 32}, found " in message
+    assert f"expected md5 {'0' * 32}, found {md5(official.read_bytes())}" in message
+    assert publisher.asked == 1
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
@@ -273,7 +276,7 @@ def test_subset_needs_consent(official, batches, tmp_path):
 
 
 def test_too_many_images_are_another_dataset(batches, tmp_path, monkeypatch):
-    small = Source("CIFAR-10", 10, 32, 29, 10, "", "")
+    small = Source("CIFAR-10", 10, 32, 29, 10)
     monkeypatch.setattr(preparation, "KNOWN_DATASETS", {"cifar10": small})
     image_tree(tmp_path / "cifar10", batches)
     assert "holds 30 training images, CIFAR-10 has 29" in message_of(prepared, tmp_path / "x.npz", mirror=str(tmp_path))

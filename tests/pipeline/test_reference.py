@@ -260,14 +260,6 @@ def test_kept_exhibits_name_the_kept_files_that_they_were_made_from():
     assert compared > 1000
 
 
-def test_changed_line_endings_are_named(kept):
-    """As git changes them on its way into a folder, which no `git checkout` of the same file undoes."""
-    path = KEPT / TEACHER / "metrics.json"
-    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    with pytest.raises(InputError, match=rf"{path} has other line endings .* remove the files below {path.parents[1]}"):
-        reference.take_up(read())
-
-
 def test_nothing_kept_for_a_preset(kept):
     change({"presets": {"other": {}}})
     with pytest.raises(InputError, match=r"no kept results results/reference/other: there are some for tiny"):

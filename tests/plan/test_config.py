@@ -1,6 +1,5 @@
 """config.yaml: overlays in order, settings of a run, its parents, and one clear line for every mistake."""
 
-import copy
 import json
 import re
 from dataclasses import replace
@@ -19,7 +18,7 @@ VGG5 = SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn")
 
 def changed(**overlay):
     """The committed configuration with an overlay."""
-    return Config(merged(copy.deepcopy(CONTENT), overlay))
+    return Config(merged(CONTENT, overlay))
 
 
 def test_later_overlays_win():
@@ -153,7 +152,7 @@ def test_calibration_reads_its_own_sections():
 OWN = {"datasets": {"folder": "somewhere", "side": 16}, "variants": {}, "presets": {}}
 MYNET = {"family": "plain", "features": [32, "A", 64, "A"], "hidden": 1, "fc": 128}
 PLAIN = "small letters, digits and underscores only"
-TAKEN = ("vgg5", "resnet20", "poisson", "hybrid", "none", "snn_vgg5")
+TAKEN = ("vgg5", "resnet20", "poisson", "hybrid", "none", "snn_vgg5", "base")
 TWICE = [
     ("0", {"scope": {"seeds": [1, 0, 0]}}),
     ("'vgg5'", {"scope": {"students": ["conv3fc2", "vgg5", "vgg5"]}}),
@@ -196,7 +195,7 @@ TWICE = [
         ({"presets": {"quick": {"spiking": {"leak": float("nan")}}}}, "spiking.leak is nan"),
         ({"presets": {"mine": 3}}, "presets.mine is 3"),
         ({"variants": {"x": {"attention": {"alhpa": 0.1}}}}, "variants.x: unknown key 'attention.alhpa'"),
-        ({"datasets": {"cifar10": {"folder": "x", "side": 32}}}, "datasets.cifar10 is a known dataset's name"),
+        ({"datasets": {"cifar10": {"folder": "x", "side": 32}}}, "'cifar10' is the name of a known dataset already"),
         ({"datasets": {"birds": {"folder": "x", "side": 2}}}, "datasets.birds.side is 2"),
         ({"protocol": {"neuron": {"reset": "hard"}, "spiking": {"reset_grad": True}}}, "goes with neuron.reset: soft"),
         ({"presets": {"quick": {"compute": {"micro_batch": 3}}}}, "micro_batch 3 does not divide student.batch 16"),
@@ -210,23 +209,20 @@ TWICE = [
         ({"protocol": {"balancing": {"norm": "clip"}}}, "network.levels: None and balancing.norm: clip"),
         ({"protocol": {"balancing": {"norm": "max", "residual": "base"}}}, "max goes with .*residual: balanced only"),
         ({"protocol": {"spiking": {"consistency": 0.5}}}, "consistency .* goes with spiking.loss: every_step only"),
-        *(({"architectures": {name: MYNET}}, f"architectures.{name}") for name in (*TAKEN, "digits", "My-net")),
+        ({"architectures": {"My-net": MYNET}}, f"architectures.My-net: .*{PLAIN}"),
+        ({"architectures": {"vgg5": MYNET}}, "architectures.vgg5: 'vgg5' is the name of a network already"),
+        ({"architectures": {"snn_mine": MYNET}}, "a spiking teacher's word begins with snn_"),
         ({"architectures": {"mynet": MYNET | {"title": "VGG5"}}}, "the title 'VGG5' is taken"),
         ({"device": "gpu"}, "device is 'gpu'"),
         ({"mirror": 5}, "mirror"),
         ({"mirror": {"cifar_10": "somewhere"}}, "unknown dataset in config: mirror"),
-        *(({key: {name: OWN[key]}}, PLAIN) for key in OWN for name in ("Birds", "my birds", "birds/2", "vögel", "")),
-        *(
-            ({key: {name: OWN[key]}}, f"'{name}' is the name of a")
-            for key in ("datasets", "variants")
-            for name in TAKEN
-        ),
-        ({"datasets": {"leak_1": OWN["datasets"]}}, "names a dataset and a variant"),
+        *(({key: {"Birds": OWN[key]}}, f"{key}.Birds: .*{PLAIN}") for key in OWN),
+        *(({"datasets": {name: OWN["datasets"]}}, PLAIN) for name in ("my birds", "birds/2", "vögel", "")),
+        *(({"datasets": {name: OWN["datasets"]}}, f"'{name}' is the name of a") for name in TAKEN),
+        ({"variants": {"hybrid": {}}}, "variants.hybrid: 'hybrid' is the name of a method already"),
+        ({"datasets": {"leak_1": OWN["datasets"]}}, "datasets.leak_1: 'leak_1' is the name of a variant already"),
         *(({"presets": {"quick": twice}}, f"holds {one} twice: remove one") for one, twice in TWICE),
-        *(
-            ({"folders": {"data": spelt}}, "is no folder that rules can spell")
-            for spelt in ("", " ", "{x}", "a*", "[a]")
-        ),
+        *(({"folders": {"data": spelt}}, "is no folder that rules can spell") for spelt in (" ", "{x}", "a*")),
         ({"presets": {"quick": {"teacher": {"batch": 1}}}}, "teacher.batch is 1"),
         ({"presets": {"a": {"like": "a"}}}, "presets.a.like is 'a': expected another preset, one of "),
         ({"presets": {"a": {"like": "b"}, "b": {"like": "a"}}}, r"presets.[ab].like is '\w': expected another preset"),

@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import zipfile
 
 import numpy as np
 import pytest
@@ -10,8 +9,6 @@ import torch
 
 from lasnn.errors import InputError
 from lasnn.storage import checkpoint, files
-
-WEIGHTS = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor(1.5)}
 
 
 def test_equal_content_gives_equal_bytes_whatever_the_path_and_memory_format(tmp_path):
@@ -24,7 +21,7 @@ def test_equal_content_gives_equal_bytes_whatever_the_path_and_memory_format(tmp
 
 def test_a_checkpoint_of_another_digest_is_refused(tmp_path):
     path = tmp_path / "model.pt"
-    checkpoint.save(path, WEIGHTS, {})
+    checkpoint.save(path, {"a": torch.arange(6.0)}, {})
     checkpoint.load(path, files.sha256(path))
     with pytest.raises(InputError, match=r"model\.pt has changed since it was made \(expected sha256 000000000000"):
         checkpoint.load(path, "0" * 64)
@@ -71,12 +68,8 @@ def test_other_files_are_refused(tmp_path):
     torch.save({"something": 1}, tmp_path / "other.pt")
     with pytest.raises(InputError, match="not a checkpoint"):
         checkpoint.load(tmp_path / "other.pt")
-    with zipfile.ZipFile(tmp_path / "zip.pt", "w") as archive:
-        archive.writestr("x", "y")
-    with pytest.raises(InputError):
-        checkpoint.load(tmp_path / "zip.pt")
     np.savez(tmp_path / "arrays.npz", x=np.zeros(3))
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="cannot be read"):
         checkpoint.load(tmp_path / "arrays.npz")
     with pytest.raises(InputError, match="no checkpoint"):
         checkpoint.load(tmp_path / "absent.pt")

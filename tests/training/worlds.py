@@ -78,7 +78,8 @@ def images(train=36, test=14, side=8, classes=4):
         labels = np.arange(count) % classes
         pixels = (patterns[labels] + draws.integers(0, 56, (count, 3, side, side))).astype(np.uint8)
         arrays |= {f"{name}_images": pixels, f"{name}_labels": labels, f"{name}_ids": ids(pixel_hashes(pixels))}
-    return Prepared("digits", "made up", tuple("abcd"), side, subset=False, source={}, digest="0" * 64, **arrays)
+    told = {"name": "digits", "title": "made up", "classes": tuple("abcd"), "side": side}
+    return Prepared(**told, subset=False, source={}, digest="0" * 64, **arrays)
 
 
 def plan(overlay):
