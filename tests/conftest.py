@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 import yaml
+from filelock import FileLock
 from tiny import TINY, copy_project, done
 
 from lasnn.pipeline import dvc_yaml
@@ -33,9 +34,22 @@ def git():
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory, git):
-    """A checkout with all tables of the tiny preset, recorded in DVC. Its tests only look at it, or copy it."""
-    folder = copy_project(tmp_path_factory.mktemp("finished") / "project")
+def finished(tmp_path_factory, worker_id, git):
+    """A checkout with all tables of the tiny preset, recorded in DVC, made once for all processes of a test session.
+
+    Tests read it or copy it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    place = (base if worker_id == "master" else base.parent) / "finished"
+    with FileLock(f"{place}.lock"):
+        if not (place / "said.txt").exists():
+            make_tables(place, git)
+    return place
+
+
+def make_tables(folder, git):
+    """Make all tables of the tiny preset in a new checkout; what the workflow says goes to said.txt, last."""
+    copy_project(folder)
     content = whole(folder / "config.yaml") | {"preset": "tiny", "presets": {"tiny": TINY}}
     (folder / "config.yaml").write_text(yaml.safe_dump(content))
     shutil.rmtree(folder / "config")  # of no other preset
@@ -44,7 +58,6 @@ def finished(tmp_path_factory, git):
     git(folder, "add", ".")
     git(folder, "commit", "-qm", "all")
     (folder / "said.txt").write_text(done(folder, "--cores", 2, "tables").stderr)
-    return folder
 
 
 @pytest.fixture(autouse=True, scope="session")

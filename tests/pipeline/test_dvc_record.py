@@ -54,10 +54,9 @@ def clone(finished, tmp_path, git, monkeypatch):
     return clone
 
 
-def test_a_finished_workflow_is_recorded_and_clean(finished, git, monkeypatch):
-    monkeypatch.chdir(finished)
-    assert "stages recorded in dvc.lock" in (finished / "said.txt").read_text()
-    stages = recorded(finished)
+def test_a_finished_workflow_is_recorded_and_clean(copy, git):
+    assert "stages recorded in dvc.lock" in (copy / "said.txt").read_text()
+    stages = recorded(copy)
     assert {"data-digits", "ann-digits-conv3fc2-s0", "snn-digits-conv3fc2-hybrid-poisson-T2-none-s0"} <= set(stages)
     assert {"exhibit-table1", "exhibit-table2"} <= set(stages)
     from dvc.repo import Repo
@@ -67,7 +66,7 @@ def test_a_finished_workflow_is_recorded_and_clean(finished, git, monkeypatch):
     outs = {entry["path"] for entry in stages["ann-digits-conv3fc2-s0"]["outs"]}
     names = ("model.pt", "metrics.json", "predictions.npz", "provenance.json", "log.jsonl", "scores.json")
     assert outs == {f"{TRAINED}/{name}" for name in names}
-    assert git(finished, "status", "--porcelain", "--untracked-files=no") == ""  # but dvc.lock, which is the user's
+    assert git(copy, "status", "--porcelain", "--untracked-files=no") == ""  # but dvc.lock, which is the user's
 
 
 def test_recording_again_changes_nothing(copy):
