@@ -16,7 +16,7 @@ from tiny import copy_project, snakemake
 
 import lasnn.__main__ as door
 from lasnn.errors import InputError
-from lasnn.pipeline import dvc_record, notebooks, workflow
+from lasnn.pipeline import notebooks, workflow
 from lasnn.pipeline.workflow import check_whole_workflow, configuration, strange_checkout
 from lasnn.storage import user
 
@@ -251,19 +251,3 @@ def test_an_import_as_a_module_is_one_line(tmp_path, snakefile):
         check_whole_workflow(str(tmp_path / snakefile), tmp_path)
     assert "\n" not in str(error.value)
     check_whole_workflow(str(tmp_path / "workflow" / "Snakefile"), tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("number", "told"),
-    [(errno.ENOLCK, "no locks"), (errno.EOPNOTSUPP, "no locks"), (None, "another DVC process holds the lock")],
-)
-def test_a_file_system_without_locks_is_not_taken_for_another_process(tmp_path, monkeypatch, number, told):
-    monkeypatch.chdir(tmp_path)
-    Path(".dvc").mkdir()
-
-    def flock(handle, kind):
-        if number:
-            raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr("fcntl.flock", flock)
-    assert told in dvc_record.why_locked()

@@ -30,6 +30,12 @@ def untouched(tmp_path_factory):
     assert not (folder / "data").exists()
 
 
+@pytest.fixture(scope="module")
+def config():
+    """config.yaml, read once."""
+    return read()
+
+
 def test_one_exhibit_plans_only_what_it_needs(untouched):
     jobs = plan(untouched, "results/quick/exhibits/table1.md")
     assert [verb for verb, _ in jobs].count("exhibit") == 1
@@ -78,16 +84,16 @@ RUN = "results/quick/ann/digits/vgg5/base/s0"
         ("/elsewhere/model.pt", None),
     ],
 )
-def test_an_unknown_target_names_the_one_that_is_meant(typed, meant):
+def test_an_unknown_target_names_the_one_that_is_meant(config, typed, meant):
     with pytest.raises(InputError, match=r"^unknown target ") as told:
-        workflow.check_targets(read(), [typed])
+        workflow.check_targets(config, [typed])
     assert re.findall(r"did you mean '(.*?)'", str(told.value)) == ([meant] if meant else [])
 
 
-def test_an_exhibit_that_a_preset_does_not_plan_names_the_presets_that_do():
+def test_an_exhibit_that_a_preset_does_not_plan_names_the_presets_that_do(config):
     with pytest.raises(InputError, match=r"^preset 'few_steps' plans no run that table1 shows: .* small"):
-        workflow.check_targets(read(), ["results/few_steps/exhibits/table1.md"])
-    workflow.check_targets(read(), ["results/few_steps/exhibits/figure1.svg"])  # drawn from the plan
+        workflow.check_targets(config, ["results/few_steps/exhibits/table1.md"])
+    workflow.check_targets(config, ["results/few_steps/exhibits/figure1.svg"])  # drawn from the plan
 
 
 # Where jobs run
@@ -159,9 +165,8 @@ def test_a_killed_workflow_goes_on_after_unlock(copy_of_project):
         ("data/digits.npz", "data/.digits.npz.lock"),
     ],
 )
-def test_a_job_that_is_at_work_is_asked_for_its_lock_before_its_log_goes(tmp_path, monkeypatch, made, lock):
+def test_a_job_that_is_at_work_is_asked_for_its_lock_before_its_log_goes(config, tmp_path, monkeypatch, made, lock):
     """As after a killed call on a cluster: Snakemake removes the log of whatever it is about to make."""
-    config = read()
     monkeypatch.chdir(tmp_path)
     inputs = Inputs(config, list, print)
     with only_writer(lock, "it"):
