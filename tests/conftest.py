@@ -58,6 +58,7 @@ def finished(once, git):
 
 
 def finish(folder, git):
+    """All tables of the tiny preset in a new checkout; what the workflow says goes to said.txt."""
     copy_project(folder)
     content = whole(folder / "config.yaml") | {"preset": "tiny", "presets": {"tiny": TINY}}
     (folder / "config.yaml").write_text(yaml.safe_dump(content))

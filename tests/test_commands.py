@@ -61,12 +61,18 @@ def for_snakemake() -> list[str]:
     return [one for one in ALL if words_of(one, "snakemake") and one not in others]
 
 
+@pytest.fixture(scope="module")
+def config():
+    """config.yaml, read once."""
+    return read()
+
+
 @pytest.mark.parametrize("command", for_snakemake())
-def test_snakemake_takes_these_words_and_knows_the_targets(command):
+def test_snakemake_takes_these_words_and_knows_the_targets(config, command):
     from snakemake.cli import parse_args
 
     options = parse_args(words_of(command, "snakemake"))[1]
-    check_targets(read(), options.targets or ())
+    check_targets(config, options.targets or ())
 
 
 @pytest.mark.parametrize("verb", [verb for group in VERBS.values() for verb in group], ids=lambda verb: verb.name)

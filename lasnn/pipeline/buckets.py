@@ -7,7 +7,7 @@ it, which compares its digest.
 import argparse
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from lasnn.storage.bucket import Bucket, Stored
 from lasnn.storage.user import expanded
 
 AT_ONCE = 16  # downloads
-LEFT_THERE = ("model.pt", "benchmark.tsv")
 
 
 def bucket_of(workflow: Any, config: Config) -> Bucket | None:
@@ -99,7 +98,7 @@ def bring(bucket: Bucket, config: Config, asked: Iterable[str], stored: Mapping[
             store.keep(*config.locate(folder))
         for path in strays:
             Path(path).unlink()
-        wanted = [path for path in asked if path in stored and Path(path).name not in LEFT_THERE]
+        wanted = [path for path in asked if path in stored and not path.endswith("/model.pt")]
         wanted = [path for path in wanted if not Path(path).exists()]
         with ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(lambda path: bucket.fetch(path, stored[path]), wanted))
@@ -142,21 +141,9 @@ def newest(stored: Mapping[str, Stored]) -> float:
     return max((one.modified for one in stored.values()), default=0)
 
 
-@contextlib.contextmanager
-def inside(bucket: Bucket | None) -> Iterator[None]:
+def inside(bucket: Bucket | None) -> contextlib.AbstractContextManager[None]:
     """Work in the place of a bucket; where there is none, here."""
-    with contextlib.chdir(bucket.place if bucket else os.curdir):
-        yield
-
-
-def at(bucket: Bucket | None, act: Callable[..., None]) -> Callable[..., None]:
-    """The same function, called in the place of a bucket."""
-
-    def there(*arguments: Any) -> None:
-        with inside(bucket):
-            act(*arguments)
-
-    return there
+    return contextlib.chdir(bucket.place) if bucket else contextlib.nullcontext()
 
 
 def below(bucket: Bucket | None, path: str) -> str:

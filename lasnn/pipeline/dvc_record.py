@@ -6,9 +6,7 @@ Runs are recorded where they are; nothing is deleted, moved or linked. DVC is lo
 
 import contextlib
 import copy
-import fcntl
 import logging
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -115,16 +113,6 @@ def in_checkout() -> bool:
     return Path(".dvc").is_dir() and any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents))
 
 
-def why_locked() -> str:
-    """What it means that DVC can't have its lock: somebody has it, or the file system knows no locks."""
-    try:
-        with tempfile.TemporaryFile(dir=".dvc") as probe:
-            fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        return f"this file system has no locks ({error.strerror}): `dvc config core.hardlink_lock true` does without"
-    return "another DVC process holds the lock"
-
-
 @contextlib.contextmanager
 def _parsed_once(path: Path) -> Iterator[None]:
     """DVC reads the parameters of each stage twice, and parses the whole file each time; here it does so once.
@@ -156,7 +144,6 @@ def _commit(place: Path, names: list[str]) -> tuple[int, int]:
     for 24 stages, and their square for more.
     """
     from dvc.exceptions import DvcException
-    from dvc.lock import LockError
     from dvc.repo import Repo, lock_repo
 
     logging.getLogger("dvc").setLevel(logging.WARNING)
@@ -178,8 +165,6 @@ def _commit(place: Path, names: list[str]) -> tuple[int, int]:
             finally:
                 if done:
                     done[0].dvcfile.dump_stages(done, update_pipeline=False)
-    except LockError:
-        raise InputError(f"lineage is not recorded: {why_locked()}; {LATER}") from None
     except (DvcException, OSError, ValueError, KeyError) as error:
         told = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"lineage is not recorded: {told}; mend that, then {LATER}") from None

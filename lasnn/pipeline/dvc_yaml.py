@@ -121,18 +121,9 @@ def stages(preset: Preset) -> dict[str, Stage]:
     return found
 
 
-def plots(preset: Preset) -> list[dict[str, object]]:
-    """What `dvc plots show` draws: every figure as it is, and each accuracy of Table S1 as a bar."""
-    pictures = [path for name in EXHIBITS for path in files_of(preset, name) if path.endswith(".png")]
-    table = {"template": "bar_horizontal", "x": "ours", "y": "row_label", "title": "Table S1: accuracy, %"}
-    found: list[dict[str, object]] = [{f"{preset.root}/exhibits/table_s1.csv": table}]
-    found += [{path: None} for path in pictures]
-    return found
-
-
 def text(preset: Preset) -> str:
     """The text of dvc.yaml at the root."""
-    return HEAD + written({"plots": plots(preset), "stages": stages(preset)})
+    return HEAD + written({"stages": stages(preset)})
 
 
 def text_below(preset: Preset, folder: Path, others: set[str]) -> str:
@@ -140,8 +131,7 @@ def text_below(preset: Preset, folder: Path, others: set[str]) -> str:
     up = "/".join([".."] * len(folder.parts))
     ours = {name: stage for name, stage in stages(preset).items() if not (name.startswith("data-") and name in others)}
     kept = {name: {"wdir": up} | stage for name, stage in ours.items()}
-    pictures = [{f"{up}/{path}": entry for path, entry in plot.items()} for plot in plots(preset)]
-    return HEAD + written({"plots": pictures, "stages": kept})
+    return HEAD + written({"stages": kept})
 
 
 def _stage(deps: list[str], outs: list[str]) -> Stage:

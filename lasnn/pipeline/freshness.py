@@ -10,10 +10,11 @@ from pathlib import Path
 
 from lasnn.datasets.arrays import header_of
 from lasnn.datasets.arrays import load as load_prepared
+from lasnn.datasets.content import content_of, listing_of
+from lasnn.datasets.preparation import located
 from lasnn.errors import InputError
 from lasnn.pipeline import notebooks
-from lasnn.pipeline.sources import expected_content
-from lasnn.plan.config import DATA_REVISION, Preset
+from lasnn.plan.config import DATA_REVISION, Config, Preset
 from lasnn.plan.runs import Run
 from lasnn.report import EXHIBITS, files_of, runs_of_target
 from lasnn.report.dataframes import base_runs
@@ -21,6 +22,7 @@ from lasnn.results.fits import OLD, RUN_FILES, damaged, identity_of, provenance_
 from lasnn.storage import files
 from lasnn.storage.digests import Digests
 from lasnn.storage.files import Json
+from lasnn.storage.user import expanded
 
 
 class Judge:
@@ -154,6 +156,23 @@ class Judge:
         if said is None:
             return f"{page} has changed since it was made, or was made by an earlier version"
         return None if said == notebooks.made_from(self.preset, name, self.digests) else "made from other files"
+
+
+def expected_content(config: Config, dataset: str, digests: Digests) -> str | None:
+    """The digest of what a dataset would be prepared from; None where that can't be seen from here.
+
+    That is so for what is embedded, for what lies behind an address, and for a folder or mirror that is not there.
+    """
+    own = config.own_dataset(dataset)
+    try:
+        place = expanded(own.folder) if own else located(dataset, config.mirror(dataset))
+    except InputError:  # an empty mirror: what is prepared stays
+        return None
+    if place is None or not place.exists():
+        return None
+    if place.is_file():
+        return digests.sha256(place)
+    return str(digests.fact(f"content of {dataset} in", listing_of(place), lambda: content_of(place)))
 
 
 def _of_exhibit(path: str) -> Json:

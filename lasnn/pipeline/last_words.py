@@ -6,13 +6,14 @@ from pathlib import Path
 from lasnn.plan.config import Preset
 from lasnn.report import EXHIBITS, files_of
 from lasnn.results.progress import SHOWN
+from lasnn.storage.bucket import Bucket
 
 
-def last_words(preset: Preset, made: Iterable[str], say: Callable[[str], None]) -> None:
+def last_words(preset: Preset, made: Iterable[str], bucket: Bucket | None, say: Callable[[str], None]) -> None:
     """Table II, if this call was about it, and where the exhibits lie."""
     asked = {str(path) for path in made}
     names = [name for name in EXHIBITS if asked & set(files_of(preset, name))]
-    table = Path(files_of(preset, SHOWN)[1])
+    table = Path(bucket.place if bucket else "", files_of(preset, SHOWN)[1])
     if SHOWN in names and table.exists():  # a call may keep no copy of what it took to a bucket
         say("\n".join(["", *shortened(table.read_text(encoding="utf-8").splitlines())]))
     if names:

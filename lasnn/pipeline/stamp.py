@@ -42,6 +42,7 @@ class Inputs:
     """Inputs of rules in one call of Snakemake: `forced` gives what was typed to be made again, `say` prints a line.
 
     `bucket`: where results and images lie, and `stored`: what is in it. `marked`: whether its mark is the stamp.
+    `judging`: whether this process decides what is made; that of a job is told, and rules have all inputs there.
     """
 
     def __init__(
@@ -52,10 +53,12 @@ class Inputs:
         bucket: Bucket | None = None,
         stored: Mapping[str, Stored] | None = None,
         marked: bool = False,
+        judging: bool = True,
     ):
         self.config, self.forced, self.say, self.bucket, self.marked = config, forced, say, bucket, marked
         self.exists: Callable[[str], bool] = os.path.exists if stored is None else stored.__contains__
-        self.digests = Digests(Path(bucket.place, INDEX) if bucket else INDEX)
+        self.judging = judging
+        self.digests = Digests((Path(bucket.place, INDEX) if bucket else INDEX) if judging else None)
         self.judges: dict[str, Judge] = {}
         self.told: set[str] = set()
         atexit.register(self.digests.save)
@@ -78,9 +81,11 @@ class Inputs:
         return self._inputs([], [path], lambda: self.judge(self.config.preset()).data(dataset), path)
 
     def exhibit(self, preset: Preset, name: str) -> list[Any]:
-        """The files that an exhibit is made from."""
-        paths = inputs_of_exhibit(preset, name, self.bucket)
-        judge = self.judge(preset)
+        """The files that an exhibit is made from; in a bucket training logs too, which elsewhere no rule names."""
+        exhibit, judge = EXHIBITS[name], self.judge(preset)
+        paths = exhibit.files(preset)
+        if self.bucket:
+            paths = [path for path in exhibit.made_from(preset) if path != str(PAPER)]
         return self._inputs(
             paths, files_of(preset, name), lambda: judge.exhibit(name), f"{preset.root}/exhibits/{name}"
         )
@@ -93,6 +98,8 @@ class Inputs:
     def _inputs(self, paths: list[str], outs: Sequence[str], look: Callable[[], str | None], name: str) -> list[Any]:
         from snakemake.io import ancient, local
 
+        if not self.judging:
+            return paths
         with inside(self.bucket):
             reason = look()
         # In a bucket an object, as Snakemake makes here what needs a file of this machine; a dry run writes none.
@@ -145,12 +152,6 @@ def _check_free(locks: Mapping[Path, str]) -> None:
         if any(lock.parent.glob(f"{lock.name}*")):
             with only_writer(lock, of):
                 pass
-
-
-def inputs_of_exhibit(preset: Preset, name: str, bucket: Bucket | None) -> list[str]:
-    """The files that an exhibit's job is given: in a bucket training logs too, which elsewhere lie beside the rest."""
-    exhibit = EXHIBITS[name]
-    return [path for path in exhibit.made_from(preset) if path != str(PAPER)] if bucket else exhibit.files(preset)
 
 
 def renew(paths: Iterable[str], after: float = 0) -> None:

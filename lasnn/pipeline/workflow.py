@@ -121,14 +121,9 @@ def configuration(checkout: Path) -> Path:
     return CONFIG if CONFIG.exists() or Path.cwd().resolve() == checkout else checkout / CONFIG
 
 
-def asks_for_container() -> bool:
-    """Whether a recipe for a container is asked for."""
-    return bool(getattr(command_line(), "containerize", None))
-
-
 def check_container() -> None:
     """InputError if a recipe is asked for where Snakemake can't ask conda how it names environments."""
-    if asks_for_container() and shutil.which("conda") is None:
+    if getattr(command_line(), "containerize", None) and shutil.which("conda") is None:
         raise InputError("--containerize asks conda for the names of environments: have conda on PATH for it")
 
 
@@ -246,10 +241,9 @@ def files_asked(config: Config, presets: Sequence[str], targets: Iterable[str]) 
     """Every file that a rule might find in its way: of these runs and their images, of exhibits and pages."""
     for preset, runs in runs_asked(config, presets, targets):
         yield from (preset.config.data_file(dataset) for dataset in {run.dataset for run in runs})
-        yield from (f"{preset.folder(run)}/{name}" for run in runs for name in (*RUN_FILES, LOG, "benchmark.tsv"))
+        yield from (f"{preset.folder(run)}/{name}" for run in runs for name in (*RUN_FILES, LOG))
     for preset in map(config.preset, presets):
         yield from (path for name in EXHIBITS for path in files_of(preset, name))
-        yield from (f"{preset.root}/exhibits/{name}.benchmark.tsv" for name in EXHIBITS)
         yield from pages_of(preset).values()
 
 

@@ -227,9 +227,10 @@ class Preset:
         order: dict[Run, None] = {}
 
         def visit(run: Run) -> None:
-            for parent in self.parents(run):
-                visit(parent)
-            order.setdefault(run)
+            if run not in order:
+                for parent in self.parents(run):
+                    visit(parent)
+                order[run] = None
 
         for run in runs:
             visit(run)

@@ -7,7 +7,7 @@ Snakemake rule that makes it, and what `parse` reads. Names are `[a-z0-9_]+`, so
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -34,7 +34,7 @@ class _Run:
     REVISION: ClassVar[int]  # raise it when a change of the stage's code changes its results
 
     def __str__(self) -> str:
-        return self.PATTERN.format(**asdict(self))
+        return self.PATTERN.format(**vars(self))
 
     @classmethod
     def from_words(cls, words: dict[str, str]) -> Self:
@@ -56,13 +56,13 @@ class _Run:
     @property
     def network_name(self) -> str:
         """The network that this run trains or converts."""
-        words = asdict(self)
+        words = vars(self)
         return str(words.get("network") or words["student"])
 
     @property
     def names(self) -> frozenset[str]:
         """Every word by which an entry `for:` of config.yaml can mean this run."""
-        words = {str(value) for field, value in asdict(self).items() if field not in ("seed", "steps", "variant")}
+        words = {str(value) for field, value in vars(self).items() if field not in ("seed", "steps", "variant")}
         if isinstance(self, SnnRun):
             words = (words - {self.teacher}) | {f"{self.encoder}-T{self.steps}"}
         return frozenset(words)

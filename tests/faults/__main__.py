@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import arrivals, corruptions, cost, disks, inputs, kills, power
+from . import arrivals, corruptions, disks, inputs, kills, power
 from .tiny import Place, Tally
 
 
@@ -22,7 +22,6 @@ def main() -> int:
     parser.add_argument("--corruptions", type=int, default=0, help="damaged files")
     parser.add_argument("--inputs", type=int, default=0, help="bad inputs in this process, and 42 by the command line")
     parser.add_argument("--arrivals", type=int, default=0, help="files that arrive by other ways than the workflow")
-    parser.add_argument("--cost", type=int, default=0, help="what the guards cost, in so many turns")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         Path(folder).chmod(0o755)
@@ -54,8 +53,6 @@ def main() -> int:
             take(inputs.feed_command_line(place, 42))
         if options.arrivals:
             take(arrivals.arrive(place, options.arrivals))
-        if options.cost:
-            print(cost.measure(Path(folder) / "cost", options.cost))
     return int(any(tally.notes for tally in tallies))
 
 

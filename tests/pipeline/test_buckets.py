@@ -25,7 +25,7 @@ from lasnn.__main__ import enter
 from lasnn.console import Console
 from lasnn.errors import InputError
 from lasnn.pipeline import buckets
-from lasnn.pipeline.stamp import STAMP, inputs_of_exhibit, renew
+from lasnn.pipeline.stamp import STAMP, Inputs, renew
 from lasnn.pipeline.workflow import image
 from lasnn.plan.config import Config, whole
 from lasnn.report import EXHIBITS
@@ -132,7 +132,7 @@ def test_exhibits_in_a_bucket_are_given_training_logs():
     """Elsewhere these lie beside the metrics, and no rule names them."""
     preset, there = config().preset(), Bucket("s3://lasnn", "x")
     name = next(name for name, exhibit in EXHIBITS.items() if exhibit.logged(preset))
-    alone, given = inputs_of_exhibit(preset, name, None), inputs_of_exhibit(preset, name, there)
+    alone, given = (Inputs(config(), list, print, one, judging=False).exhibit(preset, name) for one in (None, there))
     assert {Path(path).name for path in set(given) - set(alone)} == {"log.jsonl"}
     assert not [path for path in alone if path.endswith("log.jsonl")]
 

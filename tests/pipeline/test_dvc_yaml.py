@@ -27,20 +27,20 @@ def test_a_run_depends_on_exactly_its_keys(name):
     """Removing nothing but the named keys' values from the file changes the settings; changing others doesn't."""
     preset = read().preset(name)
     content, layers = whole(), list(layers_of(preset))
-    for run in runs_of_target(preset, "all")[:12]:
-        named = {(file, key) for one in params_of(preset, run, layers) for file, keys in one.items() for key in keys}
-        for file, key in named:
-            value = parsed(file)
-            for part in key.split("."):
-                value = value[part]  # each key exists
-        for section in content["protocol"]:
-            if section in ("for", "scope") or ("config.yaml", f"protocol.{section}") in named:
-                continue
-            other = {key: _other(value) for key, value in content["protocol"][section].items()}
-            changed = Config(
-                merged(content, {"protocol": {section: {k: v for k, v in other.items() if v is not None}}})
-            )
-            assert changed.preset(name).settings(run) == preset.settings(run), (section, run)
+    runs = runs_of_target(preset, "all")[:12]
+    params = {run: params_of(preset, run, layers) for run in runs}
+    named = {run: {(file, key) for one in params[run] for file, keys in one.items() for key in keys} for run in runs}
+    files = {file: parsed(file) for keys in named.values() for file, _ in keys}
+    for file, key in set().union(*named.values()):
+        value = files[file]
+        for part in key.split("."):
+            value = value[part]  # each key exists
+    for section in set(content["protocol"]) - {"for", "scope"}:
+        other = {key: _other(value) for key, value in content["protocol"][section].items()}
+        changed = Config(merged(content, {"protocol": {section: {k: v for k, v in other.items() if v is not None}}}))
+        for run in runs:
+            if ("config.yaml", f"protocol.{section}") not in named[run]:
+                assert changed.preset(name).settings(run) == preset.settings(run), (section, run)
 
 
 def _other(value):

@@ -38,10 +38,10 @@ def test_the_first_run_knows_no_time(call):
 
 
 def test_the_others_go_by_those_that_are_done(call):
-    """An ANN took 20 s of 40: what is left, two runs that may take as long, needs 80."""
-    since(40)
-    finished(ANN, 20)
-    assert progress.line() == f"run 2 of 3, about 80 s to go; the result will be {RESULT}"
+    """An ANN took 2,000 s of 4,000: what is left, two runs that may take as long, needs 8,000."""
+    since(4000)
+    finished(ANN, 2000)
+    assert progress.line() == f"run 2 of 3, about 2.2 h to go; the result will be {RESULT}"
     Path(STUDENT).mkdir(parents=True)
     Path(STUDENT, "provenance.json").write_text("{")  # a damaged file is no finished run
     assert progress.line().startswith("run 2 of 3")

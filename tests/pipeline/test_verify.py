@@ -18,19 +18,12 @@ from lasnn.storage import files
 
 ROOT = Path(__file__).parents[2]
 KEPT = Path("results/reference")
-SNN = "snn/cifar10/vgg5/hybrid/poisson-T16/none/base/s0"
-FILES = {  # of each kind of kept file one, below KEPT
-    "metrics": f"bfloat16/{SNN}/metrics.json",
-    "predictions": f"bfloat16/{SNN}/predictions.npz",
-    "log": f"bfloat16/{SNN}/log.jsonl",
-    "provenance": f"bfloat16/{SNN}/provenance.json",
-    "checkpoint": f"verdicts/{SNN}/model.pt",
-    "numbers": "bfloat16/exhibits/table_s4.csv",
-    "table": "bfloat16/exhibits/table_s4.md",
-    "sources": "bfloat16/exhibits/table_s4.json",
-    "picture": "bfloat16/exhibits/figure_ablations.png",
-    "what was left out": "bfloat16/left_out.json",
-}
+SEEDS = "snn/cifar10/vgg5/hybrid/poisson-T16/none/base"
+SNN, CHECKPOINT = f"{SEEDS}/s0", KEPT / "verdicts" / SEEDS / "s0" / "model.pt"
+# Of each kind of kept file one, each of another run or exhibit, so that none hides behind another.
+OF_RUNS = [KEPT / "bfloat16" / SEEDS / name for name in ("s0/metrics.json", "s1/predictions.npz", "s2/provenance.json")]
+OF_EXHIBITS = [KEPT / "bfloat16/exhibits" / name for name in ("table_s4.csv", "runs.md", "figure_ablations.json")]
+OTHERS = [KEPT / "bfloat16" / name for name in (f"{SNN}/log.jsonl", "exhibits/figure_ablations.png", "left_out.json")]
 
 
 @pytest.fixture
@@ -84,26 +77,29 @@ def test_what_is_kept_in_this_repository(name, monkeypatch, capsys):
         assert f"{exhibits - apart} exhibits made again to the byte" in line
 
 
-@pytest.mark.parametrize("kind", FILES)
-def test_one_changed_byte_is_found_and_named(verified, kind):
+@pytest.mark.parametrize("paths", [[*OF_RUNS, *OF_EXHIBITS, *OTHERS], [CHECKPOINT]], ids=["bfloat16", "verdicts"])
+def test_one_changed_byte_is_found_and_named(verified, paths):
     """In each kind of file that is kept."""
-    path = KEPT / FILES[kind]
-    flip(path)
-    status, line, faults = verified(path.parts[2])
+    for path in paths:
+        flip(path)
+    name = paths[0].parts[2]
+    status, line, faults = verified(name)
     assert status == 1
-    assert f"{path} is not the file that was kept (SHA256SUMS says so)" in faults
-    assert line.startswith(f"{path.parts[2]}: FAILED, {len(faults)} mismatch")
+    assert {f"{path} is not the file that was kept (SHA256SUMS says so)" for path in paths} <= set(faults)
+    assert line.startswith(f"{name}: FAILED, {len(faults)} mismatch")
 
 
-@pytest.mark.parametrize("kind", ["metrics", "predictions", "provenance", "checkpoint", "numbers", "table", "sources"])
-def test_a_list_of_digests_written_anew_hides_no_change(verified, kind):
+@pytest.mark.parametrize("paths", [OF_RUNS, OF_EXHIBITS, [CHECKPOINT]], ids=["runs", "exhibits", "checkpoint"])
+def test_a_list_of_digests_written_anew_hides_no_change(verified, paths):
     """What runs and exhibits say of themselves is compared too."""
-    path = KEPT / FILES[kind]
-    flip(path)
-    reference._record(Path(*path.parts[:3]))
-    status, _, faults = verified(path.parts[2])
+    for path in paths:
+        flip(path)
+    reference._record(Path(*paths[0].parts[:3]))
+    status, _, faults = verified(paths[0].parts[2])
     assert status == 1
-    assert any(str(path.parent) in fault for fault in faults)
+    for path in paths:
+        named = path.with_suffix("") if path in OF_EXHIBITS else path.parent
+        assert any(str(named) in fault for fault in faults), path
 
 
 def test_a_forged_accuracy_with_all_digests_anew(verified):
@@ -225,11 +221,13 @@ def test_half_a_clone_is_one_line(verified):
 
 
 @pytest.mark.parametrize("word", ["paper", "results/reference/paper", "results/small", "nothing"])
-def test_what_keeps_nothing_is_one_line(clone, word, capsys):
+def test_what_keeps_nothing_is_one_line(word, monkeypatch, capsys):
     """With what is kept."""
+    monkeypatch.chdir(ROOT)
+    kept = sorted(path.name for path in KEPT.iterdir())
     assert main(["verify", word]) == 2
     said = capsys.readouterr().err
-    assert f"error: {word} keeps no results: in {KEPT} there are some of bfloat16, small, verdicts" in said
+    assert f"error: {word} keeps no results: in {KEPT} there are some of {', '.join(kept)}" in said
     assert said.count("\n") == 1
 
 
@@ -265,5 +263,5 @@ def test_the_list_of_digests_is_one_that_others_read(clone):
         pytest.skip("no sha256sum here")
     words = ["sha256sum", "--check", "--quiet", "--strict", "SHA256SUMS"]
     assert subprocess.run(words, cwd=KEPT / "verdicts").returncode == 0
-    flip(KEPT / FILES["checkpoint"])
+    flip(CHECKPOINT)
     assert subprocess.run(words, cwd=KEPT / "verdicts", capture_output=True).returncode == 1

@@ -10,11 +10,10 @@ from lasnn.plan.config import Config, dump
 from lasnn.errors import InputError
 from lasnn.pipeline.freshness import drop_resume_states
 from lasnn.pipeline import buckets
-from lasnn.pipeline.stamp import Inputs, forced_words, inputs_of_exhibit, renew
+from lasnn.pipeline.stamp import Inputs, forced_words, renew
 from lasnn.storage import commit
-from lasnn.report import EXHIBITS, TARGETS, Figure, Table, exhibits_of, files_of, names_of
-from lasnn.plan.runs import AND, NAME, NUMBER, AnnRun, ConvertedRun, SnnRun
-from lasnn.plan.vocabulary import ENCODERS, METHODS, NO_TEACHER
+from lasnn.report import TARGETS, Figure, Table, exhibits_of, files_of, names_of
+from lasnn.plan.runs import NAME, NUMBER, AnnRun, ConvertedRun, SnnRun
 from lasnn.pipeline.workflow import (
     cards_of_a_training,
     check_container,
@@ -79,21 +78,25 @@ if BUCKET:
 
 
 # Inputs as they are needed, and the stamp for what does not fit the plan; a job's own process is told what to make.
-INPUTS = None
 if workflow.is_main_process:
     if BUCKET:
         renew([], buckets.newest(STORED))
     else:
         renew(files_asked(CONFIG, PRESETS, command_line_targets()))
-    forced = lambda: forced_words(workflow.dag_settings)
-    INPUTS = Inputs(
-        CONFIG, forced, say, BUCKET, STORED, marked=bool(BUCKET) and not getattr(command_line(), "dryrun", False)
-    )
+INPUTS = Inputs(
+    CONFIG,
+    lambda: forced_words(workflow.dag_settings),
+    say,
+    BUCKET,
+    STORED,
+    marked=bool(BUCKET) and not getattr(command_line(), "dryrun", False),
+    judging=workflow.is_main_process,
+)
 
-NETWORKS = CONFIG.networks
 RESULTS, DATA = CONFIG.file.folders.results, CONFIG.file.folders.data
 ROOT = f"{RESULTS}/{{preset}}"
 
+# Cards of a training: one where there is one and the configuration doesn't say cpu.
 CARDS = cards_of_a_training(CONFIG, PARTITION, workflow.remote_exec)
 
 ATTEMPTS = slurm.Attempts()
@@ -106,8 +109,8 @@ if PARTITION and PARTITION.minutes:
 # --use-conda works with conda and without: without it the jobs run in the interpreter that runs Snakemake.
 CONDA = shutil.which("conda") is not None
 IN_CONDA = CONDA and "conda" in SOFTWARE
-# A path, where there is conda, so that `--containerize` can read it; --lint wants something to stand in each rule.
-ENVIRONMENT = str(CHECKOUT / "environment.yml") if CONDA else lambda wildcards: None
+# A path, where there is conda, so that `--containerize` can read it.
+ENVIRONMENT = str(CHECKOUT / "environment.yml") if CONDA else None
 
 
 def quoted(path):
@@ -122,25 +125,21 @@ if not IN_CONDA and "apptainer" not in SOFTWARE:
     say(f"jobs run in the interpreter that runs Snakemake ({sys.executable}), not in a conda environment")
 
 
-def one_of(names):
-    return "|".join(sorted(names, key=len, reverse=True))
-
-
 # What jobs run in with `--sdm apptainer`, and with nothing else.
 container: IMAGE
 
 
+# Which names there are, is asked of a typed target before (`check_targets`); long alternatives here cost each file time.
 wildcard_constraints:
-    preset=one_of(CONFIG.file.presets),
-    dataset=one_of(CONFIG.dataset_names),
-    network=one_of(NETWORKS.known),
-    student=one_of(NETWORKS.students),
-    teacher=one_of([NO_TEACHER, *NETWORKS.teachers, *NETWORKS.spiking_teachers]),
-    method=one_of(METHODS),
-    encoder=one_of(ENCODERS),
-    variant=f"({one_of(CONFIG.variant_names)})({AND}({one_of(CONFIG.variant_names)}))*",
-    exhibit=one_of(EXHIBITS),
-    notebook=one_of(notebooks.NOTEBOOKS),
+    preset=NAME,
+    dataset=NAME,
+    network=NAME,
+    student=NAME,
+    teacher=NAME,
+    method=NAME,
+    encoder=NAME,
+    variant=NAME,
+    notebook=NAME,
     steps=NUMBER,
     seed=NUMBER,
 
@@ -150,35 +149,25 @@ def run_of(kind, wildcards):
     return kind.from_words(dict(wildcards.items()))
 
 
-def data_of(kind):
-    """The prepared images that a run is made from."""
-
-    def data(wildcards):
-        preset, run = CONFIG.preset(wildcards.preset), run_of(kind, wildcards)
-        paths = [preset.config.data_file(run.dataset)]
-        return INPUTS.run(preset, run, paths) if INPUTS else paths
-
-    return data
-
-
 # A job in a bucket sees nothing but what it is given: of a parent also what its checkpoint is judged by.
 OF_A_PARENT = ("model.pt", "metrics.json", "provenance.json") if BUCKET else ("model.pt",)
 
 
-def models_of(kind):
-    """Checkpoints that a run of this kind starts from."""
+def inputs_of(kind):
+    """The prepared images of a run of this kind, and the checkpoints that it starts from."""
 
-    def models(wildcards):
+    def inputs(wildcards):
         preset, run = CONFIG.preset(wildcards.preset), run_of(kind, wildcards)
         paths = [f"{preset.folder(parent)}/{name}" for parent in preset.parents(run) for name in OF_A_PARENT]
-        return INPUTS.run(preset, run, paths) if INPUTS else paths
+        paths.append(CONFIG.data_file(run.dataset))
+        return INPUTS.run(preset, run, paths)
 
-    return models
+    return inputs
 
 
 def source_of(wildcards):
     """No file that the workflow knows: what a dataset is prepared from may lie anywhere."""
-    return INPUTS.data(wildcards.dataset) if INPUTS else []
+    return INPUTS.data(wildcards.dataset)
 
 
 def logged(kind):
@@ -194,11 +183,6 @@ def settings_of(kind):
 def threads_of(kind):
     """Threads of torch, a setting of the preset and not of --cores."""
     return lambda wildcards: CONFIG.preset(wildcards.preset).settings(run_of(kind, wildcards)).compute.threads
-
-
-def cards_of(wildcards):
-    """Cards of a training: one where there is one and the configuration doesn't say cpu."""
-    return CARDS
 
 
 def memory_of(kind):
@@ -224,14 +208,12 @@ def minutes_of(kind):
 
 def sources_of(wildcards):
     """Every file that an exhibit is made from."""
-    preset, name = CONFIG.preset(wildcards.preset), wildcards.exhibit
-    return INPUTS.exhibit(preset, name) if INPUTS else inputs_of_exhibit(preset, name, BUCKET)
+    return INPUTS.exhibit(CONFIG.preset(wildcards.preset), wildcards.exhibit)
 
 
 def notebook_inputs(wildcards):
     """What a notebook reads: metrics of the spiking runs behind the tables."""
-    preset = CONFIG.preset(wildcards.preset)
-    return INPUTS.page(preset, wildcards.notebook) if INPUTS else notebooks.inputs(preset)
+    return INPUTS.page(CONFIG.preset(wildcards.preset), wildcards.notebook)
 
 
 def pages():
@@ -252,7 +234,7 @@ def made_with_site(wildcards):
 
 
 onstart:
-    if INPUTS and not workflow.touch:
+    if INPUTS.judging and not workflow.touch:
         try:
             INPUTS.before_the_first_job(job.output for job in workflow.dag.needrun_jobs())
         except InputError as error:

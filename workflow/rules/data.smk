@@ -5,8 +5,6 @@ rule data:
         prepared=f"{DATA}/{{dataset}}.npz",
     log:
         f"{DATA}/{{dataset}}.log",
-    benchmark:
-        f"{DATA}/{{dataset}}.benchmark.tsv"
     conda:
         ENVIRONMENT
     threads: 1

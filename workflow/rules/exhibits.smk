@@ -15,10 +15,8 @@ rule table:
         sources=f"{ROOT}/exhibits/{{exhibit}}.json",
     log:
         f"{ROOT}/exhibits/{{exhibit}}.log",
-    benchmark:
-        f"{ROOT}/exhibits/{{exhibit}}.benchmark.tsv"
     wildcard_constraints:
-        exhibit=one_of(names_of(Table)),
+        exhibit="|".join(names_of(Table)),
     conda:
         ENVIRONMENT
     threads: 1
@@ -48,10 +46,8 @@ rule figure:
         sources=f"{ROOT}/exhibits/{{exhibit}}.json",
     log:
         f"{ROOT}/exhibits/{{exhibit}}.log",
-    benchmark:
-        f"{ROOT}/exhibits/{{exhibit}}.benchmark.tsv"
     wildcard_constraints:
-        exhibit=one_of(names_of(Figure)),
+        exhibit="|".join(names_of(Figure)),
     conda:
         ENVIRONMENT
     threads: 1

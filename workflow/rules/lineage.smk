@@ -11,10 +11,6 @@ onsuccess:
         drop_resume_states(CONFIG.preset(preset))
     if not BUCKET and {str(word) for word in workflow.dag_settings.targets} != {"site"}:  # which makes no result
         record_lineage(PRESETS)
+    made = [buckets.below(BUCKET, path) for job in workflow.dag.jobs for path in job.output]
     for preset in PRESETS:
-        atexit.register(
-            buckets.at(BUCKET, last_words),
-            CONFIG.preset(preset),
-            [buckets.below(BUCKET, path) for job in workflow.dag.jobs for path in job.output],
-            say,
-        )
+        atexit.register(last_words, CONFIG.preset(preset), made, BUCKET, say)

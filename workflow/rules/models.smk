@@ -3,7 +3,7 @@
 
 rule ann:
     input:
-        data=data_of(AnnRun),
+        inputs_of(AnnRun),
     output:
         **logged(AnnRun),
         model=f"{ROOT}/{AnnRun.PATTERN}/model.pt",
@@ -12,14 +12,12 @@ rule ann:
         provenance=f"{ROOT}/{AnnRun.PATTERN}/provenance.json",
     log:
         f"{ROOT}/{AnnRun.PATTERN}/console.log",
-    benchmark:
-        f"{ROOT}/{AnnRun.PATTERN}/benchmark.tsv"
     retries: RETRIES
     conda:
         ENVIRONMENT
     threads: threads_of(AnnRun)
     resources:
-        gpu=cards_of,
+        gpu=CARDS,
         mem_mb=memory_of(AnnRun),
         runtime=minutes_of(AnnRun),
     params:
@@ -33,8 +31,7 @@ rule ann:
 
 rule converted:
     input:
-        models=models_of(ConvertedRun),
-        data=data_of(ConvertedRun),
+        inputs_of(ConvertedRun),
     output:
         **logged(ConvertedRun),
         model=f"{ROOT}/{ConvertedRun.PATTERN}/model.pt",
@@ -43,14 +40,12 @@ rule converted:
         provenance=f"{ROOT}/{ConvertedRun.PATTERN}/provenance.json",
     log:
         f"{ROOT}/{ConvertedRun.PATTERN}/console.log",
-    benchmark:
-        f"{ROOT}/{ConvertedRun.PATTERN}/benchmark.tsv"
     retries: RETRIES
     conda:
         ENVIRONMENT
     threads: threads_of(ConvertedRun)
     resources:
-        gpu=cards_of,
+        gpu=CARDS,
         mem_mb=memory_of(ConvertedRun),
         runtime=minutes_of(ConvertedRun),
     params:
@@ -64,8 +59,7 @@ rule converted:
 
 rule snn:
     input:
-        models=models_of(SnnRun),
-        data=data_of(SnnRun),
+        inputs_of(SnnRun),
     output:
         **logged(SnnRun),
         model=f"{ROOT}/{SnnRun.PATTERN}/model.pt",
@@ -74,14 +68,12 @@ rule snn:
         provenance=f"{ROOT}/{SnnRun.PATTERN}/provenance.json",
     log:
         f"{ROOT}/{SnnRun.PATTERN}/console.log",
-    benchmark:
-        f"{ROOT}/{SnnRun.PATTERN}/benchmark.tsv"
     retries: RETRIES
     conda:
         ENVIRONMENT
     threads: threads_of(SnnRun)
     resources:
-        gpu=cards_of,
+        gpu=CARDS,
         mem_mb=memory_of(SnnRun),
         runtime=minutes_of(SnnRun),
     params:

@@ -12,8 +12,6 @@ rule notebook:
     log:
         console=f"{ROOT}/notebooks/{{notebook}}.log",
         executed=f"{ROOT}/notebooks/{{notebook}}.ipynb",
-    benchmark:
-        f"{ROOT}/notebooks/{{notebook}}.benchmark.tsv"
     conda:
         ENVIRONMENT
     threads: 1

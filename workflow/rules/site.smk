@@ -6,8 +6,6 @@ rule site:
         made_with_site,
     log:
         f"{CONFIG.preset().root}/site.log",
-    benchmark:
-        f"{CONFIG.preset().root}/site.benchmark.tsv"
     conda:
         ENVIRONMENT
     threads: 1
