@@ -57,8 +57,8 @@ def verdict(effect: float, p: float, alpha: float, seeds: int, least: int) -> st
     return CONFIRMED if effect > 0 else REFUTED
 
 
-def reach(sd: float, n: int, level: float = 0.95) -> float:
-    """How far the interval of a mean over n >= 2 seeds reaches to either side: t sd / √n (Student's t)."""
+def reach(sd: float, n: int) -> float:
+    """How far the 95 % interval of a mean over n >= 2 seeds reaches to either side: t sd / √n (Student's t)."""
     from scipy.stats import t
 
-    return float(t.isf((1 - level) / 2, n - 1)) * sd / n**0.5
+    return float(t.isf((1 - 0.95) / 2, n - 1)) * sd / n**0.5

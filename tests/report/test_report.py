@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_up import CONTENT, DATA, finish, preset_in
+from made_up import DATA, NOTHING, finish, preset_in
 
 from lasnn.errors import InputError
 from lasnn.plan.cells import KEYS, Cell, focus_cell, paper_cells, runs_of
-from lasnn.plan.config import Config, merged, read
+from lasnn.plan.config import read
 from lasnn.plan.runs import BASE, AnnRun, SnnRun
 from lasnn.plan.vocabulary import METHODS
 from lasnn.report import EXHIBITS, PAPER, runs_of_target
@@ -36,7 +36,6 @@ def test_the_papers_numbers_parse_and_their_nine_keys_are_unique():
     assert all(math.isfinite(float(row["value"] or 0)) for row in rows if row["metric"] != "timesteps")
 
 
-NOTHING = Config(merged(CONTENT, {"presets": {"quick": {"scope": {"datasets": {"cifar10": None}}}}})).preset("quick")
 PRINTED = {"table1": ("Table I", 5), "table2": ("Table II", 28), "table3": ("Table III", 4), "table4": ("Table IV", 18)}
 
 
