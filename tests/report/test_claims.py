@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import CONTENT, finish, method_of, preset_in
+from made_up import CONFIG, CONTENT, finish, method_of, preset_in
 from scipy.stats import t
 
 from lasnn.errors import InputError
 from lasnn.plan.cells import conversion_in, focus_cell, pairs_in, runs_of
-from lasnn.plan.config import Config, merged, read
+from lasnn.plan.config import Config, merged
 from lasnn.plan.runs import AnnRun, SnnRun
 from lasnn.plan.vocabulary import CLAIMS as SENTENCES
 from lasnn.report import EXHIBITS, runs_of_target
@@ -25,7 +25,7 @@ from lasnn.report.questions import OWN
 
 def test_every_claim_has_a_sentence_and_its_comparisons():
     assert list(CLAIMS) == list(SENTENCES)
-    paper, regime = (read().preset(name) for name in ("paper", "regime"))
+    paper, regime = (CONFIG.preset(name) for name in ("paper", "regime"))
     without = [name for name, claim in CLAIMS.items() if not claim.questions(paper)]
     assert without == ["lasnn_where_overfitting"]  # ours
     assert len(CLAIMS["hybrid_below_kd"].pairs(paper)) == 7  # the lines of Table II
@@ -45,7 +45,7 @@ ASKED = {  # of a claim in `paper`: what tells its sides apart, and of which net
 @pytest.mark.parametrize("name", ASKED)
 def test_networks_of_which_a_claim_is_asked(name):
     """Of each network alone, or of some less others."""
-    questions, pooled = CLAIMS[name].questions(read().preset("paper")), len(ASKED[name][0]) > 1
+    questions, pooled = CLAIMS[name].questions(CONFIG.preset("paper")), len(ASKED[name][0]) > 1
     asked = [
         tuple((weight, pair.more.student) for weight, pair in one.parts)
         for one in questions
@@ -112,7 +112,7 @@ def test_what_was_chosen_for_a_method_alone_is_compared_too():
 
 @pytest.mark.parametrize("name", ["quick", "small", "paper"])
 def test_no_run_is_made_for_claims_alone(name):
-    preset = read().preset(name)
+    preset = CONFIG.preset(name)
     others = [run for other in EXHIBITS if other != "claims" for run in EXHIBITS[other].runs(preset)]
     assert set(preset.ancestors(EXHIBITS["claims"].runs(preset))) <= set(preset.ancestors(others))
     if name == "quick":
@@ -409,7 +409,7 @@ def test_families_and_what_no_table_has_by_hand():
     direct = {"direct_in_fewer_steps", "direct_above_poisson", "direct_fewer_spikes"}
     elsewhere = {"lasnn_where_overfitting", "gains_grow", "gradient_30_below_100", "stable_when_shallow"}
     assert {name for name, claim in CLAIMS.items() if claim.beyond_tables} == direct | elsewhere
-    spike_kd = CLAIMS["spike_kd_below_lasnn"].pairs(read().preset("paper"))
+    spike_kd = CLAIMS["spike_kd_below_lasnn"].pairs(CONFIG.preset("paper"))
     assert {pair.less.paper for pair in spike_kd} == {None}  # the paper quotes it for a network that it doesn't name
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_up import DATA, NOTHING, finish, preset_in
+from made_up import CONFIG, DATA, NOTHING, finish, preset_in
 
 from lasnn.errors import InputError
 from lasnn.plan.cells import KEYS, Cell, focus_cell, paper_cells, runs_of
-from lasnn.plan.config import read
 from lasnn.plan.runs import BASE, AnnRun, SnnRun
 from lasnn.plan.vocabulary import METHODS
 from lasnn.report import EXHIBITS, PAPER, runs_of_target
@@ -114,14 +113,14 @@ def test_only_the_papers_own_size_counts_as_printed(cell, run, size, printed):
 
 
 def test_the_paper_preset_runs_every_cell_of_tables_2_and_4():
-    preset = read().preset("paper")
+    preset = CONFIG.preset("paper")
     for exhibit in ("Table II", "Table IV"):
         assert all(len(runs_of(cell, preset)) == 3 for cell in paper_cells(exhibit))
 
 
 def trainings(name):
     """Spiking networks that a preset trains for its first seed: (method, encoding, variant) of each."""
-    preset = read().preset(name)
+    preset = CONFIG.preset(name)
     runs = [run for run in runs_of_target(preset, "all") if isinstance(run, SnnRun)]
     return [run for run in runs if run.seed == preset.scope.seeds[0] and METHODS[run.method].trained]
 
