@@ -84,7 +84,7 @@ def extended(tmp_path_factory):
 
 
 def python(folder, *words):
-    result = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, timeout=240)
+    result = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, timeout=1500)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
