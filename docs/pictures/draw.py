@@ -3,7 +3,6 @@
 `accuracy.png`: the kept runs of `results/reference/verdicts`. `method.png`: the method, and maps of the main job.
 """
 
-import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import MultipleLocator
 
 from lasnn.datasets.arrays import load
+from lasnn.plan.cells import paper_cells
 from lasnn.report import style
 
 HERE = Path("docs/pictures")
@@ -41,14 +41,9 @@ def accuracies(method: str, folder: str) -> list[float]:
 
 
 def printed(title: str, method: str) -> float | None:
-    """The paper's accuracy of a full-size network with Poisson input and T = 100, as the kept tables have it."""
-    for path in (KEPT / "exhibits" / name for name in ("table2.csv", "table4.csv")):
-        for row in csv.DictReader(path.open()):
-            asked = row["dataset"], row["student"], row["method"], row["variant"]
-            poisson = row["timesteps"] in ("", "100") and row["encoding"] in ("analog", "poisson")
-            if row["paper"] and poisson and asked == ("CIFAR-10", title, method, "base"):
-                return float(row["paper"])
-    return None
+    """The paper's accuracy of a full-size network with Poisson input and T = 100."""
+    cells = paper_cells("Table II", "Table IV", dataset="CIFAR-10", student=title, method=method)
+    return next((cell.paper for cell in cells if cell.paper), None)
 
 
 def dots() -> Iterator[tuple[str, str, str, list[float], float | None]]:

@@ -10,14 +10,13 @@ from lasnn.storage import files
 
 CHECKOUT = Path(__file__).parents[2]
 LINK = re.compile(r"(?P<image>!?)\[(?P<words>[^\]]*)\]\((?P<target>[^)\s]+)\)")
-FIRST = ("README.md", "docs/README.md")
 LAST = ("notebooks/README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 
 
 def paths() -> list[Path]:
     """Every document of the checkout, as the site lists them."""
     middle = sorted(path.relative_to(CHECKOUT).as_posix() for path in CHECKOUT.glob("docs/**/*.md"))
-    names = dict.fromkeys([*FIRST, *middle, *LAST])
+    names = ["README.md", *middle, *LAST]
     return [Path(name) for name in names if (CHECKOUT / name).exists()]
 
 

@@ -115,6 +115,7 @@ def pair_above(run: SnnRun, scope: Scope) -> tuple[str, str]:
 PAPER = Path("lasnn/report/paper.csv")  # as the workflow names it
 KEYS = ("exhibit", "row_label", "dataset", "student", "teacher", "method", "encoding", "timesteps", "metric")
 
+DIRECT_STEPS = ("50", "30")  # of direct input: the paper names both T and not which network has which
 # The paper's names for what config.yaml calls by id.
 DATASETS = {"CIFAR-10": "cifar10", "CIFAR-100": "cifar100", "TinyImageNet": "tinyimagenet"}
 

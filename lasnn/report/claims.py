@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import combinations, groupby, pairwise
 
 from lasnn.plan import cells as regime
-from lasnn.plan.cells import DATASETS, Cell, chain_pairs, elsewhere, focus_cell, paper_cells
+from lasnn.plan.cells import DATASETS, DIRECT_STEPS, Cell, chain_pairs, elsewhere, focus_cell, paper_cells
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE, Run, as_snn
 from lasnn.plan.vocabulary import NO_TEACHER, given
@@ -18,7 +18,6 @@ from lasnn.report.finished import accuracy_on_first, converted_of, curves, metri
 from lasnn.report.questions import OWN, Claim, Measure, Pair, Question, gain_over, in_each_reading, is_run, reading_of
 from lasnn.report.speedup import speed_up, steps_needed
 
-DIRECT_STEPS = ("50", "30")  # the paper names both T and not which network has which
 LIFTED = ("VGG5", "VGG9")  # by direct input; ResNet12 is not
 LAYERS = {"3Conv2Linear": 5, "VGG5": 5, "VGG9": 9, "ResNet12": 12, "VGG16": 16}  # of the networks of Figure 3
 INPUTS = (("poisson", "100"), ("direct", regime.REGIME_STEPS))  # of the student in focus, where Table II has it not

@@ -33,31 +33,33 @@ def base_runs(preset: Preset) -> list[SnnRun]:
     return sorted(run for run in runs_of_target(preset, "all") if isinstance(run, SnnRun) and run.variant == BASE)
 
 
-def _finished(preset: Preset, root: str) -> list[SnnRun]:
+def _finished(root: str, **energy: float) -> tuple[Preset, list[SnnRun]]:
+    """The preset whose results are at `root` (results/<preset>), and its finished base runs."""
+    name, there = Path(root).name, {"folders": {"results": Path(root).parent.as_posix()}}
+    prices = {"presets": {name: {"energy": energy}}} if energy else {}
+    preset = Config(merged(read().content, there | prices)).preset(name)
     found = [run for run in base_runs(preset) if Path(root, str(run), "metrics.json").exists()]
     if not found:
         raise InputError(f"no finished spiking run below {root}: `snakemake --cores 1 tables` makes them")
-    return found
+    return preset, found
 
 
 def metrics(root: str) -> list[dict]:
-    """The metrics of the base runs below `root` (results/<preset>) that are finished."""
-    preset = read().preset(Path(root).name)
-    found = [metrics_of(run, preset, root) for run in _finished(preset, root)]
+    """The metrics of the finished base runs at `root`."""
+    preset, runs = _finished(root)
+    found = [metrics_of(run, preset) for run in runs]
     same_images(found)
     return found
 
 
 def runs(root: str, **energy: float) -> pd.DataFrame:
-    """The frame of the same runs, with microjoules of their ANNs, and how many times less than its ANN each spends.
+    """The frame of the same runs, and how many times less energy than its ANN each takes.
 
     `energy`: keys of the section of that name, where others than the preset's are asked for.
     """
-    config, name = read(), Path(root).name
-    there = {"folders": {"results": Path(root).parent.as_posix()}, "presets": {name: {"energy": energy}}}
-    preset = Config(merged(config.content, there)).preset(name)
-    found = frame(_finished(preset, root), preset)
-    return found.assign(ann_microjoules=1e6 * found["ann_joules"], times_less=found["ann_joules"] / found["joules"])
+    preset, runs = _finished(root, **energy)
+    found = frame(runs, preset)
+    return found.assign(times_less=found["ann_joules"] / found["joules"])
 
 
 def layers(found: list[dict]) -> pd.DataFrame:

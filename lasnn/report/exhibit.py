@@ -177,8 +177,8 @@ class Figure(Exhibit):
     endings: ClassVar[tuple[str, ...]] = ("svg", "png", "csv", "json")
 
     def picture(self, tidy: pd.DataFrame, preset: Preset) -> Drawing:
-        """The drawing without its remarks."""
-        return self.draw(tidy)
+        """The drawing without its remarks; where nothing was run it says so."""
+        return self.draw(tidy) if (tidy["n"] > 0).any() else style.nothing()
 
     def below(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
         """What stands below the drawing wherever it is put; the whole caption, `notes`, is in its JSON file."""
@@ -223,8 +223,4 @@ def remarks(tidy: pd.DataFrame, preset: Preset, ours: str = Exhibit.ours) -> lis
         weak = ran[ran["teacher_weaker"].eq(True)]
         names = weak["runs"].str.split("/").str[2] + (" (" + weak["variant"] + ")").mask(weak["variant"] == BASE, "")
         notes.append(f"Warning: the teacher is weaker than the student's own ANN for {', '.join(sorted(set(names)))}.")
-    revisions = sorted({word for words in ran["revision"] for word in words.split()})
-    kinds = {word.rstrip("0123456789") for word in revisions}
-    if len(revisions) > len(kinds):
-        notes.append(f"Warning: results of different revisions of the code are mixed: {', '.join(revisions)}.")
     return notes

@@ -21,15 +21,11 @@ _seen = Digests(None)  # parents that several runs share are read once
 
 
 @cache
-def metrics_of(run: Run, preset: Preset, root: str | None = None) -> dict:
-    """The metrics of a run below `root` (by default the preset's folder).
-
-    InputError that names run and reason if they are missing, damaged, or not of what the plan asks for now.
-    """
-    place = Path(root or preset.root)
-    folder = place / str(run)
+def metrics_of(run: Run, preset: Preset) -> dict:
+    """A run's metrics; InputError if they are missing, damaged, or not of what the plan asks for now."""
+    folder = Path(preset.folder(run))
     metrics = whole_metrics(folder)
-    reason = other_than_planned(preset, run, metrics, place, _seen)
+    reason = other_than_planned(preset, run, metrics, Path(preset.root), _seen)
     if (folder / "provenance.json").exists() and not reason:
         stated = provenance_of(folder, _seen)["files"].get("metrics.json")
         if stated not in (None, _seen.sha256(folder / "metrics.json")):
@@ -91,10 +87,7 @@ def predicted(run: Run, preset: Preset) -> np.ndarray:
 
 def predictions(run: SnnRun, preset: Preset) -> tuple[np.ndarray, np.ndarray]:
     """Predicted classes [encoder seeds, N] and labels [N] of a spiking run on the test images."""
-    path = f"{preset.folder(run)}/predictions.npz"
-    if "labels" not in _arrays(path):
-        raise InputError(f"{path} holds no labels: it is of an older version; make the run again")
-    return predicted(run, preset), _arrays(path)["labels"]
+    return predicted(run, preset), _arrays(f"{preset.folder(run)}/predictions.npz")["labels"]
 
 
 def accuracy_on_first(run: SnnRun, preset: Preset, images: int) -> float:

@@ -43,17 +43,21 @@ def percent_right(pairs: Pairs, preset: Preset) -> tuple[np.ndarray, np.ndarray]
     return np.stack(sides[0]), np.stack(sides[1])
 
 
-def estimated(d: np.ndarray, preset: Preset) -> dict[str, float]:
-    """Standard error of the mean of d [S, N] over seeds and images, its interval, and p; NaN where seeds are too few.
+def estimated(pairs: Pairs, preset: Preset) -> dict[str, float]:
+    """Points that the second runs are above the first, standard error over seeds and images, interval, p.
 
-    An interval takes two seeds, p as many as a verdict (`claims.seeds`).
+    NaN where seeds are too few: an interval takes two, p as many as a verdict (`claims.seeds`).
     """
-    if len(d) < 2:
-        return dict.fromkeys(("se", "low", "high", "p"), np.nan)
-    found = crossed([d])
-    low, high = found.interval(1 - preset.claims.alpha)
-    p = p_either_way(found) if found.seeds >= preset.claims.seeds else None
-    return {"se": found.se, "low": low, "high": high, "p": np.nan if p is None else p}
+    estimate = dict.fromkeys(("difference", "se", "low", "high", "p"), np.nan)
+    if pairs:
+        less, more = percent_right(pairs, preset)
+        estimate["difference"] = float((more - less).mean())
+    if len(pairs) > 1:
+        found = crossed([more - less])
+        low, high = found.interval(1 - preset.claims.alpha)
+        p = p_either_way(found) if found.seeds >= preset.claims.seeds else None
+        estimate |= {"se": found.se, "low": low, "high": high, "p": np.nan if p is None else p}
+    return estimate
 
 
 def image_differences(pairs: Pairs, preset: Preset) -> list[np.ndarray]:

@@ -4,7 +4,7 @@ Whether one method is above another is judged by `lasnn.report.crossed`, over se
 (`sign_flips`) says whether the networks that were trained differ, and nothing of others trained alike: no verdict.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -36,31 +36,29 @@ def sign_flips(differences: Sequence[int] | np.ndarray) -> float:
     return float(f"{p:.12g}")  # the digits behind these are the processor's, which adds in an order of its own
 
 
-def holm(values: Sequence[float | None]) -> list[float | None]:
+def holm(values: Iterable[float | None]) -> np.ndarray:
     """Holm's step-down correction: p_(i) becomes the largest of (m - j + 1) p_(j), j <= i, and at most 1.
 
-    m counts the tests that were made; None stands for one that wasn't, and stays.
+    m counts the tests that were made; NaN (or None) stands for one that wasn't, and is NaN.
     """
-    made = {index: value for index, value in enumerate(values) if value is not None}
-    adjusted: list[float | None] = [None] * len(values)
-    largest = 0.0
-    for rank, index in enumerate(sorted(made, key=made.__getitem__)):
-        largest = max(largest, min(1.0, (len(made) - rank) * made[index]))
-        adjusted[index] = largest
+    adjusted = np.array(list(values), dtype=float)
+    order = np.argsort(adjusted, kind="stable")[: np.count_nonzero(~np.isnan(adjusted))]  # NaNs are last
+    factors = np.arange(len(order), 0, -1)
+    adjusted[order] = np.maximum.accumulate(np.minimum(1.0, factors * adjusted[order]))
     return adjusted
 
 
-def verdict(effect: float, p: float | None, alpha: float, seeds: int, least: int) -> str:
-    """What a corrected p says of a claim that `effect` > 0 speaks for; it takes at `least` so many seeds."""
+def verdict(effect: float, p: float, alpha: float, seeds: int, least: int) -> str:
+    """What a corrected p (NaN: no test) says of a claim that `effect` > 0 speaks for; it takes `least` seeds."""
     if seeds < least:
         return TOO_FEW
-    if p is None or p >= alpha or effect == 0:
+    if effect == 0 or not p < alpha:
         return UNDECIDED
     return CONFIRMED if effect > 0 else REFUTED
 
 
-def reach(sd: float, n: int, level: float = 0.95) -> float:
-    """How far the interval of a mean over n >= 2 seeds reaches to either side: t sd / √n (Student's t)."""
+def reach(sd: float, n: int) -> float:
+    """How far the 95 % interval of a mean over n >= 2 seeds reaches to either side: t sd / √n (Student's t)."""
     from scipy.stats import t
 
-    return float(t.isf((1 - level) / 2, n - 1)) * sd / n**0.5
+    return float(t.isf((1 - 0.95) / 2, n - 1)) * sd / n**0.5

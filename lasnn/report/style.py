@@ -117,21 +117,19 @@ def sheet(rows: int = 1, columns: int = 1, height: float = 2.6, **options: Any) 
     return drawing, panels
 
 
-def panels(
-    names: Sequence[str], label: str, row_height: float, head: float, columns: int = 3, **options: Any
-) -> tuple[Drawing, list[tuple[Axes, str]]]:
-    """A drawing with a titled panel for each name, `columns` in a row, whose y axis is called `label`.
+def panels(names: Sequence[str], label: str, head: float, **options: Any) -> tuple[Drawing, list[tuple[Axes, str]]]:
+    """A drawing with a titled panel for each name, three in a row, whose y axis is called `label`.
 
-    `row_height` and `head`, what the legend takes, are in inches.
+    `head`: what the legend takes, in inches.
     """
-    count = math.ceil(len(names) / columns)
-    drawing, grid = sheet(count, min(columns, len(names)), height=head + row_height * count, **options)
+    count = math.ceil(len(names) / 3)
+    drawing, grid = sheet(count, min(3, len(names)), height=head + 2.2 * count, **options)
     flat = [axes for line in grid for axes in line]
     for axes in flat[len(names) :]:
         axes.axis("off")
     titled = list(zip(flat, names, strict=False))
     for place, (axes, name) in enumerate(titled):
-        name_y(axes, f"{name}\n{' ' if place % columns else label}")
+        name_y(axes, f"{name}\n{' ' if place % 3 else label}")
     return drawing, titled
 
 

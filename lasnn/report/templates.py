@@ -40,8 +40,6 @@ def dots(
     Lines have the columns group, series, ours, sd, n, and paper for crosses. With a column `row` each row has its name,
     else each group, and the legend names the series. The axis that is called `log` is logarithmic.
     """
-    if all(lines["ours"].isna().all() for _, lines, _ in panels):
-        return style.nothing()
     rows = places(pd.concat([lines for _, lines, _ in panels]))
     named = any("row" in lines for _, lines, _ in panels)
     drawing, (found,) = style.sheet(1, len(panels), height=0.95 + ROW * max(rows.values()), sharey=True)

@@ -10,6 +10,8 @@ from lasnn.plan.config import Config, merged, whole
 from lasnn.storage.files import write_json
 
 CONTENT = whole()
+CONFIG = Config(CONTENT)
+NOTHING = Config(merged(CONTENT, {"presets": {"quick": {"scope": {"datasets": {"cifar10": None}}}}})).preset("quick")
 DATA = {"title": "Digits", "subset": False, "train_images": 1437, "test_images": 20, "assessed": "test"}
 
 

@@ -1,8 +1,8 @@
 """Figure 1 against the plan that it draws."""
 
 import pytest
+from made_up import CONFIG
 
-from lasnn.plan.config import read
 from lasnn.plan.runs import ConvertedRun, SnnRun
 from lasnn.report import EXHIBITS, runs_of_target
 from lasnn.report.exhibits.figure1 import HIGH, node_of, placed
@@ -10,7 +10,7 @@ from lasnn.report.exhibits.figure1 import HIGH, node_of, placed
 
 @pytest.mark.parametrize("name", ["quick", "small", "paper"])
 def test_boxes_hold_every_run_and_arrows_every_parent(name):
-    preset = read().preset(name)
+    preset = CONFIG.preset(name)
     runs = runs_of_target(preset, "all")
     tidy = EXHIBITS["figure1"].tidy(preset)
     boxes = tidy[(tidy["what"] == "box") & (tidy["from"] != "images")]
@@ -25,7 +25,7 @@ def test_boxes_hold_every_run_and_arrows_every_parent(name):
 
 
 def test_no_box_lies_on_another():
-    preset = read().preset("paper")
+    preset = CONFIG.preset("paper")
     nodes = {node.name: node for node in (node_of(run, preset) for run in runs_of_target(preset, "all"))}
     places = placed(nodes, 8)
     assert set(places) == set(nodes)

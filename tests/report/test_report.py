@@ -8,17 +8,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_up import CONTENT, DATA, finish, preset_in
+from made_up import CONFIG, DATA, NOTHING, finish, preset_in
 
 from lasnn.errors import InputError
-from lasnn.plan.cells import KEYS, Cell, paper_cells, runs_of
-from lasnn.plan.config import Config, merged, read
+from lasnn.plan.cells import KEYS, Cell, focus_cell, paper_cells, runs_of
 from lasnn.plan.runs import BASE, AnnRun, SnnRun
 from lasnn.plan.vocabulary import METHODS
 from lasnn.report import EXHIBITS, PAPER, runs_of_target
 from lasnn.report.columns import number
 from lasnn.report.exhibit import Table, remarks
-from lasnn.report.exhibits.variants import compared
+from lasnn.report.exhibits.variants import changes, compared
 from lasnn.report.frame import as_printed, of_cells
 
 LASNN = SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn")
@@ -36,7 +35,6 @@ def test_the_papers_numbers_parse_and_their_nine_keys_are_unique():
     assert all(math.isfinite(float(row["value"] or 0)) for row in rows if row["metric"] != "timesteps")
 
 
-NOTHING = Config(merged(CONTENT, {"presets": {"quick": {"scope": {"datasets": {"cifar10": None}}}}})).preset("quick")
 PRINTED = {"table1": ("Table I", 5), "table2": ("Table II", 28), "table3": ("Table III", 4), "table4": ("Table IV", 18)}
 
 
@@ -115,14 +113,14 @@ def test_only_the_papers_own_size_counts_as_printed(cell, run, size, printed):
 
 
 def test_the_paper_preset_runs_every_cell_of_tables_2_and_4():
-    preset = read().preset("paper")
+    preset = CONFIG.preset("paper")
     for exhibit in ("Table II", "Table IV"):
         assert all(len(runs_of(cell, preset)) == 3 for cell in paper_cells(exhibit))
 
 
 def trainings(name):
     """Spiking networks that a preset trains for its first seed: (method, encoding, variant) of each."""
-    preset = read().preset(name)
+    preset = CONFIG.preset(name)
     runs = [run for run in runs_of_target(preset, "all") if isinstance(run, SnnRun)]
     return [run for run in runs if run.seed == preset.scope.seeds[0] and METHODS[run.method].trained]
 
@@ -142,39 +140,32 @@ def test_the_paper_preset_holds_every_training_that_the_paper_reports():
 
 
 def test_what_numbers_rest_on_is_said_below_them(preset):
-    """Images, a weak teacher, mixed revisions, a part of a dataset."""
+    """Images, a weak teacher, a part of a dataset."""
     methods = ("hybrid", "kd_label", "lasnn_act")
     cells = [c for c in paper_cells("Table II") if c.student == "VGG5" and c.method in methods]
     for run in (run for cell in cells for run in runs_of(cell, preset)):
-        of = {
-            "revision": 1 + methods.index(run.method) % 2,
-            "teacher_weaker": run.method == "lasnn_act" and run.seed == 1,
-        }
-        finish(preset, run, 90.0, data=DATA | {"subset": run.method == "hybrid"}, **of)
+        weaker = run.method == "lasnn_act" and run.seed == 1
+        finish(preset, run, 90.0, data=DATA | {"subset": run.method == "hybrid"}, teacher_weaker=weaker)
     notes = " ".join(remarks(of_cells(cells, preset), preset))
     for words in ("does not rank methods", "n_train 1437, n_test 20", "teacher is weaker", "holds only a part"):
         assert words in notes
-    assert "revisions of the code are mixed: snn1, snn2" in notes
 
 
-def test_a_variant_is_compared_with_the_base_runs_of_its_seeds(preset):
+def test_a_variant_is_compared_with_the_base_runs_of_its_seeds(tmp_path):
+    preset = preset_in(tmp_path, {"seeds": [0, 1], "repeated": ["lasnn_act"]})  # the variant has the first seed alone
     finish(preset, LASNN, 90.0)
     finish(preset, replace(LASNN, seed=1), 80.0)
     finish(preset, replace(LASNN, variant="alpha01"), 91.0)
-    of = {"lasnn_act": f"{LASNN} {replace(LASNN, seed=1)}", "hybrid": None}
-    lines = [("lasnn_act", BASE), ("lasnn_act", "alpha01"), ("hybrid", BASE)]
-    tidy = pd.DataFrame(lines, columns=["method", "variant"])
-    tidy["runs"] = [of["lasnn_act"], str(replace(LASNN, variant="alpha01")), None]
-    found = compared(tidy, preset)["difference"]
+    lines = [("lasnn_act", BASE), ("lasnn_act", "alpha01"), ("calibration", BASE)]  # the last is not run: Poisson input
+    found = compared([focus_cell(preset, "", *line) for line in lines], preset)["difference"]
     assert found[:2].tolist() == [0, 1]  # 91 - 90, not 91 - 85
     assert pd.isna(found[2])
 
 
 def test_of_what_a_variant_changes_for_methods_a_line_says_its_own(preset):
-    lines = [("hybrid", "bf16"), ("lasnn_act", "bf16_grad"), ("lasnn_act", "random_teacher"), ("hybrid", "alpha01")]
-    tidy = pd.DataFrame(lines, columns=["method", "variant"]).assign(runs=None)
+    lines = [("bf16", "hybrid"), ("bf16_grad", "lasnn_act"), ("random_teacher", "lasnn_act"), ("alpha01", "hybrid")]
     expected = ["compute.amp: bf16", "compute.amp: bf16_grad", "for.vgg16bn.teacher.epochs: 0", "attention.alpha: 0.1"]
-    assert compared(tidy, preset)["changes"].tolist() == expected
+    assert [changes(*line, preset) for line in lines] == expected
 
 
 def test_of_what_each_seed_chose_for_itself_a_line_shows_the_first_ones(preset):

@@ -8,10 +8,10 @@ from statistics import mean
 
 import pandas as pd
 import pytest
+from made_up import CONFIG
 
 from lasnn.pipeline import reference
 from lasnn.pipeline.trace import described
-from lasnn.plan.config import read
 from lasnn.plan.runs import parse
 from lasnn.report.exhibit import Table
 from lasnn.report.site import Lineage, exhibit_page, front, look
@@ -40,7 +40,7 @@ def test_a_cell_is_traced_to_the_line_whose_number_it_shows():
 @pytest.fixture
 def small(tmp_path, monkeypatch):
     """The preset `small` as in a fresh clone: no result of its own, those in git."""
-    preset = read().preset("small")
+    preset = CONFIG.preset("small")
     monkeypatch.chdir(tmp_path)
     lineage = Lineage(preset, (tmp_path / "nothing", KEPT), described)
     return preset, lineage

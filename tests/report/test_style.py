@@ -37,8 +37,14 @@ def drawn(folder, **variables):
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
 
 
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory):
+    """What is drawn where the user has no settings."""
+    return drawn(tmp_path_factory.mktemp("ours"))
+
+
 @pytest.mark.parametrize("where", ["MATPLOTLIBRC", "MPLCONFIGDIR", "working folder"])
-def test_no_setting_of_the_users_changes_a_picture(tmp_path, where):
+def test_no_setting_of_the_users_changes_a_picture(ours, tmp_path, where):
     """Not one that needs LaTeX, nor one that can't be read, nor a backend that isn't there."""
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "matplotlibrc").write_text(
@@ -46,5 +52,5 @@ def test_no_setting_of_the_users_changes_a_picture(tmp_path, where):
     )
     variables = {} if where == "working folder" else {where: str(tmp_path / "own")}
     theirs = drawn(tmp_path / "own" if where == "working folder" else tmp_path, MPLBACKEND="nonsense", **variables)
-    assert theirs == drawn(tmp_path)
+    assert theirs == ours
     assert len(theirs.split()) == 2

@@ -3,10 +3,9 @@
 import math
 
 import pytest
-from made_up import CONTENT, finish, preset_in
+from made_up import CONFIG, CONTENT, finish, preset_in
 
 from lasnn.plan.cells import runs_of
-from lasnn.plan.config import read
 from lasnn.report import EXHIBITS
 from lasnn.report.exhibits.training import shown_epochs
 from lasnn.report.readings import change
@@ -61,7 +60,7 @@ def test_epochs_that_are_shown():
     "name", ["quick", "small", "verdicts", "shares", "levels", "corner", "difficulty", "regime", "few_steps", "paper"]
 )
 def test_it_needs_no_run_beside_those_of_other_exhibits(name):
-    preset = read().preset(name)
+    preset = CONFIG.preset(name)
     others = {run for other, exhibit in EXHIBITS.items() if other != "table_s9" for run in exhibit.runs(preset)}
     runs = SHARES.runs(preset)
     assert runs

@@ -8,7 +8,7 @@ import numpy as np
 
 from lasnn.plan.cells import Cell, focus_cell, runs_of
 from lasnn.plan.config import Preset
-from lasnn.plan.runs import BASE, Run, as_snn
+from lasnn.plan.runs import BASE, as_snn
 from lasnn.plan.vocabulary import METHODS, given
 from lasnn.report import style
 from lasnn.report.columns import COLUMNS, number, shown
@@ -16,7 +16,7 @@ from lasnn.report.exhibit import Figure, Table
 from lasnn.report.finished import metrics_of
 from lasnn.report.frame import SEEDS, frame, of_cells
 from lasnn.report.late import Drawing, pd
-from lasnn.report.paired import estimated, percent_right, same_seeds
+from lasnn.report.paired import estimated, same_seeds
 from lasnn.report.statistics import CONFIRMED, REFUTED, holm, verdict
 
 AT, EACH = "at_", "_each"  # and T: columns of the accuracy after so many steps; energy of each seed
@@ -58,9 +58,9 @@ def _lines(cells: list[Cell], preset: Preset) -> pd.DataFrame:
         return tidy
     each = [frame(runs_of(cell, preset), preset, ["microjoules"])["microjoules"] for cell in cells]
     found = pd.DataFrame([_line(cell, cells, preset) for cell in cells], tidy.index)
-    found["p_holm"] = pd.Series(holm([None if pd.isna(p) else p for p in found.pop("p")]), tidy.index).astype(float)
+    found["p_holm"] = holm(found.pop("p"))
     found["verdict"] = [
-        verdict(gap, None if pd.isna(p) else p, preset.claims.alpha, pairs, preset.claims.seeds)
+        verdict(gap, p, preset.claims.alpha, pairs, preset.claims.seeds)
         for gap, p, pairs in zip(found["difference"], found["p_holm"], found["pairs"], strict=True)
     ]
     found["verdict"] = found["verdict"].replace(VERDICTS).where(found["pairs"] > 0, "-")
@@ -81,18 +81,8 @@ def _line(cell: Cell, cells: list[Cell], preset: Preset) -> dict[str, object]:
         **{f"{AT}{step}": float(np.mean([curve[step - 1] for curve in curves])) for step in plan.steps},
         "beside": rival.row_label if pairs else "-",
         "pairs": len(pairs),
-        **_difference(pairs, preset),
+        **estimated(pairs, preset),
     }
-
-
-def _difference(pairs: list[tuple[Run, Run]], preset: Preset) -> dict[str, float]:
-    """Points that the second runs lie above the first, an interval from two seeds on, p from enough for a verdict."""
-    if not pairs:
-        return dict.fromkeys(("difference", "low", "high", "p"), np.nan)
-    less, more = percent_right(pairs, preset)
-    sure = estimated(more - less, preset)
-    sure.pop("se")
-    return {"difference": float((more - less).mean())} | sure
 
 
 def _arranged(tidy: pd.DataFrame) -> pd.DataFrame:
@@ -123,11 +113,9 @@ def _told(tidy: pd.DataFrame, preset: Preset) -> list[str]:
 
 def draw(tidy: pd.DataFrame) -> Drawing:
     """Accuracy over energy: a small mark for each seed, a large one for their mean."""
-    if tidy.empty or not (tidy["n"] > 0).any():
-        return style.nothing()
     drawing, ((axes,),) = style.sheet(height=3.8)
     looks = style.looks_of(zip(tidy["series"], tidy["method"], strict=True))
-    for line in tidy[tidy["n"] > 0].to_dict("records"):
+    for line in tidy.to_dict("records"):
         look = looks[line["series"]]
         axes.plot(line[EACH], line[SEEDS], **look.mark | {"markersize": 2.5, "alpha": 0.6})
         mark = look.mark | {"markersize": 6.5}

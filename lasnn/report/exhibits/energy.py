@@ -94,12 +94,10 @@ def _ends(runs: list[Run], preset: Preset) -> list[dict]:
 
 def draw(tidy: pd.DataFrame) -> Drawing:
     """A panel for each network; open squares are the ANN on the images of the converted network's curve."""
-    panels = [name for name in dict.fromkeys(tidy["panel"]) if name]
-    if not panels:
-        return style.nothing()
+    panels = list(dict.fromkeys(tidy["panel"]))
     others = tidy[~tidy["series"].isin(["ANN", LONG])]
     looks = {"ANN": style.look_of("ann")} | style.looks_of(zip(others["series"], others["method"], strict=True))
-    drawing, titled = style.panels(panels, "accuracy, %", row_height=2.2, head=0.8)
+    drawing, titled = style.panels(panels, "accuracy, %", head=0.8)
     for axes, panel in titled:
         points = tidy[tidy["panel"] == panel].assign(microjoules=lambda lines: lines["joules"] * 1e6)
         marks(axes, points, "microjoules", "accuracy", looks, tidy["n"].max())

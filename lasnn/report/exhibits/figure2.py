@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from lasnn.datasets.arrays import load
-from lasnn.errors import InputError
 from lasnn.plan.cells import Cell, focus_cell, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run, SnnRun, as_snn
@@ -89,10 +88,7 @@ def _arrays(preset: Preset, run: Run) -> list[str]:
 
 
 def _maps(preset: Preset, run: Run) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    path = _arrays(preset, run)[0]
-    kept = files.read_arrays(path)
-    if f"maps_teacher_{LEVELS[0]}" not in kept:
-        raise InputError(f"{path} holds no attention maps: it is of an older version; make the run again")
+    kept = files.read_arrays(_arrays(preset, run)[0])
     pairs = {level: (kept[f"maps_teacher_{level}"], kept[f"maps_student_{level}"]) for level in LEVELS}
     return {level: (one.astype(float), other.astype(float)) for level, (one, other) in pairs.items()}  # kept as halves
 

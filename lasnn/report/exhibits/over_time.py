@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from lasnn.plan.cells import Cell, elsewhere, encoder_of, paper_cells
+from lasnn.plan.cells import DIRECT_STEPS, Cell, elsewhere, encoder_of, paper_cells
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import SnnRun, as_snn
 from lasnn.plan.vocabulary import METHODS, given
@@ -22,7 +22,6 @@ from lasnn.report.style import PRINTED, Look
 GAPS = (1, 2)  # points below the ANN
 FULL_SIZE = "printed in the paper, at full size"
 INPUTS = {"poisson": "Poisson", "direct": "direct"}
-DIRECT_STEPS = ("50", "30")  # the paper names both T and not which network has which
 CURVE_DASHES = ((), (4, 1.5), (1, 1))
 CONTEXT = "n variant teacher_weaker warnings quoted revision runs ran_dataset train_images test_images assessed subset"
 
@@ -130,9 +129,7 @@ def _told(tidy: pd.DataFrame, preset: Preset) -> list[str]:
 
 def draw(tidy: pd.DataFrame) -> Drawing:
     """A panel for each network, T on a logarithmic axis."""
-    panels = list(dict.fromkeys(tidy.loc[tidy["steps"] > 0, "panel"]))
-    if not panels:
-        return style.nothing()
+    panels = list(dict.fromkeys(tidy["panel"]))
     kinds = tidy.drop_duplicates("series").set_index("series")["_method"]
     of_curves = sorted((name for name in kinds.index if name.startswith("converted")), reverse=True)
     looks = {"ANN": replace(style.look_of("ann"), marker="")}
@@ -141,7 +138,7 @@ def draw(tidy: pd.DataFrame) -> Drawing:
     looks |= style.looks_of((name, kinds[name]) for name in kinds.index if name != "ANN" and name not in of_curves)
     seeds = tidy.groupby("panel")["n"].agg(numbers)
     titles = ["\n".join(panel.rsplit(", ", 1)) + f", n = {seeds[panel]}" for panel in panels]
-    drawing, titled = style.panels(titles, "accuracy, %", row_height=2.2, head=0.7, sharey=True)
+    drawing, titled = style.panels(titles, "accuracy, %", head=0.7, sharey=True)
     for (axes, _), panel in zip(titled, panels, strict=True):
         _panel(axes, tidy[tidy["panel"] == panel], looks)
     top = 10 * math.ceil(max(tidy["accuracy"].max(), tidy["paper"].max()) / 10 - 1e-9)

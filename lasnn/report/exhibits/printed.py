@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from lasnn.plan.cells import Cell, elsewhere, focus_cell, paper_cells, runs_of
+from lasnn.plan.cells import DIRECT_STEPS, Cell, elsewhere, focus_cell, paper_cells, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import SnnRun, as_snn
 from lasnn.report import style
@@ -32,7 +32,6 @@ CONTROLS = {
 }
 STAGES = {"conversion": "conversion (no distillation)", "hybrid": "hybrid training (no layers)"}
 MAPS = {("lasnn_act", "100"): "activation", ("lasnn_grad", "100"): "gradient", ("lasnn_grad", "30"): "gradient"}
-DIRECT_STEPS = ("50", "30")  # the paper names both T and not which network has which
 INPUTS = {("poisson", "100"): "Poisson", ("direct", "50"): "direct", ("direct", "30"): "direct"}
 ACCURACY, EQUAL, SIMILAR = "accuracy, equal training", "spikes, equal training", "spikes, similar accuracy"
 COUNTED = ("conversion", "kd_label", "lasnn_act")  # methods of Figure 7
@@ -215,13 +214,10 @@ def _told7(tidy: pd.DataFrame, preset: Preset) -> list[str]:
 
 
 def _draw7(tidy: pd.DataFrame) -> Drawing:
-    ran = tidy[tidy["layer"] != ""]
-    if ran.empty:
-        return style.nothing()
-    first = ran[ran["method"] == ran["method"].iloc[0]].set_index("layer")["threshold"]
+    first = tidy[tidy["method"] == tidy["method"].iloc[0]].set_index("layer")["threshold"]
     groups = {layer: f"{layer}\nθ = {threshold:.2f}" for layer, threshold in first.items()}
-    ordered = ran.sort_values("layer", key=lambda names: names.map(list(groups).index), kind="stable")
-    looks = style.looks_of(zip(ran["series"], ran["method"], strict=True))
+    ordered = tidy.sort_values("layer", key=lambda names: names.map(list(groups).index), kind="stable")
+    looks = style.looks_of(zip(tidy["series"], tidy["method"], strict=True))
     drawing = dots([(SPIKES, ordered.assign(group=ordered["layer"].map(groups)), ".2f")], looks)
     drawing.axes[0].set_xlim(left=0)
     return drawing

@@ -19,7 +19,7 @@ from lasnn.report.exhibit import Figure
 from lasnn.report.finished import metrics_of
 from lasnn.report.frame import of_cells
 from lasnn.report.late import Drawing, pd
-from lasnn.report.paired import estimated, percent_right, same_seeds
+from lasnn.report.paired import estimated, same_seeds
 from lasnn.report.statistics import holm
 from lasnn.report.templates import dot
 
@@ -42,8 +42,7 @@ def _lines(cells: list[Cell], preset: Preset) -> pd.DataFrame:
     if not lines:
         return table.assign(rival="", gap=np.nan, difference=np.nan)
     tidy = pd.DataFrame(lines)
-    tidy["p"] = tidy["p"].astype(float)
-    tidy["p_holm"] = pd.Series(holm([None if pd.isna(p) else p for p in tidy["p"]]), tidy.index).astype(float)
+    tidy["p_holm"] = holm(tidy["p"])
     tidy["decided"] = tidy["p_holm"] < preset.claims.alpha
     context = ["n", "ran_dataset", "train_images", "test_images", "assessed", "subset", "warnings"]
     context += ["teacher_weaker", "quoted", "revision", "runs", "variant", "student"]
@@ -53,8 +52,7 @@ def _lines(cells: list[Cell], preset: Preset) -> pd.DataFrame:
 def _line(corner: str, name: str, cell: Cell, pairs: list[tuple[Run, Run]], preset: Preset) -> dict[str, object]:
     hybrid = [metrics_of(run, preset) for run, _ in pairs]
     other = [metrics_of(run, preset) for _, run in pairs]
-    base, rival = percent_right(pairs, preset)
-    sure = estimated(rival - base, preset)
+    sure = estimated(pairs, preset)
     gaps = [one["train_accuracy"] - one["accuracy"] for one in hybrid]
     converted = [metrics_of(run, preset)["accuracy"] for run in runs_of(conversion_in(preset, corner), preset)]
     ann = next(parent for parent in preset.ancestors([pairs[0][0]]) if isinstance(parent, AnnRun))
@@ -68,7 +66,7 @@ def _line(corner: str, name: str, cell: Cell, pairs: list[tuple[Run, Run]], pres
         "images": hybrid[0]["data"]["train_images"],
         "gap": statistics.mean(gaps),
         "gap_se": statistics.stdev(gaps) / len(gaps) ** 0.5 if len(gaps) > 1 else None,
-        "difference": float((rival - base).mean()),
+        "difference": sure["difference"],
         "se": sure["se"],
         "p": sure["p"],
         "_low": sure["low"],

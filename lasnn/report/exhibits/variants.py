@@ -10,7 +10,7 @@ from typing import Any
 from lasnn.plan.cells import Cell, direct_cell, focus_cell, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.overlays import merged
-from lasnn.plan.runs import AND, BASE, Run, parse
+from lasnn.plan.runs import AND, BASE, Run
 from lasnn.plan.vocabulary import METHODS
 from lasnn.report import style
 from lasnn.report.columns import METHOD_TITLES
@@ -105,31 +105,28 @@ def _leaves(overlay: dict, path: str = "") -> list[str]:
     return found
 
 
-def compared(tidy: pd.DataFrame, preset: Preset) -> pd.DataFrame:
+def compared(cells: list[Cell], preset: Preset, more: str = CONTEXT) -> pd.DataFrame:
     """With what a variant changes, and the difference to the base runs of its method and T with the same seeds."""
-    pairs = zip(tidy["variant"], tidy["method"], strict=True)
-    at = [tidy["method"], *([tidy["timesteps"]] if "timesteps" in tidy else [])]
-    base = tidy["runs"].where(tidy["variant"] == BASE).groupby(at).transform("first")
-    found = [_difference(*both, preset) for both in zip(tidy["runs"], base, strict=True)]
-    said = [changes(*pair, preset) for pair in pairs]
-    return tidy.assign(changes=said, difference=pd.to_numeric(pd.Series(found, tidy.index)))
+    base = {(cell.method, cell.timesteps): runs_of(cell, preset) for cell in cells if cell.variant == BASE}
+    return of_cells(cells, preset, more).assign(
+        changes=[changes(cell.variant, cell.method, preset) for cell in cells],
+        difference=[_difference(base.get((cell.method, cell.timesteps), []), cell, preset) for cell in cells],
+    )
 
 
-def _difference(runs: str | None, base: str | None, preset: Preset) -> float | None:
-    """Points that `runs` lie above the `base` runs of their seeds, both named as in a line; None without any."""
-    if not (isinstance(runs, str) and isinstance(base, str)):
-        return None
-    ours, theirs = (
-        {run.seed: metrics_of(run, preset)["accuracy"] for run in map(parse, line.split())} for line in (runs, base)
+def _difference(base: list[Run], cell: Cell, preset: Preset) -> float:
+    """Points that the runs of `cell` are above the `base` runs of their seeds; NaN without any."""
+    theirs, ours = (
+        {run.seed: metrics_of(run, preset)["accuracy"] for run in runs} for runs in (base, runs_of(cell, preset))
     )
     both = ours.keys() & theirs.keys()
-    return mean(ours[seed] - theirs[seed] for seed in both) if both else None
+    return mean(ours[seed] - theirs[seed] for seed in both) if both else math.nan
 
 
 def _knobs(cells: list[Cell], preset: Preset) -> pd.DataFrame:
     bases = {cell.method: runs_of(cell, preset) for cell in cells if cell.variant == BASE}
     pairs = [same_seeds(bases.get(cell.method, []), runs_of(cell, preset)) for cell in cells]
-    return with_p(compared(of_cells(cells, preset, CONTEXT), preset), pairs, preset)
+    return with_p(compared(cells, preset), pairs, preset)
 
 
 def _few_steps(cells: list[Cell], preset: Preset) -> pd.DataFrame:
@@ -137,7 +134,7 @@ def _few_steps(cells: list[Cell], preset: Preset) -> pd.DataFrame:
 
     They are calibration, and for a recipe also hybrid training with the same options.
     """
-    tidy = compared(of_cells(cells, preset, CONTEXT), preset).drop(columns="difference")
+    tidy = compared(cells, preset).drop(columns="difference")
     runs = {(cell.timesteps, cell.method, cell.variant): runs_of(cell, preset) for cell in cells}
 
     def against(method: str, variant: str, cell: Cell) -> list[tuple[Run, Run]]:
@@ -186,8 +183,6 @@ def _told_of_ablations(tidy: pd.DataFrame, preset: Preset) -> list[str]:
 def draw_ablations(tidy: pd.DataFrame) -> Drawing:
     """A row for each run, methods one below the other, each with its base run first: accuracy and difference."""
     ran = tidy[tidy["n"] > 0]
-    if ran.empty:
-        return style.nothing()
     titles = ran["method"].map(METHOD_TITLES)
     lines = ran.assign(group=titles, series=titles, row=ran[TITLE], paper=None)
     apart = lines[lines["variant"] != BASE].assign(ours=ran["difference"], sd=None, **{SEEDS: None})
@@ -284,7 +279,7 @@ EXHIBITS = {
         "Table S7: low T with direct input",
         low_steps,
         "data student steps method option changes scale start accuracy ann spikes",
-        lines=lambda cells, preset: compared(of_cells(cells, preset, CONTEXT), preset),
+        lines=compared,
         told=lambda tidy, preset: [START, "Direct input."],
         main=False,
     ),
@@ -301,7 +296,7 @@ EXHIBITS = {
         "Controls and knobs, each beside its base run",
         knobs,
         draw_ablations,
-        lines=lambda cells, preset: compared(of_cells(cells, preset), preset),
+        lines=lambda cells, preset: compared(cells, preset, more=""),
         told=_told_of_ablations,
         ours=DOTS,
     ),
