@@ -46,7 +46,7 @@ class Side:
             lonely = [run.seed for run in runs if run.seed not in self.seeds]
             if cell and lonely:
                 plural = "s" if len(lonely) > 1 else ""
-                found.append(f"seed{plural} {', '.join(map(str, lonely))} of {self._named(cell)} without a partner")
+                found.append(f"seed{plural} {_listed(lonely)} of {self._named(cell)} without a partner")
         return "; ".join(found)
 
     def _named(self, cell: Cell) -> str:
@@ -74,7 +74,7 @@ def answer(claim: Claim, question: Question, preset: Preset, judged: bool) -> Li
     if not all(side.more and (side.less or side.pair.less is None) for side in sides):
         return line | {"n": 0, "verdict": NOT_RUN}
     seeds = [seed for seed in sides[0].seeds if all(seed in side.seeds for side in sides)]
-    remarks = [*filter(None, (side.alone() for side in sides))]
+    remarks = [*filter(None, (side.alone() for side in sides)), *_unequal(sides, seeds)]
     if len(seeds) < preset.claims.seeds:
         remarks.append(f"{len(seeds)} of {preset.claims.seeds} seeds")
     line |= {"n": len(seeds), "remark": "; ".join(dict.fromkeys(remarks)), "verdict": None if judged else NOT_JUDGED}
@@ -180,3 +180,15 @@ def _weighted(weights: Sequence[float], values: Sequence[float | None]) -> float
     """None if a value is missing."""
     known = [value for value in values if value is not None]
     return sum(map(mul, weights, known)) if len(known) == len(values) else None
+
+
+def _unequal(sides: Sequence[Side], seeds: list[int]) -> list[str]:
+    """That networks have other seeds than one another, and which are taken."""
+    if all(len(side.seeds) == len(seeds) for side in sides):
+        return []
+    counts = [f"{side.pair.more.student} {len(side.seeds)}" for side in sides]
+    return [f"n differs: {', '.join(counts)}; taken: seeds {_listed(seeds) or 'none'}"]
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    return ", ".join(map(str, seeds))

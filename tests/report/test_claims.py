@@ -8,24 +8,25 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import CONFIG, CONTENT, finish, method_of, preset_in
+from made_up import CONTENT, finish, method_of, preset_in
 from scipy.stats import t
 
 from lasnn.errors import InputError
 from lasnn.plan.cells import conversion_in, focus_cell, pairs_in, runs_of
-from lasnn.plan.config import Config, merged
+from lasnn.plan.config import Config, merged, read
 from lasnn.plan.runs import AnnRun, SnnRun
 from lasnn.plan.vocabulary import CLAIMS as SENTENCES
 from lasnn.report import EXHIBITS, runs_of_target
 from lasnn.report.claims import CLAIMS
 from lasnn.report.crossed import bootstrap, crossed, share_above
 from lasnn.report.exhibits.claims import COLUMNS, arrange
+from lasnn.report.judged import answer
 from lasnn.report.questions import OWN
 
 
 def test_every_claim_has_a_sentence_and_its_comparisons():
     assert list(CLAIMS) == list(SENTENCES)
-    paper, regime = (CONFIG.preset(name) for name in ("paper", "regime"))
+    paper, regime = (read().preset(name) for name in ("paper", "regime"))
     without = [name for name, claim in CLAIMS.items() if not claim.questions(paper)]
     assert without == ["lasnn_where_overfitting"]  # ours
     assert len(CLAIMS["hybrid_below_kd"].pairs(paper)) == 7  # the lines of Table II
@@ -45,7 +46,7 @@ ASKED = {  # of a claim in `paper`: what tells its sides apart, and of which net
 @pytest.mark.parametrize("name", ASKED)
 def test_networks_of_which_a_claim_is_asked(name):
     """Of each network alone, or of some less others."""
-    questions, pooled = CLAIMS[name].questions(CONFIG.preset("paper")), len(ASKED[name][0]) > 1
+    questions, pooled = CLAIMS[name].questions(read().preset("paper")), len(ASKED[name][0]) > 1
     asked = [
         tuple((weight, pair.more.student) for weight, pair in one.parts)
         for one in questions
@@ -112,7 +113,7 @@ def test_what_was_chosen_for_a_method_alone_is_compared_too():
 
 @pytest.mark.parametrize("name", ["quick", "small", "paper"])
 def test_no_run_is_made_for_claims_alone(name):
-    preset = CONFIG.preset(name)
+    preset = read().preset(name)
     others = [run for other in EXHIBITS if other != "claims" for run in EXHIBITS[other].runs(preset)]
     assert set(preset.ancestors(EXHIBITS["claims"].runs(preset))) <= set(preset.ancestors(others))
     if name == "quick":
@@ -316,7 +317,10 @@ def test_equivalence_by_hand(two_networks):
 
 
 def test_where_images_have_no_part_seeds_alone_count(two_networks):
-    """Spikes of conversion less LaSNN's: 100 to 104, sd sqrt(2.5), mean sqrt(0.5); of label KD's 50 in every seed."""
+    """Spikes of conversion less LaSNN's: 100 to 104, sd sqrt(2.5), mean sqrt(0.5); of label KD's 50 in every seed.
+
+    Minutes 1 and 2 by turns, GB 1 to 5, alike for both kinds of maps.
+    """
     tidy = lines_of(two_networks, network="VGG5", reading="mean").set_index("claim")
     line = tidy.loc["fewer_spikes_than_conversion"]
     assert (line["less"], line["more"], line["difference"], line["df"], line["test"]) == (100, 202, 102, 4, "seeds")
@@ -324,6 +328,8 @@ def test_where_images_have_no_part_seeds_alone_count(two_networks):
     assert line["p"] == pytest.approx(2 * t.sf(102 / 0.5**0.5, 4))
     alike = tidy.loc["fewer_spikes_than_kd"]
     assert (alike["difference"], alike["test"], alike["verdict"]) == (50, "none: no spread", "undecided")
+    assert tidy.loc["gradient_takes_longer", ["less", "more"]].tolist() == [1.4, 1.4]
+    assert tidy.loc["gradient_takes_memory", ["less", "more"]].tolist() == [3, 3]
     assert np.isnan(line["images"])
     speed = tidy.loc["faster"]  # T* 100 or 250 of LaSNN's T = 10, so 10 or 25 times, 20 of them claimed
     values = [10 if mean <= 60 else 25 for mean in percent(two_networks, "lasnn_act").mean(axis=1)]
@@ -360,6 +366,27 @@ def test_a_seed_that_one_side_lacks_is_left_out(tmp_path, monkeypatch):
     line = lines_of(preset, claim="conversion_below_hybrid", network="VGG5").iloc[0]
     assert (line["n"], line["difference"]) == (2, 27.5)
     assert line["remark"] == "seed 0 of conversion (VGG5) without a partner; 2 of 5 seeds"
+
+
+def test_networks_with_other_seeds_are_judged_on_those_in_common_and_say_so(two_networks):
+    """3Conv2Linear has all seeds, VGG5 the first two."""
+    preset = two_networks
+    question = next(one for one in CLAIMS["hybrid_below_lasnn"].questions(preset) if one.where)
+    seeds = {"3Conv2Linear": (0, 1, 2, 3, 4), "VGG5": (0, 1)}
+
+    def fewer(cell, preset):
+        return [run for run in runs_of(cell, preset) if run.seed in seeds[cell.student]]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lasnn.report.judged.runs_of", fewer)
+        line = answer(CLAIMS["hybrid_below_lasnn"], question, preset, judged=True)
+    assert (line["n"], line["p"]) == (2, None)
+    assert line["remark"] == "n differs: 3Conv2Linear 5, VGG5 2; taken: seeds 0, 1; 2 of 5 seeds"
+    d = [
+        percent(preset, "lasnn_act", name, "logit_sum") - percent(preset, "hybrid", name, "logit_sum")
+        for name in ("conv3fc2", "vgg5")
+    ]
+    assert line["difference"] == pytest.approx(((d[0] + d[1]) / 2)[:2].mean())
 
 
 def test_runs_judged_on_other_images_are_refused(tmp_path):
@@ -409,7 +436,7 @@ def test_families_and_what_no_table_has_by_hand():
     direct = {"direct_in_fewer_steps", "direct_above_poisson", "direct_fewer_spikes"}
     elsewhere = {"lasnn_where_overfitting", "gains_grow", "gradient_30_below_100", "stable_when_shallow"}
     assert {name for name, claim in CLAIMS.items() if claim.beyond_tables} == direct | elsewhere
-    spike_kd = CLAIMS["spike_kd_below_lasnn"].pairs(CONFIG.preset("paper"))
+    spike_kd = CLAIMS["spike_kd_below_lasnn"].pairs(read().preset("paper"))
     assert {pair.less.paper for pair in spike_kd} == {None}  # the paper quotes it for a network that it doesn't name
 
 
