@@ -36,8 +36,10 @@ def base_runs(preset: Preset) -> list[SnnRun]:
 def _finished(root: str, **energy: float) -> tuple[Preset, list[SnnRun]]:
     """The preset whose results are at `root` (results/<preset>), and its finished base runs."""
     name, there = Path(root).name, {"folders": {"results": Path(root).parent.as_posix()}}
-    prices = {"presets": {name: {"energy": energy}}} if energy else {}
-    preset = Config(merged(read().content, there | prices)).preset(name)
+    content = merged(read().content, there)
+    if energy:
+        content = merged(content, {"presets": {name: {"energy": energy}}})
+    preset = Config(content).preset(name)
     found = [run for run in base_runs(preset) if Path(root, str(run), "metrics.json").exists()]
     if not found:
         raise InputError(f"no finished spiking run below {root}: `snakemake --cores 1 tables` makes them")

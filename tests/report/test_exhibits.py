@@ -20,7 +20,7 @@ SCOPE = {
     "focus": "vgg5",
     "methods": ["conversion", "hybrid", "kd_label", "lasnn_act", "lasnn_grad", "calibration"],
     "ablations": ["hybrid+scratch", "lasnn_act+scratch", "lasnn_act+random_teacher", "lasnn_act+scalar_map"],
-    "low_t": ["train_thresholds"],
+    "low_t": ["lasnn_act+train_thresholds"],
     "benchmark": {"rows": {"untaught": ["hybrid"], "taught": ["kd_label"]}, "steps": [1], "trials": "tiny"},
     "recipes": ["hybrid+calibrated_start"],
     "corners": {"base": {"lasnn_act": "alpha01"}},

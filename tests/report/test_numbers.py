@@ -22,7 +22,7 @@ PARTS |= {"calibration": 55, "conv3fc2": -20, "direct": -5, 4: -2, 5: -3, 16: 1,
 PARTS |= {"alpha01": 14, "scratch": -10, "train_thresholds": 1, "calibrated_start": 6, "calibration_weights": 5}
 METHODS = [*CONTENT["presets"]["quick"]["scope"]["methods"], "kd_spike"]
 SCOPE = {"seeds": [0, 1], "methods": METHODS, "steps": {"direct-T4": 4, "direct-T8": 8}}
-SCOPE |= {"ablations": ["lasnn_act+alpha01", "hybrid+scratch"], "low_t": ["train_thresholds"]}
+SCOPE |= {"ablations": ["lasnn_act+alpha01", "hybrid+scratch"], "low_t": ["lasnn_act+train_thresholds"]}
 SCOPE |= {"recipes": ["hybrid+calibrated_start", "kd_label+calibrated_start"]}
 CURVES = {1.0: {10: 50.0, 20: 85.0, 30: 84.0, 50: 88.5, 100: 88.0}, 0.7: {10: 84.0, 20: 85.0, 30: 84.0, 100: 90.0}}
 
