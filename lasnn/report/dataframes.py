@@ -35,11 +35,9 @@ def base_runs(preset: Preset) -> list[SnnRun]:
 
 def _finished(root: str, **energy: float) -> tuple[Preset, list[SnnRun]]:
     """The preset whose results are at `root` (results/<preset>), and its finished base runs."""
-    name, there = Path(root).name, {"folders": {"results": Path(root).parent.as_posix()}}
-    content = merged(read().content, there)
-    if energy:
-        content = merged(content, {"presets": {name: {"energy": energy}}})
-    preset = Config(content).preset(name)
+    name = Path(root).name
+    there = {"folders": {"results": Path(root).parent.as_posix()}, "presets": {name: {"energy": energy}}}
+    preset = Config(merged(read().content, there)).preset(name)
     found = [run for run in base_runs(preset) if Path(root, str(run), "metrics.json").exists()]
     if not found:
         raise InputError(f"no finished spiking run below {root}: `snakemake --cores 1 tables` makes them")
