@@ -5,6 +5,7 @@ import json
 import posixpath
 import typing
 from collections.abc import Iterable, Mapping
+from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import TypeVar, get_args, get_origin
@@ -47,6 +48,12 @@ def parsed(path: Path | str) -> object:
 
 def understood(text: str) -> object:
     """What YAML text holds: mappings, lists, words, numbers, true, false and null. YAMLError if it is none."""
+    return copy.deepcopy(_understood_once(text))
+
+
+@cache
+def _understood_once(text: str) -> object:
+    """A process reads the same files several times, and config.yaml takes a quarter of a second."""
     yaml = YAML(typ="safe", pure=True)  # the C parser that may be installed beside it reads YAML 1.1
     yaml.Composer, yaml.Constructor = _Composer, _Constructor
     content: object = yaml.load(text)

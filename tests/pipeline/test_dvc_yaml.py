@@ -30,7 +30,7 @@ def test_a_run_depends_on_exactly_its_keys(name):
     runs = runs_of_target(preset, "all")[:12]
     params = {run: params_of(preset, run, layers) for run in runs}
     named = {run: {(file, key) for one in params[run] for file, keys in one.items() for key in keys} for run in runs}
-    files = {file: parsed(file) for keys in named.values() for file, _ in keys}
+    files = {file: parsed(file) for file in {file for keys in named.values() for file, _ in keys}}
     for file, key in set().union(*named.values()):
         value = files[file]
         for part in key.split("."):

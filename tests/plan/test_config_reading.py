@@ -11,7 +11,7 @@ from tiny import message_of
 from lasnn.errors import InputError
 from lasnn.pipeline.workflow import check_places, check_plan, configured, typed
 from lasnn.plan.config import Config, read, whole
-from lasnn.plan.overlays import checked, merged, understood, written
+from lasnn.plan.overlays import checked, merged, parsed, understood, written
 from lasnn.plan.own import check_overrides
 from lasnn.plan.runs import SnnRun
 from lasnn.plan.settings import Training
@@ -143,6 +143,16 @@ def test_what_is_written_is_read_back():
     """Words that look like numbers, as a digest may, keep their quotes."""
     content = {"file": "1e5", "sha256": "12e4", "mean": [0.5, 1e-05, 1.0], "off": "off", "none": None}
     assert understood(written(content)) == content
+
+
+def test_what_is_done_to_a_reading_does_not_reach_the_next(tmp_path):
+    """The same text twice, then another one in the same file."""
+    path = tmp_path / "config.yaml"
+    path.write_text("a: {b: [1, 2]}")
+    parsed(path)["a"]["b"].append(3)
+    assert parsed(path) == {"a": {"b": [1, 2]}}
+    path.write_text("a: 4")
+    assert parsed(path) == {"a": 4}
 
 
 @pytest.mark.parametrize("place", ["results", "data", "results/quick"])
