@@ -1,6 +1,7 @@
 """Benchmarks: the floor does the network's work and no more, peers compute what we compute, the command runs."""
 
 import csv
+import gc
 import statistics
 
 import pytest
@@ -24,6 +25,14 @@ torch.set_num_threads(1)  # the tests' tensors are tiny: threads would only wait
 
 NETWORKS = ("vgg5", "vgg9", "resnet12")
 WIDTH = 0.25
+
+
+@pytest.fixture(autouse=True, scope="module")
+def frozen():
+    """What other tests left is none of the garbage that each measurement collects first: it would take seconds."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.mark.parametrize("name", STUDENTS)
@@ -70,8 +79,7 @@ def test_a_peer_with_another_threshold_is_not_timed(name):
         check(peer, ours)
 
 
-def test_every_call_has_its_turn(monkeypatch):
-    monkeypatch.setattr("benchmarks.measure.gc.collect", lambda: None)  # seconds, in a process with so many objects
+def test_every_call_has_its_turn():
     seen = []
     times = by_turns({"a": lambda: seen.append("a"), "b": lambda: seen.append("b")}, 3, "cpu")
     assert "".join(seen) == "ab" + "ab" + "ba" + "ab"
