@@ -10,7 +10,6 @@ from torch.nn import functional as F
 
 from lasnn import seeding
 from lasnn.datasets.arrays import Prepared
-from lasnn.errors import InputError
 
 if TYPE_CHECKING:
     from lasnn.plan.settings import Data
@@ -54,15 +53,8 @@ def split(prepared: Prepared, data: "Data", device: torch.device) -> tuple[Image
         )
     )
     train = train.first(data.train_images)
-    if data.assess == "test":
-        return train, test.first(data.test_images)
-    rest = len(train) - data.held_out
-    if rest < 1:
-        raise InputError(
-            f"data.assess: held_out takes {data.held_out} of {len(train)} training images and leaves none to train on: "
-            "set a smaller data.held_out or more data.train_images"
-        )
-    return train.first(rest), train.last(data.held_out)
+    trained_on = train.first(data.trained_on(len(train)))
+    return trained_on, test.first(data.test_images) if data.assess == "test" else train.last(data.held_out)
 
 
 @dataclass(frozen=True)

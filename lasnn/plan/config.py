@@ -254,6 +254,8 @@ class Preset:
             known(networks.known, run.network, "network")
             networks.check_at(run.network, side)
             check_levels(run, self.settings(run))
+            if images := self.settings(run).data.train_images:
+                self.settings(run).data.trained_on(images)
             return
         known(networks.students, run.student, "student")
         known(ENCODERS, run.encoder, "encoder")

@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from lasnn.errors import InputError
 from lasnn.plan.cells import Claims, Energy, Scope
 from lasnn.plan.overlays import Count, Positive, Rate, Section, Share
 from lasnn.plan.own import AdoptedWeights, OwnArchitecture
@@ -19,6 +20,16 @@ class Data(Section):
     crop_padding: Count
     flip: bool
     watched: Positive | None = None
+
+    def trained_on(self, images: int) -> int:
+        """How many of so many training images are left to train on; InputError if none is."""
+        left = images if self.assess == "test" else images - self.held_out
+        if left < 1:
+            raise InputError(
+                f"data.assess: held_out takes {self.held_out} of {images} training images and leaves none to train on: "
+                "set a smaller data.held_out or more data.train_images"
+            )
+        return left
 
 
 class Network(Section):

@@ -190,6 +190,23 @@ def test_a_window_above_t_is_refused_before_any_job():
         check_plan(config({"presets": {"quick": content}}), ["quick"], [])
 
 
+@pytest.mark.parametrize("images", [1, 200])
+def test_nothing_to_train_on_is_refused_before_any_job(images):
+    data = {"assess": "held_out", "held_out": 200, "train_images": images}
+    with pytest.raises(InputError, match="leaves none to train on"):
+        check_plan(config({"presets": {"quick": {"data": data}}}), ["quick"], [])
+
+
+@pytest.mark.parametrize("preset", ["quick", "small", "paper"])
+def test_the_presets_pass(preset):
+    check_plan(read(), [preset], [])
+
+
+def test_half_an_epoch_is_none():
+    student = WHOLE["protocol"]["student"] | {"epochs": understood("15e-1")}
+    assert "epochs is 1.5" in message_of(checked, Training, student, "student")
+
+
 def test_a_preset_is_a_file_that_may_be_like_another(tmp_path):
     """Sections of another preset key by key, a key with all that it holds; config.yaml is laid over a file."""
     (tmp_path / "config" / "presets").mkdir(parents=True)
