@@ -30,8 +30,10 @@ import pytest
 from tests.mutations import Mutant, mutants
 
 ROOMS = {name: [name] for name in ("training", "spiking", "distillation", "networks", "compiled", "datasets")}
-ROOMS |= {"statistics": ["report/statistics.py"], "energy": ["results/energy.py", "report/spikes_and_energy.py"]}
-ROOMS |= {"claims": ["report/claims.py", "report/exhibits/claims.py"], "rows": ["report/rows.py", "plan/cells.py"]}
+ROOMS |= {"statistics": ["report/statistics.py", "report/crossed.py", "report/paired.py"]}
+ROOMS |= {"energy": ["results/energy.py", "report/exhibits/energy.py"]}
+ROOMS |= {"claims": [f"report/{name}.py" for name in ("claims", "questions", "judged", "speedup", "exhibits/claims")]}
+ROOMS |= {"rows": ["report/columns.py", "report/frame.py", "plan/cells.py"]}
 ROOMS |= {"overlays": ["plan/overlays.py", "plan/options.py", "plan/config.py"]}
 GPU = ("triton_scan.py", "triton_pool.py", "precision.py")  # what can't be tried here
 SLOW = ("pipeline", "slurm", "faults")  # whose tests start processes, which coverage doesn't see
@@ -107,6 +109,8 @@ def main() -> None:
     wanted: dict[str, list[Mutant]] = {}
     for room in options.rooms:
         paths = [path for part in ROOMS[room] for path in (Path("lasnn", part), *Path("lasnn", part).rglob("*.py"))]
+        if gone := [str(path) for path in map(Path("lasnn").joinpath, ROOMS[room]) if not path.exists()]:
+            parser.error(f"room {room}: no {', '.join(gone)}; say in ROOMS where it is now")
         found = [m for path in sorted(paths) if path.is_file() and path.name not in GPU for m in mutants(str(path))]
         random.Random(f"{options.seed} {room}").shuffle(found)
         wanted[room] = list({(m.file, m.line): m for m in found}.values())[: options.count]
