@@ -53,7 +53,7 @@ class Scope(Section):
     note: str | None
     datasets: dict[str, str | None]
     students: Annotated[tuple[str, ...], Field(min_length=1)]
-    teachers: Annotated[tuple[str, ...], Field(min_length=1)]
+    teachers: tuple[str, ...]
     teacher_of: dict[str, str]
     methods: Annotated[tuple[str, ...], Field(min_length=1)]
     focus: str

@@ -155,6 +155,11 @@ def check_scope(
         for one in names:
             if one is not None:  # a dataset of the paper that the preset leaves out
                 known(table, one, f"{kind} {where}.{key}")
+    if not scope.teachers and (taught := [one for one in scope.methods if METHODS[one].teacher]):
+        raise InputError(
+            f"config: scope.teachers of preset {preset!r} is [], but method {taught[0]!r} needs a teacher: name one of "
+            f"{', '.join(teachers)}"
+        )
     knobs: dict[str, Iterable[str]] = {
         "repeated": scope.repeated or (),
         "ablations": scope.ablations,

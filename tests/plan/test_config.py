@@ -184,6 +184,7 @@ TWICE = [
         ({"presets": {"quick": {"scope": {"students": ["vgg6"]}}}}, "unknown student .*'vgg6'"),
         ({"presets": {"quick": {"scope": {"spike_chain": ["vgg5", "vgg6"]}}}}, "unknown student .*spike_chain.*'vgg6'"),
         ({"presets": {"quick": {"scope": {"spike_chain": ["vgg5"] * 3}}}}, "'vgg5' behind the same teacher twice"),
+        ({"presets": {"quick": {"scope": {"teachers": []}}}}, "'kd_label' needs a teacher: name one of"),
         ({"presets": {"quick": {"scope": {"spike_chain": ["vgg5"]}}}}, r"scope.spike_chain is \['vgg5'\]"),
         ({"presets": {"quick": {"scope": {"methods": ["lasnn"]}}}}, "unknown method .*'lasnn'"),
         ({"presets": {"quick": {"scope": {"datasets": {"cifar10": "mnist"}}}}}, "unknown dataset .*'mnist'"),
