@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,22 +22,22 @@ from lasnn.report import style
 HERE = Path("docs/pictures")
 KEPT = Path("results/reference/verdicts")
 QUICK = Path("results/quick/snn/digits/vgg5/lasnn_act/poisson-T10/vgg16bn/base/s0")
-READINGS = {"logits: sum over T, as printed": "logit_sum", "logits: mean over T": "base"}  # and the variant of each
-METHODS = {  # label: method, and the folder of its runs below that of VGG5, for a reading of the logits
+STUDENTS = {"VGG5": "vgg5", "3Conv2Linear": "conv3fc2"}
+READINGS = {"sum": "logit_sum", "mean": "base"}  # of the logits over T, and the variant that reads so
+METHODS = {  # label: method, and the folder of its runs below that of a student, for a reading of the logits
     "ANN": ("ann", "base"),
     "converted": ("conversion", "conversion/poisson-T16/none/base"),
     "hybrid training": ("hybrid", "hybrid/poisson-T16/none/{}"),
     "label KD": ("kd_label", "kd_label/poisson-T16/vgg16bn/{}"),
     "LaSNN, α = 0.9 (printed)": ("lasnn_act", "lasnn_act/poisson-T16/vgg16bn/{}"),
-    "LaSNN, α = 0.1": ("lasnn_act", "lasnn_act/poisson-T16/vgg16bn/alpha01__{}"),
 }
 SHOWN = (0, 3)  # test images whose maps are drawn
 
 
-def accuracies(method: str, folder: str) -> list[float]:
-    """Accuracy of each kept seed in percent; empty where nothing was run."""
+def accuracies(student: str, method: str, folder: str) -> list[float]:
+    """Accuracy of each kept seed in percent."""
     kind = "ann" if method == "ann" else "snn"
-    runs = sorted((KEPT / kind / "cifar10" / "vgg5" / folder).glob("s*/metrics.json"))
+    runs = sorted((KEPT / kind / "cifar10" / student / folder).glob("s*/metrics.json"))
     return [float(json.loads(path.read_text())["accuracy"]) for path in runs]
 
 
@@ -46,38 +47,41 @@ def printed(title: str, method: str) -> float | None:
     return next((cell.paper for cell in cells if cell.paper), None)
 
 
-def dots() -> Iterator[tuple[str, str, str, list[float], float | None]]:
-    """(reading, label, method, accuracy by seed, the paper's) of each row of the picture."""
-    for title, variant in READINGS.items():
+class Row(NamedTuple):
+    """A line of a panel: accuracy by seed under each reading of the logits (the same where a method has none)."""
+
+    student: str
+    label: str
+    method: str
+    found: dict[str, list[float]]
+    paper: float | None
+
+
+def rows() -> Iterator[Row]:
+    """Each line of the picture."""
+    for title, student in STUDENTS.items():
         for label, (method, folder) in METHODS.items():
-            paper = None if "alpha01" in folder else printed("VGG5", method)
-            yield title, label, method, accuracies(method, folder.format(variant).removesuffix("__base")), paper
+            found = {name: accuracies(student, method, folder.format(read)) for name, read in READINGS.items()}
+            yield Row(title, label, method, found, printed(title, method))
 
 
 def accuracy() -> None:
-    """A dot for each seed, a bar for the mean; the paper's numbers as a grey column."""
-    drawing, (panels,) = style.sheet(1, 2, height=2.3, sharey=True)
-    for axes, title in zip(panels, READINGS, strict=True):
-        rows = [row[1:] for row in dots() if row[0] == title]
-        for place, (_, method, found, paper) in enumerate(rows):
-            color = style.look_of(method).color
-            if found:
-                axes.plot(found, [place] * len(found), "o", color=color, markersize=4.5, markeredgewidth=0, alpha=0.8)
-                axes.plot([mean(found)] * 2, [place - 0.32, place + 0.32], color=color, linewidth=2)
-            else:
-                axes.text(
-                    0.5,
-                    place,
-                    "not run",
-                    transform=axes.get_yaxis_transform(),
-                    va="center",
-                    ha="center",
-                    color="#767676",
-                )
-            words = "-" if paper is None else f"{paper:.2f}"
+    """A panel for each student; a dot for each seed, full as printed and hollow with the mean; the paper's number."""
+    drawing, (panels,) = style.sheet(1, len(STUDENTS), height=2.3, sharey=True)
+    for axes, title in zip(panels, STUDENTS, strict=True):
+        mine = [row for row in rows() if row.student == title]
+        for place, row in enumerate(mine):
+            color = style.look_of(row.method).color
+            apart = 0.17 if "{}" in METHODS[row.label][1] else 0
+            for shift, (name, found) in zip((-apart, apart), row.found.items(), strict=True):
+                line = place + shift
+                fill = color if name == "sum" or not apart else "none"
+                axes.plot(found, [line] * len(found), "o", color=color, markerfacecolor=fill, markersize=4, alpha=0.8)
+                axes.plot([mean(found)] * 2, [line - 0.15, line + 0.15], color=color, linewidth=2)
+            words = "-" if row.paper is None else f"{row.paper:.2f}"
             axes.text(1.03, place, words, transform=axes.get_yaxis_transform(), va="center", color="#767676")
         axes.text(1.03, -0.9, "paper", transform=axes.get_yaxis_transform(), color="#767676")
-        axes.set(xlabel="test accuracy, VGG5, T = 16, %", yticks=range(len(rows)), yticklabels=[row[0] for row in rows])
+        axes.set(xlabel="test accuracy, T = 16, %", yticks=range(len(mine)), yticklabels=[row.label for row in mine])
         axes.set_title(title, fontsize=8)
         axes.xaxis.set_major_locator(MultipleLocator(4))
         axes.grid(visible=False, axis="y")
