@@ -59,8 +59,9 @@ def recorded(folder: Path) -> dict[str, str]:
 
 
 def kept_at(preset: Preset, run: Run) -> Path:
-    """Where a run's kept files lie: among its preset's, but for an ANN that is kept whole under another preset."""
-    return _elsewhere(preset, run) or folder_of(preset) / str(run)
+    """Where a run's kept files lie: among its preset's, but for an ANN that is whole under another preset only."""
+    own = folder_of(preset) / str(run)
+    return own if store.is_whole(own) else _elsewhere(preset, run) or own
 
 
 def described(preset: Preset, run: Run) -> list[str]:
@@ -112,7 +113,7 @@ def export(config: Config, name: str | None = None, with_runs: bool = True, with
         exported.append(str(run))
         source, target = Path(preset.folder(run)), folder_of(preset) / str(run)
         other = _elsewhere(preset, run)
-        if other and store.gives(preset, other, source):
+        if other and store.gives(preset, other, source) and _same(source / store.LOG, other / store.LOG):
             for file in {*RUN_FILES, *described(preset, run)}.difference(SAID):
                 (target / file).unlink(missing_ok=True)
             count += sum(_copied(source / file, target / file) for file in SAID)
@@ -269,6 +270,12 @@ def _check(kept: Path, names: list[str]) -> None:
 
 def _as_stated(path: Path) -> bool:
     return files.sha256(path) == files.stated_digest(path)
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether both files have the same content, or neither is there: a training of its own has times of its own."""
+    there = one.is_file()
+    return there == other.is_file() and (not there or files.sha256(one) == files.sha256(other))
 
 
 def _copied(source: Path, target: Path) -> bool:

@@ -45,6 +45,13 @@ def test_a_page_is_made_where_no_layer_was_counted_before_its_training(tmp_path)
     assert "0 % of 0 trained layers fire more" in (tmp_path / "made.ipynb").read_text()
 
 
+def test_a_page_is_made_of_one_method_alone(project):
+    for folder in Path("results/tiny/snn").glob("*/*/*"):
+        if folder.name != "hybrid":
+            shutil.rmtree(folder)
+    assert "image/svg+xml" in notebooks.execute("results/tiny/notebooks/spike_counts.html").read_text()
+
+
 def test_missing_runs_are_one_line(project):
     shutil.rmtree("results/tiny/snn")
     with pytest.raises(InputError, match=r"^notebook energy: no finished spiking run below results/tiny: `snakemake"):

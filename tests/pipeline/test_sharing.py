@@ -141,6 +141,19 @@ def test_it_is_kept_once_and_taken_up_by_both(project):
     assert f"such as {ANN}: kept under another preset, where" in reference.take_up(read(), "second")
 
 
+def test_the_same_weights_trained_apart_are_kept_with_their_own_times(project):
+    """What is read off a training's log, as minutes of an epoch, would be the other's."""
+    assert main(["ann", str(SECOND / ANN)]) == 0
+    log = SECOND / ANN / "log.jsonl"
+    log.unlink()  # it was linked
+    shutil.copy(FIRST / ANN / "log.jsonl", log)
+    log.write_text(log.read_text().replace('"seconds": ', '"seconds": 1'))
+    reference.export(read(), "tiny")
+    assert "kept under another preset" not in reference.export(read(), "second")
+    assert reference.kept_at(read().preset("second"), parse(ANN)) == KEPT / "second" / ANN
+    assert (KEPT / "second" / ANN / "log.jsonl").read_bytes() == log.read_bytes()
+
+
 def test_another_training_of_the_same_settings_is_kept_beside_it(project):
     """On another machine a sum may come out otherwise: what was started from these bytes needs them."""
     assert main(["ann", str(SECOND / ANN)]) == 0
