@@ -129,9 +129,8 @@ def method() -> None:
     )
     maps = np.load(QUICK / "predictions.npz")
     digits = load("data/digits.npz")
-    images = dict(zip(digits.test_ids, digits.test_images, strict=True))
     for column, index in enumerate(SHOWN):
-        picture = images[maps["image_ids"][index]].transpose(1, 2, 0)
+        picture = digits.test_images[index].transpose(1, 2, 0)
         rows = [picture, maps["maps_teacher_low"][index], maps["maps_student_low"][index]]
         for line, (content, words) in enumerate(zip(rows, ("image", "teacher", "student"), strict=True)):
             axes = drawing.add_axes((0.685 + 0.105 * line, 0.5 - 0.47 * column, 0.1, 0.4))

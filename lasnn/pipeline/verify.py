@@ -24,7 +24,7 @@ from lasnn.plan.runs import Run, parse
 from lasnn.report import EXHIBITS
 from lasnn.report.frame import csv
 from lasnn.results.fits import RUN_FILES, checkpoint_of, damaged, unfit, whole_metrics
-from lasnn.results.scores import accuracies
+from lasnn.results.scores import accuracies, judged_by
 from lasnn.results.store import LOG
 from lasnn.storage import files
 from lasnn.storage.digests import Digests
@@ -36,7 +36,7 @@ NUMBER = re.compile(r"-?\d+\.\d+")
 NAME = re.compile(r"\b[mp][0-9a-f]{10}\b")  # of a clip or marker: Matplotlib's digest of its coordinates
 LAST_PLACE = 1.5e-6  # points: Matplotlib prints six places, and a processor may round a seventh to either side
 NEAR = 1e-9  # percent: means of the same zeros and ones may be added up in another order
-Images = tuple[str, str, str, bytes]  # of predictions: their dataset, its digest, the split, ids
+Images = tuple[str, str, str, int, int]  # of predictions: their dataset, its digest, the split, first place and end
 
 
 def verify(config: Config, words: list[str]) -> "Iterator[Audit]":
@@ -157,9 +157,8 @@ class Audit:
     def _held(self, run: Run) -> tuple[Json, dict[str, Array], Images]:
         """Metrics of a run, its predictions, and which images these are of."""
         metrics, arrays = whole_metrics(self.folder / str(run)), files.read_arrays(self.at(run, "predictions.npz"))
-        data, ids = metrics["data"], arrays["image_ids"].astype(np.int64).tobytes()
-        split = "train" if data["assessed"] == "held_out" else "test"
-        return metrics, arrays, (data["dataset"], data["digest"], split, ids)
+        data, (split, places) = metrics["data"], judged_by(metrics["data"])
+        return metrics, arrays, (data["dataset"], data["digest"], split, places.start, places.stop)
 
     def _labels(self, kept: dict[Images, Array]) -> str:
         """Compare kept labels with those of prepared images; in words, which were."""
@@ -167,12 +166,10 @@ class Audit:
         for dataset in dict.fromkeys(name for name, *_ in kept):
             path = self.planned.config.data_file(dataset)
             prepared = load(path) if Path(path).exists() else None
-            for (name, digest, split, ids), labels in kept.items():
-                if prepared and (name, digest) == (dataset, prepared.digest):  # runs of other images were named
-                    theirs = [getattr(prepared, f"{split}_{what}").tolist() for what in ("ids", "labels")]
-                    ours = [np.frombuffer(ids, np.int64).tolist(), labels.tolist()]
-                    if not set(zip(*theirs, strict=True)).issuperset(zip(*ours, strict=True)):
-                        self.faults.append(f"{self.folder} has other labels of {dataset} than {path}")
+            for (name, digest, split, first, last), labels in kept.items():
+                known = prepared and (name, digest) == (dataset, prepared.digest)  # runs of other images were named
+                if known and not np.array_equal(getattr(prepared, f"{split}_labels")[first:last], labels):
+                    self.faults.append(f"{self.folder} has other labels of {dataset} than {path}")
             said.append(f"labels of {dataset} " + (f"as in {path}" if prepared else f"as kept: there is no {path}"))
         return ", ".join(said) or "there are no labels"
 

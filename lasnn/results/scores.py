@@ -65,6 +65,15 @@ def write(preset: Preset, runs: Iterable[Run]) -> int:
     return count
 
 
+def judged_by(data: Json) -> tuple[str, slice]:
+    """The split of a dataset, and the places in it, of the images that a run was judged by, as `data` of metrics says.
+
+    The first test images, or the training images after those that the run was trained on, in canonical order.
+    """
+    first = data["train_images"] if data["assessed"] == "held_out" else 0
+    return "train" if data["assessed"] == "held_out" else "test", slice(first, first + data["test_images"])
+
+
 def accuracies(run: Run, metrics: Json, predicted: Array, labels: Array) -> Iterator[tuple[str, float, float]]:
     """Each accuracy in %: its name, what metrics say, and what follows from predicted classes [..., N] and labels."""
     right = 100 * (predicted == labels[: predicted.shape[-1]]).mean(axis=-1)

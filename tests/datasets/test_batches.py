@@ -9,6 +9,7 @@ from oracle import settings_of
 
 from lasnn.datasets.batches import Batch, Images, augmented, plain_batches, scaled, sizes, split, training_batches
 from lasnn.errors import InputError
+from lasnn.results.scores import judged_by
 
 
 def data(padding=0, flip=False):
@@ -139,3 +140,18 @@ def test_held_out_images_may_not_be_all():
     names = (f"{split}_{part}" for split in ("train", "test") for part in ("images", "labels", "ids"))
     with pytest.raises(InputError, match=r"takes 8 of 8 training images and leaves none"):
         split(SimpleNamespace(**dict(zip(names, empty * 2, strict=True))), settings, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("assess", "places"), [("test", [100, 101, 102]), ("held_out", [6, 7])])
+def test_metrics_say_which_images_a_run_was_judged_by(assess, places):
+    """By hand: 8 of 10 training images are taken, the last 2 of them held out; 3 of 5 test images."""
+    limits = {"train_images": 8, "held_out": 2, "test_images": 3, "assess": assess}
+    parts = {"train": np.arange(10), "test": np.arange(100, 105)}
+    arrays = {f"{name}_ids": ids for name, ids in parts.items()} | {
+        f"{name}_labels": ids for name, ids in parts.items()
+    }
+    arrays |= {f"{name}_images": np.zeros((len(ids), 3, 2, 2), np.uint8) for name, ids in parts.items()}
+    train, judging = split(SimpleNamespace(**arrays), data().model_copy(update=limits), torch.device("cpu"))
+    said = {"train_images": len(train), "test_images": len(judging), "assessed": assess}
+    name, where = judged_by(said)
+    assert parts[name][where].tolist() == judging.ids.tolist() == places

@@ -14,6 +14,7 @@ from lasnn.report.exhibit import Figure
 from lasnn.report.finished import metrics_of
 from lasnn.report.frame import of_cells
 from lasnn.report.late import Drawing, pd
+from lasnn.results.scores import judged_by
 from lasnn.storage import files
 
 SHOWN = 8
@@ -95,13 +96,10 @@ def _maps(preset: Preset, run: Run) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 def _images(preset: Preset, run: Run) -> np.ndarray:
     """The images [n, side, side, 3] whose maps were kept."""
-    kept, data = _arrays(preset, run)
-    prepared, ids = load(data), files.read_arrays(kept)["image_ids"][:SHOWN]
-    place = {name: index for index, name in enumerate(prepared.test_ids)}
-    pixels = prepared.test_images
-    if metrics_of(run, preset)["data"]["assessed"] == "held_out":
-        place, pixels = {name: index for index, name in enumerate(prepared.train_ids)}, prepared.train_images
-    return pixels[[place[name] for name in ids]].transpose(0, 2, 3, 1)
+    prepared = load(preset.config.data_file(run.dataset))
+    split, places = judged_by(metrics_of(run, preset)["data"])
+    pixels: np.ndarray = getattr(prepared, f"{split}_images")
+    return pixels[places][:SHOWN].transpose(0, 2, 3, 1)
 
 
 EXHIBITS = {
