@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -48,7 +48,7 @@ Dropout = Annotated[float, Field(ge=0, lt=1)]
 class OwnArchitecture(Section):
     """A network of the user's own, as config.yaml defines it; the fields are those of `Architecture`."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("stem", "block")
+    ALWAYS = ("title", "strides", "kernel", "hidden", "fc", "conv_dropout", "fc_dropout")
 
     family: Literal["plain", "residual", "plain_bn", "residual_bn"]
     title: str | None = None
@@ -199,6 +199,8 @@ class OwnDataset(Section):
 
 class AdoptedWeights(Section):
     """Weights that were made elsewhere: their file's digest, and how their network standardises pixels in [0, 1]."""
+
+    ALWAYS = ("mean", "std")
 
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     mean: tuple[float, float, float] | None = None
