@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -210,16 +211,13 @@ def scalar_distance(teacher: Tensor, student: Tensor, distance: str, normalised:
 MAP_DISTANCES = {"spatial": spatial_distance, "scalar": scalar_distance}
 
 
+@dataclass(frozen=True)
 class Variant:
     """One way to make a teacher's and a student's maps. Add a variant: two functions and a line in `VARIANTS`."""
 
-    def __init__(
-        self,
-        of_teacher: Callable[[Frozen, Tensor, Tensor, Attention], Maps],
-        of_student: Callable[[Tensor, Attention], Tensor],
-        normalised: Callable[[Attention], bool] = lambda settings: True,
-    ):
-        self.of_teacher, self.of_student, self.normalised = of_teacher, of_student, normalised
+    of_teacher: Callable[[Frozen, Tensor, Tensor, Attention], Maps]
+    of_student: Callable[[Tensor, Attention], Tensor]
+    normalised: Callable[[Attention], bool] = lambda settings: True
 
     def loss(self, teacher: Maps, output: Output, settings: Attention) -> Tensor:
         """L_at: the distances of the chosen levels, added (Eq. 8, 13).
