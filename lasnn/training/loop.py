@@ -19,7 +19,7 @@ from lasnn.plan.settings import Data, Training
 from lasnn.stopping import Stopped
 from lasnn.training import health
 from lasnn.training.resume import Position, Resume, Saves
-from lasnn.training.training_log import TrainingLog
+from lasnn.training.training_log import write
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def in_memory_order(optim: torch.optim.Optimizer, parameters: list[nn.Parameter]
 
 def fit(
     net: nn.Module, losses: Losses, images: Images, job: Job, watch: Callable[[int], dict] | None = None
-) -> TrainingLog:
+) -> list[dict]:
     """Train `net` in place for all epochs of the recipe; an interrupted run goes on where it was last saved.
 
     It is saved after every epoch, within one every `job.saves.minutes`, and when the process is told to stop.
@@ -136,10 +136,9 @@ def fit(
     """
     recipe, saves, console = job.recipe, job.saves, job.saves.console
     optim = optimizer(net, recipe)
-    resume, log = Resume(saves, net, optim), TrainingLog(saves.folder / "log.jsonl")
-    at, layers = resume.take_up(), health.Layers(console)
-    log.begin(at.lines)
-    layers.recall(at.lines)
+    resume, log = Resume(saves, net, optim), saves.folder / "log.jsonl"
+    at = resume.take_up()
+    write(log, at.lines)
     least = least_batch(net)
     if len(images) < least:
         raise InputError("one image to train on is too few for batch norm: set more data.train_images")
@@ -173,16 +172,16 @@ def fit(
                 means["gradient_norm"] = at.sums["gradient_norm"] / batches
                 entry = means | {"epoch": epoch + 1, "lr": rate, "seconds": time.monotonic() - began} | seen
                 with stopping.held():
-                    log.add(entry)
-                    at = Position(epoch + 1, lines=log.lines)
+                    at = Position(epoch + 1, lines=[*at.lines, entry])
+                    write(log, at.lines)
                     resume.save(at)
             except Stopped as stopped:
                 if stopped.urgent:
                     raise
                 resume.save(at)
                 raise Stopped(stopped.signal, kept=f"saved after {at}, where the same command goes on") from None
-            layers.look(seen.get("rates", {}), epoch + 1)
-    return log
+            health.warn_of_layers(at.lines, console)
+    return at.lines
 
 
 def least_batch(net: nn.Module) -> int:

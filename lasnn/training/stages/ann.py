@@ -12,6 +12,7 @@ from lasnn.plan.settings import AnnSettings
 from lasnn.plan.vocabulary import given
 from lasnn.spiking.evaluation import evaluate
 from lasnn.storage import files
+from lasnn.training import training_log
 from lasnn.training.health import weight_norms
 from lasnn.training.leaving import Result
 from lasnn.training.loop import Job, Losses, Moment, Part, fit
@@ -37,7 +38,7 @@ def train_ann(task: Task[AnnRun, AnnSettings], saves: Saves, console: Console) -
         log = fit(net, cross_entropy(net, amp), task.train, job, look)
     if task.settings.network.batch_norm:
         fold(net)
-    return assessed(net, task, log.best(), log.cost())
+    return assessed(net, task, training_log.best(log), training_log.cost(log))
 
 
 def assessed(net: Net, task: Task[AnnRun, AnnSettings], log: files.Json, origin: files.Json) -> Result:

@@ -21,6 +21,7 @@ from lasnn.spiking.conversion import settle, train_leaks, train_offsets, train_t
 from lasnn.spiking.encoders import batch_noise, encode, image_noise
 from lasnn.spiking.evaluation import evaluate
 from lasnn.storage import files
+from lasnn.training import training_log
 from lasnn.training.health import weight_norms
 from lasnn.training.loop import Job, Losses, Moment, Part, fit
 from lasnn.training.precision import products_in, tf32
@@ -97,7 +98,7 @@ def train(
     pulled: files.Json = {} if share is None else {"attention_share": share}
     if settings.attention and settings.attention.share is not None:
         pulled["attention_alpha"] = settings.attention.alpha
-    return log.best() | pulled, log.cost()
+    return training_log.best(log) | pulled, training_log.cost(log)
 
 
 def tap(net: Net, teacher: Net | None, settings: SnnSettings) -> None:
