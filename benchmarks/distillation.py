@@ -17,8 +17,8 @@ from lasnn.networks import TAPS, build, initialise
 from lasnn.plan.config import read
 from lasnn.plan.runs import SnnRun
 from lasnn.plan.settings import SnnSettings
+from lasnn.training.device import tf32
 from lasnn.training.loop import Job, Moment, _step, optimizer
-from lasnn.training.precision import tf32
 from lasnn.training.resume import Saves
 from lasnn.training.stages.student import micro_batch, student_losses
 

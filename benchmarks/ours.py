@@ -20,8 +20,8 @@ from lasnn.plan.settings import Data
 from lasnn.spiking.conversion import balance, neurons
 from lasnn.spiking.encoders import ENCODERS, batch_noise
 from lasnn.spiking.evaluation import evaluate
+from lasnn.training.device import products_in
 from lasnn.training.loop import Job, Moment, Part, _step, optimizer
-from lasnn.training.precision import products_in
 from lasnn.training.resume import Saves
 
 

@@ -13,10 +13,10 @@ from lasnn.plan.vocabulary import given
 from lasnn.spiking.evaluation import evaluate
 from lasnn.storage import files
 from lasnn.training import training_log
+from lasnn.training.device import products_in, tf32
 from lasnn.training.health import weight_norms
 from lasnn.training.leaving import Result
 from lasnn.training.loop import Job, Losses, Moment, Part, fit
-from lasnn.training.precision import products_in, tf32
 from lasnn.training.resume import Saves
 from lasnn.training.task import Task
 

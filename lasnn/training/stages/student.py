@@ -22,9 +22,9 @@ from lasnn.spiking.encoders import batch_noise, encode, image_noise
 from lasnn.spiking.evaluation import evaluate
 from lasnn.storage import files
 from lasnn.training import training_log
+from lasnn.training.device import products_in, tf32
 from lasnn.training.health import weight_norms
 from lasnn.training.loop import Job, Losses, Moment, Part, fit
-from lasnn.training.precision import products_in, tf32
 from lasnn.training.resume import Saves
 from lasnn.training.stages.shown import gradient_share, watched_maps, with_alpha
 from lasnn.training.task import Task
