@@ -118,7 +118,7 @@ def test_a_spiking_readout_counts_and_is_balanced_as_one_more_layer(chain):
     settings = preset.settings(run)
     task, _ = task_of(preset, run, settings, device)
     with torch.no_grad(), streaming(net):
-        largest = max(net(chunk).currents.max().item() for chunk in calibration(task.train, run, settings, 0)())
+        largest = max(net(chunk).currents.max().item() for chunk in calibration(task, 0)())
     assert metrics["thresholds"]["readout"] == pytest.approx(settings.spiking.scale * largest, rel=1e-5)
 
 

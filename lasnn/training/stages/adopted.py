@@ -5,29 +5,26 @@ from pathlib import Path
 
 import torch
 
-from lasnn.console import Console
 from lasnn.errors import InputError
 from lasnn.networks import Net
 from lasnn.networks.adopting import Adoption, adopt
 from lasnn.plan.config import Preset
 from lasnn.plan.own import ADOPT, Adopted
 from lasnn.plan.runs import AnnRun
-from lasnn.plan.settings import AnnSettings
-from lasnn.spiking.evaluation import evaluate
 from lasnn.storage import files, foreign
 from lasnn.training.leaving import Result
 from lasnn.training.reading import prepared_images, task_of
 from lasnn.training.resume import Saves
 from lasnn.training.stages.ann import assessed
-from lasnn.training.task import Task
+from lasnn.training.task import Analog
 
 
-def adopt_from(path: Path, adopted: Adopted) -> Callable[[Task[AnnRun, AnnSettings], Saves, Console], Result]:
+def adopt_from(path: Path, adopted: Adopted) -> Callable[[Analog, Saves], Result]:
     """The stage that fills a network from the kept file and measures it."""
 
-    def take_up(task: Task[AnnRun, AnnSettings], saves: Saves, console: Console) -> Result:
+    def take_up(task: Analog, saves: Saves) -> Result:
         net, done = filled(task, path, adopted)
-        console.say(f"adopted from {adopted.file}: {done}")
+        saves.console.say(f"adopted from {adopted.file}: {done}")
         origin = {"file": adopted.file, "sha256": adopted.sha256, "layers": done.layers}
         origin |= {"folded": done.folded, "constants": done.constants}
         return assessed(net.to(task.device), task, {"accuracy_best_test": None, "epochs": 0}, {"adopted": origin})
@@ -40,10 +37,10 @@ def tried(preset: Preset, run: AnnRun, path: Path, adopted: Adopted) -> tuple[fl
     prepared = prepared_images(preset, run.dataset)
     task = task_of(run, preset.settings(run), prepared, torch.device("cpu"))
     net, done = filled(task, path, adopted)
-    return evaluate(net, task.test, "direct", 1, rows=task.settings.compute.rows).accuracy, done
+    return task.analog(net, task.test).accuracy, done
 
 
-def filled(task: Task[AnnRun, AnnSettings], path: Path, adopted: Adopted) -> tuple[Net, Adoption]:
+def filled(task: Analog, path: Path, adopted: Adopted) -> tuple[Net, Adoption]:
     """The network of a run with the weights of a file, and what was done; InputError in one line if they don't fit."""
     run, arch = task.run, task.architecture
     if not path.exists():

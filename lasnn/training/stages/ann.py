@@ -4,13 +4,9 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
-from lasnn.console import Console
 from lasnn.networks import Net, census
 from lasnn.networks.batch_norm import fold, insert
-from lasnn.plan.runs import AnnRun
-from lasnn.plan.settings import AnnSettings
 from lasnn.plan.vocabulary import given
-from lasnn.spiking.evaluation import evaluate
 from lasnn.storage import files
 from lasnn.training import training_log
 from lasnn.training.device import products_in, tf32
@@ -18,20 +14,19 @@ from lasnn.training.health import weight_norms
 from lasnn.training.leaving import Result
 from lasnn.training.loop import Job, Losses, Moment, Part, fit
 from lasnn.training.resume import Saves
-from lasnn.training.task import Task
+from lasnn.training.task import Analog
 
 
-def train_ann(task: Task[AnnRun, AnnSettings], saves: Saves, console: Console) -> Result:
+def train_ann(task: Analog, saves: Saves) -> Result:
     """Make the network, train it, assess it."""
-    net, recipe, rows = task.new_network(), given(task.settings.training), task.settings.compute.rows
+    net, recipe = task.new_network(), given(task.settings.training)
     if task.settings.network.batch_norm:
         insert(net)
     amp = task.settings.compute.amp if task.device.type == "cuda" else "off"  # on a CPU it is about students
 
     @tf32(False)
     def look(epoch: int) -> dict:
-        accuracy = evaluate(net, task.watched, "direct", 1, rows=rows).accuracy
-        return {"test_accuracy": accuracy, "weight_norms": weight_norms(net)}
+        return {"test_accuracy": task.analog(net, task.watched).accuracy, "weight_norms": weight_norms(net)}
 
     job = Job(recipe, task.settings.data, task.run.seed, recipe.batch, saves)
     with tf32(amp != "off"):
@@ -41,9 +36,9 @@ def train_ann(task: Task[AnnRun, AnnSettings], saves: Saves, console: Console) -
     return assessed(net, task, training_log.best(log), training_log.cost(log))
 
 
-def assessed(net: Net, task: Task[AnnRun, AnnSettings], log: files.Json, origin: files.Json) -> Result:
+def assessed(net: Net, task: Analog, log: files.Json, origin: files.Json) -> Result:
     """What a finished analog network is judged by, together with what its training's log says."""
-    result = evaluate(net, task.test, "direct", 1, rows=task.settings.compute.rows)
+    result = task.analog(net, task.test)
     sizes = {"sizes": census(net)._asdict()}
     metrics = {"accuracy": result.accuracy, "cross_entropy": result.cross_entropy["sum"]} | sizes | log
     return Result(net, metrics, {"predicted": result.predicted, "steps": np.array([1])}, origin=origin)

@@ -19,7 +19,6 @@ from lasnn.plan.settings import SnnSettings
 from lasnn.plan.vocabulary import METHODS, given
 from lasnn.spiking.conversion import settle, train_leaks, train_offsets, train_thresholds
 from lasnn.spiking.encoders import batch_noise, encode, image_noise
-from lasnn.spiking.evaluation import evaluate
 from lasnn.storage import files
 from lasnn.training import training_log
 from lasnn.training.device import products_in, tf32
@@ -27,7 +26,7 @@ from lasnn.training.health import weight_norms
 from lasnn.training.loop import Job, Losses, Moment, Part, fit
 from lasnn.training.resume import Saves
 from lasnn.training.stages.shown import gradient_share, watched_maps, with_alpha
-from lasnn.training.task import Task
+from lasnn.training.task import Student
 
 TRAINED_BY_NEURONS = ("leak_logit", "log_gain", "offset_change")
 NORMED = 64  # images whose statistics norms behind random weights begin with
@@ -43,7 +42,7 @@ STEPS: dict[
 
 
 def train(
-    net: Net, teacher: Net | None, task: Task[SnnRun, SnnSettings], logit_scale: str, saves: Saves
+    net: Net, teacher: Net | None, task: Student, logit_scale: str, saves: Saves
 ) -> tuple[files.Json, files.Json]:
     """Train by the method's objective, with a look at the test images after each epoch (for the training log only).
 
@@ -56,27 +55,25 @@ def train(
         normed(net, task)
     share = None
     if settings.attention:
-        settings = with_alpha(net, given(teacher), task.held_out, run, settings, logit_scale)
-        share = gradient_share(net, given(teacher), test, run, settings, logit_scale)
+        task = with_alpha(task, net, given(teacher), logit_scale)
+        settings, share = task.settings, gradient_share(task, net, given(teacher), test, logit_scale)
         shares = ", ".join(f"{level} {value:.3g}" for level, value in share.items())
         saves.console.say(f"gradient of the attention loss, in terms of the other terms': {shares}")
     teacher_std = None
     if settings.label_kd:
-        teacher_std = float(
-            evaluate(given(teacher), test, "direct", 1, rows=settings.compute.rows).logits.std(1).mean()
-        )
+        teacher_std = float(task.analog(given(teacher), test).logits.std(1).mean())
 
     @tf32(False)
     def look(epoch: int) -> dict:
-        now = evaluate(net, test, run.encoder, run.steps, rows=settings.compute.rows, gain=settings.encoder.gain)
+        now = task.simulated(net, test)
         by_layer = {name: layer.per_neuron / run.steps for name, layer in now.spikes.items()}
         seen = {"test_accuracy": now.accuracy, "rates": by_layer, "weight_norms": weight_norms(net)}
         if settings.label_kd:
             divisor = run.steps if logit_scale == "mean" else 1
             seen |= {"logit_std": float(now.logits.std(1).mean()) / divisor, "logit_std_teacher": teacher_std}
         if settings.attention:
-            seen |= watched_maps(net, given(teacher), test, run, settings)
-            seen["attention_share"] = gradient_share(net, given(teacher), test, run, settings, logit_scale)
+            seen |= watched_maps(task, net, given(teacher))
+            seen["attention_share"] = gradient_share(task, net, given(teacher), test, logit_scale)
         return seen
 
     objective = objective_for(net, teacher, run)
@@ -109,7 +106,7 @@ def tap(net: Net, teacher: Net | None, settings: SnnSettings) -> None:
             network.taps = TAPS[settings.taps](network.sides, network.side)
 
 
-def check_trained(net: Net, task: Task[SnnRun, SnnSettings]) -> None:
+def check_trained(net: Net, task: Student) -> None:
     """InputError for a leak, threshold or offset that is to be trained and has no gradient in these neurons."""
     trained = {name: parameter for name, parameter in net.named_parameters() if name.endswith(TRAINED_BY_NEURONS)}
     if not trained:
@@ -124,7 +121,7 @@ def check_trained(net: Net, task: Task[SnnRun, SnnSettings]) -> None:
         )
 
 
-def normed(net: Net, task: Task[SnnRun, SnnSettings]) -> None:
+def normed(net: Net, task: Student) -> None:
     """Give a student batch norm: γ = θ behind random weights, else norms that leave the network as it is at first."""
     run, settings = task.run, task.settings
     if given(settings.spiking).init == "scratch":
@@ -134,12 +131,8 @@ def normed(net: Net, task: Task[SnnRun, SnnSettings]) -> None:
         encoded = encode(run.encoder, batch.x, run.steps, noise, settings.encoder.gain)
         take_statistics(net, lambda: net(encoded))
         return
-    shown, rows, gain = (
-        task.held_out.first(given(settings.choices).images),
-        settings.compute.rows,
-        settings.encoder.gain,
-    )
-    insert_unchanged(net, lambda: evaluate(net, shown, run.encoder, run.steps, rows=rows, gain=gain))
+    shown = task.held_out.first(given(settings.choices).images)
+    insert_unchanged(net, lambda: task.simulated(net, shown))
 
 
 def objective_for(net: Net, teacher: Net | None, run: SnnRun) -> Objective:
