@@ -103,16 +103,21 @@ class Task(Generic[Kind, Its]):
 
     def built(self, arch: Architecture, network: Network, standardised: bool) -> Net:
         """A ReLU network for the run's images as torch builds it."""
-        net = build(
-            arch,
-            self.classes,
-            self.side,
-            width=network.width,
-            fc=network.fc,
-            dropout_scale=network.dropout_scale,
-            standardised=standardised,
-        )
-        return net if network.levels is None else quantise(net, network.levels)
+        return built(arch, network, self.classes, self.side, standardised)
+
+
+def built(arch: Architecture | str, network: Network, classes: int, side: int, standardised: bool) -> Net:
+    """A ReLU network under these settings as torch builds it."""
+    net = build(
+        arch,
+        classes,
+        side,
+        width=network.width,
+        fc=network.fc,
+        dropout_scale=network.dropout_scale,
+        standardised=standardised,
+    )
+    return net if network.levels is None else quantise(net, network.levels)
 
 
 Analog = Task[AnnRun, AnnSettings]
