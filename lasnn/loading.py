@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lasnn.datasets.batches import Images, split
-from lasnn.datasets.given import check_images, check_steps, ids_of
-from lasnn.datasets.whole import dataset, prepared
+from lasnn.datasets.whole import check_images, check_steps, dataset, ids_of, prepared
 from lasnn.errors import InputError
 from lasnn.networks import Net, Output
 from lasnn.pipeline.remaking import checkpoint_for

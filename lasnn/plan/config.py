@@ -22,8 +22,7 @@ from lasnn.plan.own import ADOPTED as ADOPTED
 from lasnn.plan.own import Adopted, ConfigFile, Networks, OwnDataset, check_names, with_adoptions
 from lasnn.plan.runs import AND, BASE, AnnRun, ConvertedRun, Run, SnnRun, parse, split
 from lasnn.plan.settings import SETTINGS, AnnSettings, ConvertedSettings, Protocol, Settings, SnnSettings
-from lasnn.plan.vocabulary import ENCODERS, METHODS, NO_TEACHER, given, known, pick
-from lasnn.plan.vocabulary import KNOWN_DATASETS as DATASETS
+from lasnn.plan.vocabulary import ENCODERS, KNOWN_DATASETS, METHODS, NO_TEACHER, given, known, pick
 
 CONFIG = Path("config.yaml")
 PRESETS = Path("config", "presets")  # beside it; a file for each
@@ -69,7 +68,7 @@ class Config:
         known(self.file.presets, self.file.preset, "preset")
         check_names(self.file)
         self.networks = Networks(self.file.architectures)
-        names = set(DATASETS) | set(self.networks.known) | set(METHODS) | set(ENCODERS) | set(self.file.datasets)
+        names = set(KNOWN_DATASETS) | set(self.networks.known) | set(METHODS) | set(ENCODERS) | set(self.file.datasets)
         layers = {"protocol": self.file.protocol}
         own = {name: {k: v for k, v in presets[name].items() if k != "like"} for name in self.file.presets}
         layers |= {f"presets.{name}": overlay for name, overlay in own.items()}  # a fault is named where it is written
@@ -121,7 +120,7 @@ class Config:
     @property
     def dataset_names(self) -> list[str]:
         """Every dataset that a run may name."""
-        return [*DATASETS, *self.file.datasets]
+        return [*KNOWN_DATASETS, *self.file.datasets]
 
     @property
     def variant_names(self) -> list[str]:
@@ -150,7 +149,7 @@ class Config:
     def side(self, dataset: str) -> int:
         """The width and height of a dataset's images in pixels."""
         own = self.own_dataset(dataset)
-        return own.side if own else DATASETS[dataset].side
+        return own.side if own else KNOWN_DATASETS[dataset].side
 
     def mirror(self, dataset: str) -> str | None:
         """Where else than at its origin a known dataset lies."""

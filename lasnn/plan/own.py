@@ -15,6 +15,7 @@ from lasnn.plan.overlays import Count, Folder, Overlay, Positive, Rate, Section,
 from lasnn.plan.runs import AND, BASE, NAME
 from lasnn.plan.vocabulary import (
     ENCODERS,
+    KNOWN_DATASETS,
     MAX_POOL,
     METHODS,
     NO_TEACHER,
@@ -28,7 +29,6 @@ from lasnn.plan.vocabulary import (
     pick,
     sides_of,
 )
-from lasnn.plan.vocabulary import KNOWN_DATASETS as DATASETS
 
 LEAST_CHANNELS = 8  # what `lasnn.networks.plain.scaled` leaves
 
@@ -260,7 +260,7 @@ TAKEN: dict[str, Iterable[str]] = {
     "method": METHODS,
     "encoder": ENCODERS,
     "teacher": {NO_TEACHER, *Networks().spiking_teachers},
-    "known dataset": DATASETS,
+    "known dataset": KNOWN_DATASETS,
     "variant": [BASE],
 }
 
@@ -299,7 +299,7 @@ def check_names(file: ConfigFile) -> None:
         raise InputError("config: presets.reference: results/reference holds kept results: use another name")
     if isinstance(file.mirror, dict):
         for name in file.mirror:
-            known(DATASETS, name, "dataset in config: mirror")
+            known(KNOWN_DATASETS, name, "dataset in config: mirror")
 
 
 def check_overrides(typed: Mapping[str, object], file: Mapping[str, object], words: Iterable[str]) -> None:
