@@ -125,9 +125,8 @@ def teacher_activation_maps(teacher: Frozen, x: Tensor, labels: Tensor) -> Maps:
     return {level: activation_map(stage) for level, stage in teacher(x[None]).stages.items()}
 
 
-GRADIENT_OF: dict[
-    str, Callable[[Tensor, Tensor], Tensor]
-] = {  # what is differentiated, from logits [B, K] in float64 and labels [B]
+# What is differentiated, from logits [B, K] in float64 and labels [B].
+GRADIENT_OF: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "ce": lambda logits, labels: F.cross_entropy(logits, labels, reduction="sum"),
     "logit": lambda logits, labels: logits.gather(1, labels[:, None]).sum(),
 }

@@ -210,17 +210,17 @@ class Compute(Section):
 
 
 class _OfRun(Section):
-    """What all kinds of runs may depend on: the definition of an own network; absent for the paper's."""
+    """What all kinds of runs depend on; `architecture` defines an own network, and is absent for the paper's."""
 
     architecture: OwnArchitecture | None = None
+    revision: Positive
+    data: Data
+    network: Network
 
 
 class AnnSettings(_OfRun):
     """What an `AnnRun` depends on; adopted weights take the place of a training."""
 
-    revision: Positive
-    data: Data
-    network: Network
     training: Training | None
     compute: Compute
     adopted: AdoptedWeights | None = None
@@ -229,9 +229,6 @@ class AnnSettings(_OfRun):
 class ConvertedSettings(_OfRun):
     """What a `ConvertedRun` depends on beside its parents."""
 
-    revision: Positive
-    data: Data
-    network: Network
     encoder: Encoder
     neuron: Neuron
     balancing: Balancing
@@ -242,9 +239,6 @@ class ConvertedSettings(_OfRun):
 class SnnSettings(_OfRun):
     """What an `SnnRun` depends on beside its parents. Sections that its method doesn't read are None."""
 
-    revision: Positive
-    data: Data
-    network: Network
     encoder: Encoder
     neuron: Neuron
     balancing: Balancing | None

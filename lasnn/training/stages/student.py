@@ -33,9 +33,8 @@ NORMED = 64  # images whose statistics norms behind random weights begin with
 # What `micro_batch: auto` lets the currents, spikes and gradients of a step take. On a GPU small parts cost most: a
 # step of VGG5 in four parts took twice the time (docs/performance.md).
 MICRO_BATCH_BYTES, MICRO_BATCH_BYTES_GPU = 1 << 30, 6 << 30
-STEPS: dict[
-    str, Callable[[int, float], int]
-] = {  # T of a training by `spiking.steps_schedule`, at a share of the epochs
+# T of a training by `spiking.steps_schedule`, at a share of the epochs.
+STEPS: dict[str, Callable[[int, float], int]] = {
     "const": lambda steps, progress: steps,
     "double_first": lambda steps, progress: 2 * steps if progress < 0.5 else steps,
 }
@@ -76,10 +75,7 @@ def train(
             seen["attention_share"] = gradient_share(task, net, given(teacher), test, logit_scale)
         return seen
 
-    objective = objective_for(net, teacher, run)
-    if isinstance(objective, nn.Module):  # among the student's own weights while these are trained
-        net.objective = objective
-    losses = student_losses(net, teacher, run, settings, logit_scale, objective)
+    losses = student_losses(net, teacher, run, settings, logit_scale)
     job = Job(given(settings.training), settings.data, run.seed, whole_if_normed(net, size, settings), saves)
     if given(settings.spiking).train_thresholds:
         train_thresholds(net, given(settings.spiking).train_thresholds == "channel")
@@ -155,16 +151,10 @@ def tapped_shapes(net: Net) -> Shapes:
     return {level: tuple(stage.shape[2:]) for level, stage in (seen.stages | {FEATURES: seen.features}).items()}
 
 
-def student_losses(
-    net: Net,
-    teacher: Net | None,
-    run: SnnRun,
-    settings: SnnSettings,
-    logit_scale: str,
-    given_objective: Objective | None = None,
-) -> Losses:
-    """Encode, simulate, and ask the method's objective, which is made anew where none is given."""
-    objective = given_objective or objective_for(net, teacher, run)
+def student_losses(net: Net, teacher: Net | None, run: SnnRun, settings: SnnSettings, logit_scale: str) -> Losses:
+    """Encode, simulate, and ask the method's objective, whose weights, if it has some, are among the student's."""
+    objective = objective_for(net, teacher, run)
+    net.objective = objective if isinstance(objective, nn.Module) else None
     gain, spiking = settings.encoder.gain, given(settings.spiking)
     steps_at = STEPS[spiking.steps_schedule]
     taught = teacher if teacher is None or METHODS[run.method].chained else Recorded(teacher)
@@ -177,9 +167,8 @@ def student_losses(
             encoded = encode(run.encoder, part.batch.x, steps, noise, gain)
             output = net(encoded)
         logits, by_step = output.logits.float() / (steps if logit_scale == "mean" else 1), None
-        if (
-            spiking.loss == "every_step" or METHODS[run.method].by_step
-        ):  # the prediction is the mean of z^t, or T times it where logits are sums
+        if spiking.loss == "every_step" or METHODS[run.method].by_step:
+            # The prediction is the mean of z^t, or T times it where logits are sums.
             by_step = output.currents.float() * (1 if logit_scale == "mean" else steps)
 
         def draw(purpose: str, count: int) -> Tensor:
