@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lasnn.datasets.arrays import Prepared, ids, load, pixel_hashes
-from lasnn.datasets.batches import Images
+from lasnn.datasets.arrays import SPLITS, Prepared, ids, load, pixel_hashes
+from lasnn.datasets.batches import Images, whole_split
 from lasnn.datasets.preparation import EMBEDDED, effort, prepare
 from lasnn.errors import InputError
 from lasnn.plan.project import find, inside
@@ -42,11 +42,8 @@ def dataset(name: str, near: Path | None = None) -> Dataset:
     InputError, with what to type and what it costs, if its images are not there.
     """
     found = prepared(name, near)
-    splits = {
-        split: Images(*(torch.from_numpy(getattr(found, f"{split}_{part}")) for part in ("images", "labels", "ids")))
-        for split in ("train", "test")
-    }
-    return Dataset(found.name, found.title, found.classes, found.side, **splits)
+    train, test = (whole_split(found, name) for name in SPLITS)
+    return Dataset(found.name, found.title, found.classes, found.side, train, test)
 
 
 def prepared(name: str, near: Path | None = None) -> Prepared:
