@@ -18,8 +18,8 @@ from lasnn.console import Console
 from lasnn.datasets.batches import Images, plain_batches, training_batches
 from lasnn.networks import Census, Net, census
 from lasnn.plan.config import Preset
-from lasnn.plan.runs import AnnRun, ConvertedRun, Run, SnnRun
-from lasnn.plan.settings import Settings
+from lasnn.plan.runs import AnnRun, Run, SnnRun
+from lasnn.plan.settings import ConvertedSettings, Settings
 from lasnn.plan.vocabulary import ENCODERS, NO_TEACHER, given, source_of
 from lasnn.spiking.conversion import spiking, with_spiking_readout
 from lasnn.spiking.evaluation import BATCH, evaluate
@@ -64,18 +64,17 @@ class Estimates:
 
     def multiply_adds(self, run: Run) -> float:
         """Of dense layers, in all passes of the network and its teacher that the stages of the chain make."""
-        data, source, macs = self.preset.settings(run).data, source_of(run.dataset), self.sizes(run).macs
+        settings, source, macs = self.preset.settings(run), source_of(run.dataset), self.sizes(run).macs
+        data = settings.data
         train, test = data.train_images or source.train, data.test_images or source.test
-        if isinstance(run, ConvertedRun):
-            settings = self.preset.settings(run)
+        if isinstance(settings, ConvertedSettings):
             curve, balancing = settings.curve, settings.balancing
             # Every layer is simulated twice, for its threshold and for its output; learned clips are thresholds.
             simulated = 0 if balancing.norm == "clip" else 2 * balancing.images * balancing.batches * balancing.steps
             return macs * (simulated + len(curve.scales) * min(curve.images or test, test) * curve.steps)
-        recipe = self.preset.settings(run).training
-        epochs = recipe.epochs if recipe else 0  # none of adopted weights
+        epochs = settings.training.epochs if settings.training else 0  # none of adopted weights
         looks = epochs * min(data.watched or test, test)  # for the training log
-        seen = looks + test if isinstance(run, AnnRun) else self._student_looks(run, looks, test)
+        seen = self._student_looks(run, looks, test) if isinstance(run, SnnRun) else looks + test
         return epochs * train * self._of_an_update(run) + macs * seen
 
     def _student_looks(self, run: SnnRun, logged: int, test: int) -> float:
