@@ -21,7 +21,6 @@ from lasnn.plan.runs import SnnRun
 from lasnn.spiking.conversion import neurons
 from lasnn.spiking.evaluation import LayerSpikes, evaluate
 from lasnn.spiking.neurons import Dynamics
-from lasnn.storage import files
 from lasnn.training import choices, training_log
 from lasnn.training.device import device_of
 from lasnn.training.reading import read as task_of
@@ -109,7 +108,7 @@ def test_the_train_accuracy_is_that_of_held_out_training_images(chain):
     made, _ = task_of(preset, run, preset.settings(run), device_of("cpu"))
     net = lasnn.load(str(chain.folder(LASNN))).net
     expected = evaluate(net, made.train.last(32).first(16), "poisson", 6, rows=made.settings.compute.rows)
-    assert files.read_json(chain.folder(LASNN) / "metrics.json")["train_accuracy"] == expected.accuracy
+    assert chain.metrics(LASNN)["train_accuracy"] == expected.accuracy
 
 
 # ---- what a finished network is judged by ----------------------------------------------------------------------------
@@ -182,7 +181,7 @@ def test_maps_are_those_of_the_first_images(monkeypatch):
 
 def test_metrics_hold_the_warnings_of_a_run_that_has_any(chain):
     for path in (LASNN, CONVERTED):
-        metrics = files.read_json(chain.folder(path) / "metrics.json")
+        metrics = chain.metrics(path)
         warned = [line for line in metrics.get("warnings", []) if "weaker than its own ANN" in line]
         assert len(warned) == metrics.get("teacher_weaker", 0)
         assert metrics.get("warnings", ["none"])

@@ -25,31 +25,29 @@ def test_a_run_leaves_its_files_and_no_resume_state(chain):
         names = {entry.name for entry in folder.iterdir()}
         assert {*HASHED, "provenance.json"} <= names
         assert "resume.pt" not in names
-        metrics = json.loads((folder / "metrics.json").read_text())
+        metrics = chain.metrics(path)
         assert metrics["format"] == 1
         assert metrics["run"]["path"] == path
         assert metrics["data"]["train_images"] == 96
         made = json.loads((folder / "provenance.json").read_text())
         assert made["seconds"] > 0
-        log = folder / "log.jsonl"
-        epochs = [json.loads(line)["seconds"] for line in log.read_text().splitlines()] if log.exists() else []
+        epochs = [line["seconds"] for line in training_log(chain, path)] if path != CONVERTED else []
         assert made.get("training_seconds", 0) == sum(epochs) < made["seconds"]
         with np.load(folder / "predictions.npz") as predictions:
             assert int(predictions["format"]) == 1
             assert len(predictions["image_ids"]) == 40
-    lines = (chain.folder(LASNN) / "log.jsonl").read_text().splitlines()
-    assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
+    assert [line["epoch"] for line in training_log(chain, LASNN)] == [1, 2]
 
 
 def test_parents_and_data_are_named_by_digest(chain):
-    metrics = json.loads((chain.folder(LASNN) / "metrics.json").read_text())
+    metrics = chain.metrics(LASNN)
     expected = {path: files.sha256(chain.folder(path) / "model.pt") for path in (CONVERTED, TEACHER)}
     assert metrics["parents"] == expected
     assert len(metrics["data"]["digest"]) == 64
 
 
 def test_metrics_agree_with_the_predictions(chain):
-    metrics = json.loads((chain.folder(LASNN) / "metrics.json").read_text())
+    metrics = chain.metrics(LASNN)
     with np.load(chain.folder(LASNN) / "predictions.npz") as predictions:
         names = ("predicted", "image_ids", "labels", "encoder_seeds")
         predicted, ids, labels, seeds = (predictions[name] for name in names)
