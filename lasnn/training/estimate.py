@@ -25,7 +25,7 @@ from lasnn.spiking.conversion import spiking, with_spiking_readout
 from lasnn.spiking.evaluation import BATCH, evaluate
 from lasnn.spiking.neurons import Dynamics
 from lasnn.spiking.normalisation import normalise
-from lasnn.training.loop import Job, Moment, _step, optimizer
+from lasnn.training.loop import Job, Moment, optimizer, update
 from lasnn.training.resume import Saves
 from lasnn.training.stages.ann import cross_entropy
 from lasnn.training.stages.student import micro_batch, student_losses, tap
@@ -128,7 +128,7 @@ class Estimates:
             losses, part = student_losses(net, teacher, run, settings, "mean"), micro_batch(settings, run, net)
         job = Job(recipe, settings.data, 0, part, Saves(Path(), "", Console()))
         optim, (batch,) = optimizer(net, recipe), training_batches(task.train, len(task.train), job.data, 0, 0)
-        return lambda: _step(net.train(), losses, batch, Moment(0, 0, 0, 0.0), optim, job).terms()
+        return lambda: update(net.train(), losses, batch, Moment(0, 0, 0, 0.0), optim, job)()
 
     def _teacher(self, run: Run) -> Run | None:
         taught = isinstance(run, SnnRun) and run.teacher != NO_TEACHER

@@ -47,6 +47,7 @@ class Part:
 
 # Named loss terms, each a mean over the part's images.
 Losses = Callable[[Part, Moment], dict[str, Tensor]]
+Terms = Callable[[], dict[str, float]]  # of an update that is under way
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,7 @@ def fit(
         progress.skip(at.epochs * batches + at.batches)
         for epoch in range(at.epochs, recipe.epochs):
             began, rate = time.monotonic() - at.seconds, learning_rate(recipe, epoch)
+            shown = f"epoch {epoch + 1}/{recipe.epochs}"
             for group in optim.param_groups:
                 group["lr"] = rate
             net.train()
@@ -155,18 +157,18 @@ def fit(
                     launched, waiting = at.batches, None
                     for batch in training_batches(images, recipe.batch, job.data, job.seed, epoch, at.batches, least):
                         moment = Moment(job.seed, epoch, launched, epoch / recipe.epochs)
-                        now, launched = _step(net, losses, batch, moment, optim, job), launched + 1
+                        now, launched = (update(net, losses, batch, moment, optim, job), len(batch)), launched + 1
                         if waiting:
-                            take_in(waiting, at, began, progress, recipe.epochs)
+                            take_in(*waiting, at, began, progress, shown)
                         waiting = now
                         if stopping.told() or resume.age() > saves.minutes:
-                            take_in(waiting, at, began, progress, recipe.epochs)
+                            take_in(*waiting, at, began, progress, shown)
                             waiting = None
                             if stopping.told():
                                 break
                             resume.save(at)
                     if waiting:
-                        take_in(waiting, at, began, progress, recipe.epochs)
+                        take_in(*waiting, at, began, progress, shown)
                 seen = watch(epoch) if watch else {}
                 means = {name: value / len(images) for name, value in at.sums.items()}
                 means["gradient_norm"] = at.sums["gradient_norm"] / batches
@@ -190,38 +192,24 @@ def least_batch(net: nn.Module) -> int:
     return 2 if normed and min(getattr(net, "sides", {}).values(), default=1) == 1 else 1
 
 
-@dataclass(frozen=True)
-class Update:
-    """An update that is under way: its moment, its images, and what gives its loss terms and gradient norm.
-
-    On a GPU they are read when the next update has been launched, so that it never waits for the CPU.
-    """
-
-    moment: Moment
-    images: int
-    read: Callable[[], dict[str, float]]
-
-    def terms(self) -> dict[str, float]:
-        """Loss terms and gradient norm; an InputError if one is not finite."""
-        terms = self.read()
-        health.check_terms(terms, self.moment.epoch + 1, self.moment.batch + 1)
-        return terms
-
-
-def take_in(update: Update, at: Position, began: float, progress: Progress, epochs: int) -> None:
-    """Count a batch as done."""
-    terms = update.terms()
+def take_in(read: Terms, images: int, at: Position, began: float, progress: Progress, shown: str) -> None:
+    """Count a batch of so many images as done."""
+    terms = read()
     for name, value in terms.items():
-        weight = 1 if name == "gradient_norm" else update.images
+        weight = 1 if name == "gradient_norm" else images
         at.sums[name] = at.sums.get(name, 0.0) + value * weight
     at.batches, at.seconds = at.batches + 1, time.monotonic() - began
-    progress.step(note=f"epoch {update.moment.epoch + 1}/{epochs} loss {terms['loss']:.3f}")
+    progress.step(note=f"{shown} loss {terms['loss']:.3f}")
 
 
-def _step(
+def update(
     net: nn.Module, losses: Losses, batch: Batch, moment: Moment, optim: torch.optim.Optimizer, job: Job
-) -> Update:
-    """One update; gradients of micro-batches add up to the whole batch's, as every loss is a mean over images."""
+) -> Terms:
+    """One update; gradients of micro-batches add up to the whole batch's, as every loss is a mean over images.
+
+    Returns what reads its loss terms and gradient norm, with an InputError if one is not finite. On a GPU `fit` calls
+    that when the next update has been launched, so that it never waits for the CPU.
+    """
     optim.zero_grad(set_to_none=True)
     whole, seen = len(batch), []
     names: list[tuple[str, float]] = []
@@ -249,9 +237,11 @@ def _step(
         total: dict[str, float] = {}
         for (name, share), value in zip(names, numbers, strict=True):
             total[name] = total.get(name, 0.0) + value * share
-        return total | {"gradient_norm": gradient_norm}
+        total["gradient_norm"] = gradient_norm
+        health.check_terms(total, moment.epoch + 1, moment.batch + 1)
+        return total
 
-    return Update(moment, whole, read)
+    return read
 
 
 def arriving(values: Tensor) -> Callable[[], list[float]]:
