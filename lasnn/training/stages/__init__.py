@@ -18,8 +18,7 @@ from lasnn.training.device import set_up
 from lasnn.training.leaving import Result, leave
 from lasnn.training.reading import read
 from lasnn.training.resume import Remote, Saves
-from lasnn.training.stages.adopted import adopt_from
-from lasnn.training.stages.ann import train_ann
+from lasnn.training.stages.ann import adopt_from, train_ann
 from lasnn.training.stages.calibrated import calibrate
 from lasnn.training.stages.converted import convert
 from lasnn.training.stages.snn import run_snn
