@@ -33,12 +33,10 @@ DATA_REVISION = 1  # raise it when a change of `lasnn.datasets` changes prepared
 def whole(path: Path | str = CONFIG) -> object:
     """What config.yaml holds, unchecked, together with the presets in files beside it, which its own are laid over."""
     content = parsed(path)
+    if not isinstance(content, dict):
+        return content
     files = sorted((Path(path).parent / PRESETS).glob("*.yaml"))
-    return (
-        merged({"presets": {file.stem: parsed(file) for file in files}}, content)
-        if isinstance(content, dict)
-        else content
-    )
+    return merged({"presets": {file.stem: parsed(file) for file in files}}, content)
 
 
 def read(path: Path | str = CONFIG) -> "Config":
@@ -121,11 +119,6 @@ class Config:
     def dataset_names(self) -> list[str]:
         """Every dataset that a run may name."""
         return [*KNOWN_DATASETS, *self.file.datasets]
-
-    @property
-    def variant_names(self) -> list[str]:
-        """Every variant that a run may name."""
-        return [BASE, *self.file.variants]
 
     def overlays(self, variant: str) -> list[Overlay]:
         """The overlays that a variant's name stands for, such as `lr_1e3__alpha01`; InputError if one is unknown."""
@@ -267,7 +260,8 @@ class Preset:
 
     def check(self) -> None:
         """InputError if the scope names what doesn't exist, or an own network for which its images are too small."""
-        check_scope(self.scope, self.name, self.config.dataset_names, self.config.variant_names, self.config.networks)
+        variants = [BASE, *self.config.file.variants]
+        check_scope(self.scope, self.name, self.config.dataset_names, variants, self.config.networks)
         check_readings(self.scope, self.name, self.logit_scale)
         if plan := self.scope.benchmark:
             known(
