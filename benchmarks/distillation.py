@@ -17,8 +17,8 @@ from lasnn.networks import TAPS, build, initialise
 from lasnn.plan.config import read
 from lasnn.plan.runs import SnnRun
 from lasnn.plan.settings import SnnSettings
-from lasnn.training.loop import Job, Moment, _step, optimizer
-from lasnn.training.precision import tf32
+from lasnn.training.device import tf32
+from lasnn.training.loop import Job, Moment, optimizer, update
 from lasnn.training.resume import Saves
 from lasnn.training.stages.student import micro_batch, student_losses
 
@@ -54,11 +54,11 @@ class Distillation:
             batches, waiting = training_batches(self.images, self.batch, self.settings.data, 0, self.epoch), None
             for index, batch in enumerate(batches):
                 moment = Moment(0, self.epoch, index, 0.0)
-                now = _step(self.net, self.losses, batch, moment, self.optimizer, self.job)
+                now = update(self.net, self.losses, batch, moment, self.optimizer, self.job)
                 if waiting:  # read one batch late, as `fit` does
-                    waiting.terms()
+                    waiting()
                 waiting = now
-            waiting.terms()
+            waiting()
         self.epoch += 1
 
 

@@ -20,8 +20,8 @@ from lasnn.plan.settings import Data
 from lasnn.spiking.conversion import balance, neurons
 from lasnn.spiking.encoders import ENCODERS, batch_noise
 from lasnn.spiking.evaluation import evaluate
-from lasnn.training.loop import Job, Moment, Part, _step, optimizer
-from lasnn.training.precision import products_in
+from lasnn.training.device import products_in
+from lasnn.training.loop import Job, Moment, Part, optimizer, update
 from lasnn.training.resume import Saves
 
 
@@ -46,7 +46,7 @@ class Ours:
         self.net.train()
         moment = Moment(seed=0, epoch=0, batch=self.steps_done, progress=0.0)
         self.steps_done += 1
-        _step(self.net, self._losses, self.subject.batch, moment, self.optimizer, self.job).terms()
+        update(self.net, self._losses, self.subject.batch, moment, self.optimizer, self.job)()
         self.optimizer.zero_grad(set_to_none=True)
 
     def _losses(self, part: Part, moment: Moment) -> dict[str, Tensor]:

@@ -13,8 +13,7 @@ from benchmarks.exactness import exactness_rows
 from benchmarks.implementations import FLOORS, PEERS, installed, kind, quickest
 from benchmarks.measure import apart, by_turns, columns, origin, summary
 from benchmarks.parts import parts_rows
-from lasnn.training.device import keep_freed_memory
-from lasnn.training.precision import tf32
+from lasnn.training.device import keep_freed_memory, tf32
 
 SCALING_STEPS = {"train": (10, 25, 50, 100), "infer": (10, 25, 100, 250, 1000, 2500)}
 SCALING_BATCHES, SCALING_WIDTHS, SCALING_T = (4, 8, 16, 32), (0.25, 0.5, 1.0), 25

@@ -10,16 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from lasnn.datasets.batches import Images, split
-from lasnn.datasets.given import check_images, check_steps, ids_of
-from lasnn.datasets.whole import dataset, prepared
+from lasnn.datasets.whole import check_images, check_steps, dataset, ids_of, prepared
 from lasnn.errors import InputError
-from lasnn.networks import Net, Output, build
-from lasnn.networks.quantised import quantise
+from lasnn.networks import Net, Output
 from lasnn.pipeline.remaking import checkpoint_for
 from lasnn.plan.own import architecture
 from lasnn.plan.project import find
 from lasnn.plan.runs import parse
-from lasnn.plan.settings import Data
+from lasnn.plan.settings import Data, Network
 from lasnn.plan.vocabulary import ENCODERS, known
 from lasnn.spiking.conversion import (
     neurons,
@@ -35,6 +33,7 @@ from lasnn.spiking.neurons import Dynamics
 from lasnn.spiking.recording import Recording, record
 from lasnn.storage import checkpoint
 from lasnn.storage.files import Json
+from lasnn.training.task import built
 
 if TYPE_CHECKING:
     import nir
@@ -72,19 +71,10 @@ class Loaded(nn.Module):
         return "\n".join(lines)
 
     def _built(self, weights: dict[str, Tensor], meta: Json) -> Net:
-        network, data = meta["settings"]["network"], meta["data"]
+        network, data = Network.model_validate(meta["settings"]["network"]), meta["data"]
         own = meta["settings"].get("architecture")
-        net = build(
-            architecture(self.run.network_name, own) if own else self.run.network_name,
-            data["classes"],
-            data["side"],
-            width=network["width"],
-            fc=network["fc"],
-            dropout_scale=network["dropout_scale"],
-            standardised="standardise.mean" in weights,
-        )
-        if self.run.kind == "ann" and network.get("levels"):
-            quantise(net, network["levels"])
+        arch = architecture(self.run.network_name, own) if own else self.run.network_name
+        net = built(arch, network, data["classes"], data["side"], "standardise.mean" in weights)
         if self.run.kind != "ann":
             neuron = meta["settings"]["neuron"]
             own = meta["settings"].get("spiking") or {}

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import traceback
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from PIL import Image
 from lasnn.__main__ import main
 from lasnn.datasets import arrays
 from lasnn.errors import InputError
-from lasnn.plan.config import identity, merged
+from lasnn.plan.config import Config, identity, merged, whole
 from lasnn.plan.runs import fingerprint
 from lasnn.storage import files
 
@@ -53,6 +54,14 @@ TINY = LEAST | {
 
 PARTS = ("workflow", "lasnn", "notebooks", "config.yaml", "config", "environment.yml", "pyproject.toml")
 DOTTED = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
+
+
+committed = cache(whole)  # the content of config.yaml and its presets
+
+
+def config_with(**overlay):
+    """The committed configuration with an overlay."""
+    return Config(merged(committed(), overlay))
 
 
 def copy_project(folder, parts=(*PARTS, *DOTTED)):

@@ -74,7 +74,7 @@ def position(folder):
 
 
 def without_clock(log):
-    return [{**line, "seconds": 0} for line in log.lines]
+    return [{**line, "seconds": 0} for line in log]
 
 
 def goes_on_to(whole, made, watch=None):

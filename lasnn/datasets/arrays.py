@@ -52,6 +52,12 @@ def ids(hashes: list[bytes]) -> np.ndarray:
     return np.array([int.from_bytes(each[:8], "big", signed=True) for each in hashes], dtype=np.int64)
 
 
+def in_order(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """int64 [N]: the places of images and labels, by the hash of the pixels, then by label."""
+    keys = list(zip(pixel_hashes(images), labels.tolist(), strict=True))
+    return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
+
+
 def canonical(contents: Contents) -> Contents:
     """The same images with classes sorted by name and each split sorted by pixel hash, then label."""
     classes = tuple(sorted(contents.classes))
@@ -60,8 +66,7 @@ def canonical(contents: Contents) -> Contents:
     for split in SPLITS:
         images = getattr(contents, f"{split}_images")
         labels = new_label[getattr(contents, f"{split}_labels")]
-        keys = list(zip(pixel_hashes(images), labels.tolist(), strict=True))
-        order = np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
+        order = in_order(images, labels)
         arrays |= {f"{split}_images": np.ascontiguousarray(images[order]), f"{split}_labels": labels[order]}
     return Contents(classes, **arrays)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lasnn import seeding
-from lasnn.datasets.arrays import Prepared
+from lasnn.datasets.arrays import SPLITS, Prepared
 
 if TYPE_CHECKING:
     from lasnn.plan.settings import Data
@@ -39,19 +39,21 @@ class Images:
         return Images(self.pixels[-count:], self.labels[-count:], self.ids[-count:])
 
 
+def whole_split(prepared: Prepared, name: str, device: torch.device | str = "cpu") -> Images:
+    """All images of `train` or `test`."""
+    pixels, labels, ids = (
+        torch.from_numpy(getattr(prepared, f"{name}_{part}")) for part in ("images", "labels", "ids")
+    )
+    return Images(pixels.to(device), labels.to(device), ids)
+
+
 def split(prepared: Prepared, data: "Data", device: torch.device) -> tuple[Images, Images]:
     """The images that a run trains on, and those that it is judged by.
 
     Those are test images, or, with `assess: held_out`, the last `held_out` training images, which are then left out of
     training.
     """
-    train, test = (
-        Images(torch.from_numpy(pixels).to(device), torch.from_numpy(labels).to(device), torch.from_numpy(ids))
-        for pixels, labels, ids in (
-            (prepared.train_images, prepared.train_labels, prepared.train_ids),
-            (prepared.test_images, prepared.test_labels, prepared.test_ids),
-        )
-    )
+    train, test = (whole_split(prepared, name, device) for name in SPLITS)
     train = train.first(data.train_images)
     trained_on = train.first(data.trained_on(len(train)))
     return trained_on, test.first(data.test_images) if data.assess == "test" else train.last(data.held_out)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lasnn.datasets.arrays import Contents, pixel_hashes
+from lasnn.datasets.arrays import Contents, in_order
 
 SIDE = 16
 TEST = 360
@@ -18,7 +18,6 @@ def contents() -> Contents:
     large = [np.asarray(Image.fromarray(each).resize((SIDE, SIDE), Image.Resampling.BILINEAR)) for each in small]
     images = np.repeat(np.stack(large)[:, None], 3, axis=1)  # [1797, 3, 16, 16]
     labels = digits.target.astype(np.int64)  # [1797]
-    keys = list(zip(pixel_hashes(images), labels.tolist(), strict=True))
-    order = np.array(sorted(range(len(keys)), key=keys.__getitem__))
+    order = in_order(images, labels)
     train, test = order[:-TEST], order[-TEST:]
     return Contents(tuple("0123456789"), images[train], labels[train], images[test], labels[test])

@@ -1,6 +1,9 @@
-"""Trees of images: train/<class>/<image> and test/<class>/<image> (or val/)."""
+"""Trees of images: train/<class>/<image> and test/<class>/<image> (or val/); what of a folder counts as its content."""
 
-from lasnn.datasets.archives import Tree
+import hashlib
+from pathlib import Path
+
+from lasnn.datasets.archives import Tree, opened
 from lasnn.datasets.images import ENDINGS, Listing
 from lasnn.errors import InputError
 
@@ -68,3 +71,26 @@ def _some(names: list[str]) -> str:
     """The first few names, or "none"; two Unicode forms of one name look different."""
     shown = ", ".join(ascii(name)[1:-1] for name in names[:5])
     return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown or "none"
+
+
+def listing_of(folder: Path) -> list[Path]:
+    """The folder itself and every file that counts, in order."""
+    with opened(folder) as tree:
+        return [folder, *(folder / name for name in _counting(tree.files))]
+
+
+def content_of(folder: Path) -> str:
+    """SHA-256 over the names of a folder's files and the SHA-256 of each; not where it lies or when it was copied."""
+    whole = hashlib.sha256(b"lasnn content 1\n")
+    with opened(folder) as tree:
+        for name in _counting(tree.files):
+            whole.update(f"{name}\n".encode(errors="surrogateescape"))
+            whole.update(hashlib.sha256(tree.read(name)).digest())
+    return whole.hexdigest()
+
+
+def _counting(names: tuple[str, ...]) -> list[str]:
+    """All but what file browsers and checksums leave; of a folder with images in it only these."""
+    seen = [name for name in names if not any(part.startswith(".") for part in name.split("/"))]
+    seen = [name for name in seen if name.rsplit("/", 1)[-1].lower() not in STRAY]
+    return [name for name in seen if name.lower().endswith(ENDINGS)] or seen

@@ -9,7 +9,6 @@ from typing import Any
 from lasnn.datasets import arrays, cifar, digits, folders, images, mirrors, tinyimagenet
 from lasnn.datasets.archives import TAR_ENDINGS, check_md5, opened
 from lasnn.datasets.arrays import Contents
-from lasnn.datasets.content import content_of
 from lasnn.errors import InputError
 from lasnn.plan.config import DATA_REVISION
 from lasnn.plan.vocabulary import KNOWN_DATASETS, Source, pick
@@ -150,5 +149,5 @@ def _origin(place: Path) -> dict[str, Any]:
     """
     revision = {"revision": DATA_REVISION} if DATA_REVISION > 1 else {}
     if place.is_dir():
-        return {"kind": "folder", "sha256": None, "verified": "none", "content": content_of(place)} | revision
+        return {"kind": "folder", "sha256": None, "verified": "none", "content": folders.content_of(place)} | revision
     return {"kind": "archive", "sha256": sha256(place), "verified": "none"} | revision

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -124,9 +125,8 @@ def teacher_activation_maps(teacher: Frozen, x: Tensor, labels: Tensor) -> Maps:
     return {level: activation_map(stage) for level, stage in teacher(x[None]).stages.items()}
 
 
-GRADIENT_OF: dict[
-    str, Callable[[Tensor, Tensor], Tensor]
-] = {  # what is differentiated, from logits [B, K] in float64 and labels [B]
+# What is differentiated, from logits [B, K] in float64 and labels [B].
+GRADIENT_OF: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "ce": lambda logits, labels: F.cross_entropy(logits, labels, reduction="sum"),
     "logit": lambda logits, labels: logits.gather(1, labels[:, None]).sum(),
 }
@@ -210,16 +210,13 @@ def scalar_distance(teacher: Tensor, student: Tensor, distance: str, normalised:
 MAP_DISTANCES = {"spatial": spatial_distance, "scalar": scalar_distance}
 
 
+@dataclass(frozen=True)
 class Variant:
     """One way to make a teacher's and a student's maps. Add a variant: two functions and a line in `VARIANTS`."""
 
-    def __init__(
-        self,
-        of_teacher: Callable[[Frozen, Tensor, Tensor, Attention], Maps],
-        of_student: Callable[[Tensor, Attention], Tensor],
-        normalised: Callable[[Attention], bool] = lambda settings: True,
-    ):
-        self.of_teacher, self.of_student, self.normalised = of_teacher, of_student, normalised
+    of_teacher: Callable[[Frozen, Tensor, Tensor, Attention], Maps]
+    of_student: Callable[[Tensor, Attention], Tensor]
+    normalised: Callable[[Attention], bool] = lambda settings: True
 
     def loss(self, teacher: Maps, output: Output, settings: Attention) -> Tensor:
         """L_at: the distances of the chosen levels, added (Eq. 8, 13).

@@ -5,9 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lasnn.distillation.attention import VARIANTS
-from lasnn.distillation.by_step import aligned_distillation
-from lasnn.distillation.features import Blurred, Projected
-from lasnn.distillation.head import Headed, saliency_distillation
+from lasnn.distillation.baselines import Blurred, Headed, Projected, aligned_distillation, saliency_distillation
 from lasnn.distillation.step import Objective, Shapes, Step, Terms, cross_entropy, divergence_from
 from lasnn.plan.settings import SnnSettings
 from lasnn.plan.vocabulary import given
@@ -19,9 +17,7 @@ def label_distillation(step: Step, settings: SnnSettings) -> Terms:
     Form `sum`: CE + τ² KL (Takuya et al. 2021); form `added`: CE + w τ² KL (TWSNN, Yu et al. 2025). With an `entropy` γ
     less γ H(softmax(z/τ)), the student's entropy, as in TSER (Yu et al. 2025).
     """
-    kd, teacher, (logits, labels) = given(settings.label_kd), step.asked, step.judged
-    with torch.no_grad():
-        target = teacher(step.batch.x[None]).logits
+    kd, target, (logits, labels) = given(settings.label_kd), step.above.logits, step.judged
     divergence = divergence_from(target.repeat(len(logits) // len(target), 1), logits, kd.temperature)
     ce, kl = {"mix": (1 - kd.weight, kd.weight), "sum": (1.0, 1.0), "added": (1.0, kd.weight)}[kd.form]
     terms = {"ce": ce * F.cross_entropy(logits, labels), "kd": kl * divergence}

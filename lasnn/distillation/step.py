@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -37,6 +39,13 @@ class Step:
         if self.teacher is None:
             raise TypeError("this method has no teacher to ask")
         return self.teacher
+
+    @cached_property
+    def above(self) -> Output:
+        """What the teacher makes of the images (T = 1), without a gradient."""
+        with torch.no_grad():
+            output: Output = self.asked(self.batch.x[None])
+            return output
 
     @property
     def judged(self) -> tuple[Tensor, Tensor]:

@@ -41,7 +41,7 @@ def adopt(config: Config, asked: Request, expect: float | None, place: Path, dev
     preset = with_entry(config, preset, run, entry)
     from lasnn.training.device import device_of  # torch is loaded here
     from lasnn.training.stages import make
-    from lasnn.training.stages.adopted import tried
+    from lasnn.training.stages.ann import tried
 
     console.name, where = run.id, device_of(device)
     accuracy, done = tried(preset, run, asked.weights, entry)

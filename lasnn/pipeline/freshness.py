@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lasnn.datasets.arrays import header_of
 from lasnn.datasets.arrays import load as load_prepared
-from lasnn.datasets.content import content_of, listing_of
+from lasnn.datasets.folders import content_of, listing_of
 from lasnn.datasets.preparation import located
 from lasnn.errors import InputError
 from lasnn.pipeline import notebooks

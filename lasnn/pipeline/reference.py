@@ -6,7 +6,7 @@ reads or writes there: only `python -m lasnn export` and `import` do.
 Of checkpoints those are kept that other runs start from and that a training made: teachers and students' ANNs. A
 spiking network from which nothing starts is left out, but for `SAMPLES`; so are teachers on demand and what came from
 another machine without its checkpoint (`left_out.json` names these). So is what follows from the kept files without a
-training (`lasnn.training.composing`), if it follows to the byte when it is exported: `import` composes it again, and
+training (`lasnn.training.leaving`), if it follows to the byte when it is exported: `import` composes it again, and
 takes the run without its checkpoint where the digest is another. Of an ANN that is kept under another preset, with the
 same fingerprint, only what it says of itself is kept again, for a reader and the site.
 """
@@ -88,7 +88,7 @@ def follows(preset: Preset, run: Run) -> bool:
 
 def compose(preset: Preset, run: Run, folder: Path) -> bytes | None:
     """The checkpoint that follows from the metrics in `folder`; None if it isn't the one that its provenance states."""
-    from lasnn.training.composing import composed  # torch is loaded only here
+    from lasnn.training.leaving import composed  # torch is loaded only here
 
     content = composed(preset, run, files.read_json(folder / "metrics.json"))
     stated = files.read_json(folder / "provenance.json")["files"].get("model.pt")

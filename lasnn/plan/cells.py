@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -47,8 +47,6 @@ class Scope(Section):
     base runs. None: as the base runs read them. `inputs` are the encoders that cells of another one are run with, as
     where the paper's T of Poisson input is out of reach; `steps` still goes by the paper's encoder.
     """
-
-    LATER: ClassVar[tuple[str, ...]] = ("readings", "inputs", "benchmark")
 
     note: str | None
     datasets: dict[str, str | None]

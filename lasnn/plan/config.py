@@ -22,8 +22,7 @@ from lasnn.plan.own import ADOPTED as ADOPTED
 from lasnn.plan.own import Adopted, ConfigFile, Networks, OwnDataset, check_names, with_adoptions
 from lasnn.plan.runs import AND, BASE, AnnRun, ConvertedRun, Run, SnnRun, parse, split
 from lasnn.plan.settings import SETTINGS, AnnSettings, ConvertedSettings, Protocol, Settings, SnnSettings
-from lasnn.plan.vocabulary import ENCODERS, METHODS, NO_TEACHER, given, known, pick
-from lasnn.plan.vocabulary import KNOWN_DATASETS as DATASETS
+from lasnn.plan.vocabulary import ENCODERS, KNOWN_DATASETS, METHODS, NO_TEACHER, given, known, pick
 
 CONFIG = Path("config.yaml")
 PRESETS = Path("config", "presets")  # beside it; a file for each
@@ -34,12 +33,10 @@ DATA_REVISION = 1  # raise it when a change of `lasnn.datasets` changes prepared
 def whole(path: Path | str = CONFIG) -> object:
     """What config.yaml holds, unchecked, together with the presets in files beside it, which its own are laid over."""
     content = parsed(path)
+    if not isinstance(content, dict):
+        return content
     files = sorted((Path(path).parent / PRESETS).glob("*.yaml"))
-    return (
-        merged({"presets": {file.stem: parsed(file) for file in files}}, content)
-        if isinstance(content, dict)
-        else content
-    )
+    return merged({"presets": {file.stem: parsed(file) for file in files}}, content)
 
 
 def read(path: Path | str = CONFIG) -> "Config":
@@ -69,7 +66,7 @@ class Config:
         known(self.file.presets, self.file.preset, "preset")
         check_names(self.file)
         self.networks = Networks(self.file.architectures)
-        names = set(DATASETS) | set(self.networks.known) | set(METHODS) | set(ENCODERS) | set(self.file.datasets)
+        names = set(KNOWN_DATASETS) | set(self.networks.known) | set(METHODS) | set(ENCODERS) | set(self.file.datasets)
         layers = {"protocol": self.file.protocol}
         own = {name: {k: v for k, v in presets[name].items() if k != "like"} for name in self.file.presets}
         layers |= {f"presets.{name}": overlay for name, overlay in own.items()}  # a fault is named where it is written
@@ -121,12 +118,7 @@ class Config:
     @property
     def dataset_names(self) -> list[str]:
         """Every dataset that a run may name."""
-        return [*DATASETS, *self.file.datasets]
-
-    @property
-    def variant_names(self) -> list[str]:
-        """Every variant that a run may name."""
-        return [BASE, *self.file.variants]
+        return [*KNOWN_DATASETS, *self.file.datasets]
 
     def overlays(self, variant: str) -> list[Overlay]:
         """The overlays that a variant's name stands for, such as `lr_1e3__alpha01`; InputError if one is unknown."""
@@ -150,7 +142,7 @@ class Config:
     def side(self, dataset: str) -> int:
         """The width and height of a dataset's images in pixels."""
         own = self.own_dataset(dataset)
-        return own.side if own else DATASETS[dataset].side
+        return own.side if own else KNOWN_DATASETS[dataset].side
 
     def mirror(self, dataset: str) -> str | None:
         """Where else than at its origin a known dataset lies."""
@@ -268,7 +260,8 @@ class Preset:
 
     def check(self) -> None:
         """InputError if the scope names what doesn't exist, or an own network for which its images are too small."""
-        check_scope(self.scope, self.name, self.config.dataset_names, self.config.variant_names, self.config.networks)
+        variants = [BASE, *self.config.file.variants]
+        check_scope(self.scope, self.name, self.config.dataset_names, variants, self.config.networks)
         check_readings(self.scope, self.name, self.logit_scale)
         if plan := self.scope.benchmark:
             known(

@@ -10,13 +10,13 @@ from lasnn.plan.settings import SETTINGS, AnnSettings, Protocol, Settings, SnnSe
 from lasnn.plan.vocabulary import (
     CLAIMS,
     ENCODERS,
+    KNOWN_DATASETS,
     METHODS,
     NO_TEACHER,
     Method,
     known,
     pick,
 )
-from lasnn.plan.vocabulary import KNOWN_DATASETS as DATASETS
 
 
 def picked(
@@ -136,7 +136,7 @@ def check_scope(
     where = f"of preset {preset!r} in config: scope"
     students, teachers, encoders = networks.students, networks.teachers, (scope.inputs or {}).items()
     named: list[tuple[str, str, Iterable[str | None], Collection[str]]] = [
-        ("dataset", "datasets", scope.datasets, DATASETS),
+        ("dataset", "datasets", scope.datasets, KNOWN_DATASETS),
         ("dataset", "datasets", scope.datasets.values(), datasets),
         ("student", "students", scope.students, students),
         ("student", "teacher_of", scope.teacher_of, students),

@@ -181,11 +181,11 @@ Folder = typing.Annotated[str, BeforeValidator(_folder)]
 class Section(BaseModel):
     """A frozen section of the configuration: an unknown key, a wrong type or an impossible value is an error.
 
-    Keys in `LATER` came when there were results already: at their default they leave no trace in what describes a run,
-    so that those results are of the same settings as before.
+    Keys with a default came when there were results already: at it they leave no trace in what describes a run, so that
+    those results are of the same settings as before. `ALWAYS` are those with a default that were there from the start.
     """
 
-    LATER: typing.ClassVar[tuple[str, ...]] = ()
+    ALWAYS: typing.ClassVar[tuple[str, ...]] = ()
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -201,10 +201,10 @@ class Section(BaseModel):
 
     @model_serializer(mode="wrap")
     def without_later(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Its keys without those of `LATER` that are at their default."""
+        """Its keys without those that came later and are at their default."""
         fields: dict[str, object] = dump(self)
-        for name in self.LATER:
-            if getattr(self, name) == type(self).model_fields[name].default:
+        for name, field in type(self).model_fields.items():
+            if name not in self.ALWAYS and getattr(self, name) == field.default:
                 fields.pop(name, None)
         return fields
 

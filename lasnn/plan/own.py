@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -15,6 +15,7 @@ from lasnn.plan.overlays import Count, Folder, Overlay, Positive, Rate, Section,
 from lasnn.plan.runs import AND, BASE, NAME
 from lasnn.plan.vocabulary import (
     ENCODERS,
+    KNOWN_DATASETS,
     MAX_POOL,
     METHODS,
     NO_TEACHER,
@@ -28,7 +29,6 @@ from lasnn.plan.vocabulary import (
     pick,
     sides_of,
 )
-from lasnn.plan.vocabulary import KNOWN_DATASETS as DATASETS
 
 LEAST_CHANNELS = 8  # what `lasnn.networks.plain.scaled` leaves
 
@@ -48,7 +48,7 @@ Dropout = Annotated[float, Field(ge=0, lt=1)]
 class OwnArchitecture(Section):
     """A network of the user's own, as config.yaml defines it; the fields are those of `Architecture`."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("stem", "block")
+    ALWAYS = ("title", "strides", "kernel", "hidden", "fc", "conv_dropout", "fc_dropout")
 
     family: Literal["plain", "residual", "plain_bn", "residual_bn"]
     title: str | None = None
@@ -200,6 +200,8 @@ class OwnDataset(Section):
 class AdoptedWeights(Section):
     """Weights that were made elsewhere: their file's digest, and how their network standardises pixels in [0, 1]."""
 
+    ALWAYS = ("mean", "std")
+
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     mean: tuple[float, float, float] | None = None
     std: tuple[Rate, Rate, Rate] | None = None
@@ -258,7 +260,7 @@ TAKEN: dict[str, Iterable[str]] = {
     "method": METHODS,
     "encoder": ENCODERS,
     "teacher": {NO_TEACHER, *Networks().spiking_teachers},
-    "known dataset": DATASETS,
+    "known dataset": KNOWN_DATASETS,
     "variant": [BASE],
 }
 
@@ -297,7 +299,7 @@ def check_names(file: ConfigFile) -> None:
         raise InputError("config: presets.reference: results/reference holds kept results: use another name")
     if isinstance(file.mirror, dict):
         for name in file.mirror:
-            known(DATASETS, name, "dataset in config: mirror")
+            known(KNOWN_DATASETS, name, "dataset in config: mirror")
 
 
 def check_overrides(typed: Mapping[str, object], file: Mapping[str, object], words: Iterable[str]) -> None:

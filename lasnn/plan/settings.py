@@ -11,8 +11,6 @@ from lasnn.plan.own import AdoptedWeights, OwnArchitecture
 
 
 class Data(Section):
-    LATER: ClassVar[tuple[str, ...]] = ("watched",)
-
     train_images: Positive | None
     test_images: Positive | None
     held_out: Positive
@@ -33,8 +31,6 @@ class Data(Section):
 
 
 class Network(Section):
-    LATER: ClassVar[tuple[str, ...]] = ("levels", "ann_norm", "batch_norm")
-
     width: Rate
     fc: Positive | None
     init: Literal["base", "he"]
@@ -46,8 +42,6 @@ class Network(Section):
 
 
 class Training(Section):
-    LATER: ClassVar[tuple[str, ...]] = ("amsgrad",)
-
     optimizer: Literal["sgd", "adam"]
     lr: Rate
     momentum: Annotated[float, Field(ge=0, lt=1)]
@@ -92,20 +86,6 @@ class Neuron(Section):
 
 
 class Spiking(Section):
-    LATER: ClassVar[tuple[str, ...]] = (
-        "potential",
-        "train_offsets",
-        "train_leak",
-        "width",
-        "kind",
-        "adaptation",
-        "loss",
-        "consistency",
-        "consistency_target",
-        "consistency_temperature",
-        "firing_penalty",
-    )
-
     scale: Rate | Literal["search"]
     leak: Annotated[float, Field(gt=0, le=1)]
     leak_guard: Annotated[float, Field(ge=0)]
@@ -136,8 +116,6 @@ class Choices(Section):
 
 
 class Attention(Section):
-    LATER: ClassVar[tuple[str, ...]] = ("share", "norm", "labels")
-
     alpha: Annotated[float, Field(ge=0)]
     share: Annotated[float, Field(ge=0)] | None = None
     alpha_schedule: Literal["const", "linear_to_zero"]
@@ -190,8 +168,6 @@ class SaliencyKd(Section):
 
 
 class LabelKd(Section):
-    LATER: ClassVar[tuple[str, ...]] = ("entropy",)
-
     weight: Share
     temperature: Rate
     form: Literal["mix", "sum", "added"]
@@ -234,21 +210,17 @@ class Compute(Section):
 
 
 class _OfRun(Section):
-    """What all kinds of runs may depend on: the definition of an own network; absent for the paper's."""
-
-    LATER: ClassVar[tuple[str, ...]] = ("architecture",)
+    """What all kinds of runs depend on; `architecture` defines an own network, and is absent for the paper's."""
 
     architecture: OwnArchitecture | None = None
+    revision: Positive
+    data: Data
+    network: Network
 
 
 class AnnSettings(_OfRun):
     """What an `AnnRun` depends on; adopted weights take the place of a training."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("architecture", "adopted")
-
-    revision: Positive
-    data: Data
-    network: Network
     training: Training | None
     compute: Compute
     adopted: AdoptedWeights | None = None
@@ -257,9 +229,6 @@ class AnnSettings(_OfRun):
 class ConvertedSettings(_OfRun):
     """What a `ConvertedRun` depends on beside its parents."""
 
-    revision: Positive
-    data: Data
-    network: Network
     encoder: Encoder
     neuron: Neuron
     balancing: Balancing
@@ -267,15 +236,9 @@ class ConvertedSettings(_OfRun):
     compute: Compute
 
 
-BASELINES = ("features", "blurred", "aligned_kd", "head_kd", "saliency_kd")  # sections of methods of others
-
-
 class SnnSettings(_OfRun):
     """What an `SnnRun` depends on beside its parents. Sections that its method doesn't read are None."""
 
-    revision: Positive
-    data: Data
-    network: Network
     encoder: Encoder
     neuron: Neuron
     balancing: Balancing | None
@@ -293,8 +256,6 @@ class SnnSettings(_OfRun):
     aligned_kd: AlignedKd | None = None
     head_kd: HeadKd | None = None
     saliency_kd: SaliencyKd | None = None
-
-    LATER: ClassVar[tuple[str, ...]] = ("architecture", *BASELINES)
 
     @property
     def taps(self) -> str | None:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from lasnn.console import Console
 from lasnn.datasets.batches import Images
 from lasnn.networks import Net
-from lasnn.plan.settings import SnnSettings
 from lasnn.plan.vocabulary import given
 from lasnn.spiking.conversion import with_leaks
-from lasnn.spiking.evaluation import Evaluation, evaluate
+from lasnn.spiking.evaluation import Evaluation
 from lasnn.training.health import state_of
+from lasnn.training.task import Student
 
 
 @dataclass(frozen=True)
@@ -38,34 +38,22 @@ class Choices:
     start_rates: dict[str, float]  # spikes per neuron and step, by layer
 
 
-def choose(
-    ann: Net,
-    ready: Callable[[float], Net],
-    images: Images,
-    encoder: str,
-    steps: int,
-    settings: SnnSettings,
-    console: Console,
-) -> Choices:
+def choose(task: Student, ann: Net, ready: Callable[[float], Net], images: Images, console: Console) -> Choices:
     """Decide scale, leak and logit scale for the network that `ready` gives at a scale, and say what was found."""
-    spiking, rows = given(settings.spiking), settings.compute.rows
-
-    def look(net: Net) -> Evaluation:
-        return evaluate(net, images, encoder, steps, rows=rows, gain=settings.encoder.gain)
-
-    by_scale, plain = None, None
+    settings, steps = task.settings, task.run.steps
+    spiking, by_scale, plain = given(settings.spiking), None, None
     if spiking.scale == "search":
         grid = given(settings.choices).scale_grid
-        tried = {s: look(ready(s)) for s in grid}
+        tried = {s: task.simulated(ready(s), images) for s in grid}
         scale = max(tried, key=lambda s: (tried[s].accuracy, s))  # ties: the larger
         by_scale, plain = {str(s): found.accuracy for s, found in tried.items()}, tried[scale]
     else:
         scale = spiking.scale
     net = ready(scale)
-    plain = plain or look(net)
+    plain = plain or task.simulated(net, images)
     leak, found = 1.0, plain
     if spiking.leak < 1 and settings.training is not None:
-        leaky = look(with_leaks(net, spiking.leak))
+        leaky = task.simulated(with_leaks(net, spiking.leak), images)
         if plain.accuracy - leaky.accuracy > spiking.leak_guard:
             console.warn(
                 f"leak guard: leak {spiking.leak:g} takes the converted network from {plain.accuracy:.1f} % to "
@@ -76,7 +64,7 @@ def choose(
     logit_scale: str = spiking.logit_scale
     if logit_scale == "auto":
         logit_scale = min(found.cross_entropy, key=found.cross_entropy.__getitem__)
-    analog = evaluate(ann, images, "direct", 1, rows=rows)
+    analog = task.analog(ann, images)
     chosen = Choices(
         scale=scale,
         leak=leak,

@@ -1,14 +1,21 @@
-"""The device that a run computes on, set up as its settings ask."""
+"""The device that a run computes on, set up as its settings ask, and the precision of products there (`compute.amp`).
 
+Potentials, losses and evaluation stay float32. With `bf16` on a GPU the forward pass of the network that is trained is
+in bfloat16; what is left in float32, such as a teacher's products and the readout's, is in TF32, as all products are
+with `tf32`.
+"""
+
+import contextlib
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
 
 import torch
 
 from lasnn.compiled import library
 from lasnn.compiled.machine_code import described
-from lasnn.compiled.products import bfloat16, onednn
+from lasnn.compiled.products import bfloat16, onednn, precision
 from lasnn.errors import InputError
 from lasnn.plan.settings import Compute
 
@@ -79,3 +86,23 @@ def implementation(device: torch.device) -> str:
 def loops(device: torch.device) -> str:
     """What made the compiled loops of a CPU, or why there were none: numba and the processor may change their bytes."""
     return "none on a GPU" if device.type == "cuda" else described()
+
+
+def products_in(amp: str, device: str) -> contextlib.AbstractContextManager:
+    """Products of the forward pass, and of its gradients, in this precision while the block runs."""
+    if device == "cpu":
+        return precision(amp)
+    return torch.autocast(device, torch.bfloat16, enabled=amp == "bf16")
+
+
+@contextlib.contextmanager
+def tf32(wanted: bool) -> Iterator[None]:
+    """Products and convolutions of float32 in TF32 while the block runs, or, if not wanted, in float32."""
+    products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high" if wanted else "highest")
+    torch.backends.cudnn.allow_tf32 = wanted
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(products)
+        torch.backends.cudnn.allow_tf32 = convolutions

@@ -87,13 +87,10 @@ def patient(preset: Preset, run: Run, net: Net, settings: dict, steps: int | Non
 
 def trials(sick: Patient, found: Diagnosis, run_them: bool) -> list[Trial]:
     """The two or three settings that are most likely to help; with `run_them` each with what it gives."""
-    asked = diagnosis.advice(found, sick.trained, sick.balanced is not None and _stat(sick) == "max")
+    balancing = {} if sick.balanced is None else sick.settings["balancing"]
+    by_maximum = (balancing.get("norm"), balancing.get("stat")) == ("tb", "max")
+    asked = diagnosis.advice(found, sick.trained, by_maximum)
     return [_trial(sick, found, name, run_them) for name in asked]
-
-
-def _stat(sick: Patient) -> str | None:
-    balancing = sick.settings.get("balancing")
-    return balancing["stat"] if balancing and balancing["norm"] == "tb" else None
 
 
 def _trial(sick: Patient, found: Diagnosis, name: str, run_it: bool) -> Trial:

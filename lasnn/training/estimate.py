@@ -12,19 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils import benchmark
 
 from lasnn.console import Console
 from lasnn.datasets.batches import Images, plain_batches, training_batches
 from lasnn.networks import Census, Net, census
 from lasnn.plan.config import Preset
-from lasnn.plan.runs import AnnRun, ConvertedRun, Run, SnnRun
-from lasnn.plan.settings import Settings
+from lasnn.plan.runs import AnnRun, Run, SnnRun
+from lasnn.plan.settings import ConvertedSettings, Settings
 from lasnn.plan.vocabulary import ENCODERS, NO_TEACHER, given, source_of
 from lasnn.spiking.conversion import spiking, with_spiking_readout
 from lasnn.spiking.evaluation import BATCH, evaluate
 from lasnn.spiking.neurons import Dynamics
 from lasnn.spiking.normalisation import normalise
-from lasnn.training.loop import Job, Moment, _step, optimizer
+from lasnn.training.loop import Job, Moment, optimizer, update
 from lasnn.training.resume import Saves
 from lasnn.training.stages.ann import cross_entropy
 from lasnn.training.stages.student import micro_batch, student_losses, tap
@@ -44,7 +45,7 @@ class Estimates:
 
     def __init__(self, preset: Preset, device: torch.device):
         self.preset, self.device = preset, device
-        self._networks: dict[tuple[str, ...], tuple[Net, Census]] = {}
+        self._networks: dict[tuple[object, ...], tuple[Net, Census]] = {}
         self._rates: dict[Run, float] = {}
 
     def sizes(self, run: Run) -> Census:
@@ -53,7 +54,7 @@ class Estimates:
 
     def _network(self, run: Run) -> tuple[Net, Census]:
         """A run's network without its weights, which take gigabytes at the paper's size."""
-        key = run.dataset, run.network_name, self.preset.settings(run).network.model_dump_json()
+        key = run.dataset, run.network_name, self.preset.settings(run).network
         if key not in self._networks:
             task = self._task(run)
             with torch.device("meta"):
@@ -63,19 +64,18 @@ class Estimates:
 
     def multiply_adds(self, run: Run) -> float:
         """Of dense layers, in all passes of the network and its teacher that the stages of the chain make."""
-        data, source, macs = self.preset.settings(run).data, source_of(run.dataset), self.sizes(run).macs
+        settings, source, macs = self.preset.settings(run), source_of(run.dataset), self.sizes(run).macs
+        data = settings.data
         train, test = data.train_images or source.train, data.test_images or source.test
-        if isinstance(run, ConvertedRun):
-            settings = self.preset.settings(run)
+        if isinstance(settings, ConvertedSettings):
             curve, balancing = settings.curve, settings.balancing
             # Every layer is simulated twice, for its threshold and for its output; learned clips are thresholds.
             simulated = 0 if balancing.norm == "clip" else 2 * balancing.images * balancing.batches * balancing.steps
             return macs * (simulated + len(curve.scales) * min(curve.images or test, test) * curve.steps)
-        recipe = self.preset.settings(run).training
-        epochs = recipe.epochs if recipe else 0  # none of adopted weights
-        updates = epochs and epochs * train * self._of_an_update(run)
+        epochs = settings.training.epochs if settings.training else 0  # none of adopted weights
         looks = epochs * min(data.watched or test, test)  # for the training log
-        return updates + macs * (looks + test if isinstance(run, AnnRun) else self._student_looks(run, looks, test))
+        seen = self._student_looks(run, looks, test) if isinstance(run, SnnRun) else looks + test
+        return epochs * train * self._of_an_update(run) + macs * seen
 
     def _student_looks(self, run: SnnRun, logged: int, test: int) -> float:
         """Images times steps of a student's choices, log and end; of a calibration its simulations of the layers."""
@@ -110,32 +110,25 @@ class Estimates:
             if self.device.type == "cpu":
                 count = min(count, max(1, int(LARGEST / macs)))
             torch.set_num_threads(compute.threads)
-            task = self._task(run, count)
-            call = self._update(task) if recipe else self._look(task, steps)
-            self._rates[run] = timed(call, self.device) / (count * macs)
+            self._rates[run] = timed(self._call(self._task(run, count), steps), self.device) / (count * macs)
         return self._rates[run]
 
-    def _look(self, task: Task[Any, Any], steps: int) -> Callable[[], object]:
-        net = task.new_network() if isinstance(task.run, AnnRun) else spiking_net(task)
-        encoder, rows = getattr(task.run, "encoder", "direct"), task.settings.compute.rows
-        return lambda: evaluate(net, task.train, encoder, steps, rows=rows)
-
-    def _update(self, task: Task[Any, Any]) -> Callable[[], object]:
-        run, settings, teaching = task.run, task.settings, self._teacher(task.run)
+    def _call(self, task: Task[Any, Any], steps: int) -> Callable[[], object]:
+        """An update of a run that trains, else a look at its images."""
+        run, settings, net, taught = task.run, task.settings, untrained(task), self._teacher(task.run)
+        if not (recipe := getattr(settings, "training", None)):
+            encoder, rows = getattr(run, "encoder", "direct"), settings.compute.rows
+            return lambda: evaluate(net, task.train, encoder, steps, rows=rows)
         if isinstance(run, AnnRun):
-            net, part = task.new_network(), settings.training.batch
             losses = cross_entropy(net, settings.compute.amp if self.device.type == "cuda" else "off")
+            part = recipe.batch
         else:
-            net, teacher = spiking_net(task), None
-            if teaching:
-                taught = self._task(teaching, len(task.train))
-                teacher = taught.new_network() if isinstance(teaching, AnnRun) else spiking_net(taught)
-                teacher.eval().requires_grad_(False)
+            teacher = untrained(self._task(taught, len(task.train))).requires_grad_(False) if taught else None
             tap(net, teacher, settings)
             losses, part = student_losses(net, teacher, run, settings, "mean"), micro_batch(settings, run, net)
-        job = Job(settings.training, settings.data, 0, part, Saves(Path(), "", Console()))
-        optim, (batch,) = optimizer(net, job.recipe), training_batches(task.train, len(task.train), job.data, 0, 0)
-        return lambda: _step(net.train(), losses, batch, Moment(0, 0, 0, 0.0), optim, job).terms()
+        job = Job(recipe, settings.data, 0, part, Saves(Path(), "", Console()))
+        optim, (batch,) = optimizer(net, recipe), training_batches(task.train, len(task.train), job.data, 0, 0)
+        return lambda: update(net.train(), losses, batch, Moment(0, 0, 0, 0.0), optim, job)()
 
     def _teacher(self, run: Run) -> Run | None:
         taught = isinstance(run, SnnRun) and run.teacher != NO_TEACHER
@@ -150,9 +143,11 @@ class Estimates:
         return Task(run, self.preset.settings(run), (), noise.first(images), noise.last(NORMALISED), classes, side)
 
 
-def spiking_net(task: Task[Any, Any]) -> Net:
-    """A spiking network of a run's initial weights, with thresholds from its ANN's activations."""
-    ann = task.new_network()
+def untrained(task: Task[Any, Any]) -> Net:
+    """A run's network with initial weights; a spiking one has thresholds from their activations."""
+    ann = task.new_network().eval()
+    if isinstance(task.run, AnnRun):
+        return ann
     net = spiking(ann, Dynamics())
     normalise(net, ann, next(plain_batches(task.test, NORMALISED)).x, "robust")
     return with_spiking_readout(net, Dynamics()) if getattr(task.settings, "spike_kd", None) else net
@@ -160,13 +155,7 @@ def spiking_net(task: Task[Any, Any]) -> Net:
 
 def timed(call: Callable[[], object], device: torch.device) -> float:
     """Seconds of a call, after one that warms up; on one CPU thread of work, beside whatever else is at work."""
-    alone = device.type == "cpu" and torch.get_num_threads() == 1
-    clock, calls = time.process_time if alone else time.perf_counter, 0
-    call()
-    began = clock()
-    while clock() - began < SECONDS:
-        call()
-        calls += 1
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-    return (clock() - began) / calls
+    threads = torch.get_num_threads()
+    clock = time.process_time if device.type == "cpu" and threads == 1 else benchmark.timer  # which waits for a GPU
+    timer = benchmark.Timer("call()", globals={"call": call}, timer=clock, num_threads=threads)
+    return float(timer.blocked_autorange(min_run_time=SECONDS).mean)

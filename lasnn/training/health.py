@@ -1,7 +1,6 @@
 """What tells that a training is ill: numbers that are not finite, layers that never spike or always do."""
 
 import math
-from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -44,25 +43,13 @@ def weight_norms(net: nn.Module) -> dict[str, float]:
     return dict(zip(norms, torch.stack(list(norms.values())).tolist(), strict=True))
 
 
-class Layers:
-    """Warns when a layer falls silent or saturates, once until it changes again."""
-
-    def __init__(self, console: Console):
-        self.console = console
-        self.ill: dict[str, str | None] = {}
-
-    def look(self, rates: dict[str, float], epoch: int) -> None:
-        """`rates`: spikes for each neuron and step, by layer, after this epoch (from 1)."""
-        for name, rate in rates.items():
-            found = state_of(rate)
-            if found and found != self.ill.get(name):
-                self.console.warn(f"layer {name} is {found} after epoch {epoch}: {rate:.3f} spikes per neuron and step")
-            self.ill[name] = found
-
-    def recall(self, lines: Iterable[dict]) -> None:
-        """Take up what the training log's lines say, without warning of it again."""
-        for line in lines:
-            self.ill |= {name: state_of(rate) for name, rate in line.get("rates", {}).items()}
+def warn_of_layers(log: list[dict], console: Console) -> None:
+    """Name each layer that fell silent or saturated in the last epoch of a training log, and wasn't so before."""
+    before, now = [{}, *log][-2:]
+    was = before.get("rates", {})  # spikes for each neuron and step, by layer
+    for name, rate in now.get("rates", {}).items():
+        if (found := state_of(rate)) and (name not in was or state_of(was[name]) != found):
+            console.warn(f"layer {name} is {found} after epoch {now['epoch']}: {rate:.3f} spikes per neuron and step")
 
 
 def state_of(rate: float) -> str | None:

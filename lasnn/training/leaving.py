@@ -5,6 +5,11 @@ A run's folder holds `model.pt` (weights and what made them), `metrics.json` (no
 unfinished, `resume.pt`. In a job of Slurm that stays at first: a job that ends a moment after its time limit counts as
 failed, Snakemake then removes what it made, and the next attempt goes on from there. So it is where results go to a
 bucket, which may not take them. `lasnn.pipeline` drops it later.
+
+Kept results leave out two kinds of checkpoint, which follow from other files without any training, byte for byte. An
+untrained network's weights are draws of its seed. A converted network has its ANN's weights, and its thresholds stand
+in metrics.json (as JSON spells a float32: exactly). Whoever composes one compares its digest with the stated one:
+another version of torch may pack the same content in other bytes.
 """
 
 import io
@@ -16,21 +21,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from lasnn.console import Console
 from lasnn.networks import Net
-from lasnn.plan.config import dump, identity
-from lasnn.plan.runs import Run
-from lasnn.plan.settings import Settings
+from lasnn.plan.config import Preset, dump, identity
+from lasnn.plan.runs import AnnRun, Run
+from lasnn.plan.settings import ConvertedSettings, Settings
 from lasnn.results.fits import RUN_FILES
+from lasnn.spiking.conversion import neurons, set_thresholds, spiking
+from lasnn.spiking.neurons import Dynamics
 from lasnn.storage import bucket, checkpoint, commit, files
 from lasnn.storage.marks import marks_of
 from lasnn.storage.provenance import Stopwatch, describe
 from lasnn.training.device import implementation, loops
-from lasnn.training.reading import Origin
+from lasnn.training.reading import Origin, read
 from lasnn.training.task import Task
 
 FORMAT = 1  # of metrics.json, provenance.json and predictions.npz
+SAID = ("format", "preset", "run", "revision", "settings", "parents", "data", "accuracy")  # by metrics and checkpoint
 
 
 @dataclass(frozen=True)
@@ -114,3 +123,22 @@ def narrowed(values: np.ndarray) -> np.ndarray:
         # No type of 64 bits holds the signed and the unsigned ones: numpy then says float64, which would round them.
         return values.astype(narrowest) if narrowest.kind in "iu" else values
     return values.astype(np.float16) if values.dtype == np.float32 else values
+
+
+def composed(preset: Preset, run: Run, metrics: files.Json) -> bytes:
+    """The checkpoint of an untrained or a converted run whose parents and images are there.
+
+    InputError if they are not.
+    """
+    task, _ = read(preset, run, preset.settings(run), torch.device("cpu"))
+    more = {} if isinstance(run, AnnRun) else {"ann_accuracy": metrics["ann_accuracy"]}
+    net = task.new_network() if isinstance(run, AnnRun) else _converted(task, metrics)
+    return checkpoint.packed(net.state_dict(), {name: metrics[name] for name in SAID} | more)
+
+
+def _converted(task: Task[Run, Settings], metrics: files.Json) -> Net:
+    assert isinstance(task.settings, ConvertedSettings)
+    neuron = task.settings.neuron
+    net = spiking(task.network_of(task.parent(AnnRun)), Dynamics(order=neuron.order, reset=neuron.reset))
+    set_thresholds(net, [metrics["thresholds"][layer] for layer in neurons(net)])
+    return net

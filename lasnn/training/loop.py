@@ -19,7 +19,7 @@ from lasnn.plan.settings import Data, Training
 from lasnn.stopping import Stopped
 from lasnn.training import health
 from lasnn.training.resume import Position, Resume, Saves
-from lasnn.training.training_log import TrainingLog
+from lasnn.training.training_log import write
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Part:
 
 # Named loss terms, each a mean over the part's images.
 Losses = Callable[[Part, Moment], dict[str, Tensor]]
+Terms = Callable[[], dict[str, float]]  # of an update that is under way
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def in_memory_order(optim: torch.optim.Optimizer, parameters: list[nn.Parameter]
 
 def fit(
     net: nn.Module, losses: Losses, images: Images, job: Job, watch: Callable[[int], dict] | None = None
-) -> TrainingLog:
+) -> list[dict]:
     """Train `net` in place for all epochs of the recipe; an interrupted run goes on where it was last saved.
 
     It is saved after every epoch, within one every `job.saves.minutes`, and when the process is told to stop.
@@ -136,10 +137,9 @@ def fit(
     """
     recipe, saves, console = job.recipe, job.saves, job.saves.console
     optim = optimizer(net, recipe)
-    resume, log = Resume(saves, net, optim), TrainingLog(saves.folder / "log.jsonl")
-    at, layers = resume.take_up(), health.Layers(console)
-    log.begin(at.lines)
-    layers.recall(at.lines)
+    resume, log = Resume(saves, net, optim), saves.folder / "log.jsonl"
+    at = resume.take_up()
+    write(log, at.lines)
     least = least_batch(net)
     if len(images) < least:
         raise InputError("one image to train on is too few for batch norm: set more data.train_images")
@@ -148,6 +148,7 @@ def fit(
         progress.skip(at.epochs * batches + at.batches)
         for epoch in range(at.epochs, recipe.epochs):
             began, rate = time.monotonic() - at.seconds, learning_rate(recipe, epoch)
+            shown = f"epoch {epoch + 1}/{recipe.epochs}"
             for group in optim.param_groups:
                 group["lr"] = rate
             net.train()
@@ -156,33 +157,33 @@ def fit(
                     launched, waiting = at.batches, None
                     for batch in training_batches(images, recipe.batch, job.data, job.seed, epoch, at.batches, least):
                         moment = Moment(job.seed, epoch, launched, epoch / recipe.epochs)
-                        now, launched = _step(net, losses, batch, moment, optim, job), launched + 1
+                        now, launched = (update(net, losses, batch, moment, optim, job), len(batch)), launched + 1
                         if waiting:
-                            take_in(waiting, at, began, progress, recipe.epochs)
+                            take_in(*waiting, at, began, progress, shown)
                         waiting = now
                         if stopping.told() or resume.age() > saves.minutes:
-                            take_in(waiting, at, began, progress, recipe.epochs)
+                            take_in(*waiting, at, began, progress, shown)
                             waiting = None
                             if stopping.told():
                                 break
                             resume.save(at)
                     if waiting:
-                        take_in(waiting, at, began, progress, recipe.epochs)
+                        take_in(*waiting, at, began, progress, shown)
                 seen = watch(epoch) if watch else {}
                 means = {name: value / len(images) for name, value in at.sums.items()}
                 means["gradient_norm"] = at.sums["gradient_norm"] / batches
                 entry = means | {"epoch": epoch + 1, "lr": rate, "seconds": time.monotonic() - began} | seen
                 with stopping.held():
-                    log.add(entry)
-                    at = Position(epoch + 1, lines=log.lines)
+                    at = Position(epoch + 1, lines=[*at.lines, entry])
+                    write(log, at.lines)
                     resume.save(at)
             except Stopped as stopped:
                 if stopped.urgent:
                     raise
                 resume.save(at)
                 raise Stopped(stopped.signal, kept=f"saved after {at}, where the same command goes on") from None
-            layers.look(seen.get("rates", {}), epoch + 1)
-    return log
+            health.warn_of_layers(at.lines, console)
+    return at.lines
 
 
 def least_batch(net: nn.Module) -> int:
@@ -191,38 +192,24 @@ def least_batch(net: nn.Module) -> int:
     return 2 if normed and min(getattr(net, "sides", {}).values(), default=1) == 1 else 1
 
 
-@dataclass(frozen=True)
-class Update:
-    """An update that is under way: its moment, its images, and what gives its loss terms and gradient norm.
-
-    On a GPU they are read when the next update has been launched, so that it never waits for the CPU.
-    """
-
-    moment: Moment
-    images: int
-    read: Callable[[], dict[str, float]]
-
-    def terms(self) -> dict[str, float]:
-        """Loss terms and gradient norm; an InputError if one is not finite."""
-        terms = self.read()
-        health.check_terms(terms, self.moment.epoch + 1, self.moment.batch + 1)
-        return terms
-
-
-def take_in(update: Update, at: Position, began: float, progress: Progress, epochs: int) -> None:
-    """Count a batch as done."""
-    terms = update.terms()
+def take_in(read: Terms, images: int, at: Position, began: float, progress: Progress, shown: str) -> None:
+    """Count a batch of so many images as done."""
+    terms = read()
     for name, value in terms.items():
-        weight = 1 if name == "gradient_norm" else update.images
+        weight = 1 if name == "gradient_norm" else images
         at.sums[name] = at.sums.get(name, 0.0) + value * weight
     at.batches, at.seconds = at.batches + 1, time.monotonic() - began
-    progress.step(note=f"epoch {update.moment.epoch + 1}/{epochs} loss {terms['loss']:.3f}")
+    progress.step(note=f"{shown} loss {terms['loss']:.3f}")
 
 
-def _step(
+def update(
     net: nn.Module, losses: Losses, batch: Batch, moment: Moment, optim: torch.optim.Optimizer, job: Job
-) -> Update:
-    """One update; gradients of micro-batches add up to the whole batch's, as every loss is a mean over images."""
+) -> Terms:
+    """One update; gradients of micro-batches add up to the whole batch's, as every loss is a mean over images.
+
+    Returns what reads its loss terms and gradient norm, with an InputError if one is not finite. On a GPU `fit` calls
+    that when the next update has been launched, so that it never waits for the CPU.
+    """
     optim.zero_grad(set_to_none=True)
     whole, seen = len(batch), []
     names: list[tuple[str, float]] = []
@@ -250,9 +237,11 @@ def _step(
         total: dict[str, float] = {}
         for (name, share), value in zip(names, numbers, strict=True):
             total[name] = total.get(name, 0.0) + value * share
-        return total | {"gradient_norm": gradient_norm}
+        total["gradient_norm"] = gradient_norm
+        health.check_terms(total, moment.epoch + 1, moment.batch + 1)
+        return total
 
-    return Update(moment, whole, read)
+    return read
 
 
 def arriving(values: Tensor) -> Callable[[], list[float]]:

@@ -11,9 +11,10 @@ from lasnn.datasets.batches import Images, scaled
 from lasnn.networks import Net, build, initialise
 from lasnn.networks.quantised import quantise
 from lasnn.plan.own import architecture_of
-from lasnn.plan.runs import AnnRun, Run
-from lasnn.plan.settings import Network, Settings
+from lasnn.plan.runs import AnnRun, ConvertedRun, Run, SnnRun
+from lasnn.plan.settings import AnnSettings, ConvertedSettings, Network, Settings, SnnSettings
 from lasnn.plan.vocabulary import Architecture
+from lasnn.spiking.evaluation import Evaluation, evaluate
 
 Kind = TypeVar("Kind", bound=Run, covariant=True)
 Its = TypeVar("Its", bound=Settings, covariant=True)
@@ -57,6 +58,15 @@ class Task(Generic[Kind, Its]):
         """The test images that a training's log looks at after each epoch; nothing else depends on them."""
         return self.test.first(self.settings.data.watched)
 
+    def analog(self, net: Net, images: Images) -> Evaluation:
+        """One pass of a ReLU network over images."""
+        return evaluate(net, images, "direct", 1, rows=self.settings.compute.rows)
+
+    def simulated(self: "Student", net: Net, images: Images, seed: int = 0) -> Evaluation:
+        """All steps of a spiking network on images, with the run's encoder; its noise is keyed by `seed`."""
+        run, rows, gain = self.run, self.settings.compute.rows, self.settings.encoder.gain
+        return evaluate(net, images, run.encoder, run.steps, seed=seed, rows=rows, gain=gain)
+
     def parent(self, kind: type[Run]) -> Parent:
         """The parent of this kind."""
         return next(parent for parent in self.parents if isinstance(parent.run, kind))
@@ -93,13 +103,24 @@ class Task(Generic[Kind, Its]):
 
     def built(self, arch: Architecture, network: Network, standardised: bool) -> Net:
         """A ReLU network for the run's images as torch builds it."""
-        net = build(
-            arch,
-            self.classes,
-            self.side,
-            width=network.width,
-            fc=network.fc,
-            dropout_scale=network.dropout_scale,
-            standardised=standardised,
-        )
-        return net if network.levels is None else quantise(net, network.levels)
+        return built(arch, network, self.classes, self.side, standardised)
+
+
+def built(arch: Architecture | str, network: Network, classes: int, side: int, standardised: bool) -> Net:
+    """A ReLU network under these settings as torch builds it."""
+    net = build(
+        arch,
+        classes,
+        side,
+        width=network.width,
+        fc=network.fc,
+        dropout_scale=network.dropout_scale,
+        standardised=standardised,
+    )
+    return net if network.levels is None else quantise(net, network.levels)
+
+
+Analog = Task[AnnRun, AnnSettings]
+Converted = Task[ConvertedRun, ConvertedSettings]
+Student = Task[SnnRun, SnnSettings]
+Balanced = Task[ConvertedRun | SnnRun, ConvertedSettings | SnnSettings]

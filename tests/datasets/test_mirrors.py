@@ -18,7 +18,7 @@ from made_images import md5, message_of
 from PIL import Image
 
 from lasnn import datasets
-from lasnn.datasets import downloads, preparation
+from lasnn.datasets import mirrors, preparation
 from lasnn.plan.vocabulary import KNOWN_DATASETS, Source
 
 CLASSES = [f"class{index}" for index in range(10)]
@@ -27,8 +27,8 @@ CLASSES = [f"class{index}" for index in range(10)]
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch):
     """Three tries without a pause, and a second of silence."""
-    monkeypatch.setattr(downloads, "RETRIES", 2)
-    monkeypatch.setattr(downloads, "SILENCE", 1.0)
+    monkeypatch.setattr(mirrors, "RETRIES", 2)
+    monkeypatch.setattr(mirrors, "SILENCE", 1.0)
     monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
 
 
@@ -327,7 +327,7 @@ def test_a_download_that_fails_for_good_is_one_line_and_leaves_nothing(tmp_path,
 def test_a_download_is_tried_again_until_it_is_whole(tmp_path, server, script):
     """A cut connection, a busy or broken server: the file is fetched again and nothing else is left."""
     busy = server(tmp_path, *script, len(CONTENT))
-    assert downloads.fetch(f"{busy.address}/y", tmp_path / "x").read_bytes() == CONTENT
+    assert mirrors.fetch(f"{busy.address}/y", tmp_path / "x").read_bytes() == CONTENT
     assert busy.asked == len(script) + 1
     assert [each.name for each in tmp_path.iterdir()] == ["x"]
 
@@ -340,7 +340,7 @@ def test_a_full_disk_is_no_fault_of_the_server(tmp_path, server, monkeypatch):
 
     monkeypatch.setattr("pooch.core.shutil.move", full)
     with pytest.raises(OSError, match="No space left"):
-        downloads.fetch((whole := server(tmp_path, len(CONTENT))).address, tmp_path / "x")
+        mirrors.fetch((whole := server(tmp_path, len(CONTENT))).address, tmp_path / "x")
     assert whole.asked == 1
     assert not list(tmp_path.iterdir())
 

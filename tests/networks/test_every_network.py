@@ -60,7 +60,7 @@ def test_a_student_is_converted_and_trained_for_one_step(tmp_path, name, side):
         return objective(Step(part.batch, output, output.logits, teacher, moment.progress), settings)
 
     before = copies(net)
-    (line,) = fit(net, losses, pictures(2, side), job(tmp_path, **ONCE)).lines
+    (line,) = fit(net, losses, pictures(2, side), job(tmp_path, **ONCE))
     assert seen == dict.fromkeys(LEVELS, (STEPS, 2))
     assert 0 < line["attention"] <= 0.45 * 3 * math.sqrt(2)  # three levels of unit vectors
     assert next(iter(before)) in moved(net, before)  # the first layer learns, however deep the network
@@ -72,6 +72,6 @@ def test_a_student_is_converted_and_trained_for_one_step(tmp_path, name, side):
 def test_an_analog_network_is_trained_for_one_step(tmp_path, name, side):
     net = small(name, side=side)
     before = copies(net)
-    (line,) = fit(net, ann_losses(net), pictures(2, side), job(tmp_path, **ONCE)).lines
+    (line,) = fit(net, ann_losses(net), pictures(2, side), job(tmp_path, **ONCE))
     assert math.isfinite(line["loss"])
     assert {name for name in before if name.endswith("weight")} <= moved(net, before)

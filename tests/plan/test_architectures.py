@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from tiny import message_of
+from tiny import config_with, message_of
 
 from lasnn.errors import InputError
 from lasnn.networks import build
@@ -20,10 +20,6 @@ from lasnn.report.exhibits.tables import every_method
 CONTENT = whole()
 MYNET = {"family": "plain", "features": [32, "A", 64, "A"], "hidden": 1, "fc": 128}
 THREE = {"family": "plain", "features": [16, 16, "A", 16, "A", 16]}
-
-
-def with_own(**architectures):
-    return Config(CONTENT | {"architectures": architectures})
 
 
 def in_scope(name, **architectures):
@@ -56,13 +52,13 @@ def in_scope(name, **architectures):
     ],
 )
 def test_a_definition_that_cannot_work_is_one_line(definition, told):
-    message = message_of(with_own, mynet=definition)
+    message = message_of(config_with, architectures={"mynet": definition})
     assert told in message
     assert "architectures.mynet" in message
 
 
 def test_width_and_fc_do_not_apply_to_an_own_network():
-    config = with_own(mynet=MYNET)
+    config = config_with(architectures={"mynet": MYNET})
     settings = config.preset("quick").settings(AnnRun("digits", "mynet"))
     assert (settings.network.width, settings.network.fc) == (1.0, None)
     assert config.preset("quick").settings(AnnRun("digits", "vgg5")).network.width == 0.125
@@ -76,7 +72,7 @@ def test_images_that_are_too_small_are_said_before_anything_runs():
     deep = {"family": "plain", "features": [8, "A"] * 5}
     with pytest.raises(InputError, match="has 5 pools, of which images of 16x16 have room for 4"):
         in_scope("deep", deep=deep)
-    config = with_own(deep=deep, mynet=MYNET)
+    config = config_with(architectures={"deep": deep, "mynet": MYNET})
     assert config.locate("results/quick/ann/cifar10/deep/base/s0")
     with pytest.raises(InputError, match="no layer is left for level 'low'"):
         config.locate("results/quick/snn/digits/mynet/lasnn_act/poisson-T10/vgg16bn/base/s0")
@@ -114,7 +110,7 @@ def test_everything_that_knows_networks_follows():
 
 
 def test_an_own_teacher_is_trained_as_teachers_are():
-    config = with_own(mine={"family": "plain_bn", "features": [16, 16, "M", 16, "A", 16]})
+    config = config_with(architectures={"mine": {"family": "plain_bn", "features": [16, 16, "M", 16, "A", 16]}})
     preset = config.preset("quick")
     assert preset.settings(AnnRun("digits", "mine")).training == preset.settings(AnnRun("digits", "vgg16bn")).training
     run = parse("snn/digits/vgg5/lasnn_act/poisson-T10/mine/base/s0")
@@ -137,7 +133,7 @@ OWN = {
 @pytest.mark.parametrize("name", [*OWN, *NETWORKS])
 def test_the_plan_knows_the_sides_that_builders_give(name):
     """Odd ones too: which layers are tapped follows from them, before anything is built."""
-    arch = with_own(**OWN).networks.known[name]
+    arch = config_with(architectures=OWN).networks.known[name]
     with torch.device("meta"):
         for side in (8, 9, 13, 17, 32, 33, 48, 64):
             assert sides_of(arch, side) == build(arch, 10, side, width=0.05, fc=8).sides, side

@@ -5,24 +5,18 @@ import re
 from dataclasses import replace
 
 import pytest
-from tiny import message_of
+from tiny import config_with, message_of
 
 from lasnn.errors import InputError
 from lasnn.plan.cells import focus_cell, runs_of
-from lasnn.plan.config import Config, dump, merged, read, restore, whole
+from lasnn.plan.config import dump, read, restore
 from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun, parse
 
-CONTENT = whole()
 VGG5 = SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn")
 
 
-def changed(**overlay):
-    """The committed configuration with an overlay."""
-    return Config(merged(CONTENT, overlay))
-
-
 def test_later_overlays_win():
-    config = changed(
+    config = config_with(
         protocol={"student": {"epochs": 100}, "for": {"vgg5": {"student": {"epochs": 90}}}},
         presets={"quick": {"student": {"epochs": 80}, "for": {"vgg5+lasnn_act": {"student": {"epochs": 70}}}}},
         variants={"longer": {"student": {"epochs": 60}}},
@@ -98,7 +92,7 @@ PARENTS = {
 def family():
     chain = {"scope": {"spike_chain": ["vgg5", "conv3fc2", "conv3fc2"]}}
     variants = {"narrow": {"network": {"width": 0.5}}, "other_ann": {"ann": {"lr": 0.5}}}
-    return changed(presets={"quick": chain}, variants=variants).preset("quick")
+    return config_with(presets={"quick": chain}, variants=variants).preset("quick")
 
 
 @pytest.mark.parametrize("run", PARENTS)
@@ -108,7 +102,7 @@ def test_parents_of_every_kind_of_run(family, run):
 
 
 def test_joined_variants_lay_both_overlays_the_right_one_later():
-    preset = changed(variants={"a": {"student": {"lr": 0.5, "epochs": 7}}, "b": {"student": {"lr": 0.25}}}).preset(
+    preset = config_with(variants={"a": {"student": {"lr": 0.5, "epochs": 7}}, "b": {"student": {"lr": 0.25}}}).preset(
         "quick"
     )
 
@@ -124,7 +118,7 @@ def test_joined_variants_lay_both_overlays_the_right_one_later():
 def test_every_seed_or_the_first_one():
     """Only what `repeated` names takes all seeds, with `repeated_inputs`, if those are given."""
     scope = {"seeds": [3, 1, 2], "repeated": ["hybrid", "lasnn_act+leak_1"], "students": ["vgg5"]}
-    preset = changed(presets={"quick": {"scope": scope}}).preset("quick")
+    preset = config_with(presets={"quick": {"scope": scope}}).preset("quick")
 
     def seeds(method, variant="base", **words):
         cell = replace(focus_cell(preset, "Table S4", "hybrid", variant), method=method, **words)
@@ -135,15 +129,18 @@ def test_every_seed_or_the_first_one():
     assert seeds("hybrid", encoding="direct") == [3, 1, 2]
     assert seeds("lasnn_act", "leak_1", teacher="ResNet20") == [3]  # not the student's usual teacher
     assert [seeds("ann_teacher", teacher=name) for name in ("VGG16", "ResNet20")] == [[3, 1, 2], [3]]
-    preset = changed(presets={"quick": {"scope": scope | {"repeated_inputs": ["poisson"]}}}).preset("quick")
+    preset = config_with(presets={"quick": {"scope": scope | {"repeated_inputs": ["poisson"]}}}).preset("quick")
     assert (seeds("hybrid"), seeds("hybrid", encoding="direct")) == ([3, 1, 2], [3])
-    preset = changed(presets={"quick": {"scope": scope | {"repeated": None}}}).preset("quick")
+    preset = config_with(presets={"quick": {"scope": scope | {"repeated": None}}}).preset("quick")
     assert (seeds("hybrid", "alpha01"), seeds("lasnn_act")) == ([3, 1, 2], [3, 1, 2])
 
 
 def test_calibration_reads_its_own_sections():
     run = SnnRun("digits", "vgg5", "calibration", "direct", 8, variant="calibration_none")
-    base, other = changed().preset("quick"), changed(protocol={"student": {"lr": 0.1}, "balancing": {"steps": 7}})
+    base, other = (
+        config_with().preset("quick"),
+        config_with(protocol={"student": {"lr": 0.1}, "balancing": {"steps": 7}}),
+    )
     assert base.settings(run) == other.preset("quick").settings(run)
     assert base.settings(run).calibration.form == "none"
     assert base.settings(replace(run, method="conversion")).calibration is None
@@ -231,7 +228,7 @@ TWICE = [
     ],
 )
 def test_a_mistake_is_one_line_that_names_it(overlay, message):
-    assert re.search(message, message_of(changed, **overlay))
+    assert re.search(message, message_of(config_with, **overlay))
 
 
 @pytest.mark.parametrize(

@@ -6,27 +6,23 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tiny import message_of
+from tiny import committed, config_with, message_of
 
 from lasnn.errors import InputError
 from lasnn.pipeline.workflow import check_places, check_plan, configured, typed
-from lasnn.plan.config import Config, read, whole
-from lasnn.plan.overlays import checked, merged, parsed, understood, written
+from lasnn.plan.config import read
+from lasnn.plan.overlays import checked, parsed, understood, written
 from lasnn.plan.own import check_overrides
 from lasnn.plan.runs import SnnRun
 from lasnn.plan.settings import Training
 
-WHOLE = whole(Path(__file__).parents[2] / "config.yaml")
+WHOLE = committed()
 
 
 @pytest.fixture(autouse=True)
 def called(monkeypatch):
     """The command line of Snakemake, whose options are read, in place of the tests' own."""
     monkeypatch.setattr(sys, "argv", ["snakemake"])
-
-
-def config(overlay):
-    return Config(merged(WHOLE, overlay))
 
 
 OWN = {"folder": "somewhere", "side": 16}
@@ -115,8 +111,8 @@ def test_a_name_that_only_the_command_line_has_is_refused_in_a_file_of_names(tmp
     ("spelt", "meant"), [("results/", "results"), ("./r//x/", "r/x"), ("my results", "my results"), ("é/ü", "é/ü")]
 )
 def test_folders_are_spelt_as_rules_spell_paths(spelt, meant):
-    assert config({"folders": {"results": spelt}}).file.folders.results == meant
-    assert config({"folders": {"results": spelt}}).locate(f"{meant}/quick/ann/digits/vgg5/base/s0")
+    assert config_with(folders={"results": spelt}).file.folders.results == meant
+    assert config_with(folders={"results": spelt}).locate(f"{meant}/quick/ann/digits/vgg5/base/s0")
 
 
 @pytest.mark.parametrize(
@@ -162,11 +158,11 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path, monkeypatch, place):
     home = tmp_path / "home"
     (home / place).parent.mkdir(parents=True)
     monkeypatch.chdir(home)
-    check_places(config({}), ["quick"])
+    check_places(config_with(), ["quick"])
     (home / place).symlink_to(tmp_path / "scratch")
     with pytest.raises(InputError, match=f"^{place} is a link out of this folder"):
-        check_places(config({}), ["quick"])
-    check_places(config({"folders": {"results": str(tmp_path / "scratch"), "data": str(tmp_path)}}), ["quick"])
+        check_places(config_with(), ["quick"])
+    check_places(config_with(folders={"results": str(tmp_path / "scratch"), "data": str(tmp_path)}), ["quick"])
 
 
 # ---- what could only fail later --------------------------------------------------------------------------------------
@@ -181,20 +177,20 @@ def test_images_of_a_side_at_which_maps_cannot_be_compared_are_refused_before_an
     with pytest.raises(
         InputError, match=rf"on images of {side}x{side}: taps: no layer is left .* has them at sides that are mult"
     ):
-        check_plan(config(content), ["quick"], [f"results/quick/{run}/model.pt" for run in runs])
+        check_plan(config_with(**content), ["quick"], [f"results/quick/{run}/model.pt" for run in runs])
 
 
 def test_a_window_above_t_is_refused_before_any_job():
     content = {"spike_kd": {"window": 11}, "scope": {"methods": ["kd_spike"]}}
     with pytest.raises(InputError, match=r"spike_kd\.window is 11"):
-        check_plan(config({"presets": {"quick": content}}), ["quick"], [])
+        check_plan(config_with(presets={"quick": content}), ["quick"], [])
 
 
 @pytest.mark.parametrize("images", [1, 200])
 def test_nothing_to_train_on_is_refused_before_any_job(images):
     data = {"assess": "held_out", "held_out": 200, "train_images": images}
     with pytest.raises(InputError, match="leaves none to train on"):
-        check_plan(config({"presets": {"quick": {"data": data}}}), ["quick"], [])
+        check_plan(config_with(presets={"quick": {"data": data}}), ["quick"], [])
 
 
 @pytest.mark.parametrize("preset", ["quick", "small", "paper"])

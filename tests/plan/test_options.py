@@ -3,17 +3,14 @@
 import re
 
 import pytest
-from tiny import message_of
+from tiny import config_with, message_of
 
 from lasnn.errors import InputError
-from lasnn.plan.config import Config, merged, whole
 from lasnn.plan.runs import AnnRun, SnnRun
-
-CONTENT = whole()
 
 
 def quick(**overlay):
-    return Config(merged(CONTENT, overlay)).preset("quick")
+    return config_with(**overlay).preset("quick")
 
 
 def run(method="hybrid", encoder="direct", variant="base", teacher="none", steps=4):

@@ -81,10 +81,6 @@ def test_names_by_which_the_configuration_means_a_run():
 def test_a_setting_of_another_value_or_that_only_one_has_is_a_difference(changed, told):
     preset, run = read().preset("quick"), SnnRun("digits", "vgg5", "hybrid", "poisson", 10)
     assert changes(preset, run, merged(json.loads(dump(preset.settings(run))), changed)) == told
-
-
-def test_a_setting_that_the_run_did_not_know_is_a_difference():
-    preset, run = read().preset("quick"), SnnRun("digits", "vgg5", "hybrid", "poisson", 10)
     made_with = json.loads(dump(preset.settings(run)))
     del made_with["data"]["flip"]
     assert changes(preset, run, made_with) == ["data.flip: 'absent' then, False now"]

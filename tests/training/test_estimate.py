@@ -105,7 +105,7 @@ def test_of_a_large_network_fewer_images_are_timed(monkeypatch):
     """Of 12 images those that stay below the limit, or one: an update of an image takes three passes."""
     seen = []
     monkeypatch.setattr(estimate, "timed", lambda call, device: 6.0)
-    monkeypatch.setattr(Estimates, "_update", lambda self, task: seen.append(len(task.train)))
+    monkeypatch.setattr(Estimates, "_call", lambda self, task, steps: seen.append(len(task.train)))
     for limit, rate in ((3 * 4 * PASS, 6 / (4 * 3)), (PASS, 6 / 3)):
         monkeypatch.setattr(estimate, "LARGEST", limit)
         assert estimates(plan({}), monkeypatch).seconds_each(AnnRun("digits", "vgg5")) == pytest.approx(rate / PASS)
@@ -125,7 +125,8 @@ def test_every_kind_of_run_can_be_timed(monkeypatch, name, levels):
 def test_a_call_is_timed_without_its_warm_up(monkeypatch):
     """A call of 2 s after one of 9 s."""
     now, left = [0.0], [9.0, 2.0, 2.0]
-    monkeypatch.setattr(estimate, "time", SimpleNamespace(process_time=lambda: now[0], perf_counter=lambda: now[0]))
+    monkeypatch.setattr(estimate.time, "process_time", lambda: now[0])
+    monkeypatch.setattr(estimate.benchmark, "timer", lambda: now[0])
 
     def call():
         now[0] += left.pop(0)

@@ -27,9 +27,8 @@ from lasnn.spiking.encoders import image_noise
 from lasnn.spiking.evaluation import evaluate
 from lasnn.spiking.neurons import Dynamics
 from lasnn.storage import files
-from lasnn.training.device import set_up
+from lasnn.training.device import set_up, tf32
 from lasnn.training.loop import Moment, Part
-from lasnn.training.precision import tf32
 from lasnn.training.stages.student import student_losses
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]

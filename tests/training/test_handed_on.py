@@ -21,15 +21,24 @@ from lasnn.plan.runs import SnnRun
 from lasnn.spiking.conversion import neurons
 from lasnn.spiking.evaluation import LayerSpikes, evaluate
 from lasnn.spiking.neurons import Dynamics
-from lasnn.storage import files
-from lasnn.training import choices
+from lasnn.training import choices, training_log
 from lasnn.training.device import device_of
 from lasnn.training.reading import read as task_of
 from lasnn.training.stages import shown, snn
 from lasnn.training.stages.assessment import assess
-from lasnn.training.training_log import TrainingLog
+from lasnn.training.task import Task
 
 RUN = SnnRun("digits", "vgg5", "lasnn_act", "poisson", 4, "vgg16bn")
+
+
+def task(settings, images, **changes):
+    return Task(replace(RUN, **changes), settings, (), images, images, 4, 8)
+
+
+def tapped(*networks):
+    for network in networks:
+        network.taps = TAPS["resolution"](network.sides, network.side)
+    return networks
 
 
 # ---- what is chosen before a training, and on which images -----------------------------------------------------------
@@ -49,9 +58,9 @@ def chosen(monkeypatch, accuracy_of, entropy=None, spikes=(), **spiking):
             neuron.threshold.fill_(scale)
         return net
 
-    monkeypatch.setattr(choices, "evaluate", look)
-    settings = settings_of("hybrid", spiking=spiking)
-    return choices.choose(small("vgg5"), ready, pictures(), "poisson", 4, settings, Console())
+    monkeypatch.setattr("lasnn.training.task.evaluate", look)
+    asked = task(settings_of("hybrid", spiking=spiking), pictures())
+    return choices.choose(asked, small("vgg5"), ready, asked.train, Console())
 
 
 @pytest.mark.parametrize(("leaky", "leak"), [(80.0, 1.0), (87.9, 1.0), (88.0, 0.99), (89.0, 0.99), (95.0, 0.99)])
@@ -87,8 +96,8 @@ def test_a_layer_that_starts_dead_or_saturated_is_named(monkeypatch, capsys, tot
 
 @pytest.mark.parametrize(("threshold", "dead"), [(0.125, []), (1e6, ["c1", "c2", "c3", "f1", "f2"])])
 def test_a_layer_without_a_spike_is_dead(capsys, threshold, dead):
-    settings = settings_of("hybrid")
-    metrics, _ = assess(small_snn("vgg5", threshold=threshold), pictures(), RUN, settings, Console())
+    judged = task(settings_of("hybrid"), pictures())
+    metrics, _ = assess(small_snn("vgg5", threshold=threshold), judged, Console())
     assert re.findall(r"warning: layer (\w+) is dead: no spike in 10 test images", capsys.readouterr().err) == dead
     assert all(layer["total"] > 0 for name, layer in metrics["spikes"].items() if name not in dead)
 
@@ -99,18 +108,16 @@ def test_the_train_accuracy_is_that_of_held_out_training_images(chain):
     made, _ = task_of(preset, run, preset.settings(run), device_of("cpu"))
     net = lasnn.load(str(chain.folder(LASNN))).net
     expected = evaluate(net, made.train.last(32).first(16), "poisson", 6, rows=made.settings.compute.rows)
-    assert files.read_json(chain.folder(LASNN) / "metrics.json")["train_accuracy"] == expected.accuracy
+    assert chain.metrics(LASNN)["train_accuracy"] == expected.accuracy
 
 
 # ---- what a finished network is judged by ----------------------------------------------------------------------------
 
 
-def test_the_best_test_accuracy_is_that_of_any_epoch(tmp_path):
-    log = TrainingLog(tmp_path / "log.jsonl")
-    for accuracy in (50.0, 60.0, 55.0):
-        log.add({"test_accuracy": accuracy, "seconds": 2.0})
-    assert log.best() == {"accuracy_best_test": 60.0, "epochs": 3}
-    assert log.cost() == {"training_seconds": 6.0}
+def test_the_best_test_accuracy_is_that_of_any_epoch():
+    log = [{"test_accuracy": accuracy, "seconds": 2.0} for accuracy in (50.0, 60.0, 55.0)]
+    assert training_log.best(log) == {"accuracy_best_test": 60.0, "epochs": 3}
+    assert training_log.cost(log) == {"training_seconds": 6.0}
 
 
 # ---- the weight of the attention loss --------------------------------------------------------------------------------
@@ -121,63 +128,60 @@ def test_alpha_gives_the_attention_loss_its_share_of_the_gradient(scale, method)
     """||dL_at/do|| is `share` times ||dL_ce/do|| at the level where the ratio is largest, by plain autograd; α for
     half the share is half of it; without a share α is as it was.
     """
-    run = replace(RUN, method=method)
-    net, teacher = small_snn("vgg5", Dynamics(0.5), threshold=0.125), small("vgg16bn")
-    settings = settings_of(method, attention={"share": 0.25})
-    for network in (net, teacher):
-        network.taps = TAPS["resolution"](network.sides, network.side)
-    images = pictures(8)
-    found = shown.with_alpha(net, teacher, images, run, settings, scale)
-    norms = []
+    net, teacher = tapped(small_snn("vgg5", Dynamics(0.5), threshold=0.125), small("vgg16bn"))
+
+    def weighted(**attention):
+        asked = task(settings_of(method, attention=attention), pictures(8), method=method)
+        return asked, shown.with_alpha(asked, net, teacher, scale)
+
+    (_, made), norms = weighted(share=0.25), []
+    found = made.settings
     for of_maps in (True, False):
-        output, batch = shown.shown_to(net, images, run, settings, 8)
+        output, batch = shown.shown_to(made, net, made.train, 8)
         maps = VARIANTS[method].of_teacher(teacher, batch.x, batch.labels, found.attention)
-        loss = F.cross_entropy(output.logits / (1 if scale == "sum" else run.steps), batch.labels)
+        loss = F.cross_entropy(output.logits / (1 if scale == "sum" else RUN.steps), batch.labels)
         if of_maps:
             loss = found.attention.alpha / 2 * VARIANTS[method].loss(maps, output, found.attention)
         norms.append([grad.norm().item() for grad in torch.autograd.grad(loss, list(output.stages.values()))])
     ratios = [attention / rest for attention, rest in zip(*norms, strict=True)]
     assert max(ratios) == pytest.approx(0.25, rel=1e-4)
-    half = settings.model_copy(update={"attention": settings.attention.model_copy(update={"share": 0.125})})
-    weaker = shown.with_alpha(net, teacher, images, run, half, scale).attention
+    weaker = weighted(share=0.125)[1].settings.attention
     assert weaker.alpha == pytest.approx(found.attention.alpha / 2)
-    plain = settings_of(method)
-    assert shown.with_alpha(net, teacher, images, run, plain, scale) is plain
+    before, after = weighted()
+    assert after is before
 
 
 def test_alpha_goes_by_the_first_64_held_out_images(monkeypatch):
     shown_to = []
 
-    def share(net, teacher, images, run, settings, logit_scale, count):
-        shown_to.append((images.ids.tolist(), settings.attention.alpha, count))
+    def share(task, net, teacher, images, logit_scale, count):
+        shown_to.append((images.ids.tolist(), task.settings.attention.alpha, count))
         return {"low": 0.5, "high": 2.0}
 
     monkeypatch.setattr(shown, "gradient_share", share)
-    images = pictures(70)
-    found = shown.with_alpha(None, None, images, RUN, settings_of(attention={"share": 0.25}), "mean")
-    assert shown_to == [(images.ids[:64].tolist(), 1.0, 64)]
-    assert found.attention.alpha == 0.125
+    asked = task(settings_of(attention={"share": 0.25}, data={"held_out": 70}), pictures(75))
+    found = shown.with_alpha(asked, None, None, "mean")
+    assert shown_to == [(list(range(5, 69)), 1.0, 64)]
+    assert found.settings.attention.alpha == 0.125
 
 
 @pytest.mark.parametrize(("threshold", "silent"), [(0.125, 0.0), (1e6, 1.0)])
 def test_the_log_counts_images_whose_maps_are_zero(threshold, silent):
-    net, teacher = small_snn("vgg5", threshold=threshold), small("vgg16bn")
-    for network in (net, teacher):
-        network.taps = TAPS["resolution"](network.sides, network.side)
-    found = shown.watched_maps(net, teacher, pictures(8), RUN, settings_of())["silent_maps"]
+    networks = tapped(small_snn("vgg5", threshold=threshold), small("vgg16bn"))
+    found = shown.watched_maps(task(settings_of(), pictures(8)), *networks)["silent_maps"]
     assert found["low"] == silent
 
 
 def test_maps_are_those_of_the_first_images(monkeypatch):
     images, taken = pictures(12), []
     monkeypatch.setattr(shown, "encode", lambda encoder, x, *of: taken.append(x) or x[None])
-    shown.shown_to(small("vgg5"), images, RUN, settings_of(), 5)
+    shown.shown_to(task(settings_of(), images), small("vgg5"), images, 5)
     torch.testing.assert_close(taken[0], images.pixels[:5].float() / 127.5 - 1)
 
 
 def test_metrics_hold_the_warnings_of_a_run_that_has_any(chain):
     for path in (LASNN, CONVERTED):
-        metrics = files.read_json(chain.folder(path) / "metrics.json")
+        metrics = chain.metrics(path)
         warned = [line for line in metrics.get("warnings", []) if "weaker than its own ANN" in line]
         assert len(warned) == metrics.get("teacher_weaker", 0)
         assert metrics.get("warnings", ["none"])
@@ -185,11 +189,9 @@ def test_metrics_hold_the_warnings_of_a_run_that_has_any(chain):
 
 def test_a_share_of_no_gradient_is_one_line():
     """A student that does not spike has no maps to pull at."""
-    net, teacher = small_snn("vgg5", threshold=1e6), small("vgg16bn")
-    for network in (net, teacher):
-        network.taps = TAPS["resolution"](network.sides, network.side)
+    networks, asked = tapped(small_snn("vgg5", threshold=1e6), small("vgg16bn")), {"share": 0.25}
     with pytest.raises(InputError, match=r"attention.share is 0.25, but .* no gradient .*: set attention.alpha"):
-        shown.with_alpha(net, teacher, pictures(4), RUN, settings_of(attention={"share": 0.25}), "mean")
+        shown.with_alpha(task(settings_of(attention=asked), pictures(4)), *networks, "mean")
 
 
 @pytest.mark.parametrize(("teacher", "weaker"), [(None, False), (69.99, True), (70.0, False)])

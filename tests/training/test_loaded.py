@@ -20,10 +20,6 @@ DIRECT = "snn/digits/vgg5/hybrid/direct-T4/none/base/s0"
 RESIDUAL = "converted/digits/resnet12/poisson/base/s0"
 
 
-def metrics_of(chain, path):
-    return json.loads((chain.folder(path) / "metrics.json").read_text())
-
-
 @pytest.fixture(scope="module")
 def chain(data, tmp_path_factory):
     """The chain with so much training that its networks spike to their ends and tell digits apart."""
@@ -45,14 +41,14 @@ def test_evaluate_is_accuracy_by_seed_of_the_metrics(chain, path):
     if path == DIRECT:
         chain.run(CONVERTED.replace("poisson", "direct"), DIRECT)
     found = lasnn.load(chain.folder(path)).evaluate("test")
-    assert found == metrics_of(chain, path)["accuracy_by_seed"]
+    assert found == chain.metrics(path)["accuracy_by_seed"]
     assert len(found) == (2 if "poisson" in path else 1)
     assert all(accuracy > 30 for accuracy in found.values())  # by chance 10
 
 
 @pytest.mark.parametrize("path", [ANN, CONVERTED])
 def test_evaluate_is_the_accuracy_of_what_has_no_seeds(chain, path):
-    assert lasnn.load(chain.folder(path)).evaluate() == {"0": metrics_of(chain, path)["accuracy"]}
+    assert lasnn.load(chain.folder(path)).evaluate() == {"0": chain.metrics(path)["accuracy"]}
 
 
 def test_a_converted_network_is_simulated_at_its_first_scale_with_its_blocks_folded(data, tmp_path):
@@ -61,7 +57,7 @@ def test_a_converted_network_is_simulated_at_its_first_scale_with_its_blocks_fol
     changed |= {"curve": {"scales": [0.7], "steps": 60, "images": 8}}
     place = Tiny(data, tmp_path, presets={"quick": changed})
     place.run(RESIDUAL.replace("converted", "ann").replace("poisson/", ""), RESIDUAL)
-    net, metrics = lasnn.load(place.folder(RESIDUAL)), metrics_of(place, RESIDUAL)
+    net, metrics = lasnn.load(place.folder(RESIDUAL)), place.metrics(RESIDUAL)
     assert net.evaluate() == {"0": metrics["accuracy"]}
     images = net._own_images("test")
     recorded = net.record(images[:][0], index=range(len(images)))
@@ -72,8 +68,8 @@ def test_a_converted_network_is_simulated_at_its_first_scale_with_its_blocks_fol
 
 def test_evaluate_takes_other_images_and_another_t(chain):
     net, digits = lasnn.load(chain.folder(LASNN)), lasnn.dataset("digits")
-    assert net.evaluate(digits.test.first(40)) == metrics_of(chain, LASNN)["accuracy_by_seed"]
-    by_step = metrics_of(chain, LASNN)["accuracy_by_step"]
+    assert net.evaluate(digits.test.first(40)) == chain.metrics(LASNN)["accuracy_by_seed"]
+    by_step = chain.metrics(LASNN)["accuracy_by_step"]
     assert net.evaluate(steps=3)["0"] == by_step[2]
     assert net.evaluate("train").keys() == net.evaluate("test").keys()
 
@@ -102,7 +98,7 @@ def test_what_is_recorded_is_what_the_network_does(chain, images):
     """Its spikes add up to those that metrics.json counts; its tapped layers' are those of `observe`."""
     net = lasnn.load(chain.folder(LASNN))
     as_evaluated = net.record(images, index=range(40))
-    counted = {name: layer["total"] for name, layer in metrics_of(chain, LASNN)["spikes"].items()}
+    counted = {name: layer["total"] for name, layer in chain.metrics(LASNN)["spikes"].items()}
     assert {name: one.spikes.sum().item() for name, one in as_evaluated.items()} == counted
     recorded, output = net.record(images), net.observe(images)
     assert list(recorded) == list(net.thresholds) == ["c1", "c2", "c3", "f1", "f2"]
@@ -116,8 +112,8 @@ def test_classes_and_repr(chain):
     assert net.classes == tuple("0123456789")
     head, *layers = repr(net).splitlines()
     assert head == f"{LASNN}: vgg5, 10 classes, images 3 x 16 x 16, poisson input, T = 6, sync, soft reset"
-    leak = metrics_of(chain, LASNN)["choices"]["leak"]
-    for line, (name, threshold) in zip(layers, metrics_of(chain, LASNN)["thresholds"].items(), strict=True):
+    leak = chain.metrics(LASNN)["choices"]["leak"]
+    for line, (name, threshold) in zip(layers, chain.metrics(LASNN)["thresholds"].items(), strict=True):
         assert line.split() == [name, "threshold", f"{threshold:.4g}", "leak", f"{leak:g}"]
     assert repr(lasnn.load(chain.folder(ANN))).endswith("images 3 x 16 x 16, analog")
 
@@ -150,7 +146,7 @@ def test_the_tutorial_runs_and_shows_the_tables_number_pictures_and_a_training(c
     notebooks.run(Path("notebooks/tutorial.ipynb"), str(chain.folder("")), executed, steps=6)
     texts, kinds = zip(*outputs(executed), strict=True)
     said = "\n".join(texts)
-    lasnn, conversion = (json.loads((chain.folder(path) / "metrics.json").read_text()) for path in (LASNN, CONVERSION))
+    lasnn, conversion = map(chain.metrics, (LASNN, CONVERSION))
     assert str(lasnn["accuracy_by_seed"]) in texts
     assert f"{LASNN}: vgg5, 10 classes" in said
     assert sum("image/svg+xml" in kind for kind in kinds) == 4

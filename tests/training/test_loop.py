@@ -38,7 +38,7 @@ def test_the_gradient_norm_of_the_log_is_the_mean_over_batches(tmp_path):
     def losses(part, moment):
         return {"one": 3 * next(iter(net.parameters())).flatten()[0]}
 
-    (line,) = fit(net, losses, pictures(8), job(tmp_path, epochs=1)).lines
+    (line,) = fit(net, losses, pictures(8), job(tmp_path, epochs=1))
     assert line["gradient_norm"] == pytest.approx(3)
 
 
@@ -123,7 +123,7 @@ def test_gradients_of_micro_batches_add_up(tmp_path, count):
         log = fit(
             net, snn_losses(net), pictures(count), job(tmp_path / str(micro), batch=8, epochs=1, micro_batch=micro)
         )
-        gradients[micro] = [parameter.grad for parameter in net.parameters()], log.lines[0]
+        gradients[micro] = [parameter.grad for parameter in net.parameters()], log[0]
     whole, entry = gradients[8]
     for parts, line in gradients.values():
         assert all(close(ours, theirs, 1e-11) for ours, theirs in zip(parts, whole, strict=True))
@@ -138,7 +138,7 @@ def test_the_training_log_holds_means_over_images(tmp_path):
         "label": part.batch.labels.double().mean() + 0 * net.readout.weight.sum(),
         "one": torch.tensor(1.0),
     }
-    (line,) = fit(net, losses, pictures(), job(tmp_path, epochs=1, micro_batch=3), lambda epoch: {"seen": epoch}).lines
+    (line,) = fit(net, losses, pictures(), job(tmp_path, epochs=1, micro_batch=3), lambda epoch: {"seen": epoch})
     assert line["label"] == pytest.approx((torch.arange(10) % 4).double().mean().item())
     assert (line["one"], line["epoch"], line["seen"]) == (1.0, 1, 0)
     assert line["loss"] == pytest.approx(line["label"] + 1)

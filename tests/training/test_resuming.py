@@ -66,7 +66,7 @@ def test_the_seconds_of_an_interrupted_process_count(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         fit(net, lambda part, moment: (calls(), losses(part, moment, 0.2))[1], pictures(), often)
-    (line,) = fit(net, lambda part, moment: losses(part, moment, 0), pictures(), often).lines
+    (line,) = fit(net, lambda part, moment: losses(part, moment, 0), pictures(), often)
     assert line["seconds"] > 0.4
 
 
@@ -104,12 +104,12 @@ def test_a_finished_training_resumes_to_itself(tmp_path):
     fit(net, snn_losses(net), pictures(), job(tmp_path))
     log = fit(other, lambda part, moment: pytest.fail("trained again"), pictures(), job(tmp_path))
     assert same(net, other)
-    assert [line["epoch"] for line in log.lines] == [1, 2, 3, 4]
+    assert [line["epoch"] for line in log] == [1, 2, 3, 4]
 
 
 def test_no_epochs_leave_the_weights(tmp_path):
     net = student()
-    assert fit(net, snn_losses(net), pictures(), job(tmp_path, epochs=0)).lines == []
+    assert fit(net, snn_losses(net), pictures(), job(tmp_path, epochs=0)) == []
     assert same(net, student())
 
 
@@ -128,7 +128,7 @@ def test_a_resume_file_of_something_else_is_not_taken_up(tmp_path, capsys, damag
     assert ("belongs to other settings" if damage == "tag" else "is damaged") in said
     fit(fresh, snn_losses(fresh), pictures(), job(tmp_path / "b"))
     assert same(found, fresh)
-    assert [line["epoch"] for line in log.lines] == [1, 2, 3, 4]
+    assert [line["epoch"] for line in log] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("batch", range(1, 10))

@@ -25,31 +25,29 @@ def test_a_run_leaves_its_files_and_no_resume_state(chain):
         names = {entry.name for entry in folder.iterdir()}
         assert {*HASHED, "provenance.json"} <= names
         assert "resume.pt" not in names
-        metrics = json.loads((folder / "metrics.json").read_text())
+        metrics = chain.metrics(path)
         assert metrics["format"] == 1
         assert metrics["run"]["path"] == path
         assert metrics["data"]["train_images"] == 96
         made = json.loads((folder / "provenance.json").read_text())
         assert made["seconds"] > 0
-        log = folder / "log.jsonl"
-        epochs = [json.loads(line)["seconds"] for line in log.read_text().splitlines()] if log.exists() else []
+        epochs = [line["seconds"] for line in training_log(chain, path)] if path != CONVERTED else []
         assert made.get("training_seconds", 0) == sum(epochs) < made["seconds"]
         with np.load(folder / "predictions.npz") as predictions:
             assert int(predictions["format"]) == 1
             assert predictions["predicted"].shape[-1] == (20 if path == CONVERTED else 40)  # of a curve, fewer
-    lines = (chain.folder(LASNN) / "log.jsonl").read_text().splitlines()
-    assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
+    assert [line["epoch"] for line in training_log(chain, LASNN)] == [1, 2]
 
 
 def test_parents_and_data_are_named_by_digest(chain):
-    metrics = json.loads((chain.folder(LASNN) / "metrics.json").read_text())
+    metrics = chain.metrics(LASNN)
     expected = {path: files.sha256(chain.folder(path) / "model.pt") for path in (CONVERTED, TEACHER)}
     assert metrics["parents"] == expected
     assert len(metrics["data"]["digest"]) == 64
 
 
 def test_metrics_agree_with_the_predictions(chain):
-    metrics = json.loads((chain.folder(LASNN) / "metrics.json").read_text())
+    metrics = chain.metrics(LASNN)
     with np.load(chain.folder(LASNN) / "predictions.npz") as predictions:
         predicted, labels, seeds = (predictions[name] for name in ("predicted", "labels", "encoder_seeds"))
     prepared = chain.images
@@ -116,7 +114,7 @@ def test_a_spiking_readout_counts_and_is_balanced_as_one_more_layer(chain):
     settings = preset.settings(run)
     task, _ = task_of(preset, run, settings, device)
     with torch.no_grad(), streaming(net):
-        largest = max(net(chunk).currents.max().item() for chunk in calibration(task.train, run, settings, 0)())
+        largest = max(net(chunk).currents.max().item() for chunk in calibration(task, 0)())
     assert metrics["thresholds"]["readout"] == pytest.approx(settings.spiking.scale * largest, rel=1e-5)
 
 

@@ -142,7 +142,7 @@ class World:
         settings, parents = preset.settings(run), tuple(self._parent(parent) for parent in preset.parents(run))
         task = task_of(run, settings, prepared, torch.device("cpu"), parents)
         with tempfile.TemporaryDirectory() as folder:
-            result = stage_of(run)(task, Saves(Path(folder), "tag", console), console)
+            result = stage_of(run)(task, Saves(Path(folder), "tag", console))
             log = Path(folder, "log.jsonl")
             lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
         return Found(result, lines, console.lines, task)

@@ -18,14 +18,13 @@ from lasnn.training.device import set_up
 from lasnn.training.leaving import Result, leave
 from lasnn.training.reading import read
 from lasnn.training.resume import Remote, Saves
-from lasnn.training.stages.adopted import adopt_from
-from lasnn.training.stages.ann import train_ann
+from lasnn.training.stages.ann import adopt_from, train_ann
 from lasnn.training.stages.calibrated import calibrate
 from lasnn.training.stages.converted import convert
 from lasnn.training.stages.snn import run_snn
 from lasnn.training.task import Task
 
-Stage = Callable[[Task[Any, Any], Saves, Console], Result]  # of a task of its own kind of run
+Stage = Callable[[Task[Any, Any], Saves], Result]  # of a task of its own kind of run
 STAGES: dict[str, Stage] = {"ann": train_ann, "converted": convert, "snn": run_snn}
 METHOD_STAGES: dict[str, Stage] = {"calibration": calibrate}  # of spiking runs that neither choose nor train
 
@@ -60,5 +59,5 @@ def make(preset: Preset, run: Run, settings: Settings, device: torch.device, con
     stage: Stage = (
         adopt_from(weights_path(preset.config.file.folders.data, adopted), adopted) if adopted else stage_of(run)
     )
-    result = stage(task, saves, console)
+    result = stage(task, saves)
     leave(folder, task, origin, result, stopwatch, console)

@@ -5,23 +5,19 @@ from dataclasses import asdict
 import numpy as np
 
 from lasnn.console import Console
-from lasnn.datasets.batches import Images
 from lasnn.networks import Net
-from lasnn.plan.runs import SnnRun
-from lasnn.plan.settings import SnnSettings
 from lasnn.plan.vocabulary import ENCODERS
-from lasnn.spiking.evaluation import Evaluation, evaluate
+from lasnn.spiking.evaluation import Evaluation
 from lasnn.spiking.operations import operations
 from lasnn.training.choices import rates
+from lasnn.training.task import Student
 
 
-def assess(
-    net: Net, test: Images, run: SnnRun, settings: SnnSettings, console: Console
-) -> tuple[dict, dict[str, np.ndarray]]:
+def assess(net: Net, task: Student, console: Console) -> tuple[dict, dict[str, np.ndarray]]:
     """Metrics and predictions on the test images: accuracy is the mean over encoder seeds, the rest is the first's."""
-    seeds = settings.evaluation.seeds if ENCODERS[run.encoder].draws else settings.evaluation.seeds[:1]
-    rows, gain = settings.compute.rows, settings.encoder.gain
-    results = [evaluate(net, test, run.encoder, run.steps, seed=seed, rows=rows, gain=gain) for seed in seeds]
+    run, test, seeds = task.run, task.test, task.settings.evaluation.seeds
+    seeds = seeds if ENCODERS[run.encoder].draws else seeds[:1]
+    results = [task.simulated(net, test, seed) for seed in seeds]
     first = results[0]
     console.say("end: " + rates({name: layer.per_neuron / run.steps for name, layer in first.spikes.items()}))
     for name, layer in first.spikes.items():

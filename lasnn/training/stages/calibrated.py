@@ -6,11 +6,8 @@ from functools import partial
 from torch import Tensor
 
 from lasnn import seeding
-from lasnn.console import Console
-from lasnn.datasets.batches import Images
 from lasnn.networks import Net
-from lasnn.plan.runs import AnnRun, SnnRun
-from lasnn.plan.settings import SnnSettings
+from lasnn.plan.runs import AnnRun
 from lasnn.plan.vocabulary import given
 from lasnn.spiking.calibration import (
     Means,
@@ -29,24 +26,24 @@ from lasnn.training.leaving import Result
 from lasnn.training.resume import Parts, Saves
 from lasnn.training.stages.assessment import assess
 from lasnn.training.stages.converted import drawn_images
-from lasnn.training.task import Task
+from lasnn.training.task import Student
 
 Draw = Callable[[object, int], Tensor]  # a purpose and a number of images to x [B, 3, H, W]
 
 
-def calibrate(task: Task[SnnRun, SnnSettings], saves: Saves, console: Console) -> Result:
+def calibrate(task: Student, saves: Saves) -> Result:
     """Find amplitudes, correct weights, biases or potentials as the form says, assess."""
     run, settings, form = task.run, task.settings, given(task.settings.calibration).form
-    parent = task.parent(AnnRun)
-    ann, draw = task.network_of(parent).eval(), images_for(task.train, run, settings)
-    amplitudes = find_amplitudes(ann, draw, run.steps, settings)
+    parent, console = task.parent(AnnRun), saves.console
+    ann, draw = task.network_of(parent).eval(), images_for(task)
+    amplitudes = find_amplitudes(task, ann, draw)
     console.say("amplitudes: " + ", ".join(f"{name} {theta:.3f}" for name, theta in amplitudes.items()))
     dynamics = Dynamics(order=settings.neuron.order, reset=settings.neuron.reset)
     net, stations = amplitude(ann, amplitudes, run.steps, dynamics)
     if form == "advanced_weights":
-        train_all_weights(ann, net, stations, draw, run, settings, Parts(saves))
-    errors = correct(ann, net, stations, draw, run.steps, settings)
-    metrics, predictions = assess(net, task.test, run, settings, console)
+        train_all_weights(task, ann, net, stations, draw, Parts(saves))
+    errors = correct(task, ann, net, stations, draw)
+    metrics, predictions = assess(net, task, console)
     metrics |= {
         "ann_accuracy": parent.meta["accuracy"],
         "teacher_accuracy": None,
@@ -57,29 +54,27 @@ def calibrate(task: Task[SnnRun, SnnSettings], saves: Saves, console: Console) -
     return Result(net, metrics, predictions, {"leak": 1.0, "logit_scale": "mean"})
 
 
-def images_for(train: Images, run: SnnRun, settings: SnnSettings) -> Draw:
+def images_for(task: Student) -> Draw:
     """Draws training images for one purpose, shuffled and augmented."""
 
     def draw(purpose: object, images: int) -> Tensor:
-        seed = seeding.key(run.seed, "calibration", purpose)
-        return drawn_images(train, images, settings.data, given(settings.calibration).augment, seed)
+        seed = seeding.key(task.run.seed, "calibration", purpose)
+        return drawn_images(task.train, images, task.settings.data, given(task.settings.calibration).augment, seed)
 
     return draw
 
 
-def find_amplitudes(ann: Net, draw: Draw, steps: int, settings: SnnSettings) -> dict[str, float]:
+def find_amplitudes(task: Student, ann: Net, draw: Draw) -> dict[str, float]:
     """θ of each layer, in units of its activations; form `none` takes the largest activation."""
-    calibration = given(settings.calibration)
+    calibration = given(task.settings.calibration)
     batches = (draw(index, calibration.images) for index in range(calibration.batches))
     candidates = 1 if calibration.form == "none" else calibration.candidates
-    return average_thresholds(ann, batches, steps, candidates, calibration.momentum)
+    return average_thresholds(ann, batches, task.run.steps, candidates, calibration.momentum)
 
 
-def train_all_weights(
-    ann: Net, net: Net, stations: list[Station], draw: Draw, run: SnnRun, settings: SnnSettings, parts: Parts
-) -> None:
+def train_all_weights(task: Student, ann: Net, net: Net, stations: list[Station], draw: Draw, parts: Parts) -> None:
     """Weights of one layer after the other; each is kept, as at the paper's size all of them take a while."""
-    recipe, rows = given(settings.calibration).weights, settings.compute.rows
+    run, recipe, rows = task.run, given(task.settings.calibration).weights, task.settings.compute.rows
     x = draw("weights", recipe.images)
     targets = activations(ann, x)
 
@@ -93,14 +88,12 @@ def train_all_weights(
         station.synapses.weight.data.copy_(weight)
 
 
-def correct(
-    ann: Net, net: Net, stations: list[Station], draw: Draw, steps: int, settings: SnnSettings
-) -> dict[str, list[float]]:
+def correct(task: Student, ann: Net, net: Net, stations: list[Station], draw: Draw) -> dict[str, list[float]]:
     """Biases (`light`) or initial potentials (`advanced_*`) of each layer in order, on one batch.
 
     Returns each layer's mean error, SNN minus ANN, before and after its own correction, in units of its activations.
     """
-    calibration, rows = given(settings.calibration), settings.compute.rows
+    calibration, rows, steps = given(task.settings.calibration), task.settings.compute.rows, task.run.steps
     x, errors = draw("correction", calibration.images), {}
     targets = activations(ann, x)
     for station in stations:

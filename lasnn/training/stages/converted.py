@@ -13,8 +13,8 @@ from lasnn.datasets.batches import Images, training_batches
 from lasnn.errors import InputError
 from lasnn.networks import Net
 from lasnn.networks.quantised import clips
-from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun
-from lasnn.plan.settings import ConvertedSettings, Data, SnnSettings
+from lasnn.plan.runs import AnnRun, ConvertedRun
+from lasnn.plan.settings import Data
 from lasnn.plan.vocabulary import ENCODERS, given
 from lasnn.spiking.conversion import Chunks, balance, scale_thresholds, set_thresholds, spiking, thresholds
 from lasnn.spiking.encoders import batch_noise, encode
@@ -25,26 +25,26 @@ from lasnn.spiking.operations import operations
 from lasnn.training.leaving import Result
 from lasnn.training.resume import Parts, Saves
 from lasnn.training.stages.assessment import spikes_of
-from lasnn.training.task import Task
+from lasnn.training.task import Balanced, Converted
 
 
-def convert(task: Task[ConvertedRun, ConvertedSettings], saves: Saves, console: Console) -> Result:
+def convert(task: Converted, saves: Saves) -> Result:
     """Balance, draw the curves. The checkpoint will hold unscaled thresholds and unfolded weights."""
-    run, settings, parent = task.run, task.settings, task.parent(AnnRun)
+    run, settings, parent, console = task.run, task.settings, task.parent(AnnRun), saves.console
     ann = task.network_of(parent)
     check_gain(run, settings.encoder.gain, parent.weights)
     net = spiking(ann, Dynamics(order=settings.neuron.order, reset=settings.neuron.reset)).eval()
     parts = Parts(saves)  # at the paper's size balancing and each curve take hours
-    by_batch, balanced = parts.made("balancing", lambda: balanced_anew(net, ann, task.train, run, settings, console))
+    by_batch, balanced = parts.made("balancing", lambda: balanced_anew(task, net, ann, console))
     set_thresholds(net, balanced.values())
     console.say("thresholds: " + ", ".join(f"{name} {value:.3f}" for name, value in balanced.items()))
 
     shown = task.test.first(settings.curve.images)
-    analog = evaluate(ann, shown, "direct", 1, rows=settings.compute.rows).accuracy
+    analog = task.analog(ann, shown).accuracy
     grid = [moment for moment in settings.curve.grid if moment <= settings.curve.steps]
     curves, predicted = [], []
     for scale in settings.curve.scales:
-        draw = partial(draw_curve, net, scale, shown, grid, run.encoder, settings, console)
+        draw = partial(draw_curve, task, net, scale, shown, grid, console)
         curve, classes = parts.made(f"curve at s={scale:g}", draw)
         curves.append(curve)
         predicted.append(classes.numpy())
@@ -73,43 +73,38 @@ def check_gain(run: ConvertedRun, gain: float, weights: dict[str, Tensor]) -> No
         )
 
 
-def balanced_anew(
-    net: Net, ann: Net, train: Images, run: ConvertedRun, settings: ConvertedSettings, console: Console
-) -> tuple[list[list[float]], dict[str, float]]:
+def balanced_anew(task: Converted, net: Net, ann: Net, console: Console) -> tuple[list[list[float]], dict[str, float]]:
     """The thresholds that each calibration batch gives, and those that the net gets."""
-    balancing = settings.balancing
+    balancing = task.settings.balancing
     if balancing.norm == "tb":
-        return balance_batches(net, train, run, settings, console), thresholds(net)
+        return balance_batches(task, net, console), thresholds(net)
     if balancing.norm == "clip":
         console.say("thresholds: where the ANN's activations were learned to be clipped")
         set_thresholds(net, learned := clips(ann))
         return [learned], thresholds(net)
-    x = calibration_images(train, run, settings, balancing.norm_images)
+    x = calibration_images(task, balancing.norm_images)
     console.say(f"data-based normalisation ({balancing.norm}) on {len(x)} training images")
-    return [list(normalise(net, ann, x, balancing.norm, settings.compute.rows).values())], thresholds(net)
+    return [list(normalise(net, ann, x, balancing.norm, task.settings.compute.rows).values())], thresholds(net)
 
 
-def balance_batches(
-    net: Net, train: Images, run: ConvertedRun, settings: ConvertedSettings, console: Console
-) -> list[list[float]]:
+def balance_batches(task: Converted, net: Net, console: Console) -> list[list[float]]:
     """Balance on each calibration batch; the net gets the maximum over batches (`max`) or the mean (`p99.7`)."""
-    balancing, by_batch = settings.balancing, []
+    balancing, by_batch = task.settings.balancing, []
     for batch in range(balancing.batches):
         console.say(f"threshold balancing over {balancing.steps} steps, batch {batch + 1} of {balancing.batches}")
-        encoded = calibration(train, run, settings, batch)
+        encoded = calibration(task, batch)
         by_batch.append(list(balance(net, encoded, balancing.stat, balancing.residual).values()))
     combine = max if balancing.stat == "max" else lambda values: sum(values) / len(values)
     set_thresholds(net, [combine(values) for values in zip(*by_batch, strict=True)])
     return by_batch
 
 
-def calibration(
-    train: Images, run: ConvertedRun | SnnRun, settings: ConvertedSettings | SnnSettings, batch: int
-) -> Chunks:
+def calibration(task: Balanced, batch: int) -> Chunks:
     """One batch of encoded training images, the same at every pass, in chunks [t, B, 3, H, W]."""
-    balancing, seed = given(settings.balancing), seeding.key(run.seed, "balancing", batch)
-    x = calibration_images(train, run, settings, balancing.images, batch)
-    return in_chunks(run.encoder, x, balancing.steps, settings.compute.rows, seed, settings.encoder.gain)
+    settings, seed = task.settings, seeding.key(task.run.seed, "balancing", batch)
+    balancing = given(settings.balancing)
+    x = calibration_images(task, balancing.images, batch)
+    return in_chunks(task.run.encoder, x, balancing.steps, settings.compute.rows, seed, settings.encoder.gain)
 
 
 def in_chunks(encoder: str, x: Tensor, steps: int, rows: int, seed: int, gain: float) -> Chunks:
@@ -124,12 +119,10 @@ def in_chunks(encoder: str, x: Tensor, steps: int, rows: int, seed: int, gain: f
     return encoded
 
 
-def calibration_images(
-    train: Images, run: ConvertedRun | SnnRun, settings: ConvertedSettings | SnnSettings, count: int, batch: int = 0
-) -> Tensor:
+def calibration_images(task: Balanced, count: int, batch: int = 0) -> Tensor:
     """The training images x [B, 3, H, W] of one calibration batch, B = `count` or as many as there are."""
-    seed = seeding.key(run.seed, "balancing", batch)
-    return drawn_images(train, count, settings.data, given(settings.balancing).augment, seed)
+    seed = seeding.key(task.run.seed, "balancing", batch)
+    return drawn_images(task.train, count, task.settings.data, given(task.settings.balancing).augment, seed)
 
 
 def drawn_images(train: Images, count: int, data: Data, augment: bool, seed: int) -> Tensor:
@@ -139,15 +132,15 @@ def drawn_images(train: Images, count: int, data: Data, augment: bool, seed: int
 
 
 def draw_curve(
-    net: Net, scale: float, shown: Images, grid: list[int], encoder: str, settings: ConvertedSettings, console: Console
+    task: Converted, net: Net, scale: float, shown: Images, grid: list[int], console: Console
 ) -> tuple[dict, Tensor]:
     """Accuracy at the steps of the grid, from one simulation, and the predicted classes there [G, N]."""
-    ready = scale_thresholds(net, scale, settings.balancing.residual)
+    settings, ready = task.settings, scale_thresholds(net, scale, task.settings.balancing.residual)
     with console.progress(len(shown), f"curve at s={scale:g}") as progress:
         result = evaluate(
             ready,
             shown,
-            encoder,
+            task.run.encoder,
             settings.curve.steps,
             rows=settings.compute.rows,
             grid=grid,

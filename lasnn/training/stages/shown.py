@@ -1,6 +1,7 @@
 """What the attention loss compares, on the first test images: kept at the end, watched after each epoch."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,43 +13,40 @@ from lasnn.distillation.objectives import objective_of
 from lasnn.distillation.step import Step
 from lasnn.errors import InputError
 from lasnn.networks import Net, Output
-from lasnn.plan.runs import SnnRun
-from lasnn.plan.settings import SnnSettings
 from lasnn.plan.vocabulary import given
 from lasnn.spiking.encoders import encode, image_noise
+from lasnn.training.task import Student
 
 IMAGES = 8
 IMAGES_FOR_ALPHA = 64
 
 
 @torch.no_grad()
-def maps_at_the_end(net: Net, teacher: Net, test: Images, run: SnnRun, settings: SnnSettings) -> dict[str, np.ndarray]:
+def maps_at_the_end(task: Student, net: Net, teacher: Net) -> dict[str, np.ndarray]:
     """Unit maps [8, h, w] of teacher and student at each level."""
     maps = {}
-    for level, of_teacher, of_student in compared_maps(net, teacher, test, run, settings):
+    for level, of_teacher, of_student in compared_maps(task, net, teacher, task.test):
         pair = as_compared(of_teacher, of_student)
         maps[f"maps_teacher_{level}"], maps[f"maps_student_{level}"] = (map_.cpu().numpy() for map_ in pair)
     return maps
 
 
-def compared_maps(
-    net: Net, teacher: Net, test: Images, run: SnnRun, settings: SnnSettings
-) -> Iterator[tuple[str, Tensor, Tensor]]:
+def compared_maps(task: Student, net: Net, teacher: Net, test: Images) -> Iterator[tuple[str, Tensor, Tensor]]:
     """Each level with the teacher's and the student's maps [8, H, W] there; of maps for each step the last."""
-    output, batch = shown_to(net, test, run, settings)
-    variant, attention = VARIANTS[run.method], given(settings.attention)
+    output, batch = shown_to(task, net, test)
+    variant, attention = VARIANTS[task.run.method], given(task.settings.attention)
     of_teacher = variant.of_teacher(teacher, batch.x, batch.labels, attention)
     for level, spikes in output.stages.items():
         yield level, of_teacher[level], variant.of_student(spikes, attention)[-len(batch) :]
 
 
 @torch.no_grad()
-def watched_maps(net: Net, teacher: Net, test: Images, run: SnnRun, settings: SnnSettings) -> dict[str, dict]:
+def watched_maps(task: Student, net: Net, teacher: Net) -> dict[str, dict]:
     """By level: the share of these images whose map is zero throughout, where the loss pulls at nothing, and the mean
     L2 norms of the teacher's and the student's maps, which are in units of their own.
     """
     silent, norms = {}, {}
-    for level, *both in compared_maps(net, teacher, test, run, settings):
+    for level, *both in compared_maps(task, net, teacher, task.watched):
         of_teacher, of_student = (map_.flatten(1) for map_ in both)
         silent[level] = float((of_student == 0).all(1).double().mean())
         norms[level] = [float(each.double().norm(dim=1).mean()) for each in (of_teacher, of_student)]
@@ -56,13 +54,7 @@ def watched_maps(net: Net, teacher: Net, test: Images, run: SnnRun, settings: Sn
 
 
 def gradient_share(
-    net: Net,
-    teacher: Net,
-    images: Images,
-    run: SnnRun,
-    settings: SnnSettings,
-    logit_scale: str,
-    count: int = IMAGES,
+    task: Student, net: Net, teacher: Net, images: Images, logit_scale: str, count: int = IMAGES
 ) -> dict[str, float]:
     """||dL_at/do|| / ||dL_rest/do|| by level, of the spikes o [T, B, C, H, W] that are tapped there, on these images.
 
@@ -70,45 +62,44 @@ def gradient_share(
     each through its own pass, as one pass serves one gradient. A level that L_rest does not pull at, as below a dead
     layer, is left out.
     """
-    norms = []
+    run, norms = task.run, []
     for of_maps in (True, False):
         with torch.enable_grad():
-            output, batch = shown_to(net, images, run, settings, count)
+            output, batch = shown_to(task, net, images, count)
             step = Step(batch, output, output.logits / (run.steps if logit_scale == "mean" else 1), teacher, 0.0)
-            terms = objective_of(run.method, {}, {})(step, settings)
+            terms = objective_of(run.method, {}, {})(step, task.settings)
             loss = torch.stack([term for name, term in terms.items() if (name == "attention") == of_maps]).sum()
             pulls = torch.autograd.grad(loss, list(output.stages.values()), allow_unused=True)
         norms.append([0.0 if pull is None else float(pull.double().norm()) for pull in pulls])
     return {level: attention / rest for level, attention, rest in zip(output.stages, *norms, strict=True) if rest}
 
 
-def with_alpha(
-    net: Net, teacher: Net, held_out: Images, run: SnnRun, settings: SnnSettings, logit_scale: str
-) -> SnnSettings:
-    """`settings` with the α that gives the attention loss its `attention.share` of the gradient, if they ask for one.
+def with_alpha(task: Student, net: Net, teacher: Net, logit_scale: str) -> Student:
+    """`task` with the α that gives the attention loss its `attention.share` of the gradient, if it asks for one.
 
     The share is proportional to α. It is that of the level where it is largest, on held-out training images, of the
     network as the training begins with it. InputError if the attention loss has no gradient there.
     """
-    attention = given(settings.attention)
+    attention = given(task.settings.attention)
     if attention.share is None:
-        return settings
+        return task
 
-    def weighted(alpha: float) -> SnnSettings:
-        return settings.model_copy(update={"attention": attention.model_copy(update={"alpha": alpha})})
+    def weighted(alpha: float) -> Student:
+        update = {"attention": attention.model_copy(update={"alpha": alpha})}
+        return replace(task, settings=task.settings.model_copy(update=update))
 
-    images = held_out.first(IMAGES_FOR_ALPHA)
-    of_one = gradient_share(net, teacher, images, run, weighted(1.0), logit_scale, IMAGES_FOR_ALPHA)
+    images = task.held_out.first(IMAGES_FOR_ALPHA)
+    of_one = gradient_share(weighted(1.0), net, teacher, images, logit_scale, IMAGES_FOR_ALPHA)
     if not max(of_one.values(), default=0.0) > 0:
         raise InputError(
             f"attention.share is {attention.share:g}, but before the first update the attention loss has no gradient "
-            f"at any level of {run.student}: set attention.alpha, or choose other attention.levels"
+            f"at any level of {task.run.student}: set attention.alpha, or choose other attention.levels"
         )
     return weighted(attention.share / max(of_one.values()))
 
 
-def shown_to(net: Net, images: Images, run: SnnRun, settings: SnnSettings, count: int = IMAGES) -> tuple[Output, Batch]:
+def shown_to(task: Student, net: Net, images: Images, count: int = IMAGES) -> tuple[Output, Batch]:
     """What a student makes of the first `count`, under the first encoder seed of evaluation."""
-    batch = next(plain_batches(images.first(count), count))
+    run, settings, batch = task.run, task.settings, next(plain_batches(images.first(count), count))
     noise = image_noise(settings.evaluation.seeds[0], range(len(batch)), batch.x.device)
     return net.eval()(encode(run.encoder, batch.x, run.steps, noise, settings.encoder.gain)), batch

@@ -8,9 +8,7 @@ from torch import Tensor
 
 from lasnn import seeding
 from lasnn.console import Console
-from lasnn.datasets.batches import Images
 from lasnn.networks import Net, initialise
-from lasnn.plan.own import architecture_of
 from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun
 from lasnn.plan.settings import SnnSettings
 from lasnn.plan.vocabulary import METHODS, NO_TEACHER, given
@@ -27,7 +25,6 @@ from lasnn.spiking.conversion import (
     with_spiking_readout,
     without_constants,
 )
-from lasnn.spiking.evaluation import evaluate
 from lasnn.spiking.neurons import Dynamics
 from lasnn.spiking.surrogates import surrogate
 from lasnn.training.choices import Choices, choose
@@ -37,27 +34,26 @@ from lasnn.training.stages.assessment import assess
 from lasnn.training.stages.converted import calibration
 from lasnn.training.stages.shown import maps_at_the_end
 from lasnn.training.stages.student import train
-from lasnn.training.task import Parent, Task
+from lasnn.training.task import Parent, Student
 
 
-def run_snn(task: Task[SnnRun, SnnSettings], saves: Saves, console: Console) -> Result:
+def run_snn(task: Student, saves: Saves) -> Result:
     """Read what it starts from; choose scale, leak and logit scale; make the student; train it; assess it."""
-    run, settings = task.run, task.settings
+    settings, console = task.settings, saves.console
     dynamics = dynamics_of(settings)
     start = starting_networks(task, dynamics, console)
     teacher, teacher_accuracy = teacher_of(task, dynamics)
-    weaker = compare(run, start.ann_accuracy, teacher_accuracy, console)
+    weaker = compare(task.run, start.ann_accuracy, teacher_accuracy, console)
 
     shown = task.held_out.first(given(settings.choices).images)
-    chosen = choose(start.ann, start.ready, shown, run.encoder, run.steps, settings, console)
-    net = student_from(start, chosen, dynamics, run, settings)
+    chosen = choose(task, start.ann, start.ready, shown, console)
+    net = student_from(task, start, chosen, dynamics)
     trained, cost = train(net, teacher, task, chosen.logit_scale, saves) if settings.training else ({}, {})
-    metrics, predictions = assess(net, task.test, run, settings, console)
+    metrics, predictions = assess(net, task, console)
     if settings.training:  # beside the accuracy on new images: how far it fits what it has seen
-        rows, gain = settings.compute.rows, settings.encoder.gain
-        trained |= {"train_accuracy": evaluate(net, shown, run.encoder, run.steps, rows=rows, gain=gain).accuracy}
+        trained |= {"train_accuracy": task.simulated(net, shown).accuracy}
     if settings.attention:
-        predictions |= maps_at_the_end(net, given(teacher), task.test, run, settings)
+        predictions |= maps_at_the_end(task, net, given(teacher))
     metrics |= {
         "ann_accuracy": start.ann_accuracy,
         "teacher_accuracy": teacher_accuracy,
@@ -94,7 +90,7 @@ class Start:
     ready: Callable[[float], Net]
 
 
-def starting_networks(task: Task[SnnRun, SnnSettings], dynamics: Dynamics, console: Console) -> Start:
+def starting_networks(task: Student, dynamics: Dynamics, console: Console) -> Start:
     """From the balanced network, or from the calibrated one, which is taken as it is."""
     spiked = given(task.settings.spiking)
     if spiked.init == "calibrated":
@@ -104,7 +100,7 @@ def starting_networks(task: Task[SnnRun, SnnSettings], dynamics: Dynamics, conso
     balanced = spiking(ann, dynamics)
     balanced.load_state_dict(parent.weights)
     if task.settings.spike_kd:
-        balance_readout_of(balanced, task.train, task.run, task.settings, dynamics)
+        balance_readout_of(task, balanced, dynamics)
         console.say(f"threshold of the spiking readout: {thresholds(balanced)['readout']:.3f}")
     residual = given(task.settings.balancing).residual
     return Start(
@@ -114,7 +110,7 @@ def starting_networks(task: Task[SnnRun, SnnSettings], dynamics: Dynamics, conso
     )
 
 
-def calibrated_start(task: Task[SnnRun, SnnSettings], dynamics: Dynamics) -> Start:
+def calibrated_start(task: Student, dynamics: Dynamics) -> Start:
     """The network that calibration found, with its offsets and initial potentials, for the dynamics of a training."""
     student, calibrated = task.parent(AnnRun), task.parent(SnnRun)
     ann = task.network_of(student)
@@ -130,16 +126,16 @@ def of_the_ann(parent: Parent) -> dict[str, Tensor]:
     return {name: value for name, value in parent.weights.items() if not name.endswith(".threshold")}
 
 
-def balance_readout_of(net: Net, train: Images, run: SnnRun, settings: SnnSettings, dynamics: Dynamics) -> None:
+def balance_readout_of(task: Student, net: Net, dynamics: Dynamics) -> None:
     """Make the readout of a balanced net spike, at the threshold that the same images and steps give."""
-    balancing = given(settings.balancing)
+    balancing = given(task.settings.balancing)
     with_spiking_readout(net.eval(), dynamics)
     batches = range(balancing.batches)
-    found = [balance_readout(net, calibration(train, run, settings, batch), balancing.stat) for batch in batches]
+    found = [balance_readout(net, calibration(task, batch), balancing.stat) for batch in batches]
     neurons(net)["readout"].threshold.fill_(max(found) if balancing.stat == "max" else sum(found) / len(found))
 
 
-def teacher_of(task: Task[SnnRun, SnnSettings], dynamics: Dynamics) -> tuple[Net | None, float | None]:
+def teacher_of(task: Student, dynamics: Dynamics) -> tuple[Net | None, float | None]:
     """The frozen teacher and its test accuracy."""
     if task.run.teacher == NO_TEACHER:
         return None, None
@@ -168,9 +164,9 @@ def compare(run: SnnRun, ann_accuracy: float, teacher_accuracy: float | None, co
     return teacher_accuracy < ann_accuracy
 
 
-def student_from(start: Start, chosen: Choices, dynamics: Dynamics, run: SnnRun, settings: SnnSettings) -> Net:
+def student_from(task: Student, start: Start, chosen: Choices, dynamics: Dynamics) -> Net:
     """The student before training: converted or calibrated, or a control (thresholds 1; random weights as well)."""
-    begun = given(settings.spiking)
+    settings, begun = task.settings, given(task.settings.spiking)
     if begun.init in ("converted", "calibrated"):
         return with_leaks(start.ready(chosen.scale), chosen.leak)
     net = spiking(start.ann, dynamics)
@@ -179,7 +175,6 @@ def student_from(start: Start, chosen: Choices, dynamics: Dynamics, run: SnnRun,
     set_thresholds(net, [1.0] * len(neurons(net)))
     if begun.init == "scratch":
         device = next(net.parameters()).device
-        draws = seeding.generator(run.seed, "scratch weights", run.student)
-        arch = architecture_of(run.student, settings.architecture)
-        net = initialise(without_constants(net).cpu(), arch, settings.network.init, draws).to(device)
+        draws = seeding.generator(task.run.seed, "scratch weights", task.run.student)
+        net = initialise(without_constants(net).cpu(), task.architecture, settings.network.init, draws).to(device)
     return with_leaks(start_at(net, begun.potential), chosen.leak)

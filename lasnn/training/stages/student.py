@@ -19,30 +19,29 @@ from lasnn.plan.settings import SnnSettings
 from lasnn.plan.vocabulary import METHODS, given
 from lasnn.spiking.conversion import settle, train_leaks, train_offsets, train_thresholds
 from lasnn.spiking.encoders import batch_noise, encode, image_noise
-from lasnn.spiking.evaluation import evaluate
 from lasnn.storage import files
+from lasnn.training import training_log
+from lasnn.training.device import products_in, tf32
 from lasnn.training.health import weight_norms
 from lasnn.training.loop import Job, Losses, Moment, Part, fit
-from lasnn.training.precision import products_in, tf32
 from lasnn.training.resume import Saves
 from lasnn.training.stages.shown import gradient_share, watched_maps, with_alpha
-from lasnn.training.task import Task
+from lasnn.training.task import Student
 
 TRAINED_BY_NEURONS = ("leak_logit", "log_gain", "offset_change")
 NORMED = 64  # images whose statistics norms behind random weights begin with
 # What `micro_batch: auto` lets the currents, spikes and gradients of a step take. On a GPU small parts cost most: a
 # step of VGG5 in four parts took twice the time (docs/performance.md).
 MICRO_BATCH_BYTES, MICRO_BATCH_BYTES_GPU = 1 << 30, 6 << 30
-STEPS: dict[
-    str, Callable[[int, float], int]
-] = {  # T of a training by `spiking.steps_schedule`, at a share of the epochs
+# T of a training by `spiking.steps_schedule`, at a share of the epochs.
+STEPS: dict[str, Callable[[int, float], int]] = {
     "const": lambda steps, progress: steps,
     "double_first": lambda steps, progress: 2 * steps if progress < 0.5 else steps,
 }
 
 
 def train(
-    net: Net, teacher: Net | None, task: Task[SnnRun, SnnSettings], logit_scale: str, saves: Saves
+    net: Net, teacher: Net | None, task: Student, logit_scale: str, saves: Saves
 ) -> tuple[files.Json, files.Json]:
     """Train by the method's objective, with a look at the test images after each epoch (for the training log only).
 
@@ -55,33 +54,28 @@ def train(
         normed(net, task)
     share = None
     if settings.attention:
-        settings = with_alpha(net, given(teacher), task.held_out, run, settings, logit_scale)
-        share = gradient_share(net, given(teacher), test, run, settings, logit_scale)
+        task = with_alpha(task, net, given(teacher), logit_scale)
+        settings, share = task.settings, gradient_share(task, net, given(teacher), test, logit_scale)
         shares = ", ".join(f"{level} {value:.3g}" for level, value in share.items())
         saves.console.say(f"gradient of the attention loss, in terms of the other terms': {shares}")
     teacher_std = None
     if settings.label_kd:
-        teacher_std = float(
-            evaluate(given(teacher), test, "direct", 1, rows=settings.compute.rows).logits.std(1).mean()
-        )
+        teacher_std = float(task.analog(given(teacher), test).logits.std(1).mean())
 
     @tf32(False)
     def look(epoch: int) -> dict:
-        now = evaluate(net, test, run.encoder, run.steps, rows=settings.compute.rows, gain=settings.encoder.gain)
+        now = task.simulated(net, test)
         by_layer = {name: layer.per_neuron / run.steps for name, layer in now.spikes.items()}
         seen = {"test_accuracy": now.accuracy, "rates": by_layer, "weight_norms": weight_norms(net)}
         if settings.label_kd:
             divisor = run.steps if logit_scale == "mean" else 1
             seen |= {"logit_std": float(now.logits.std(1).mean()) / divisor, "logit_std_teacher": teacher_std}
         if settings.attention:
-            seen |= watched_maps(net, given(teacher), test, run, settings)
-            seen["attention_share"] = gradient_share(net, given(teacher), test, run, settings, logit_scale)
+            seen |= watched_maps(task, net, given(teacher))
+            seen["attention_share"] = gradient_share(task, net, given(teacher), test, logit_scale)
         return seen
 
-    objective = objective_for(net, teacher, run)
-    if isinstance(objective, nn.Module):  # among the student's own weights while these are trained
-        net.objective = objective
-    losses = student_losses(net, teacher, run, settings, logit_scale, objective)
+    losses = student_losses(net, teacher, run, settings, logit_scale)
     job = Job(given(settings.training), settings.data, run.seed, whole_if_normed(net, size, settings), saves)
     if given(settings.spiking).train_thresholds:
         train_thresholds(net, given(settings.spiking).train_thresholds == "channel")
@@ -97,7 +91,7 @@ def train(
     pulled: files.Json = {} if share is None else {"attention_share": share}
     if settings.attention and settings.attention.share is not None:
         pulled["attention_alpha"] = settings.attention.alpha
-    return log.best() | pulled, log.cost()
+    return training_log.best(log) | pulled, training_log.cost(log)
 
 
 def tap(net: Net, teacher: Net | None, settings: SnnSettings) -> None:
@@ -108,7 +102,7 @@ def tap(net: Net, teacher: Net | None, settings: SnnSettings) -> None:
             network.taps = TAPS[settings.taps](network.sides, network.side)
 
 
-def check_trained(net: Net, task: Task[SnnRun, SnnSettings]) -> None:
+def check_trained(net: Net, task: Student) -> None:
     """InputError for a leak, threshold or offset that is to be trained and has no gradient in these neurons."""
     trained = {name: parameter for name, parameter in net.named_parameters() if name.endswith(TRAINED_BY_NEURONS)}
     if not trained:
@@ -123,7 +117,7 @@ def check_trained(net: Net, task: Task[SnnRun, SnnSettings]) -> None:
         )
 
 
-def normed(net: Net, task: Task[SnnRun, SnnSettings]) -> None:
+def normed(net: Net, task: Student) -> None:
     """Give a student batch norm: γ = θ behind random weights, else norms that leave the network as it is at first."""
     run, settings = task.run, task.settings
     if given(settings.spiking).init == "scratch":
@@ -133,12 +127,8 @@ def normed(net: Net, task: Task[SnnRun, SnnSettings]) -> None:
         encoded = encode(run.encoder, batch.x, run.steps, noise, settings.encoder.gain)
         take_statistics(net, lambda: net(encoded))
         return
-    shown, rows, gain = (
-        task.held_out.first(given(settings.choices).images),
-        settings.compute.rows,
-        settings.encoder.gain,
-    )
-    insert_unchanged(net, lambda: evaluate(net, shown, run.encoder, run.steps, rows=rows, gain=gain))
+    shown = task.held_out.first(given(settings.choices).images)
+    insert_unchanged(net, lambda: task.simulated(net, shown))
 
 
 def objective_for(net: Net, teacher: Net | None, run: SnnRun) -> Objective:
@@ -161,16 +151,10 @@ def tapped_shapes(net: Net) -> Shapes:
     return {level: tuple(stage.shape[2:]) for level, stage in (seen.stages | {FEATURES: seen.features}).items()}
 
 
-def student_losses(
-    net: Net,
-    teacher: Net | None,
-    run: SnnRun,
-    settings: SnnSettings,
-    logit_scale: str,
-    given_objective: Objective | None = None,
-) -> Losses:
-    """Encode, simulate, and ask the method's objective, which is made anew where none is given."""
-    objective = given_objective or objective_for(net, teacher, run)
+def student_losses(net: Net, teacher: Net | None, run: SnnRun, settings: SnnSettings, logit_scale: str) -> Losses:
+    """Encode, simulate, and ask the method's objective, whose weights, if it has some, are among the student's."""
+    objective = objective_for(net, teacher, run)
+    net.objective = objective if isinstance(objective, nn.Module) else None
     gain, spiking = settings.encoder.gain, given(settings.spiking)
     steps_at = STEPS[spiking.steps_schedule]
     taught = teacher if teacher is None or METHODS[run.method].chained else Recorded(teacher)
@@ -183,9 +167,8 @@ def student_losses(
             encoded = encode(run.encoder, part.batch.x, steps, noise, gain)
             output = net(encoded)
         logits, by_step = output.logits.float() / (steps if logit_scale == "mean" else 1), None
-        if (
-            spiking.loss == "every_step" or METHODS[run.method].by_step
-        ):  # the prediction is the mean of z^t, or T times it where logits are sums
+        if spiking.loss == "every_step" or METHODS[run.method].by_step:
+            # The prediction is the mean of z^t, or T times it where logits are sums.
             by_step = output.currents.float() * (1 if logit_scale == "mean" else steps)
 
         def draw(purpose: str, count: int) -> Tensor:
