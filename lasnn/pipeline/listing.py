@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -35,9 +35,6 @@ class Finished:
     state: str  # as planned | kept ... | made with other settings (...) | not in the configuration: ... | damaged: ...
     folder: str  # what other verbs and `lasnn.load` call it
     scores: dict[str, float] = field(default_factory=dict)  # the numbers of scores.json
-
-    def json(self) -> dict[str, object]:
-        return asdict(self)
 
     def age(self, now: datetime) -> str:
         """How long ago, in its largest unit."""
@@ -143,23 +140,19 @@ class Runs(list[Finished]):
         return whole
 
     def __repr__(self) -> str:
-        return lines(self)
+        """A line for each run, columns under one another."""
+        if not self:
+            return "no finished run: `snakemake --cores 1 tables` makes those behind the tables"
+        now = datetime.now(UTC)
+        wide = max(len(one.folder) for one in self)
+        rows = [f"{'run':{wide}}  accuracy  settings      age     state"]
+        for one in self:
+            accuracy = "-" if one.accuracy is None else f"{one.accuracy:.2f} %"
+            rows.append(f"{one.folder:{wide}}  {accuracy:>8}  {one.settings or '-':12}  {one.age(now):>6}  {one.state}")
+        return "\n".join(rows)
 
 
 @cache
 def _config_of(content: str, results: str) -> Config:
     """The configuration with other results."""
     return Config(merged(json.loads(content), {"folders": {"results": results}}))
-
-
-def lines(found: list[Finished]) -> str:
-    """A line for each run, columns under one another."""
-    if not found:
-        return "no finished run: `snakemake --cores 1 tables` makes those behind the tables"
-    now = datetime.now(UTC)
-    wide = max(len(one.folder) for one in found)
-    rows = [f"{'run':{wide}}  accuracy  settings      age     state"]
-    for one in found:
-        accuracy = "-" if one.accuracy is None else f"{one.accuracy:.2f} %"
-        rows.append(f"{one.folder:{wide}}  {accuracy:>8}  {one.settings or '-':12}  {one.age(now):>6}  {one.state}")
-    return "\n".join(rows)
