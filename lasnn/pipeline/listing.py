@@ -49,13 +49,8 @@ class Finished:
 
 def finished(config: Config, preset: str | None, words: list[str]) -> list[Finished]:
     """Finished runs of one preset or of all whose path holds all `words` as names, by path."""
-    names = [config.preset(preset).name] if preset else list(config.file.presets)
-    found = []
-    for name in names:
-        root = Path(config.file.folders.results, name)
-        for path in _paths(root, words):
-            found.append(_finished(config.preset(name), path.parent.relative_to(root).as_posix(), path))
-    return found
+    presets = [config.preset(name) for name in ([preset] if preset else config.file.presets)]
+    return [_finished(one, path) for one in presets for path in _paths(Path(one.root), words)]
 
 
 def _paths(root: Path, words: list[str]) -> Iterator[Path]:
@@ -66,8 +61,8 @@ def _paths(root: Path, words: list[str]) -> Iterator[Path]:
             yield path
 
 
-def _finished(preset: Preset, run: str, path: Path) -> Finished:
-    folder = path.parent.as_posix()
+def _finished(preset: Preset, path: Path) -> Finished:
+    folder, run = path.parent.as_posix(), path.parent.relative_to(preset.root).as_posix()
     try:
         metrics = files.read_json(path)
         made = files.read_json(path.with_name("provenance.json"))
