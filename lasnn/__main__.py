@@ -60,7 +60,7 @@ def obeyed(options: argparse.Namespace, console: Console) -> int:
         return stopped.status
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
-            keep(console)
+            console.record(traceback.format_exc())  # of a defect
             raise
         console.say(
             "error: out of memory; what was saved is kept and the same command goes on from there: set a smaller "
@@ -68,7 +68,7 @@ def obeyed(options: argparse.Namespace, console: Console) -> int:
         )
         return 3
     except Exception:
-        keep(console)
+        console.record(traceback.format_exc())
         raise
 
 
@@ -97,11 +97,6 @@ def out_of_memory(error: Exception) -> bool:
     """Whether torch or Python could not get the memory that it asked for."""
     words = ("out of memory", "can't allocate memory", "not enough memory")
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)
-
-
-def keep(console: Console) -> None:
-    """Write the traceback of a defect to the log as well."""
-    console.record(traceback.format_exc())
 
 
 class OneLineParser(argparse.ArgumentParser):

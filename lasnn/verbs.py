@@ -128,7 +128,7 @@ def runs_verb(options: argparse.Namespace, console: Console) -> None:
     from lasnn.pipeline import listing
 
     found = listing.finished(read(options.config), options.preset, options.words)
-    print(json.dumps([one.json() for one in found], indent=1) if options.json else listing.lines(found))
+    print(json.dumps([asdict(one) for one in found], indent=1) if options.json else listing.Runs(found))
 
 
 def trace_verb(options: argparse.Namespace, console: Console) -> int:

@@ -133,11 +133,16 @@ def plan(folder, *words):
     return set(jobs)
 
 
+def sealed(path, **update):
+    """Change keys of a sealed JSON file, with its seal anew."""
+    files.write_json(path, files.read_json(path) | update, seal=True)
+
+
 def described(folder):
     """Let a run's provenance describe what is there."""
-    made = files.read_json(folder / "provenance.json")
-    digests = {name: files.sha256(folder / name) for name in ("model.pt", "metrics.json", "predictions.npz")}
-    files.write_json(folder / "provenance.json", made | {"files": digests}, seal=True)
+    there = [name for name in ("model.pt", "metrics.json", "predictions.npz") if (folder / name).exists()]
+    stated = files.read_json(folder / "provenance.json")["files"]
+    sealed(folder / "provenance.json", files=stated | {name: files.sha256(folder / name) for name in there})
 
 
 def change_a_pixel(path, index=0):

@@ -38,7 +38,6 @@ class Request:
 def adopt(config: Config, asked: Request, expect: float | None, place: Path, device: str, console: Console) -> None:
     """Make the run from the file that is asked for; `expect` is its accuracy in percent, config.yaml is in `place`."""
     preset, run, entry = planned(config, asked)
-    preset = with_entry(config, preset, run, entry)
     from lasnn.training.device import device_of  # torch is loaded here
     from lasnn.training.stages import make
     from lasnn.training.stages.ann import tried
@@ -53,7 +52,7 @@ def adopt(config: Config, asked: Request, expect: float | None, place: Path, dev
 
 
 def planned(config: Config, asked: Request) -> tuple[Preset, AnnRun, Adopted]:
-    """The preset and run that the request means, and the entry that says so; InputError if they can't be had."""
+    """The preset once the run is adopted, the run, and the entry that says so; InputError if they can't be had."""
     preset = config.preset(asked.preset)
     run = AnnRun(asked.dataset, asked.network, seed=asked.seed)
     preset.check_names(run)
@@ -67,14 +66,10 @@ def planned(config: Config, asked: Request) -> tuple[Preset, AnnRun, Adopted]:
     folder = Path(preset.folder(run))
     if preset.adopted(run) != entry and (folder / "model.pt").exists():
         raise InputError(f"{folder} holds a finished run already: delete that folder, or take another --seed")
-    return preset, run, entry
-
-
-def with_entry(config: Config, preset: Preset, run: AnnRun, entry: Adopted) -> Preset:
-    """The preset as it is when the run is adopted."""
-    others = config.content.get("adopted", {})
-    found = others | {f"{preset.name}/{run}": entry.model_dump(mode="json", exclude_none=True)}
-    return Config(config.content | {"adopted": found}).preset(preset.name)
+    found = config.content.get("adopted", {}) | {
+        f"{preset.name}/{run}": entry.model_dump(mode="json", exclude_none=True)
+    }
+    return Config(config.content | {"adopted": found}).preset(preset.name), run, entry
 
 
 def keep(preset: Preset, run: AnnRun, weights: Path, place: Path) -> None:

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from lasnn import __version__
 from lasnn.errors import InputError
@@ -74,10 +74,8 @@ class Crate:
 
     def __init__(self, crate: "ROCrate", preset: Preset, root: Path):
         self.crate, self.preset, self.root = crate, preset, root
-        self.ends: list[str] = []  # of runs; ISO 8601
         self.engines: set[str] = set()  # versions of Snakemake
         self.actions: dict[str, list[Entity]] = {step: [] for step in STEPS}
-        self.tools: dict[str, list[Entity]] = {step: [] for step in STEPS}
 
     def fill(self) -> tuple[int, int]:
         """Add all that is there; how many runs and exhibits that is."""
@@ -113,13 +111,11 @@ class Crate:
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
         return self.thing(f"#{kind}/{name}/{digest}", "PropertyValue", name=name, value=text, propertyID=name)
 
-    def tool(self, step: str, version: str, **properties: object) -> "Entity":
+    def tool(self, step: str, version: str) -> "Entity":
         """What a step of the workflow runs, in one version of the code."""
-        named: Json = {"name": f"python -m lasnn {step}", "description": DOES[step], "softwareVersion": version}
-        found = self.thing(f"#{step}-{version}", "SoftwareApplication", **named, **properties)
-        if found not in self.tools[step]:
-            self.tools[step].append(found)
-        return found
+        name = f"python -m lasnn {step}"
+        named = {"name": name, "description": DOES[step], "softwareVersion": version}
+        return self.thing(f"#{step}-{version}", "SoftwareApplication", **named)
 
     def action(self, step: str, identifier: str, **properties: object) -> None:
         status = "http://schema.org/CompletedActionStatus"
@@ -131,32 +127,32 @@ class Crate:
         metrics, made = files.read_json(folder / "metrics.json"), files.read_json(folder / "provenance.json")
         code, data, start = made["code"], metrics["data"], datetime.fromisoformat(made["started"])
         ended = (start + timedelta(seconds=made["seconds"])).isoformat(timespec="seconds")
-        self.ends.append(ended)
         self.engines.add(made["packages"]["snakemake"])
-        named: Json = {"name": f"images of {data['title']}, prepared", "sha256": data["digest"]}
         counts = f"{data['train_images']} for training and {data['test_images']} for testing are taken"
-        images = self.thing(f"#images/{data['dataset']}-{data['digest'][:16]}", "CreativeWork", **named)
+        images = self.thing(
+            f"#images/{data['dataset']}-{data['digest'][:16]}",
+            "CreativeWork",
+            name=f"images of {data['title']}, prepared",
+            sha256=data["digest"],
+        )
         checkpoints = [self.stated(f"{parent}/model.pt", sha) for parent, sha in metrics["parents"].items()]
         settings = [self.value(key, value) for key, value in _flat(metrics["settings"])]
         results = [self._result(run, name, made["files"]) for name in (*RUN_FILES, LOG)]
         usage = {key: made[key] for key in ("seconds", "training_seconds", "peak_memory_bytes") if key in made}
-        around = {key: made[key] for key in ("device", "platform", "threads", "python") if key in made} | made[
-            "packages"
-        ]
+        machine = {key: made[key] for key in ("device", "platform", "threads", "python") if key in made}
+        version = f"{code['commit'] or 'of an unknown commit'}{'-with-changes' * (code.get('clean') is False)}"
         self.action(
             run.kind,
             f"#run/{run}",
             name=str(run),
             description=f"accuracy {metrics['accuracy']:.2f} %; {made['device']}, {made['seconds']:.0f} s; {counts}",
-            instrument=self.tool(
-                run.kind, f"{code['commit'] or 'of an unknown commit'}{'-with-changes' * (code.get('clean') is False)}"
-            ),
+            instrument=self.tool(run.kind, version),
             object=[*checkpoints, images, *settings],
             result=[result for result in results if result],
             startTime=made["started"],
             endTime=ended,
             resourceUsage=[self.value(key, value, "usage") for key, value in usage.items()],
-            environment=[self.value(key, value, "environment") for key, value in around.items()],
+            environment=[self.value(key, value, "environment") for key, value in (machine | made["packages"]).items()],
         )
 
     def _result(self, run: Run, name: str, stated: dict[str, str]) -> "Entity | None":
@@ -180,32 +176,29 @@ class Crate:
 
     def workflow(self) -> None:
         """The workflow, its steps, its one execution, and who may use all this."""
-        cited = parsed("CITATION.cff")
-        citation: Json = cited if isinstance(cited, dict) else {}
-        crate = self.crate
+        crate, citation = self.crate, cast(Json, parsed("CITATION.cff"))
+        tools = {step: list(dict.fromkeys(one["instrument"] for one in made)) for step, made in self.actions.items()}
+        starts, ends = ([one[at] for kind in KINDS for one in self.actions[kind]] for at in ("startTime", "endTime"))
         crate.metadata.extra_terms.update(TERMS)
-        crate.name = f"LaSNN: results of the preset {self.preset.name}"
-        crate.description = (
-            f"{citation['title']}. Every run of the preset {self.preset.name} and every table and figure."
-        )
-        crate.license = self.thing(
-            f"https://spdx.org/licenses/{citation['license']}", "CreativeWork", name=citation["license"]
-        )
+        preset, licence = f"the preset {self.preset.name}", citation["license"]
+        crate.name = f"LaSNN: results of {preset}"
+        crate.description = f"{citation['title']}. Every run of {preset} and every table and figure."
+        crate.license = self.thing(f"https://spdx.org/licenses/{licence}", "CreativeWork", name=licence)
         crate.creator = [
             self.thing(f"#author-{number}", "Organization" if "name" in one else "Person", name=_name(one))
             for number, one in enumerate(citation["authors"], 1)
         ]
         crate.root_dataset["author"] = crate.creator
-        crate.datePublished = datetime.fromisoformat(max(self.ends))
+        crate.datePublished = datetime.fromisoformat(max(ends))
         kinds = ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"]
         named: Json = {"@type": kinds, "name": "LaSNN in Snakemake", "version": __version__}
         source = "workflow/Snakefile"
         workflow = crate.add_workflow(source, source, main=True, lang="snakemake", properties=named)
-        workflow["hasPart"] = [tool for step in STEPS for tool in self.tools[step]]
+        workflow["hasPart"] = [tool for step in STEPS for tool in tools[step]]
         steps = {
-            step: self.thing(f"#step/{step}", "HowToStep", name=step, position=str(place), workExample=self.tools[step])
+            step: self.thing(f"#step/{step}", "HowToStep", name=step, position=str(place), workExample=tools[step])
             for place, step in enumerate(STEPS)
-            if self.tools[step]
+            if tools[step]
         }
         workflow["step"] = list(steps.values())
         controls = [
@@ -216,20 +209,19 @@ class Crate:
         sources = [one for name in SOURCES for one in _files(Path(name))]
         objects = [self.file(one, one.as_posix()) for one in sources]
         exhibits = [result for one in self.actions["exhibit"] for result in one["result"]]
-        starts = [one["startTime"] for kind in KINDS for one in self.actions[kind]]
         whole = self.thing(
             "#workflow-run",
             "CreateAction",
-            name=f"all runs and exhibits of the preset {self.preset.name}",
+            name=f"all runs and exhibits of {preset}",
             instrument=workflow,
             object=objects,
             result=exhibits,
             startTime=min(starts),
-            endTime=max(self.ends),
+            endTime=max(ends),
         )
-        versions = ", ".join(sorted(self.engines))
-        address: Json = {"name": "Snakemake", "url": "https://snakemake.github.io", "softwareVersion": versions}
-        engine = self.thing("https://snakemake.github.io", "SoftwareApplication", **address)
+        address, versions = "https://snakemake.github.io", ", ".join(sorted(self.engines))
+        named = {"name": "Snakemake", "url": address, "softwareVersion": versions}
+        engine = self.thing(address, "SoftwareApplication", **named)
         self.thing("#engine-run", "OrganizeAction", name="Snakemake", instrument=engine, object=controls, result=whole)
         crate.root_dataset["mentions"] = [whole, *(one for found in self.actions.values() for one in found)]
         profiles = [f"https://w3id.org/ro/wfrun/{profile}" for profile in PROFILES]

@@ -28,11 +28,6 @@ FOLDER = Path("lineage")  # dvc.yaml and dvc.lock of presets other than the one 
 LATER = "`python -m lasnn record` does it later; results are untouched"
 
 
-def from_disk() -> Config:
-    """config.yaml as DVC reads it, whatever the command line said."""
-    return Config(with_adoptions(whole()))
-
-
 def record(name: str | None = None) -> str:
     """Record a preset's finished stages in dvc.lock (and its cache); one line that says what was done.
 
@@ -41,7 +36,7 @@ def record(name: str | None = None) -> str:
     start = time.monotonic()
     if not in_checkout():
         raise InputError("lineage is not recorded: this folder is no checkout of git and DVC (`git init` makes it one)")
-    config = from_disk()
+    config = Config(with_adoptions(whole()))  # as DVC reads it, whatever the command line said
     preset = config.preset(name)
     place, digests = write_stages(config, preset), Digests()
     fitting, others = sort_out(preset, digests)
@@ -79,7 +74,7 @@ def write_stages(config: Config, preset: Preset) -> Path:
     return place
 
 
-def sort_out(preset: Preset, digests: Digests | None = None) -> tuple[list[str], dict[str, str]]:
+def sort_out(preset: Preset, digests: Digests) -> tuple[list[str], dict[str, str]]:
     """Stages whose files config.yaml explains, parents before children, and the reason for each other that has files.
 
     What rests on a run that can't be recorded can't be recorded either.

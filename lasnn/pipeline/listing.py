@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -36,9 +36,6 @@ class Finished:
     folder: str  # what other verbs and `lasnn.load` call it
     scores: dict[str, float] = field(default_factory=dict)  # the numbers of scores.json
 
-    def json(self) -> dict[str, object]:
-        return asdict(self)
-
     def age(self, now: datetime) -> str:
         """How long ago, in its largest unit."""
         if self.finished is None:
@@ -52,13 +49,8 @@ class Finished:
 
 def finished(config: Config, preset: str | None, words: list[str]) -> list[Finished]:
     """Finished runs of one preset or of all whose path holds all `words` as names, by path."""
-    names = [config.preset(preset).name] if preset else list(config.file.presets)
-    found = []
-    for name in names:
-        root = Path(config.file.folders.results, name)
-        for path in _paths(root, words):
-            found.append(_finished(config.preset(name), path.parent.relative_to(root).as_posix(), path))
-    return found
+    presets = [config.preset(name) for name in ([preset] if preset else config.file.presets)]
+    return [_finished(one, path) for one in presets for path in _paths(Path(one.root), words)]
 
 
 def _paths(root: Path, words: list[str]) -> Iterator[Path]:
@@ -69,8 +61,8 @@ def _paths(root: Path, words: list[str]) -> Iterator[Path]:
             yield path
 
 
-def _finished(preset: Preset, run: str, path: Path) -> Finished:
-    folder = path.parent.as_posix()
+def _finished(preset: Preset, path: Path) -> Finished:
+    folder, run = path.parent.as_posix(), path.parent.relative_to(preset.root).as_posix()
     try:
         metrics = files.read_json(path)
         made = files.read_json(path.with_name("provenance.json"))
@@ -143,23 +135,19 @@ class Runs(list[Finished]):
         return whole
 
     def __repr__(self) -> str:
-        return lines(self)
+        """A line for each run, columns under one another."""
+        if not self:
+            return "no finished run: `snakemake --cores 1 tables` makes those behind the tables"
+        now = datetime.now(UTC)
+        wide = max(len(one.folder) for one in self)
+        rows = [f"{'run':{wide}}  accuracy  settings      age     state"]
+        for one in self:
+            accuracy = "-" if one.accuracy is None else f"{one.accuracy:.2f} %"
+            rows.append(f"{one.folder:{wide}}  {accuracy:>8}  {one.settings or '-':12}  {one.age(now):>6}  {one.state}")
+        return "\n".join(rows)
 
 
 @cache
 def _config_of(content: str, results: str) -> Config:
     """The configuration with other results."""
     return Config(merged(json.loads(content), {"folders": {"results": results}}))
-
-
-def lines(found: list[Finished]) -> str:
-    """A line for each run, columns under one another."""
-    if not found:
-        return "no finished run: `snakemake --cores 1 tables` makes those behind the tables"
-    now = datetime.now(UTC)
-    wide = max(len(one.folder) for one in found)
-    rows = [f"{'run':{wide}}  accuracy  settings      age     state"]
-    for one in found:
-        accuracy = "-" if one.accuracy is None else f"{one.accuracy:.2f} %"
-        rows.append(f"{one.folder:{wide}}  {accuracy:>8}  {one.settings or '-':12}  {one.age(now):>6}  {one.state}")
-    return "\n".join(rows)

@@ -75,11 +75,6 @@ def is_leaf(preset: Preset, run: Run) -> bool:
     return isinstance(run, SnnRun) and run not in started_from
 
 
-def is_teacher(preset: Preset, run: Run) -> bool:
-    """Whether a run is an ANN that teaches."""
-    return isinstance(run, AnnRun) and preset.config.networks.known[run.network].teacher
-
-
 def follows(preset: Preset, run: Run) -> bool:
     """Whether a run's checkpoint follows from other files without any training."""
     untrained = isinstance(run, AnnRun) and not preset.adopted(run) and not preset.has_training_log(run)
@@ -123,7 +118,8 @@ def export(config: Config, name: str | None = None, with_runs: bool = True, with
             count += _copied(source / file, target / file)
         leaf = is_leaf(preset, run) and str(run) not in SAMPLES.get(preset.name, ())
         unneeded = leaf or (follows(preset, run) and _may_be_composed(preset, run, source))
-        if unneeded or (is_teacher(preset, run) and not with_teachers):
+        teaches = isinstance(run, AnnRun) and preset.config.networks.known[run.network].teacher
+        if unneeded or (teaches and not with_teachers):
             (target / "model.pt").unlink(missing_ok=True)
         elif (source / "model.pt").exists():
             count += _copied(source / "model.pt", target / "model.pt")

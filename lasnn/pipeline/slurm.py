@@ -12,7 +12,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,14 +19,13 @@ from lasnn.errors import InputError
 
 PLUGIN = "snakemake_executor_plugin_slurm"
 PATIENCE = 30.0  # seconds; Slurm's programs themselves wait for 10 by default
-MINUTES = {"days": 1440, "hours": 60, "minutes": 1}
 
 
 @dataclass(frozen=True)
 class Partition:
-    """What the largest node of a partition has, and how long a job may take (None: without end)."""
+    """What the largest node of a partition (or of `name,name`) has, and minutes that a job may take (None: all)."""
 
-    names: tuple[str, ...]
+    name: str
     minutes: int | None
     memory_mb: int
     cards: int
@@ -35,9 +33,6 @@ class Partition:
     def at_most(self, minutes: int) -> int:
         """Minutes that a job may ask for: beyond the limit it would wait for ever."""
         return min(minutes, self.minutes or minutes)
-
-    def __str__(self) -> str:
-        return ", ".join(self.names)
 
 
 def check_tools() -> None:
@@ -70,7 +65,7 @@ def asked_for() -> dict[str, str]:
     words = {"slurm_partition": os.environ.get("SBATCH_PARTITION"), "slurm_account": os.environ.get("SBATCH_ACCOUNT")}
     found = {name: word for name, word in words.items() if word}
     if "slurm_partition" not in found:
-        default = [name for name, _ in _partitions() if name.endswith("*")]
+        default = [one.name for one in _partitions() if one.name.endswith("*")]
         if default:
             found["slurm_partition"] = default[0].rstrip("*")
     return found
@@ -117,13 +112,13 @@ def partition(names: str | None) -> Partition:
         raise InputError(f"no partition is Slurm's default here: set SBATCH_PARTITION to one of {_listed(known)}")
     nodes = []
     for name in names.split(","):
-        own = [node for other, node in known if other.rstrip("*") == name]
+        own = [one for one in known if one.name.rstrip("*") == name]
         if not own:
             raise InputError(f"Slurm knows no partition {name!r}: set SBATCH_PARTITION to one of {_listed(known)}")
         nodes += own
     limits = [node.minutes for node in nodes]
     return Partition(
-        tuple(names.split(",")),
+        names,
         None if None in limits else min(limit for limit in limits if limit is not None),
         max(node.memory_mb for node in nodes),
         max(node.cards for node in nodes),
@@ -132,7 +127,7 @@ def partition(names: str | None) -> Partition:
 
 def check_job(where: Partition, account: str | None, minutes: int, cards: int) -> None:
     """Let Slurm say whether it would take such a job, without submitting it; InputError with what it says."""
-    words = ["--partition", ",".join(where.names), "--time", str(where.at_most(minutes)), "--mem", "1000"]
+    words = ["--partition", where.name, "--time", str(where.at_most(minutes)), "--mem", "1000"]
     words += ["--account", account] if account else []
     words += [f"--gpus={cards}"] if cards else []
     try:
@@ -151,7 +146,7 @@ def check_job(where: Partition, account: str | None, minutes: int, cards: int) -
     else:
         hint = "SBATCH_PARTITION and SBATCH_ACCOUNT say where and for whom jobs run"
     whose = f", account {account}" if account else ", no account"
-    asked = f"partition {where}{whose}, {cards} GPU" + "s" * (cards > 1) if cards else f"partition {where}{whose}"
+    asked = f"partition {where.name.replace(',', ', ')}{whose}" + (f", {cards} GPU{'s' * (cards > 1)}" if cards else "")
     raise InputError(f"Slurm refuses our jobs ({asked}): {said}: {hint}")
 
 
@@ -181,20 +176,13 @@ class Attempts:
         return counted
 
 
-@dataclass(frozen=True)
-class _Nodes:
-    minutes: int | None
-    memory_mb: int
-    cards: int
-
-
-def _partitions() -> list[tuple[str, _Nodes]]:
-    """Each partition's name, with a star behind the default, and each kind of node in it."""
+def _partitions() -> list[Partition]:
+    """Each kind of node of each partition, whose name has a star behind the default."""
     found = []
     for line in _said("sinfo", "--noheader", "--format=%P|%l|%m|%G").splitlines():
         name, limit, memory, resources = line.strip().split("|")
         cards = sum(int(count) for count in re.findall(r"gpu(?::[^:,()]+)?:(\d+)", resources))
-        found.append((name, _Nodes(minutes_of(limit), int(re.sub(r"\D", "", memory) or 0), cards)))
+        found.append(Partition(name, minutes_of(limit), int(re.sub(r"\D", "", memory) or 0), cards))
     return found
 
 
@@ -204,11 +192,11 @@ def minutes_of(limit: str) -> int | None:
     if match is None:
         return None
     days, hours, minutes, _ = (int(part or 0) for part in match.groups())
-    return max(1, days * MINUTES["days"] + hours * MINUTES["hours"] + minutes)
+    return max(1, 1440 * days + 60 * hours + minutes)
 
 
-def _listed(known: Iterable[tuple[str, _Nodes]]) -> str:
-    return ", ".join(dict.fromkeys(name.rstrip("*") for name, _ in known))
+def _listed(known: list[Partition]) -> str:
+    return ", ".join(dict.fromkeys(one.name.rstrip("*") for one in known))
 
 
 def _said(*words: str) -> str:

@@ -35,8 +35,6 @@ STAMP = Path(".snakemake", "lasnn", "stamp")
 SHOWN = 8  # reasons that are printed; all others follow from them or are of the same kind
 SECOND = 10**9  # ns
 
-Words = Callable[[], list[str]]
-
 
 class Inputs:
     """Inputs of rules in one call of Snakemake: `forced` gives what was typed to be made again, `say` prints a line.
@@ -48,7 +46,7 @@ class Inputs:
     def __init__(
         self,
         config: Config,
-        forced: Words,
+        forced: Callable[[], list[str]],
         say: Callable[[str], None],
         bucket: Bucket | None = None,
         stored: Mapping[str, Stored] | None = None,
@@ -126,32 +124,30 @@ class Inputs:
 
         InputError, with nothing changed, if a file that doesn't fit can't be replaced, or is being made.
         """
-        jobs = [paths for paths in ([below(self.bucket, str(path)) for path in outs] for outs in outputs) if paths]
+        made = [below(self.bucket, str(path)) for outs in outputs for path in outs]
         with inside(self.bucket):
-            self._prepare(jobs)
-
-    def _prepare(self, jobs: list[list[str]]) -> None:
-        _check_writable([path for outs in jobs for path in outs])
-        runs = [self.config.locate(str(Path(outs[0]).parent)) for outs in jobs if Path(outs[0]).name in RUN_FILES]
-        locks = {Path(preset.folder(run), ".lock"): f"the run {run}" for preset, run in runs}
-        images = [Path(outs[0]) for outs in jobs if Path(outs[0]).parent == Path(self.config.file.folders.data)]
-        _check_free(locks | {path.with_name(f".{path.name}.lock"): f"dataset {path.stem!r}" for path in images})
-        progress.begin([preset.folder(run) for preset, run in runs], [path for outs in jobs for path in outs])
-        for preset, run in runs:
-            store.keep(preset, run, self.digests)
-        for path in images:
-            if path.exists():
+            _check_writable(made)
+            folders = dict.fromkeys(str(Path(path).parent) for path in made if Path(path).name in RUN_FILES)
+            runs = [self.config.locate(folder) for folder in folders]
+            images = [Path(path) for path in made if Path(path).parent == Path(self.config.file.folders.data)]
+            for preset, run in runs:
+                _check_free(Path(preset.folder(run), ".lock"), f"the run {run}")
+            for path in images:
+                _check_free(path.with_name(f".{path.name}.lock"), f"dataset {path.stem!r}")
+            progress.begin([preset.folder(run) for preset, run in runs], made)
+            for preset, run in runs:
+                store.keep(preset, run, self.digests)
+            for path in filter(Path.exists, images):
                 with contextlib.suppress(InputError):  # a damaged file is no loss
                     store.keep_images(path, self.judge(self.config.preset()).header(str(path))["digest"])
-        store.allow(self.forced())
+            store.allow(self.forced())
 
 
-def _check_free(locks: Mapping[Path, str]) -> None:
-    """InputError if one of these is held: an earlier call left that job at work, and Snakemake would remove its log."""
-    for lock, of in locks.items():
-        if any(lock.parent.glob(f"{lock.name}*")):
-            with only_writer(lock, of):
-                pass
+def _check_free(lock: Path, of: str) -> None:
+    """InputError if this is held: an earlier call left that job at work, and Snakemake would remove its log."""
+    if any(lock.parent.glob(f"{lock.name}*")):
+        with only_writer(lock, of):
+            pass
 
 
 def renew(paths: Iterable[str], after: float = 0) -> None:

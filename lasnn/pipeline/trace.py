@@ -21,6 +21,7 @@ from lasnn.report import EXHIBITS
 from lasnn.report.site.shown import Shown
 from lasnn.results.fits import unfit
 from lasnn.storage import files
+from lasnn.storage.digests import Digests
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Trace:
     faults: list[str] = field(default_factory=list)
     seen: set[Run] = field(default_factory=set)
     absent: list[Run] = field(default_factory=list)  # runs without their checkpoint, as kept results have them
-    digests: dict[str, str] = field(default_factory=dict)
+    digests: Digests = field(default_factory=lambda: Digests(None))
 
     @property
     def kept(self) -> bool:
@@ -48,16 +49,11 @@ class Trace:
         audit.files()
         return audit
 
-    @property
-    def unprepared(self) -> list[str]:
-        """Datasets of which no images are here."""
-        names = sorted({run.dataset for run in self.seen})
-        return [name for name in names if not Path(self.preset.config.data_file(name)).exists()]
-
     def verdict(self) -> list[str]:
         """What `verify` found: each fault, and how much was compared."""
         runs = f"{len(self.seen)} runs, their settings, parents and images"
-        if unseen := self.unprepared:
+        names = sorted({run.dataset for run in self.seen})
+        if unseen := [name for name in names if not Path(self.preset.config.data_file(name)).exists()]:
             runs = f"{len(self.seen)} runs, their settings and parents; images of {', '.join(unseen)} count as stated"
         if self.absent:
             runs += f"; {len(self.absent)} checkpoints are not here and count as they are stated"
@@ -66,21 +62,6 @@ class Trace:
 
     def say(self, depth: int, line: str) -> None:
         self.lines.append("  " * depth + line)
-
-    def sha256(self, path: Path) -> str:
-        """A file's digest, reckoned once."""
-        if str(path) not in self.digests:
-            self.digests[str(path)] = files.sha256(path)
-        return self.digests[str(path)]
-
-    def images(self, path: str) -> str:
-        """The digest of a prepared file's images themselves, reckoned once; in place of it, what is wrong with it."""
-        if path not in self.digests:
-            try:
-                self.digests[path] = load(path).digest
-            except InputError as error:
-                self.digests[path] = str(error)
-        return self.digests[path]
 
     def blame(self, fault: str | None) -> None:
         if self.verify and fault and fault not in self.faults:
@@ -178,7 +159,7 @@ def _run_faults(found: Trace, run: Run, metrics: files.Json, stated: dict[str, s
         path = folder / name
         if not path.exists():
             faults += [f"{path} is missing"] if name != "model.pt" else []  # of a checkpoint a line says so
-        elif (is_now := found.sha256(path)) != digest:
+        elif (is_now := found.digests.sha256(path)) != digest:
             faults.append(f"{path} is {is_now[:12]} now, {digest[:12]} when it was made")
     if reason := unfit(preset, run):
         faults.append(f"{run} is not what the plan asks for: {reason}")
@@ -186,10 +167,19 @@ def _run_faults(found: Trace, run: Run, metrics: files.Json, stated: dict[str, s
         path = Path(preset.root, parent, "model.pt")
         if not path.exists() and files.stated_digest(path) is None:
             faults.append(f"{path} is missing")
-    is_now = found.images(preset.config.data_file(run.dataset))
-    if len(is_now) != 64:
-        faults.append(is_now)
+    images = preset.config.data_file(run.dataset)
+    if fault := found.digests.fact("images", [images], lambda: _images_fault(images)):
+        faults.append(str(fault))
     return faults
+
+
+def _images_fault(path: str) -> str | None:
+    """What is wrong with a prepared file, whose images themselves are hashed."""
+    try:
+        load(path)
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def _exhibit_fault(found: Trace, name: str) -> str | None:

@@ -61,14 +61,11 @@ def storage(provider="s3", prefix="s3://lasnn/mine/", **settings):
 # ---- without a server
 
 
-def test_without_storage_there_is_no_bucket():
-    assert buckets.bucket_of(storage(provider=None), config()) is None
-
-
 def test_where_results_lie_in_the_bucket_and_here(tmp_path, monkeypatch):
     """The object of a path is prefix and path; its copy lies in Snakemake's own folder below the bucket's name."""
     planned = config()
     monkeypatch.chdir(tmp_path)
+    assert buckets.bucket_of(storage(provider=None), planned) is None
     found = buckets.bucket_of(storage(), planned)
     assert (found.url, found.place) == ("s3://lasnn/mine", ".snakemake/storage/s3/lasnn/mine")
     assert found.name == "lasnn"
@@ -91,6 +88,7 @@ def test_where_results_lie_in_the_bucket_and_here(tmp_path, monkeypatch):
         ({"prefix": "lasnn"}, {}, r"--default-storage-prefix is 'lasnn': expected s3://BUCKET"),
         ({}, {"folders": {"results": "/far/results", "data": "data"}}, r"'/far/results' is no folder of a bucket"),
         ({}, {"folders": {"results": "results", "data": "../data"}}, r"'../data' is no folder of a bucket"),
+        ({}, {"adopted": {f"tiny/{ANN}": {"file": "x.pt", "sha256": "0" * 64}}}, r"^adopted.yaml: .* lie in a folder"),
     ],
 )
 def test_what_is_no_bucket_gets_one_line(asked, more, expected, tmp_path, monkeypatch):
@@ -99,13 +97,6 @@ def test_what_is_no_bucket_gets_one_line(asked, more, expected, tmp_path, monkey
     with pytest.raises(InputError, match=expected):
         buckets.bucket_of(storage(**asked), planned)
     assert not list(tmp_path.iterdir())
-
-
-def test_adopted_weights_are_refused(tmp_path, monkeypatch):
-    """They lie in the data folder, and no rule names them."""
-    planned = config(adopted={f"tiny/{ANN}": {"file": "x.pt", "sha256": "0" * 64}})
-    monkeypatch.chdir(tmp_path)
-    assert message_of(buckets.bucket_of, storage(), planned).startswith("adopted.yaml: adopted weights lie in a folder")
 
 
 def test_images_of_the_user_are_found_from_another_folder(tmp_path, monkeypatch):

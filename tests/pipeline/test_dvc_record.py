@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tiny import ANN, HYBRID, change, done, rules, snakemake
+from tiny import ANN, HYBRID, change, described, done, rules, sealed, snakemake
 
 from lasnn.pipeline import dvc_record
 from lasnn.plan.config import whole
@@ -86,20 +86,12 @@ def test_what_config_yaml_does_not_explain_is_not_recorded(copy):
     assert set(recorded(copy)) - {"exhibit-table4"} == stages  # which holds the teacher alone at this size
 
 
-def as_of_another_preset(metrics):
-    content = {key: value for key, value in files.read_json(metrics).items() if key != files.SEAL}
-    files.write_json(metrics, content | {"preset": "other"}, seal=True)
-    provenance = metrics.with_name("provenance.json")
-    made = {key: value for key, value in files.read_json(provenance).items() if key != files.SEAL}
-    made["files"]["metrics.json"] = files.sha256(metrics)
-    files.write_json(provenance, made, seal=True)
-
-
 def test_another_preset_is_recorded_beside(copy):
     change({"presets": {"other": whole()["presets"]["tiny"]}})
     shutil.copytree("results/tiny", "results/other")
     for path in Path("results/other").rglob("metrics.json"):  # as if the other preset had made them
-        as_of_another_preset(path)
+        sealed(path, preset="other")
+        described(path.parent)
     before = (copy / "dvc.lock").read_bytes()
     assert "stages recorded in lineage/other/dvc.lock" in dvc_record.record("other")
     assert (copy / "dvc.lock").read_bytes() == before

@@ -32,6 +32,13 @@ def kept(project):
     return project
 
 
+@pytest.fixture
+def imported(kept):
+    """The same after they were taken up."""
+    reference.take_up(read())
+    return kept
+
+
 def names(folder):
     return {path.name for path in folder.iterdir()}
 
@@ -51,16 +58,14 @@ def test_a_second_export_copies_nothing(kept):
     assert reference.export(read()).startswith("0 files new or changed")
 
 
-def test_a_converted_checkpoint_is_composed_to_the_byte(kept, finished):
+def test_a_converted_checkpoint_is_composed_to_the_byte(imported, finished):
     """Its ANN's weights, and thresholds that metrics.json spells."""
-    reference.take_up(read())
     assert (THERE / CONVERTED / "model.pt").read_bytes() == (finished / THERE / CONVERTED / "model.pt").read_bytes()
     assert {path.parent for path in KEPT.rglob("model.pt")} == {KEPT / TEACHER, KEPT / "ann/digits/conv3fc2/base/s0"}
 
 
-def test_an_untrained_checkpoint_is_composed_to_the_byte(kept):
+def test_an_untrained_checkpoint_is_composed_to_the_byte(imported):
     """Weights that are draws of a seed."""
-    reference.take_up(read())
     change({"presets": {"tiny": {"scope": {"ablations": ["lasnn_act+random_teacher"]}}}})
     assert main(["ann", str(THERE / UNTRAINED)]) == 0
     made = (THERE / UNTRAINED / "model.pt").read_bytes()
@@ -77,8 +82,7 @@ def other_torch(monkeypatch):
     monkeypatch.setattr(checkpoint, "packed", lambda *content: packed(*content) + b" ")
 
 
-def test_export_keeps_what_it_could_not_compose(kept, monkeypatch):
-    reference.take_up(read())
+def test_export_keeps_what_it_could_not_compose(imported, monkeypatch):
     other_torch(monkeypatch)
     reference.export(read())
     assert files.sha256(KEPT / CONVERTED / "model.pt") == files.sha256(THERE / CONVERTED / "model.pt")
@@ -98,8 +102,7 @@ def test_where_it_cannot_be_composed_one_line_says_so_and_nothing_is_trained(kep
     assert sum("its checkpoint is not here" in line for line in found.lines) == 2  # a leaf's, and this one
 
 
-def test_teachers_may_be_left_out_and_every_exhibit_is_made_without_them(kept):
-    reference.take_up(read())
+def test_teachers_may_be_left_out_and_every_exhibit_is_made_without_them(imported):
     reference.export(read(), with_teachers=False)
     shutil.rmtree(THERE)
     said = reference.take_up(read())
@@ -108,12 +111,11 @@ def test_teachers_may_be_left_out_and_every_exhibit_is_made_without_them(kept):
     )
     assert not (THERE / TEACHER / "model.pt").exists()
     assert (THERE / CONVERTED / "model.pt").exists()
-    assert rules(kept, "tables") == {"table"}
+    assert rules(imported, "tables") == {"table"}
 
 
-def test_what_came_without_its_checkpoint_is_kept_without_it(kept):
+def test_what_came_without_its_checkpoint_is_kept_without_it(imported):
     """As from a machine that only sent back metrics and predictions."""
-    reference.take_up(read())
     shutil.rmtree(KEPT)
     for run in (ANN, CONVERTED):
         (THERE / run / "model.pt").unlink()
@@ -122,23 +124,21 @@ def test_what_came_without_its_checkpoint_is_kept_without_it(kept):
     shutil.rmtree(THERE)
     assert "; 2 without the checkpoint" in reference.take_up(read())
     assert not (THERE / ANN / "model.pt").exists()
-    assert rules(kept, "tables") == {"table"}
+    assert rules(imported, "tables") == {"table"}
 
 
-def test_a_checkpoint_that_is_kept_already_stays(kept):
-    reference.take_up(read())
+def test_a_checkpoint_that_is_kept_already_stays(imported):
     (THERE / TEACHER / "model.pt").unlink()
     assert reference.export(read()).startswith("0 files new or changed")
     assert (KEPT / TEACHER / "model.pt").exists()
     assert not (KEPT / "left_out.json").exists()
 
 
-def test_what_was_taken_up_is_not_trained_again(kept):
-    reference.take_up(read())
+def test_what_was_taken_up_is_not_trained_again(imported):
     assert not (THERE / STUDENT / "model.pt").exists()
-    assert rules(kept, "tables") == {"table"}
+    assert rules(imported, "tables") == {"table"}
     before = {path: files.sha256(path) for path in THERE.rglob("metrics.json")}
-    done(kept, "--cores", 1, "tables")
+    done(imported, "--cores", 1, "tables")
     assert {path: files.sha256(path) for path in THERE.rglob("metrics.json")} == before
     assert (THERE / "exhibits/table2.csv").read_bytes() == (KEPT / "exhibits/table2.csv").read_bytes()
 
@@ -160,8 +160,7 @@ def test_other_images_are_not_answered_for(kept):
     assert "data/digits.npz is missing: `snakemake --cores 1 data/digits.npz` makes it" in said
 
 
-def test_a_run_that_fits_or_is_under_way_is_never_overwritten(kept):
-    reference.take_up(read())
+def test_a_run_that_fits_or_is_under_way_is_never_overwritten(imported):
     times = {path: path.stat().st_mtime_ns for path in THERE.rglob("metrics.json")}
     assert reference.take_up(read()).startswith("0 runs imported")
     assert {path: path.stat().st_mtime_ns for path in THERE.rglob("metrics.json")} == times
@@ -172,8 +171,7 @@ def test_a_run_that_fits_or_is_under_way_is_never_overwritten(kept):
     assert names(THERE / STUDENT) == {"resume.pt"}
 
 
-def test_a_damaged_run_is_replaced_by_the_kept_one(kept):
-    reference.take_up(read())
+def test_a_damaged_run_is_replaced_by_the_kept_one(imported):
     path = THERE / STUDENT / "metrics.json"
     path.write_text("{}")
     assert reference.take_up(read()).startswith("1 runs imported")
@@ -265,8 +263,7 @@ def test_nothing_kept_for_a_preset(kept):
         reference.take_up(read(), "other")
 
 
-def test_exhibits_may_be_kept_alone(kept):
-    reference.take_up(read())
+def test_exhibits_may_be_kept_alone(imported):
     shutil.copytree(KEPT / "exhibits", THERE / "exhibits")
     shutil.rmtree(KEPT)
     said = reference.export(read(), with_runs=False)

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tiny import ANN, CONVERTED, TEACHER, change, done
+from tiny import ANN, CONVERTED, TEACHER, change, described, done, sealed
 from tiny import LASNN as STUDENT
 
 from lasnn.__main__ import main
@@ -64,17 +64,12 @@ def test_the_workflow_takes_it_and_what_follows_rests_on_it(project):
     assert sum("trained in the preset tiny" in line for line in found.lines) == 2  # itself and its ANN
 
 
-def of_an_earlier_revision():
-    path = FIRST / TEACHER / "metrics.json"
-    files.write_json(path, files.read_json(path) | {"revision": 1}, seal=True)
-
-
 @pytest.mark.parametrize(
     "what",
     [
         lambda: (FIRST / TEACHER / "model.pt").write_bytes(b"damaged"),
         lambda: (FIRST / TEACHER / "predictions.npz").unlink(),
-        of_an_earlier_revision,
+        lambda: sealed(FIRST / TEACHER / "metrics.json", revision=1),
         lambda: change({"presets": {"second": {"teacher": {"lr": 0.03}}}}),
     ],
 )
@@ -160,9 +155,7 @@ def test_another_training_of_the_same_settings_is_kept_beside_it(project):
     reference.export(read(), "tiny")
     path = KEPT / "tiny" / ANN
     store.put(read().preset("tiny"), FIRST / TEACHER, path)  # weights of something else
-    metrics = files.read_json(FIRST / ANN / "metrics.json")
-    files.write_json(path / "metrics.json", metrics, seal=True)
-    provenance = files.read_json(path / "provenance.json")
-    files.write_json(path / "provenance.json", provenance | {"files": digests(path)}, seal=True)
+    files.write_bytes(path / "metrics.json", (FIRST / ANN / "metrics.json").read_bytes())
+    described(path)
     assert "kept under another preset" not in reference.export(read(), "second")
     assert (KEPT / "second" / ANN / "model.pt").exists()

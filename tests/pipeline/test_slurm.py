@@ -48,8 +48,8 @@ def test_time_limits():
 
 
 def test_a_partition_is_what_its_largest_nodes_have(queue):
-    assert slurm.partition("gpu") == slurm.Partition(("gpu",), 240, 256000, 4)
-    assert slurm.partition("cpu") == slurm.Partition(("cpu",), 1440, 64000, 0)
+    assert slurm.partition("gpu") == slurm.Partition("gpu", 240, 256000, 4)
+    assert slurm.partition("cpu") == slurm.Partition("cpu", 1440, 64000, 0)
     assert slurm.partition("cpu,gpu").minutes == 240
     assert slurm.partition("gpu").at_most(60) == 60
     assert slurm.partition("gpu").at_most(10**6) == 240

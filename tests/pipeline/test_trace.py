@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import ANN, CONVERTED, LASNN, TEACHER, change_a_pixel
+from tiny import ANN, CONVERTED, LASNN, TEACHER, change_a_pixel, sealed
 
 from lasnn.__main__ import main
 from lasnn.pipeline.trace import trace
@@ -57,9 +57,7 @@ def test_a_missing_checkpoint_counts_as_stated(project, capsys):
     hint = f"its checkpoint is not here: `snakemake --cores 1 results/tiny/{CHAIN[1]}/model.pt` makes it again"
     assert sum(hint in line for line in said) == 1
     made = Path("results/tiny", CHAIN[1], "provenance.json")
-    content = files.read_json(made)
-    content["files"]["model.pt"] = "0" * 64
-    files.write_json(made, content, seal=True)
+    sealed(made, files=files.read_json(made)["files"] | {"model.pt": "0" * 64})
     assert any(fault.endswith(f"made from another {CHAIN[1]} than the one that is there now") for fault in faults())
 
 

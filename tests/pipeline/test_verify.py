@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny import described, sealed
 
 from lasnn.__main__ import main
 from lasnn.datasets import arrays
@@ -108,65 +109,58 @@ def test_a_list_of_digests_written_anew_hides_no_change(verified, paths):
 def test_a_forged_accuracy_with_all_digests_anew(verified):
     """The predictions say otherwise."""
     folder = KEPT / "bfloat16" / SNN
-    metrics, made = (files.read_json(folder / name) for name in ("metrics.json", "provenance.json"))
-    files.write_json(folder / "metrics.json", metrics | {"accuracy": metrics["accuracy"] + 1}, seal=True)
-    made["files"]["metrics.json"] = files.sha256(folder / "metrics.json")
-    files.write_json(folder / "provenance.json", made, seal=True)
+    said = files.read_json(folder / "metrics.json")["accuracy"]
+    sealed(folder / "metrics.json", accuracy=said + 1)
+    described(folder)
     reference._record(KEPT / "bfloat16")
-    kept, said = np.load(folder / "predictions.npz"), metrics["accuracy"]
+    kept = np.load(folder / "predictions.npz")
     assert said == pytest.approx(100 * (kept["predicted"] == kept["labels"]).mean())
     _, _, faults = verified("bfloat16")
     assert f"{folder}/metrics.json says accuracy {said + 1:.2f} %, its predictions give {said:.2f}" in faults
     assert f"{KEPT}/bfloat16/exhibits/table_s4.csv is not what its runs give" in faults
 
 
+def forged(path, text):
+    """Another text of an exhibit's file, with all digests anew."""
+    path.write_text(text)
+    beside = path.with_suffix(".json")
+    sealed(beside, made=files.read_json(beside)["made"] | {path.name: files.sha256(path)})
+    reference._record(KEPT / "bfloat16")
+
+
 def test_a_forged_number_of_a_table_with_all_digests_anew(verified):
     """Its runs give another."""
-    stem = KEPT / "bfloat16/exhibits/table_s4"
-    said = files.read_json(f"{stem}.json")
-    text = Path(f"{stem}.csv").read_text()
+    table = KEPT / "bfloat16/exhibits/table_s4.csv"
+    text = table.read_text()
     number = next(word for word in text.splitlines()[1].split(",") if re.fullmatch(r"\d\d\.\d{3,}", word))
-    Path(f"{stem}.csv").write_text(text.replace(number, f"{float(number) + 1}"))
-    said["made"]["table_s4.csv"] = files.sha256(f"{stem}.csv")
-    files.write_json(f"{stem}.json", said, seal=True)
-    reference._record(KEPT / "bfloat16")
+    forged(table, text.replace(number, f"{float(number) + 1}"))
     _, _, faults = verified("bfloat16")
-    assert faults == [f"{stem}.csv is not what its runs give"]
+    assert faults == [f"{table} is not what its runs give"]
+
+
+PICTURE = KEPT / "bfloat16/exhibits/figure_ablations.svg"
 
 
 @pytest.mark.parametrize(("other", "passes"), [("Matplotlib v3.0.1", True), (None, False)])
 def test_pictures_of_another_matplotlib_are_compared_by_their_numbers(verified, other, passes):
     """Drawn by this one they must be the same bytes."""
-    stem = KEPT / "bfloat16/exhibits/figure_ablations"
-    picture = Path(f"{stem}.svg")
-    picture.write_text(
-        re.sub(r"Matplotlib v[\w.]*\w", other, picture.read_text()) if other else picture.read_text() + " "
-    )
-    said = files.read_json(f"{stem}.json")
-    said["made"]["figure_ablations.svg"] = files.sha256(picture)
-    files.write_json(f"{stem}.json", said, seal=True)
-    reference._record(KEPT / "bfloat16")
+    text = PICTURE.read_text()
+    forged(PICTURE, re.sub(r"Matplotlib v[\w.]*\w", other, text) if other else text + " ")
     status, line, faults = verified("bfloat16")
     assert (status == 0) == passes
     assert ("figure_ablations in numbers, its pictures of Matplotlib v3.0.1 as recorded: here is" in line) == passes
-    assert passes or f"{picture} is not what Matplotlib v" in faults[0]
+    assert passes or f"{PICTURE} is not what Matplotlib v" in faults[0]
 
 
 @pytest.mark.parametrize(("moved", "passes"), [("0.000001", True), ("0.00001", False)])
 def test_a_picture_may_differ_in_the_last_place_of_a_coordinate(verified, moved, passes):
     """There processors differ: Intel and AMD drew 32.154687 and 32.154688 points for the same numbers."""
-    stem = KEPT / "bfloat16/exhibits/figure_ablations"
-    picture = Path(f"{stem}.svg")
-    text = picture.read_text()
+    text = PICTURE.read_text()
     place = re.search(r'd="M (\d+\.\d{6}) ', text)
-    picture.write_text(f"{text[: place.start(1)]}{Decimal(place[1]) + Decimal(moved)}{text[place.end(1) :]}")
-    said = files.read_json(f"{stem}.json")
-    said["made"]["figure_ablations.svg"] = files.sha256(picture)
-    files.write_json(f"{stem}.json", said, seal=True)
-    reference._record(KEPT / "bfloat16")
+    forged(PICTURE, f"{text[: place.start(1)]}{Decimal(place[1]) + Decimal(moved)}{text[place.end(1) :]}")
     status, _, faults = verified("bfloat16")
     assert (status == 0) == passes
-    assert passes or f"{picture} is not what Matplotlib v" in faults[0]
+    assert passes or f"{PICTURE} is not what Matplotlib v" in faults[0]
 
 
 def test_other_settings_than_planned(verified):
@@ -203,9 +197,7 @@ def test_labels_are_compared_with_one_another_and_with_prepared_images(project, 
         content = dict(np.load(folder / "predictions.npz"))
         content["labels"][0] = (content["labels"][0] + 1) % 10
         np.savez(folder / "predictions.npz", **content)
-        made = files.read_json(folder / "provenance.json")
-        made["files"]["predictions.npz"] = files.sha256(folder / "predictions.npz")
-        files.write_json(folder / "provenance.json", made, seal=True)
+        described(folder)
     reference._record(kept)
     assert main(["verify", "tiny"]) == (0 if count == 0 else 1)
     said = capsys.readouterr().out
@@ -252,9 +244,8 @@ def test_what_keeps_nothing_is_one_line(word, monkeypatch, capsys):
 
 
 def test_no_kept_results_at_all(clone, capsys):
-    shutil.rmtree(KEPT / "bfloat16")
-    shutil.rmtree(KEPT / "verdicts")
     (KEPT / "small").unlink()
+    shutil.rmtree(KEPT)
     assert main(["verify"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 

@@ -13,7 +13,7 @@ from lasnn.pipeline import buckets
 from lasnn.pipeline.stamp import Inputs, forced_words, renew
 from lasnn.storage import commit
 from lasnn.report import TARGETS, Figure, Table, exhibits_of, files_of, names_of
-from lasnn.plan.runs import NAME, NUMBER, AnnRun, ConvertedRun, SnnRun
+from lasnn.plan.runs import KINDS, NAME, NUMBER
 from lasnn.pipeline.workflow import (
     cards_of_a_training,
     check_container,
