@@ -8,7 +8,8 @@ from oracle import ORDERS, close
 
 from lasnn.compiled import library
 from lasnn.networks.layers import Pool
-from lasnn.spiking.kernels.compiled_scan import CompiledScan, poolable
+from lasnn.spiking.kernels.compiled_scan import Scan as CompiledScan
+from lasnn.spiking.kernels.compiled_scan import poolable
 from lasnn.spiking.kernels.torch_scan import Scan
 from lasnn.spiking.neurons import LIF, Dynamics
 
