@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from lasnn.errors import InputError
 from lasnn.networks.batch_norm import fold
 from lasnn.networks.layers import Linear, ReLU, along_channels
-from lasnn.networks.net import Net, Synapses, Tappable, Wire, wired
+from lasnn.networks.net import Net, Synapses, Tappable, Wire, replace_neurons, wired
 from lasnn.spiking.neurons import LIF, Dynamics, streaming
 from lasnn.spiking.packed_spikes import SpikeStore
 
@@ -37,12 +37,13 @@ def spiking(net: Net, dynamics: Dynamics) -> Net:
             )
     net = copy.deepcopy(net)
     net.standardise = None
-    for module in list(net.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, ReLU):
-                neuron = LIF(dynamics=dynamics).to(net.readout.weight.device)
-                neuron.offset = child.offset
-                setattr(module, name, neuron)
+
+    def made(relu: ReLU) -> LIF:
+        neuron = LIF(dynamics=dynamics).to(net.readout.weight.device)
+        neuron.offset = relu.offset
+        return neuron
+
+    replace_neurons(net, ReLU, made)
     return net
 
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from lasnn.datasets.batches import Images, plain_batches
 from lasnn.networks.layers import along_channels
-from lasnn.networks.net import Net, watched, wired
+from lasnn.networks.net import Net, replace_neurons, watched, wired
 from lasnn.plan.vocabulary import ENCODERS
 from lasnn.spiking.conversion import inner_weights, neurons
 from lasnn.spiking.encoders import encode, image_noise, mean_input
@@ -90,10 +90,7 @@ class Analog(nn.Module):
 def analog_limit(net: Net) -> Net:
     """A copy of a spiking network with rates in place of spikes."""
     net = copy.deepcopy(net)
-    for module in list(net.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, LIF):
-                setattr(module, name, Analog(child))
+    replace_neurons(net, LIF, Analog)
     return net
 
 
