@@ -202,5 +202,5 @@ def _extra(station: Station, layer_input: Tensor) -> Tensor | None:
         extra = reached if extra is None else extra + reached
     if station.constant is not None:
         constant = station.constant.view(-1, *(1,) * (station.synapses.weight.dim() - 2))  # [C, 1, 1] or [F]
-        extra = constant[None] if extra is None else extra + constant
+        extra = constant.expand(len(layer_input), *constant.shape) if extra is None else extra + constant
     return extra
