@@ -64,18 +64,13 @@ class Plan:
         self.size, self.pool = max(1, BLOCK // pair) * pair if pool else min(BLOCK, self.neurons), int(pool)
         self.blocks = -(-self.neurons // self.size)
 
-    def run(self, work: Callable[[int, int, int], None]) -> None:
+    def run(self, work: Callable[[int, int, Tensor], None]) -> None:
         """`work(first, last, scratch)` over all blocks, on the threads that torch may use."""
 
         def piece(first: int, last: int) -> None:
-            scratch = torch.empty(3 * self.size)
-            work(first, last, scratch.data_ptr())
+            work(first, last, torch.empty(3 * self.size))
 
         over(self.blocks, torch.get_num_threads(), piece)
-
-
-def address(x: Tensor | None) -> int:
-    return 0 if x is None else x.data_ptr()
 
 
 def pooled_like(current: Tensor) -> Tensor:
@@ -99,10 +94,10 @@ def fire(
     loop = getattr(loops(), f"fire_{dynamics.rule}")
     sizes, theta = (plan.steps, plan.neurons, plan.size), threshold.item()
 
-    def work(first: int, last: int, scratch: int) -> None:
-        addresses = current.data_ptr(), out.data_ptr(), end.data_ptr(), address(counts)
-        flags = plan.row, plan.channels, plan.pool, int(counts is not None)
-        loop(*addresses, *sizes, first, last, *flags, theta, dynamics.leak)
+    flags = plan.row, plan.channels, plan.pool, int(counts is not None)
+
+    def work(first: int, last: int, scratch: Tensor) -> None:
+        loop(current, out, end, counts, *sizes, first, last, *flags, theta, dynamics.leak)
 
     plan.run(work)
     return out, end
@@ -143,9 +138,8 @@ class Scan(torch.autograd.Function):
         sizes = plan.steps, plan.neurons, plan.size
         flags = plan.row, plan.channels, plan.pool, int(mask is not None)
 
-        def work(first: int, last: int, scratch: int) -> None:
-            addresses = psi.data_ptr(), out.data_ptr(), address(mask), scratch
-            loop(*addresses, *sizes, first, last, *flags, threshold, dynamics.leak, height, slope)
+        def work(first: int, last: int, scratch: Tensor) -> None:
+            loop(psi, out, mask, scratch, *sizes, first, last, *flags, threshold, dynamics.leak, height, slope)
 
         plan.run(work)
         torch.autograd.graph.increment_version(current)  # which was overwritten out of torch's sight
@@ -172,9 +166,8 @@ class Scan(torch.autograd.Function):
         sizes = plan.steps, plan.neurons, stride, plan.size
         flags = plan.row, plan.channels, plan.pool, int(mask is not None)
 
-        def work(first: int, last: int, scratch: int) -> None:
-            addresses = psi.data_ptr(), gradient.data_ptr(), address(mask), address(spikes), scratch
-            loop(*addresses, *sizes, first, last, *flags, dynamics.leak, reset)
+        def work(first: int, last: int, scratch: Tensor) -> None:
+            loop(psi, gradient, mask, spikes, scratch, *sizes, first, last, *flags, dynamics.leak, reset)
 
         plan.run(work)
         return psi, None, None, None, None, None
