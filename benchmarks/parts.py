@@ -18,7 +18,7 @@ from benchmarks.ours import Ours
 from lasnn.compiled import events, products
 from lasnn.networks.layers import AveragePool, Dropout
 from lasnn.spiking.encoders import ENCODERS
-from lasnn.spiking.kernels.compiled_scan import CompiledScan
+from lasnn.spiking.kernels.compiled_scan import Scan as CompiledScan
 
 REST = "autograd, Python, copies, loss"
 LINEAR = "linear layers, dense"

@@ -19,7 +19,7 @@ from lasnn.compiled import library, products
 from lasnn.errors import InputError
 from lasnn.networks import build, census
 from lasnn.plan.vocabulary import STUDENTS
-from lasnn.spiking.kernels.compiled_scan import CompiledScan
+from lasnn.spiking.kernels.compiled_scan import Scan as CompiledScan
 
 torch.set_num_threads(1)  # the tests' tensors are tiny: threads would only wait for each other
 

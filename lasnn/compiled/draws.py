@@ -19,7 +19,7 @@ def fill(out: Tensor, key: int, start: int = 0, step: int = 1) -> Tensor:
     rows, pixels = out.shape
     if rows and pixels:
         if (loops := library()) is not None and out.device.type == "cpu":
-            loops.uniforms(out.data_ptr(), key, pixels, out.stride(0), start, rows, step)
+            loops.uniforms(out, key, pixels, out.stride(0), start, rows, step)
         else:
             out.copy_(by_torch(key, pixels, torch.arange(rows, device=out.device) * step + start))
     return out

@@ -37,8 +37,8 @@ class Events:
     channels: int
 
     @property
-    def addresses(self) -> tuple[int, int, int]:
-        return self.start.data_ptr(), self.channel.data_ptr(), self.value.data_ptr()
+    def lists(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.start, self.channel, self.value
 
 
 def events_of(rows: Tensor, most: float) -> Events | None:
@@ -47,14 +47,14 @@ def events_of(rows: Tensor, most: float) -> Events | None:
     if size == 0 or size >= 1 << 31 or rows.shape[1] >= 1 << 16:
         return None
     found = torch.empty(1, dtype=torch.int32)
-    loops().count(rows.data_ptr(), size, found.data_ptr())
+    loops().count(rows, size, found)
     number = int(found)
     if number > most * size:
         return None
     start = torch.empty(len(rows) + 1, dtype=torch.int32)
     channel, value = torch.empty(number + 16, dtype=torch.uint16), torch.empty(number + 16)
     events = Events(start, channel, value, len(rows), rows.shape[1])
-    loops().listed(rows.data_ptr(), events.rows, events.channels, *events.addresses)
+    loops().listed(rows, events.rows, events.channels, *events.lists)
     return events
 
 
@@ -96,12 +96,11 @@ def convolution(events: Events, weight: Tensor, at: Geometry) -> Tensor:
     def part(first: int, last: int) -> None:
         if at.outputs in NARROW:
             loop = getattr(loops(), f"sow_{at.outputs}")
-            loop(*events.addresses, taps.data_ptr(), out.data_ptr(), *sizes, *kernel, first, last, 0, at.channels)
+            loop(*events.lists, taps, out, *sizes, *kernel, first, last, 0, at.channels)
             return
         room = at.kernel_size**2 * at.channels
-        offset, factor = torch.empty(room, dtype=torch.int32), torch.empty(room)
-        addresses = *events.addresses, taps.data_ptr(), out.data_ptr(), offset.data_ptr(), factor.data_ptr()
-        loops().convolved(*addresses, *sizes, at.outputs, *kernel, first, last)
+        scratch = torch.empty(room, dtype=torch.int32), torch.empty(room)
+        loops().convolved(*events.lists, taps, out, *scratch, *sizes, at.outputs, *kernel, first, last)
 
     over(at.images, torch.get_num_threads(), part)
     return out.permute(0, 3, 1, 2)
@@ -119,18 +118,17 @@ def convolution_weight(events: Events, gradient: Tensor, at: Geometry) -> Tensor
 
     def narrow(first: int, last: int) -> None:
         loop = getattr(loops(), f"reap_{at.outputs}")
-        addresses = *events.addresses, weight.data_ptr(), gradient.data_ptr()
-        loop(*addresses, *sizes, *kernel, 0, at.images, first, last)
+        loop(*events.lists, weight, gradient, *sizes, *kernel, 0, at.images, first, last)
 
     def wide(first: int, last: int) -> None:
         padded = torch.empty((at.tall + 2 * at.kernel_size) * (at.wide + 2 * at.kernel_size) * CHANNELS)
         begin = torch.empty(at.channels * at.stride**2 + 1, dtype=torch.int32)
         room = at.height * at.width * at.channels
         scratch = begin, torch.empty(room, dtype=torch.int32), torch.empty(room), padded
-        addresses = [*events.addresses, gradient.data_ptr(), weight.data_ptr(), *(x.data_ptr() for x in scratch)]
+        lists = *events.lists, gradient, weight, *scratch
         for piece in range(first, last):
             columns = piece * CHANNELS, min((piece + 1) * CHANNELS, at.outputs)
-            loops().correlated(*addresses, *sizes, at.outputs, *kernel, at.images, *columns)
+            loops().correlated(*lists, *sizes, at.outputs, *kernel, at.images, *columns)
 
     if at.outputs in NARROW:
         over(at.channels, torch.get_num_threads(), narrow)
@@ -149,8 +147,7 @@ def matrix_weight(events: Events, gradient: Tensor) -> Tensor:
     number = len(events.value)
     start, row = torch.empty(events.channels + 1, dtype=torch.int32), torch.empty(number, dtype=torch.int32)
     factor, cursor = torch.empty(number), torch.empty(events.channels, dtype=torch.int32)
-    addresses = [x.data_ptr() for x in (start, row, factor, cursor)]
-    loops().by_channel(*events.addresses, events.rows, events.channels, *addresses)
+    loops().by_channel(*events.lists, events.rows, events.channels, start, row, factor, cursor)
     return _product(start, row, factor, gradient.contiguous(), events.channels).t()
 
 
@@ -159,10 +156,8 @@ def _product(start: Tensor, column: Tensor, value: Tensor, matrix: Tensor, rows:
     offset, out = column.to(torch.int32).mul_(width), matrix.new_zeros(rows, width)
 
     def part(first: int, last: int) -> None:
-        cursor = torch.empty(rows, dtype=torch.int32)
-        addresses = [x.data_ptr() for x in (start, offset, value, matrix, out)]
-        columns = first * PANEL, min(last * PANEL, width)
-        loops().product(*addresses, rows, width, PANEL, INNER, *columns, cursor.data_ptr())
+        columns, cursor = (first * PANEL, min(last * PANEL, width)), torch.empty(rows, dtype=torch.int32)
+        loops().product(start, offset, value, matrix, out, rows, width, PANEL, INNER, *columns, cursor)
 
     over(-(-width // PANEL), torch.get_num_threads(), part)
     return out

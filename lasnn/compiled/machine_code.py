@@ -23,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 LOOPS = ("scan_loops", "event_loops")  # modules of this package, imported only to be compiled
 SOURCES = (*LOOPS, "vectors", "compiling", "machine_code")
@@ -33,7 +34,7 @@ _reason: str | None = None
 
 @functools.cache
 def library() -> SimpleNamespace | None:
-    """The compiled loops as functions of addresses and numbers, compiled now if this machine has none yet."""
+    """The compiled loops as functions of tensors and numbers, compiled now if this machine has none yet."""
     global _reason
     if os.environ.get("LASNN_KERNELS") == "off":
         _reason = "LASNN_KERNELS is off"
@@ -180,15 +181,16 @@ def _load(code: Code) -> SimpleNamespace:
 def _function(name: str, address: int, types: str) -> Callable[..., None]:
     """numba's calling convention: places for the result and an exception first, a status back. The GIL is free.
 
-    RuntimeError if the status says that the loop raised.
+    A tensor is given by its address, None by 0. RuntimeError if the status says that the loop raised.
     """
     call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *(C_TYPES[kind] for kind in types))(
         address
     )
     result, exception = (ctypes.c_int64 * 2)(), (ctypes.c_int64 * 2)()  # nothing ever reads them
 
-    def run(*arguments: float) -> None:
-        if status := call(result, exception, *arguments):
+    def run(*arguments: Any) -> None:
+        passed = [value.data_ptr() if hasattr(value, "data_ptr") else value for value in arguments]
+        if status := call(result, exception, *passed):
             raise RuntimeError(f"compiled loop {name}: numba's status {status}; LASNN_KERNELS=off goes without loops")
 
     return run

@@ -240,6 +240,14 @@ S30, S27, S31, S8, S40 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(
 LOW, STEP = np.uint64(0xFFFFFFFF), np.float32(2.0**-24)
 
 
+@njit(inline="always")
+def mixed(z):
+    """The output of SplitMix64 in this state."""
+    z = (z ^ (z >> S30)) * FIRST
+    z = (z ^ (z >> S27)) * SECOND
+    return z ^ (z >> S31)
+
+
 @kernel("f* i i i i i i")
 def uniforms(out, key, pixels, stride, start, rows, step):
     """`rows` rows of `pixels` uniform draws: row r, written at r x `stride`, is row `start` + r x `step` of `key`'s."""
@@ -249,15 +257,9 @@ def uniforms(out, key, pixels, stride, start, rows, step):
         o = out_all[r * stride : r * stride + pixels]
         base = np.uint64(key) + np.uint64((start + r * step) * pairs + 1) * GOLDEN
         for p in range(pixels // 2):
-            z = base + np.uint64(p) * GOLDEN
-            z = (z ^ (z >> S30)) * FIRST
-            z = (z ^ (z >> S27)) * SECOND
-            z = z ^ (z >> S31)
+            z = mixed(base + np.uint64(p) * GOLDEN)
             o[2 * p] = np.float32(np.int32((z & LOW) >> S8)) * STEP
             o[2 * p + 1] = np.float32(np.int32(z >> S40)) * STEP
         if pixels % 2:
-            z = base + np.uint64(pairs - 1) * GOLDEN
-            z = (z ^ (z >> S30)) * FIRST
-            z = (z ^ (z >> S27)) * SECOND
-            z = z ^ (z >> S31)
+            z = mixed(base + np.uint64(pairs - 1) * GOLDEN)
             o[pixels - 1] = np.float32(np.int32((z & LOW) >> S8)) * STEP

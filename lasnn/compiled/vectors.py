@@ -30,7 +30,7 @@ def _store(builder: ir.IRBuilder, value: ir.Value, pointer: ir.Value) -> None:
 
 
 def _splat(builder: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
-    undefined = ir.Constant(ir.VectorType(F32, lanes), ir.Undefined)
+    undefined = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
     one = builder.insert_element(undefined, value, I32(0))
     return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(I32, lanes), [0] * lanes))
 
@@ -110,9 +110,7 @@ def pack(lanes: int) -> Callable:
             x, first, channels, values = arguments
             found = _load(builder, _at(builder, x, 0, lanes))
             mask = builder.fcmp_unordered("!=", found, ir.Constant(found.type, [0.0] * lanes))
-            undefined = ir.Constant(ir.VectorType(I16, lanes), ir.Undefined)
-            one = builder.insert_element(undefined, builder.trunc(first, I16), I32(0))
-            splat = builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(I32, lanes), [0] * lanes))
+            splat = _splat(builder, builder.trunc(first, I16), lanes)
             places = builder.add(splat, ir.Constant(splat.type, list(range(lanes))))
             for vector, kind, address, align in ((found, "f32", values, 4), (places, "i16", channels, 2)):
                 name = f"llvm.experimental.vector.compress.v{lanes}{kind}"

@@ -155,6 +155,10 @@ class Neuron(nn.Module):
         super().__init__()
         nn.Module.register_load_state_dict_pre_hook(self, make_room)
 
+    def with_offset(self, current: Tensor) -> Tensor:
+        """A current [T, B, ...] with the constant one, in a tensor of its own."""
+        return current if self.offset is None else current + along_channels(self.offset, current)
+
 
 def make_room(neuron: Neuron, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
     """Before a state dict is loaded: room for the constants that the saved layer had, and none for others."""
@@ -172,9 +176,8 @@ class ReLU(Neuron):
         self.register_buffer("offset", None)
 
     def forward(self, x: Tensor, mask: Tensor | None = None, pool: "Pool | None" = None) -> Tensor:
-        if self.offset is not None:
-            x = x + along_channels(self.offset, x)
-        x = F.relu(x) if mask is None else F.relu(x) * mask
+        x = F.relu(self.with_offset(x))
+        x = x if mask is None else x * mask
         return x if pool is None else pool(x)
 
 

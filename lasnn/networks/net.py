@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, ValuesView
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -77,6 +77,14 @@ def wired(module: nn.Module) -> Iterator[tuple[str, Wire]]:
         if isinstance(layer, Tappable):
             for wire in layer.wires():
                 yield ".".join(part for part in (name.removeprefix("layers."), wire.name) if part), wire
+
+
+def replace_neurons(net: nn.Module, kind: type[Neuron], made: Callable[[Any], nn.Module]) -> None:
+    """Put `made(neuron)` in the place of every neuron of a kind."""
+    for module in list(net.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, kind):
+                setattr(module, name, made(child))
 
 
 def relus(module: nn.Module) -> dict[str, ReLU]:

@@ -54,7 +54,7 @@ class AveragePool(torch.autograd.Function):
         if backend(x) == "numba":
             count, channels, height, width = x.shape
             out = x.new_empty(count, height // 2, width // 2, channels).permute(0, 3, 1, 2)
-            loops().pool(x.data_ptr(), out.data_ptr(), height, width * channels, channels, 0, count)
+            loops().pool(x, out, height, width * channels, channels, 0, count)
             return out
         return F.avg_pool2d(x, 2)
 
@@ -67,7 +67,7 @@ class AveragePool(torch.autograd.Function):
         result = gradient.new_empty_strided(ctx.shape, ctx.strides)
         if gradient.permute(0, 2, 3, 1).is_contiguous() and backend(result) == "numba":
             count, channels, tall, wide = ctx.shape
-            loops().unpool(gradient.data_ptr(), result.data_ptr(), tall, wide * channels, channels, 0, count)
+            loops().unpool(gradient, result, tall, wide * channels, channels, 0, count)
             return result
         if (2 * height, 2 * width) != ctx.shape[2:]:
             result.zero_()

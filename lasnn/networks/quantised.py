@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from lasnn.networks.layers import Neuron, Pool, ReLU
-from lasnn.networks.net import Net, wired
+from lasnn.networks.net import Net, replace_neurons, wired
 
 FIRST_CLIP = 2.0  # of weights drawn by `he`, most activations lie below
 
@@ -34,10 +34,7 @@ class ClipFloor(ReLU):
 
 def quantise(net: Net, levels: int) -> Net:
     """`net` itself with that activation in place of every ReLU; a clip of its own for each layer."""
-    for module in list(net.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, Neuron):
-                setattr(module, name, ClipFloor(levels))
+    replace_neurons(net, Neuron, lambda neuron: ClipFloor(levels))
     return net
 
 

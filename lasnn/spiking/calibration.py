@@ -9,7 +9,7 @@ last amplitude, so that the logits estimate T times the ANN's.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -140,8 +140,7 @@ def _means(net: Net, station: Station, x: Tensor, steps: int, rows: int) -> tupl
         totals[module] = totals[module] + total if module in totals else total
 
     with watched(seen, add), streaming(net):
-        for now in _lengths(steps, max(1, rows // len(x))):
-            h = x[None].expand(now, *x.shape)
+        for h in x[None].expand(steps, *x.shape).split(max(1, rows // len(x))):
             for each in net.layers.values():
                 _, h = each(h)
                 if each is layer:
@@ -149,11 +148,6 @@ def _means(net: Net, station: Station, x: Tensor, steps: int, rows: int) -> tupl
     units = {neuron: station.threshold, synapses: station.input_unit, layer: station.unit}
     output, given, of_layer = (totals[module] / steps * units[module] for module in seen)
     return output, given, of_layer
-
-
-def _lengths(steps: int, chunk: int) -> Iterator[int]:
-    for start in range(0, steps, chunk):
-        yield min(chunk, steps - start)
 
 
 @torch.no_grad()
@@ -208,5 +202,5 @@ def _extra(station: Station, layer_input: Tensor) -> Tensor | None:
         extra = reached if extra is None else extra + reached
     if station.constant is not None:
         constant = station.constant.view(-1, *(1,) * (station.synapses.weight.dim() - 2))  # [C, 1, 1] or [F]
-        extra = constant[None] if extra is None else extra + constant
+        extra = constant.expand(len(layer_input), *constant.shape) if extra is None else extra + constant
     return extra

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from lasnn.errors import InputError
 from lasnn.networks.batch_norm import fold
-from lasnn.networks.layers import Linear, ReLU, along_channels
-from lasnn.networks.net import Net, Synapses, Tappable, Wire, wired
+from lasnn.networks.layers import Linear, ReLU
+from lasnn.networks.net import Net, Synapses, Tappable, Wire, replace_neurons, wired
 from lasnn.spiking.neurons import LIF, Dynamics, streaming
 from lasnn.spiking.packed_spikes import SpikeStore
 
@@ -37,12 +37,13 @@ def spiking(net: Net, dynamics: Dynamics) -> Net:
             )
     net = copy.deepcopy(net)
     net.standardise = None
-    for module in list(net.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, ReLU):
-                neuron = LIF(dynamics=dynamics).to(net.readout.weight.device)
-                neuron.offset = child.offset
-                setattr(module, name, neuron)
+
+    def made(relu: ReLU) -> LIF:
+        neuron = LIF(dynamics=dynamics).to(net.readout.weight.device)
+        neuron.offset = relu.offset
+        return neuron
+
+    replace_neurons(net, ReLU, made)
     return net
 
 
@@ -225,21 +226,22 @@ def scale_thresholds(net: Net, scale: float, residual: str = "balanced") -> Net:
     for layer in net.layers.values():
         for inner, weight in inner_weights(layer) if layer not in untouched else []:
             weight.mul_(inner.threshold)
-    unit: float | Tensor = 1.0
-    for layer in net.layers.values():
-        unit = _divide_constants(layer, unit)
-    readout = net.readout.activation.offset if isinstance(net.readout, SpikingReadout) else net.readout.bias
-    if readout is not None:
-        readout.div_(unit)
+    divide_constants(net, lambda neuron: neuron.threshold)
     return net
 
 
-def _divide_constants(layer: nn.Module, unit: float | Tensor) -> float | Tensor:
-    """Divide a layer's constant currents by what one input spike stands for, u; what one output spike does: u θ."""
-    for neuron in neurons(layer).values():
-        if neuron.offset is not None:
-            neuron.offset = neuron.offset / unit
-    return unit * neuron.threshold
+@torch.no_grad()
+def divide_constants(net: Net, gain: Callable[[LIF], float | Tensor]) -> None:
+    """Divide each layer's constant currents by what one input spike stands for, u; one of its own: u `gain(neuron)`."""
+    unit: float | Tensor = 1.0
+    for layer in net.layers.values():
+        for neuron in neurons(layer).values():
+            if neuron.offset is not None:
+                neuron.offset = neuron.offset / unit
+        unit = unit * gain(neuron)
+    readout = net.readout.activation.offset if isinstance(net.readout, SpikingReadout) else net.readout.bias
+    if readout is not None:
+        readout.div_(unit)
 
 
 def without_constants(net: Net) -> Net:
@@ -314,7 +316,8 @@ STATISTICS = {"max": _largest, "p99.7": _percentile}
 def _balanced(name: str, layer: Tappable | SpikingReadout, neuron: LIF, chunks: Chunks, stat: str) -> float:
     """The largest current that reaches a neuron, which becomes its threshold."""
     with streaming(layer):
-        threshold = max(STATISTICS[stat](_driven(layer, neuron, chunk)).item() for chunk in chunks())
+        currents = (neuron.with_offset(layer.drive(chunk, neuron)) for chunk in chunks())
+        threshold = max(STATISTICS[stat](current).item() for current in currents)
     if not threshold > 0:
         raise InputError(
             f"threshold balancing: {name} gets no positive input current in the calibration images (largest "
@@ -322,12 +325,6 @@ def _balanced(name: str, layer: Tappable | SpikingReadout, neuron: LIF, chunks: 
         )
     neuron.threshold.fill_(threshold)
     return threshold
-
-
-def _driven(layer: Tappable | SpikingReadout, neuron: LIF, chunk: Tensor) -> Tensor:
-    """The current that reaches a neuron, its constant included."""
-    current = layer.drive(chunk, neuron)
-    return current if neuron.offset is None else current + along_channels(neuron.offset, current)
 
 
 def _recorded(layer: Tappable, chunks: Chunks) -> Chunks:

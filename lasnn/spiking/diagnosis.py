@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lasnn.datasets.batches import Images, plain_batches
-from lasnn.networks.layers import along_channels
-from lasnn.networks.net import Net, watched, wired
+from lasnn.networks.layers import Neuron
+from lasnn.networks.net import Net, replace_neurons, watched, wired
 from lasnn.plan.vocabulary import ENCODERS
-from lasnn.spiking.conversion import inner_weights, neurons
+from lasnn.spiking.conversion import divide_constants, inner_weights, neurons
 from lasnn.spiking.encoders import encode, image_noise, mean_input
 from lasnn.spiking.evaluation import BATCH
 from lasnn.spiking.neurons import LIF, streaming
@@ -73,7 +73,7 @@ class Diagnosis:
         return asdict(self) | {"first": first.name if first else None, "bound": BOUND, "cause": cause(self)}
 
 
-class Analog(nn.Module):
+class Analog(Neuron):
     """The analog limit of a neuron."""
 
     def __init__(self, neuron: LIF):
@@ -81,19 +81,14 @@ class Analog(nn.Module):
         self.threshold, self.offset = neuron.threshold, neuron.offset
 
     def forward(self, current: Tensor, mask: Tensor | None = None) -> Tensor:
-        if self.offset is not None:
-            current = current + along_channels(self.offset, current)
-        rate = F.relu(current) / self.threshold
+        rate = F.relu(self.with_offset(current)) / self.threshold
         return rate if mask is None else rate * mask
 
 
 def analog_limit(net: Net) -> Net:
     """A copy of a spiking network with rates in place of spikes."""
     net = copy.deepcopy(net)
-    for module in list(net.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, LIF):
-                setattr(module, name, Analog(child))
+    replace_neurons(net, LIF, Analog)
     return net
 
 
@@ -107,9 +102,7 @@ class _Seen:
         self.above = self.positive = self.negative = self.entries = self.largest = 0.0
 
     def current(self, current: Tensor) -> None:
-        if self.neuron.offset is not None:
-            current = current + along_channels(self.neuron.offset, current)
-        theta = self.neuron.threshold.item()
+        current, theta = self.neuron.with_offset(current), self.neuron.threshold.item()
         self.above += (current > theta).sum().item()
         self.positive += F.relu(current).sum(dtype=torch.float64).item()
         self.negative += F.relu(-current).sum(dtype=torch.float64).item()
@@ -240,17 +233,13 @@ def words(found: Diagnosis) -> str:
 @torch.no_grad()
 def rescaled(net: Net, factor: float) -> Net:
     """A copy with all thresholds times `factor`: of a network converted at s, the one converted at s `factor`."""
-    net, unit = copy.deepcopy(net), 1.0
+    net = copy.deepcopy(net)
+    for neuron in neurons(net.layers).values():
+        neuron.threshold.mul_(factor)
     for layer in net.layers.values():
-        for neuron in neurons(layer).values():
-            neuron.threshold.mul_(factor)
-            if neuron.offset is not None:
-                neuron.offset = neuron.offset / unit
         for _, weight in inner_weights(layer):
             weight.mul_(factor)
-        unit *= factor
-    if net.readout.bias is not None:
-        net.readout.bias.div_(unit)
+    divide_constants(net, lambda neuron: factor)
     return net
 
 

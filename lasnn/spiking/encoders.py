@@ -64,7 +64,7 @@ def poisson(x: Tensor, steps: int, noise: Noise) -> Tensor:
     rows = uniform.permute(0, 1, 3, 4, 2)
     if uniform.device.type == "cpu" and rows.is_contiguous() and uniform.numel() and (loops := library()) is not None:
         pixels = x.permute(0, 2, 3, 1).contiguous()
-        loops.rate_code(uniform.data_ptr(), pixels.data_ptr(), steps, pixels.numel(), 0, steps)
+        loops.rate_code(uniform, pixels, steps, pixels.numel(), 0, steps)
         return uniform
     return torch.le(uniform, x.abs(), out=uniform).mul_(x.sign())  # [T, B, 3, H, W]
 

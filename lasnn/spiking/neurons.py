@@ -75,8 +75,8 @@ class LIF(Neuron):
         further view of the current. The scan, which overwrites all of it, tells.
         """
         if self.offset is not None:
-            offset = self.offset.view(-1, *(1,) * (current.dim() - 3))  # [C, 1, 1] or [F]
-            (current.data[:1] if current.stride(0) == 0 else current.data).add_(offset)
+            written = current.data[:1] if current.stride(0) == 0 else current.data
+            written.add_(along_channels(self.offset, current))
         if self.initial is not None and not self.carried:
             if current.stride(0) == 0:
                 current = written_out(current)

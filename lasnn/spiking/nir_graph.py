@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from lasnn.errors import InputError
 from lasnn.networks.layers import Conv, Flatten, GlobalAverage, Linear, Neuron, Pool
 from lasnn.networks.net import Net
-from lasnn.spiking.conversion import SpikingReadout
+from lasnn.spiking.conversion import SpikingReadout, spikes_of
 from lasnn.spiking.neurons import LIF
 from lasnn.storage import files
 
@@ -68,10 +68,8 @@ class _Builder:
         self.add(name, node, source)
         return (len(weight),)
 
-    def neurons(self, name: str, neuron: Neuron, shape: Shape, *sources: str) -> str:
+    def neurons(self, name: str, neuron: LIF, shape: Shape, *sources: str) -> str:
         """Add a node of neurons."""
-        if not isinstance(neuron, LIF):
-            raise TypeError(f"{name} is a {type(neuron).__name__}, which has no spikes")
         if neuron.dynamics.kind != "lif":
             raise InputError(f"{name} has neurons of the kind {neuron.dynamics.kind}, for which NIR has no node")
         threshold = np.full(shape, neuron.threshold.item(), np.float32)
@@ -122,7 +120,7 @@ def graph_of(net: Net, meta: files.Json) -> nir.NIRGraph:
                 met.append(name if synapses.name == "synapses" else f"{name}_{synapses.name}")
                 constant = None if order else wire.neuron.offset  # in one of the edges that meet
                 reached = built.synapses(met[-1], synapses.module, source, given, constant)
-            at, shape = built.neurons(f"{name}_{wire.name or 'spikes'}", wire.neuron, reached, *met), reached
+            at, shape = built.neurons(f"{name}_{wire.name or 'spikes'}", spikes_of(wire), reached, *met), reached
             seen[wire.neuron] = at, shape
         at, shape = built.between(name, layer.between, shape, at)
     readout = net.readout

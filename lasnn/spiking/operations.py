@@ -48,20 +48,19 @@ def first_macs(net: Net) -> int:
     return first.weight.numel() * halved(net.side, first.stride[0]) ** 2
 
 
-@torch.no_grad()
 def fan_outs(net: Net) -> dict[str, Tensor]:
     """For each spiking layer, and `input`, the weights that one spike of each neuron meets: [C, H, W] or [F]."""
     names = {id(neuron): name for name, neuron in neurons(net).items()}
-    device, shapes = net.readout.weight.device, _shapes(net, names)
-    layers, met = list(net.layers.values()), {}
-    met[INPUT] = _met(_receivers(layers[0]), (3, net.side, net.side), device)
+    shapes, layers = _shapes(net, names), list(net.layers.values())
+    device = net.readout.weight.device
+    met = {INPUT: _met(_receivers(layers[0]), (3, net.side, net.side), device)}
     for layer, following in zip(layers, [*layers[1:], net.readout], strict=True):
         for wire in layer.wires():
             name = names[id(wire.neuron)]
             if wire.name:
                 met[name] = _met(_receivers(layer, wire.neuron), shapes[name], device)
             else:
-                met[name] = _through(layer.between, shapes[name], following, device)
+                met[name] = _met(_receivers(following), shapes[name], device, layer.between)
     return met
 
 
@@ -73,6 +72,7 @@ def _receivers(layer: nn.Module, source: Neuron | None = None) -> list[nn.Module
     return [synapses.module for synapses in found if synapses.source is source]
 
 
+@torch.no_grad()
 def _shapes(net: Net, names: dict[int, str]) -> dict[str, torch.Size]:
     """The shape of each spiking layer, by observation of one step."""
     shapes: dict[str, torch.Size] = {}
@@ -85,47 +85,27 @@ def _shapes(net: Net, names: dict[int, str]) -> dict[str, torch.Size]:
     return shapes
 
 
-def _met(synapses: Iterable[nn.Module], shape: Iterable[int], device: torch.device) -> Tensor:
-    """The weights that meet each entry of an input of this shape, added over all that read it."""
-    shape = tuple(shape)
-    total = torch.zeros(shape, dtype=torch.float64, device=device)
+@torch.enable_grad()
+def _met(
+    synapses: Iterable[nn.Module], shape: Iterable[int], device: torch.device, between: nn.Module | None = None
+) -> Tensor:
+    """The weights that meet each entry of spikes of this shape, behind what stands `between`, added over all synapses.
+
+    It is the gradient of the sum of all currents, each weight being 1: integers, so that every sum is exact. A pool
+    hands a spike on to one entry: an average's gradient is a share for each entry that it covers, and 0 for an odd row
+    that a pool leaves out.
+    """
+    spikes = torch.zeros(1, 1, *shape, dtype=torch.float64, device=device, requires_grad=True)
+    arrived, total = spikes, spikes.new_zeros(())
+    for module in between.children() if between is not None else ():
+        covered = {Pool: 4, GlobalAverage: math.prod(arrived.shape[3:])}.get(type(module), 1)
+        arrived = module.eval()(arrived) * covered
     for module in synapses:
         if isinstance(module, nn.Conv2d):
-            total += _met_by_convolution(module, shape[1:], device)
+            ones = arrived.new_ones(1, module.in_channels, *module.kernel_size)  # all outputs are alike
+            total = total + module.out_channels * F.conv2d(arrived[0], ones, None, module.stride, module.padding).sum()
         elif isinstance(module, nn.Linear):
-            total += module.out_features
+            total = total + module.out_features * arrived.sum()
         else:  # the identity
-            total += 1
-    return total
-
-
-def _met_by_convolution(module: nn.Conv2d, sides: tuple[int, ...], device: torch.device) -> Tensor:
-    """[1, H, W]: in how many windows an entry lies, times the output channels."""
-    assert isinstance(module.padding, tuple)  # a number for each side
-    outputs = [(side + 2 * pad - k) // step + 1 for side, pad, k, step in zip(
-        sides, module.padding, module.kernel_size, module.stride, strict=True
-    )]  # fmt: skip
-    ones = torch.ones(1, 1, *outputs, dtype=torch.float64, device=device)
-    kernel = torch.ones(1, 1, *module.kernel_size, dtype=torch.float64, device=device)
-    reach = [(outputs[i] - 1) * module.stride[i] + module.kernel_size[i] - 2 * module.padding[i] for i in (0, 1)]
-    extra = [side - covered for side, covered in zip(sides, reach, strict=True)]
-    windows = F.conv_transpose2d(ones, kernel, stride=module.stride, padding=module.padding, output_padding=extra)
-    return windows[0] * module.out_channels
-
-
-def _through(between: nn.Module, shape: torch.Size, following: nn.Module, device: torch.device) -> Tensor:
-    """The weights of `following` that a spike meets behind what stands between: a pool hands it on to one entry.
-
-    An average's gradient is a share for each entry that it covers, and 0 for an odd row that a pool leaves out.
-    """
-    with torch.enable_grad():
-        spikes = torch.zeros(1, 1, *shape, dtype=torch.float64, device=device, requires_grad=True)
-        arrived = spikes
-        for module in between.children():
-            covered = {Pool: 4, GlobalAverage: math.prod(arrived.shape[3:])}.get(type(module), 1)
-            arrived = module.eval()(arrived) * covered
-        met = _met(_receivers(following), arrived.shape[2:], device)
-        if arrived is spikes:
-            return met
-        # A scalar has the gradient `met` at `arrived`; handed over beside it, that would load sympy (0.7 s).
-        return torch.autograd.grad((arrived * met).sum(), spikes)[0][0, 0]
+            total = total + arrived.sum()
+    return torch.autograd.grad(total, spikes)[0][0, 0]

@@ -1,5 +1,7 @@
 """SNN calibration: by hand on toy layers, and whole networks against neurons with spikes of amplitude θ."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -218,6 +220,14 @@ def test_one_step_on_weights_by_hand():
 @pytest.mark.parametrize(("x", "target"), [([[8.0, 0.0]], [[0.5]]), ([[-8.0, 0.0]], [[0.5]])])
 def test_clipped_outputs_move_no_weight(x, target):
     assert trained(weight_station([0.5, 0.0]), x, target).tolist() == [[0.5, 0.0]]
+
+
+def test_the_constant_of_an_adopted_network_is_part_of_the_current():
+    """Weight 0.25 x 1 and 0.5 give 0.75 in each image already: no error, no step; an error moves the weight."""
+    station = replace(weight_station([0.5, 0.0]), constant=torch.tensor([0.5]))
+    images = [[1.0, 0.0]] * 3
+    assert trained(station, images, [[0.75]] * 3).tolist() == [[0.5, 0.0]]
+    assert trained(station, images, [[0.25]] * 3)[0, 0] < 0.5
 
 
 def test_the_rate_on_weights_falls_as_a_cosine():

@@ -8,7 +8,8 @@ from oracle import ORDERS, close
 
 from lasnn.compiled import library
 from lasnn.networks.layers import Pool
-from lasnn.spiking.kernels.compiled_scan import CompiledScan, poolable
+from lasnn.spiking.kernels.compiled_scan import Scan as CompiledScan
+from lasnn.spiking.kernels.compiled_scan import poolable
 from lasnn.spiking.kernels.torch_scan import Scan
 from lasnn.spiking.neurons import LIF, Dynamics
 
@@ -91,14 +92,3 @@ def test_the_tally_counts_what_is_given_on():
         neuron.tally = told.append
         neuron(current.clone(memory_format=torch.preserve_format), pool=pool)
         assert torch.equal(sum(spikes.sum(0) for spikes in told), expected.sum(0))
-
-
-@pytest.mark.parametrize("graded", [False, True])
-def test_a_max_pool_is_no_average(graded):
-    """The loops pool by the mean alone; what they can't do follows them."""
-    current, neuron = images(), LIF(THETA, Dynamics(0.9))
-    spikes = neuron(current.clone(memory_format=torch.preserve_format))
-    given = current.clone(memory_format=torch.preserve_format).requires_grad_(graded)
-    pooled = neuron(given, pool=Pool("max"))
-    assert torch.equal(pooled, torch.nn.functional.max_pool2d(spikes.flatten(0, 1), 2).view_as(pooled))
-    assert not torch.equal(pooled, Pool()(spikes))

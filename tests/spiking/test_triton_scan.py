@@ -15,7 +15,7 @@ from oracle import SURROGATES, close, surrogate_of
 
 from lasnn.spiking.kernels import triton_scan
 from lasnn.spiking.kernels.torch_scan import Scan, fire
-from lasnn.spiking.kernels.triton_scan import FusedScan, fused_fire
+from lasnn.spiking.kernels.triton_scan import Scan as FusedScan
 from lasnn.spiking.neurons import Dynamics
 from lasnn.spiking.surrogates import Bellec
 
@@ -61,8 +61,8 @@ def theta(current, value=THETA):
     return torch.tensor(value, device=current.device)
 
 
-def ours(dynamics, saved=torch.float32):
-    return lambda current: FusedScan.apply(current, theta(current), dynamics, saved)
+def ours(dynamics, exact=True):
+    return lambda current: FusedScan.apply(current, theta(current), dynamics, None, False, exact)
 
 
 def test_the_kernels_in_the_interpreter():
@@ -133,7 +133,7 @@ def test_spikes_and_gradient_of_the_scan(order, reset, reset_grad, name, device,
     found, exact = gradient(ours(dynamics), current, weight)
     assert torch.equal(found, spikes)
     assert close(exact, expected, EXACT)
-    found, compact = gradient(ours(dynamics, torch.bfloat16), current, weight)
+    found, compact = gradient(ours(dynamics, exact=False), current, weight)
     assert torch.equal(found, spikes)
     assert close(compact, expected, COMPACT)
 
@@ -147,9 +147,9 @@ def test_dyadic_numbers_are_exact(order, reset, reset_grad, leak, device, shape)
     current = random_current(device, shape, steps=4)
     weight = random_current(device, shape, steps=4).flip(0)
     spikes, expected = gradient(lambda x: Scan.apply(x, 1.0, dynamics), current, weight)
-    for saved in (torch.float32, torch.bfloat16):
+    for exact in (True, False):
         found, delta = gradient(
-            lambda x, kept=saved: FusedScan.apply(x, theta(x, 1.0), dynamics, kept), current, weight
+            lambda x, exact=exact: FusedScan.apply(x, theta(x, 1.0), dynamics, None, False, exact), current, weight
         )
         assert torch.equal(found, spikes)
         assert torch.equal(delta, expected)
@@ -162,7 +162,7 @@ def test_currents_and_spikes_in_bfloat16(device, shape):
     current = random_current(device, shape, dtype=torch.bfloat16)
     weight = noise(current).bfloat16()
     spikes, expected = gradient(theirs(dynamics), current.float(), weight)
-    found, delta = gradient(ours(dynamics, torch.bfloat16), current, weight)
+    found, delta = gradient(ours(dynamics, exact=False), current, weight)
     assert found.dtype == delta.dtype == torch.bfloat16
     assert torch.equal(found.float(), spikes)
     assert close(delta.float(), expected, 2 * COMPACT)
@@ -200,7 +200,7 @@ def test_layout_of_current_and_gradient_changes_nothing(reset, device):
             found, delta = gradient(ours(dynamics), layout, weight)
             assert torch.equal(found, spikes)
             assert close(delta, expected, EXACT)
-            plain, _ = fused_fire(layout.clone(), None, theta(layout), dynamics)
+            plain, _ = triton_scan.fire(layout.clone(), None, theta(layout), dynamics)
             assert torch.equal(plain, spikes)
     # One number for all, as from a sum: every stride is 0.
     assert gradient(ours(dynamics), current, torch.ones((), device=device).expand_as(current))[1].any()
@@ -211,12 +211,12 @@ def test_a_current_that_all_steps_share_is_read_and_not_written(device):
     once = random_current(device, (3, 43), steps=1)
     shared, dense = once.expand(9, -1, -1), once.repeat(9, 1, 1)
     before = once.clone()
-    spikes, end = fused_fire(shared, None, theta(once), Dynamics(0.5))
+    spikes, end = triton_scan.fire(shared, None, theta(once), Dynamics(0.5))
     expected, potential = fire(dense.clone(), None, THETA, Dynamics(0.5))
     assert torch.equal(spikes, expected)
     assert torch.equal(end, potential)
     leaf = once.clone().requires_grad_()
-    ours(Dynamics(0.5), torch.bfloat16)((leaf * 1).expand(9, -1, -1)).sum().backward()
+    ours(Dynamics(0.5), False)((leaf * 1).expand(9, -1, -1)).sum().backward()
     _, steps = gradient(theirs(Dynamics(0.5)), dense, torch.ones_like(dense))
     assert close(leaf.grad, steps.sum(0, keepdim=True), COMPACT)
     assert torch.equal(once, before)
@@ -233,7 +233,7 @@ def test_what_is_overwritten(device):
     with pytest.raises(RuntimeError, match="run forward again"):
         loss.backward()
     current = random_current(device, (3, 43))
-    assert fused_fire(current, None, theta(current), Dynamics())[0] is current
+    assert triton_scan.fire(current, None, theta(current), Dynamics())[0] is current
 
 
 @pytest.mark.gpu
@@ -243,6 +243,6 @@ def test_what_is_overwritten(device):
 def test_more_values_than_32_bits_can_count():
     current = torch.full((4096, 2**20), 0.625, dtype=torch.bfloat16, device="cuda")
     expected, _ = fire(torch.full((4096, 1), 0.625), None, 1.0, Dynamics(0.5))
-    spikes, _ = fused_fire(current, None, theta(current, 1.0), Dynamics(0.5))
+    spikes, _ = triton_scan.fire(current, None, theta(current, 1.0), Dynamics(0.5))
     assert torch.equal(spikes[:, -1].float().cpu(), expected[:, 0])
     assert torch.equal(spikes[-1], spikes[-1, :1].expand(2**20))

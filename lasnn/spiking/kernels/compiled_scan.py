@@ -13,6 +13,7 @@ from torch.autograd.function import FunctionCtx
 from lasnn.compiled.machine_code import loops, over
 from lasnn.networks.layers import Pool
 from lasnn.spiking.dynamics import Dynamics
+from lasnn.spiking.kernels.rows import rows
 from lasnn.spiking.surrogates import Bellec, Literal, Stdb, Surrogate
 
 SURROGATES = (Bellec, Literal, Stdb)
@@ -63,18 +64,13 @@ class Plan:
         self.size, self.pool = max(1, BLOCK // pair) * pair if pool else min(BLOCK, self.neurons), int(pool)
         self.blocks = -(-self.neurons // self.size)
 
-    def run(self, work: Callable[[int, int, int], None]) -> None:
+    def run(self, work: Callable[[int, int, Tensor], None]) -> None:
         """`work(first, last, scratch)` over all blocks, on the threads that torch may use."""
 
         def piece(first: int, last: int) -> None:
-            scratch = torch.empty(3 * self.size)
-            work(first, last, scratch.data_ptr())
+            work(first, last, torch.empty(3 * self.size))
 
         over(self.blocks, torch.get_num_threads(), piece)
-
-
-def address(x: Tensor | None) -> int:
-    return 0 if x is None else x.data_ptr()
 
 
 def pooled_like(current: Tensor) -> Tensor:
@@ -83,10 +79,10 @@ def pooled_like(current: Tensor) -> Tensor:
     return current.new_empty(steps, batch, height // 2, width // 2, channels).permute(0, 1, 4, 2, 3)
 
 
-def compiled_fire(
+def fire(
     current: Tensor,
     start: Tensor | None,
-    threshold: float,
+    threshold: Tensor,
     dynamics: Dynamics,
     counts: Tensor | None = None,
     pool: bool = False,
@@ -96,19 +92,19 @@ def compiled_fire(
     end = torch.zeros_like(current[0]) if start is None else start
     out = pooled_like(current) if pool else current
     loop = getattr(loops(), f"fire_{dynamics.rule}")
-    sizes = plan.steps, plan.neurons, plan.size
+    sizes, theta = (plan.steps, plan.neurons, plan.size), threshold.item()
 
-    def work(first: int, last: int, scratch: int) -> None:
-        addresses = current.data_ptr(), out.data_ptr(), end.data_ptr(), address(counts)
-        flags = plan.row, plan.channels, plan.pool, int(counts is not None)
-        loop(*addresses, *sizes, first, last, *flags, threshold, dynamics.leak)
+    flags = plan.row, plan.channels, plan.pool, int(counts is not None)
+
+    def work(first: int, last: int, scratch: Tensor) -> None:
+        loop(current, out, end, counts, *sizes, first, last, *flags, theta, dynamics.leak)
 
     plan.run(work)
     return out, end
 
 
 class CompiledContext(FunctionCtx):
-    """What the forward pass of `CompiledScan` leaves for its backward pass."""
+    """What the forward pass of `Scan` leaves for its backward pass."""
 
     psi: Tensor | None
     spikes: Tensor | None
@@ -120,19 +116,21 @@ class CompiledContext(FunctionCtx):
     layout: tuple[torch.Size, tuple[int, ...]]
 
 
-class CompiledScan(torch.autograd.Function):
+class Scan(torch.autograd.Function):
     """`torch_scan.Scan`; with `pool` the result is the 2x2 average of the spikes."""
 
     @staticmethod
     def forward(
         ctx: CompiledContext,
         current: Tensor,
-        threshold: float,
+        threshold: Tensor | float,
         dynamics: Dynamics,
         mask: Tensor | None = None,
         pool: bool = False,
+        exact: bool = False,
     ) -> Tensor:
-        psi = current.detach()
+        psi, threshold = current.detach(), float(threshold)
+        mask = None if mask is None else rows(mask[None], psi.stride()[1:])[0]
         plan = Plan(psi, pool)
         out = pooled_like(psi) if pool else torch.empty_like(psi)
         surrogate, height, slope = formula(dynamics.surrogate, threshold)
@@ -140,9 +138,8 @@ class CompiledScan(torch.autograd.Function):
         sizes = plan.steps, plan.neurons, plan.size
         flags = plan.row, plan.channels, plan.pool, int(mask is not None)
 
-        def work(first: int, last: int, scratch: int) -> None:
-            addresses = psi.data_ptr(), out.data_ptr(), address(mask), scratch
-            loop(*addresses, *sizes, first, last, *flags, threshold, dynamics.leak, height, slope)
+        def work(first: int, last: int, scratch: Tensor) -> None:
+            loop(psi, out, mask, scratch, *sizes, first, last, *flags, threshold, dynamics.leak, height, slope)
 
         plan.run(work)
         torch.autograd.graph.increment_version(current)  # which was overwritten out of torch's sight
@@ -153,7 +150,7 @@ class CompiledScan(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: CompiledContext, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
+    def backward(ctx: CompiledContext, gradient: Tensor) -> tuple[Tensor, None, None, None, None, None]:
         if ctx.psi is None:
             raise RuntimeError("the scan's saved state was overwritten by an earlier backward pass: run forward again")
         (psi, spikes), ctx.psi, ctx.spikes = (ctx.psi, ctx.spikes), None, None
@@ -169,9 +166,8 @@ class CompiledScan(torch.autograd.Function):
         sizes = plan.steps, plan.neurons, stride, plan.size
         flags = plan.row, plan.channels, plan.pool, int(mask is not None)
 
-        def work(first: int, last: int, scratch: int) -> None:
-            addresses = psi.data_ptr(), gradient.data_ptr(), address(mask), address(spikes), scratch
-            loop(*addresses, *sizes, first, last, *flags, dynamics.leak, reset)
+        def work(first: int, last: int, scratch: Tensor) -> None:
+            loop(psi, gradient, mask, spikes, scratch, *sizes, first, last, *flags, dynamics.leak, reset)
 
         plan.run(work)
-        return psi, None, None, None, None
+        return psi, None, None, None, None, None

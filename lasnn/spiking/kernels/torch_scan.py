@@ -40,12 +40,20 @@ def carry(v: Tensor, spikes: Tensor, threshold: float, dynamics: Dynamics) -> Te
     return v.sub_(spikes, alpha=threshold)
 
 
-def fire(current: Tensor, start: Tensor | None, threshold: float, dynamics: Dynamics) -> tuple[Tensor, Tensor]:
+def fire(
+    current: Tensor,
+    start: Tensor | None,
+    threshold: Tensor | float,
+    dynamics: Dynamics,
+    counts: Tensor | None = None,
+    pool: bool = False,
+) -> tuple[Tensor, Tensor]:
     """Spikes without a gradient: `current` [T, B, ...] is overwritten with them.
 
-    `start` [B, ...] is the potential carried in; returns the spikes and the potential carried out.
+    `start` [B, ...] is the potential carried in; returns the spikes and the potential carried out. `counts` and `pool`
+    are for the compiled loops alone.
     """
-    rows = flat(current)
+    rows, threshold = flat(current), float(threshold)
     end = torch.zeros_like(current[0]) if start is None else start.clone(memory_format=torch.preserve_format)
     carried = flat(rows_of(end[None], current.stride()[1:]))
     for block in blocks(rows):
@@ -77,18 +85,20 @@ class Scan(torch.autograd.Function):
 
     With a dropout `mask` [B, ...] the result is mask * o, and dL/do = mask g is formed row by row in the backward pass.
     It rounds as a product of its own after the scan would: a layer gives the same bits whether its spikes are asked
-    for before the mask or not.
+    for before the mask or not. `pool` is for the compiled loops alone, `exact` for a GPU.
     """
 
     @staticmethod
     def forward(
         ctx: ScanContext,
         current: Tensor,
-        threshold: float,
+        threshold: Tensor | float,
         dynamics: Dynamics,
         mask: Tensor | None = None,
+        pool: bool = False,
+        exact: bool = False,
     ) -> Tensor:
-        spikes = torch.empty_like(current)
+        spikes, threshold = torch.empty_like(current), float(threshold)
         psi, out = flat(current.detach()), flat(spikes)
         kept = None if mask is None else flat(rows_of(mask[None], current.stride()[1:]))[0]
         surrogate = dynamics.surrogate
@@ -111,7 +121,7 @@ class Scan(torch.autograd.Function):
         return spikes
 
     @staticmethod
-    def backward(ctx: ScanContext, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: ScanContext, gradient: Tensor) -> tuple[Tensor, None, None, None, None, None]:
         if ctx.spent:
             raise RuntimeError("the scan's saved state was overwritten by an earlier backward pass: run forward again")
         ctx.spent = True
@@ -136,4 +146,4 @@ class Scan(torch.autograd.Function):
                     if spikes is not None:
                         row.addcmul_(delta, spikes[t, block], value=-dynamics.leak)
                 delta = row
-        return ctx.psi, None, None, None
+        return ctx.psi, None, None, None, None, None

@@ -7,8 +7,6 @@ With q what is leaked, u = λ q or u = λ q - θ o (`lasnn.spiking.dynamics`),
 δ is what every scan gives, and q follows from the currents, which are kept for it, and the spikes.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
@@ -28,7 +26,7 @@ class LeakContext(FunctionCtx):
 
 
 class TrainedLeak(torch.autograd.Function):
-    """Spikes of `scan(current)`, whose λ, `dynamics.leak`, is the value of the scalar `leak`.
+    """Spikes of a backend's `scan`, whose λ, `dynamics.leak`, is the value of the scalar `leak`.
 
     q^0 is `initial` [B, ...], which is part of the first step's current already, or 0.
     """
@@ -41,12 +39,12 @@ class TrainedLeak(torch.autograd.Function):
         initial: Tensor | None,
         threshold: Tensor,
         dynamics: Dynamics,
-        scan: Callable[[Tensor], Tensor],
+        scan: type[torch.autograd.Function],
     ) -> Tensor:
         ctx.current = current.detach().clone(memory_format=torch.preserve_format)
         with torch.enable_grad():
             taken = current.detach().requires_grad_()
-            spikes = scan(taken)
+            spikes: Tensor = scan.apply(taken, threshold, dynamics, None, False, True)
         ctx.scanned, ctx.initial, ctx.threshold = (taken, spikes), initial, threshold
         ctx.dynamics, ctx.leak = dynamics, leak.detach()
         return spikes.detach()

@@ -3,7 +3,7 @@
     forward     reads the current once, writes the spikes once and, if a gradient is wanted, ψ once
     backward    reads ψ and g = dL/do once, writes δ = dL/dI once
 
-Potentials, ψ before it is stored and δ are float32 whatever the tensors are. Spikes, and with `saved=torch.float32`
+Potentials, ψ before it is stored and δ are float32 whatever the tensors are. Spikes, and if `exact`
 also ψ, are those of the torch scan bit for bit (ψ of `Stdb` to 1e-5: another exponential). With ψ stored in bfloat16,
 the default, each ψ is off by at most 2^-8 of itself, and δ by at most 2^-8 of what it would be with |ψ| and |g| in
 their place (`reset_grad` left out).
@@ -211,8 +211,15 @@ def scan_rows(
     )
 
 
-def fused_fire(current: Tensor, start: Tensor | None, threshold: Tensor, dynamics: Dynamics) -> tuple[Tensor, Tensor]:
-    """Spikes without a gradient, and the potential carried out in float32, as `torch_scan.fire`.
+def fire(
+    current: Tensor,
+    start: Tensor | None,
+    threshold: Tensor,
+    dynamics: Dynamics,
+    counts: Tensor | None = None,
+    pool: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """As `torch_scan.fire`; the potential carried out is in float32.
 
     `current` [T, B, ...] is overwritten with its spikes, unless its steps share one row. `start` [B, ...] is the
     potential carried in. The threshold is read where it is, so that nothing waits for it.
@@ -228,7 +235,7 @@ def fused_fire(current: Tensor, start: Tensor | None, threshold: Tensor, dynamic
 
 
 class FusedContext(FunctionCtx):
-    """What the forward pass of `FusedScan` leaves for its backward pass, which lets go of it."""
+    """What the forward pass of `Scan` leaves for its backward pass, which lets go of it."""
 
     psi: Tensor | None
     spikes: Tensor | None
@@ -238,8 +245,8 @@ class FusedContext(FunctionCtx):
     dtype: torch.dtype
 
 
-class FusedScan(torch.autograd.Function):
-    """`torch_scan.Scan` with one more argument, the type of the kept ψ; spikes have the type of the current.
+class Scan(torch.autograd.Function):
+    """`torch_scan.Scan` of a current of any layout and type, which is that of the spikes; if `exact`, ψ is in float32.
 
     Where the current has the type of ψ it is overwritten with ψ, and that with δ; the operation that made it must not
     need its output for its backward pass.
@@ -251,9 +258,11 @@ class FusedScan(torch.autograd.Function):
         current: Tensor,
         threshold: Tensor,
         dynamics: Dynamics,
-        saved: torch.dtype,
         mask: Tensor | None = None,
+        pool: bool = False,
+        exact: bool = False,
     ) -> Tensor:
+        saved = torch.float32 if exact else torch.bfloat16
         strides = step_strides(current)
         row = rows(current.detach(), strides)
         spikes = empty(current, strides, current.dtype)
@@ -265,7 +274,7 @@ class FusedScan(torch.autograd.Function):
         return spikes
 
     @staticmethod
-    def backward(ctx: FusedContext, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
+    def backward(ctx: FusedContext, gradient: Tensor) -> tuple[Tensor, None, None, None, None, None]:
         if ctx.psi is None:
             raise RuntimeError("the scan's saved state was overwritten by an earlier backward pass: run forward again")
         # Let go of what is kept: its memory is free as soon as this pass is through with it.
@@ -285,4 +294,4 @@ class FusedScan(torch.autograd.Function):
                 RESET_GRAD=ctx.dynamics.reset_grad,
                 CONSTANT=len(row) < steps,
             )
-        return delta, None, None, None, None
+        return delta, None, None, None, None, None
