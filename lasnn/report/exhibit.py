@@ -158,13 +158,13 @@ class Table(Exhibit):
 
     def _write(self, stem: Path, tidy: pd.DataFrame, notes: list[str], preset: Preset) -> None:
         table = self.arrange(tidy)
-        markdown = [f"# {self.title}", "", table.to_markdown(index=False, disable_numparse=True), ""]
-        markdown += [f"- {note}" for note in notes]
+        lines = [f"# {self.title}", "", table.to_markdown(index=False, disable_numparse=True), ""]
+        markdown = "\n".join([*lines, *(f"- {note}" for note in notes)]) + "\n"
         caption = " ".join(note if note.endswith(".") else f"{note}." for note in (self.title, *notes))
         latex = table.to_latex(index=False, escape=True, caption=caption.translate(LATEX), na_rep="-")
-        files.write_text(stem.with_suffix(".md"), "\n".join(markdown) + "\n")
+        files.write_text(stem.with_suffix(".md"), markdown)
         files.write_text(stem.with_suffix(".tex"), latex)
-        files.write_text(stem.with_suffix(".html"), pages.document(self.title, pages.table("\n".join(markdown))))
+        files.write_text(stem.with_suffix(".html"), pages.page(markdown))
 
 
 @dataclass(frozen=True)
