@@ -27,13 +27,11 @@ NOTHING = 1e-9  # points; a standard error below is that of equal numbers
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean difference, its standard error `se` with `df` degrees of freedom, over `seeds` and `images` (0: none)."""
+    """A mean difference and its standard error `se` with `df` degrees of freedom."""
 
     mean: float
     se: float
     df: float
-    seeds: int
-    images: int = 0
 
     def interval(self, level: float) -> tuple[float, float]:
         """Limits that hold the true mean in so many cases (0.95, say)."""
@@ -68,8 +66,7 @@ def crossed(blocks: Sequence[np.ndarray]) -> Estimate:
     total = seed + image - rest
     se = float(np.sqrt(max(total, seed, image)))
     df = max(seeds - 1.0, total**2 / squares) if squares else seeds - 1.0
-    count = sum(d.shape[1] for d in blocks if d.shape[1] > 1)
-    return Estimate(float(of_seeds.mean()), 0.0 if se < NOTHING else se, df, seeds, count)
+    return Estimate(float(of_seeds.mean()), 0.0 if se < NOTHING else se, df)
 
 
 def bootstrap(blocks: Sequence[np.ndarray], level: float) -> tuple[float, float]:

@@ -104,9 +104,35 @@ class Exhibit:
             return None
         return [[parse(word) for word in words.split()] if isinstance(words, str) else [] for words in tidy["runs"]]
 
+    def basis(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
+        """Which runs its numbers are of: preset, seeds, size, images."""
+        ran = tidy[tidy["n"] > 0]
+        notes = [f"Preset {preset.name}. {self.ours} (n = {numbers(ran['n']) or 'none run'})."]
+        if preset.scope.note:
+            notes.append(preset.scope.note)
+        columns = ["ran_dataset", "train_images", "test_images", "assessed", "subset"]
+        for (title, train, test, assessed, subset), _ in ran.groupby(columns):
+            part = ", from a source that holds only a part of the dataset" if subset else ""
+            judged = "n_test" if assessed == "test" else "judged by held-out training images, no test image: n"
+            notes.append(f"{title}: n_train {train:g}, {judged} {test:g}{part}.")
+        return notes
+
     def remarks(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
         """What a reader must know of its runs."""
-        return remarks(tidy, preset, self.ours)
+        ran, notes = tidy[tidy["n"] > 0], self.basis(tidy, preset)
+        notes[0] = f"{notes[0][:-1]}; `-`: not run or not printed."
+        told = dict.fromkeys(word for words in ran["warnings"].dropna() for word in words.split(" | ") if word)
+        notes += [f"{MARK} {word}." for word in list(told)[:SHOWN]]
+        if len(told) > SHOWN:
+            notes.append(f"{MARK} and {len(told) - SHOWN} more: column `warnings` of the CSV names them.")
+        if tidy["quoted"].any():
+            notes.append("Quoted: the paper's own quotation of another work; nobody reran it here.")
+        if ran["teacher_weaker"].eq(True).any():
+            weak = ran[ran["teacher_weaker"].eq(True)]
+            variants = (" (" + weak["variant"] + ")").mask(weak["variant"] == BASE, "")
+            known = ", ".join(sorted(set(weak["runs"].str.split("/").str[2] + variants)))
+            notes.append(f"Warning: the teacher is weaker than the student's own ANN for {known}.")
+        return notes
 
     def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
         """What stands below it."""
@@ -158,13 +184,13 @@ class Table(Exhibit):
 
     def _write(self, stem: Path, tidy: pd.DataFrame, notes: list[str], preset: Preset) -> None:
         table = self.arrange(tidy)
-        markdown = [f"# {self.title}", "", table.to_markdown(index=False, disable_numparse=True), ""]
-        markdown += [f"- {note}" for note in notes]
+        lines = [f"# {self.title}", "", table.to_markdown(index=False, disable_numparse=True), ""]
+        markdown = "\n".join([*lines, *(f"- {note}" for note in notes)]) + "\n"
         caption = " ".join(note if note.endswith(".") else f"{note}." for note in (self.title, *notes))
         latex = table.to_latex(index=False, escape=True, caption=caption.translate(LATEX), na_rep="-")
-        files.write_text(stem.with_suffix(".md"), "\n".join(markdown) + "\n")
+        files.write_text(stem.with_suffix(".md"), markdown)
         files.write_text(stem.with_suffix(".tex"), latex)
-        files.write_text(stem.with_suffix(".html"), pages.document(self.title, pages.table("\n".join(markdown))))
+        files.write_text(stem.with_suffix(".html"), pages.page(markdown))
 
 
 @dataclass(frozen=True)
@@ -182,7 +208,7 @@ class Figure(Exhibit):
 
     def below(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
         """What stands below the drawing wherever it is put; the whole caption, `notes`, is in its JSON file."""
-        return [" ".join(basis(tidy, preset, self.ours)), *self.said(tidy)]
+        return [" ".join(self.basis(tidy, preset)), *self.said(tidy)]
 
     def _write(self, stem: Path, tidy: pd.DataFrame, notes: list[str], preset: Preset) -> None:
         style.theme()
@@ -193,34 +219,3 @@ class Figure(Exhibit):
             buffer = io.BytesIO()
             drawing.savefig(buffer, format=ending, bbox_inches="tight", **options)
             files.write_bytes(stem.with_suffix(f".{ending}"), buffer.getvalue())
-
-
-def basis(tidy: pd.DataFrame, preset: Preset, ours: str = Exhibit.ours) -> list[str]:
-    """Which runs the numbers are of: preset, seeds, size, images. `ours`: what the numbers are."""
-    ran = tidy[tidy["n"] > 0]
-    notes = [f"Preset {preset.name}. {ours} (n = {numbers(ran['n']) or 'none run'})."]
-    if preset.scope.note:
-        notes.append(preset.scope.note)
-    columns = ["ran_dataset", "train_images", "test_images", "assessed", "subset"]
-    for (title, train, test, assessed, subset), _ in ran.groupby(columns):
-        part = ", from a source that holds only a part of the dataset" if subset else ""
-        judged = "n_test" if assessed == "test" else "judged by held-out training images, no test image: n"
-        notes.append(f"{title}: n_train {train:g}, {judged} {test:g}{part}.")
-    return notes
-
-
-def remarks(tidy: pd.DataFrame, preset: Preset, ours: str = Exhibit.ours) -> list[str]:
-    """What a reader must know beside the numbers."""
-    ran, notes = tidy[tidy["n"] > 0], basis(tidy, preset, ours)
-    notes[0] = f"{notes[0][:-1]}; `-`: not run or not printed."
-    told = dict.fromkeys(word for words in ran["warnings"].dropna() for word in words.split(" | ") if word)
-    notes += [f"{MARK} {word}." for word in list(told)[:SHOWN]]
-    if len(told) > SHOWN:
-        notes.append(f"{MARK} and {len(told) - SHOWN} more: column `warnings` of the CSV names them.")
-    if tidy["quoted"].any():
-        notes.append("Quoted: the paper's own quotation of another work; nobody reran it here.")
-    if ran["teacher_weaker"].eq(True).any():
-        weak = ran[ran["teacher_weaker"].eq(True)]
-        names = weak["runs"].str.split("/").str[2] + (" (" + weak["variant"] + ")").mask(weak["variant"] == BASE, "")
-        notes.append(f"Warning: the teacher is weaker than the student's own ANN for {', '.join(sorted(set(names)))}.")
-    return notes

@@ -18,6 +18,7 @@ from lasnn.storage import files
 from lasnn.storage.digests import Digests
 
 _seen = Digests(None)  # parents that several runs share are read once
+_arrays = cache(files.read_arrays)
 
 
 @cache
@@ -94,8 +95,3 @@ def accuracy_on_first(run: SnnRun, preset: Preset, images: int) -> float:
     """Accuracy of a run in percent, mean over its encoder seeds, on the first test images only."""
     classes, labels = predictions(run, preset)
     return 100 * float((classes[:, :images] == labels[:images]).mean())
-
-
-@cache
-def _arrays(path: str) -> dict[str, np.ndarray]:
-    return files.read_arrays(path)

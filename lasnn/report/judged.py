@@ -26,7 +26,7 @@ NOT_JUDGED, NOT_RUN = "not judged in this preset", "not run"
 
 @dataclass(frozen=True)
 class Side:
-    """A pair with the runs of its cells; without `less` a number stands there."""
+    """A pair with the runs of its cells."""
 
     weight: float
     pair: Pair
@@ -36,15 +36,15 @@ class Side:
     @property
     def seeds(self) -> list[int]:
         """Those that both have."""
-        others = {run.seed for run in self.less} if self.pair.less else None
-        return [run.seed for run in self.more if others is None or run.seed in others]
+        others = {run.seed for run in self.less}
+        return [run.seed for run in self.more if run.seed in others]
 
     def alone(self) -> str:
         """Which seeds lack a partner, in words; nothing if none does."""
         found = []
         for cell, runs in ((self.pair.less, self.less), (self.pair.more, self.more)):
             lonely = [run.seed for run in runs if run.seed not in self.seeds]
-            if cell and lonely:
+            if lonely:
                 plural = "s" if len(lonely) > 1 else ""
                 found.append(f"seed{plural} {_listed(lonely)} of {self._named(cell)} without a partner")
         return "; ".join(found)
@@ -52,7 +52,7 @@ class Side:
     def _named(self, cell: Cell) -> str:
         """One of the two cells, by its method and network, and by what else tells it from the other if need be."""
         words, less = [cell.student], self.pair.less
-        if less and less.method == self.pair.more.method:
+        if less.method == self.pair.more.method:
             keys = ("teacher", "encoding", "timesteps", "variant")
             words += [getattr(cell, key) for key in keys if getattr(less, key) != getattr(self.pair.more, key)]
         return f"{METHOD_TITLES.get(cell.method, cell.method)} ({', '.join(words)})"
@@ -67,11 +67,10 @@ class Side:
 def answer(claim: Claim, question: Question, preset: Preset, judged: bool) -> Line:
     """A line of the table, all but its corrected p and its verdict; with a verdict only where nothing is to judge."""
     sides = [
-        Side(weight, pair, runs_of(pair.less, preset) if pair.less else [], runs_of(pair.more, preset))
-        for weight, pair in question.parts
+        Side(weight, pair, runs_of(pair.less, preset), runs_of(pair.more, preset)) for weight, pair in question.parts
     ]
     line = _described(claim, question, preset)
-    if not all(side.more and (side.less or side.pair.less is None) for side in sides):
+    if not all(side.more and side.less for side in sides):
         return line | {"n": 0, "verdict": NOT_RUN}
     seeds = [seed for seed in sides[0].seeds if all(seed in side.seeds for side in sides)]
     remarks = [*filter(None, (side.alone() for side in sides)), *_unequal(sides, seeds)]
@@ -95,7 +94,7 @@ def _described(claim: Claim, question: Question, preset: Preset) -> Line:
     if question.where == ALL:
         title = f"{ALL}: {', '.join(dict.fromkeys(pair.more.student for pair in pairs))}"
     bar = _setting(claim.bar, preset)
-    printed = [(claim.measure.paper(pair.less) if pair.less else bar, claim.measure.paper(pair.more)) for pair in pairs]
+    printed = [(bar if claim.bar else claim.measure.paper(pair.less), claim.measure.paper(pair.more)) for pair in pairs]
     less, more = _sums(question, *zip(*printed, strict=True))
     line: Line = {"question": question.group, "reading": question.reading, "family": claim.family(question)}
     line |= {"network": title, "dataset": ", ".join(dict.fromkeys(pair.more.dataset for pair in pairs))}
@@ -156,7 +155,7 @@ def _values(claim: Claim, side: Side, seeds: list[int], preset: Preset) -> tuple
         return percent_right([(less[seed], more[seed]) for seed in seeds], preset)
     bar = _setting(claim.bar, preset)
     found = [
-        [claim.measure.value(less[seed], preset) if side.pair.less else bar for seed in seeds],
+        [bar if claim.bar else claim.measure.value(less[seed], preset) for seed in seeds],
         [claim.measure.value(more[seed], preset) for seed in seeds],
     ]
     if any(value is None for values in found for value in values):

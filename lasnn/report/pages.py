@@ -1,7 +1,6 @@
-"""Tables as HTML that loads nothing from elsewhere: for browsers, the workflow's report and notebooks."""
+"""A table as a page of HTML that loads nothing from elsewhere: for browsers and the workflow's report."""
 
 import html
-import re
 
 HEAD = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
@@ -13,31 +12,26 @@ li {{ max-width: 60em }}
 """
 
 
-def table(markdown: str) -> str:
-    """The Markdown that a table's exhibit writes, a title, one pipe table, remarks, as part of a page."""
+def page(markdown: str) -> str:
+    """The Markdown that a table's exhibit writes, a title, one pipe table, remarks, as a page."""
     lines = markdown.splitlines()
-    top, rest = grid(markdown)
-    head, *body = ["".join(map(_cell, row)) for row in (top, *rest)]
+    title, (head, rows) = html.escape(lines[0].strip("# ")), grid(markdown)
+    body = "".join(f"<tr>{_row(row, 'td')}</tr>" for row in rows)
     remarks = "".join(f"<li>{html.escape(line[2:])}</li>" for line in lines if line.startswith("- "))
-    head = re.sub("(</?)td", r"\1th", head)
-    content = f"<thead><tr>{head}</tr></thead>" + "".join(f"<tr>{row}</tr>" for row in body)
-    title = f"<h3>{html.escape(lines[0].strip('# '))}</h3>"
-    return f'{title}<div style="overflow-x: auto"><table>{content}</table></div><ul>{remarks}</ul>'
+    table = f"<table><thead><tr>{_row(head, 'th')}</tr></thead>{body}</table>"
+    shown = f'<h3>{title}</h3><div style="overflow-x: auto">{table}</div><ul>{remarks}</ul>'
+    return f"{HEAD.format(title=title)}{shown}\n</body></html>\n"
 
 
 def grid(markdown: str) -> tuple[list[str], list[list[str]]]:
     """Head and lines of the pipe table of a page."""
     rows = [line.strip("|").split("|") for line in markdown.splitlines() if line[:1] == "|" and line[:2] != "|:"]
-    head, *body = [[cell.strip().replace("**", "") for cell in row] for row in rows]
+    head, *body = [[cell.strip() for cell in row] for row in rows]
     return head, body
 
 
-def document(title: str, body: str) -> str:
-    """A whole page."""
-    return f"{HEAD.format(title=html.escape(title))}{body}\n</body></html>\n"
-
-
-def _cell(text: str) -> str:
-    """A short cell stays in one line; a sentence may be broken."""
-    short = "; white-space: nowrap" if len(text) < 30 else ""
-    return f'<td style="text-align: left{short}">{html.escape(text)}</td>'
+def _row(cells: list[str], kind: str) -> str:
+    """Short cells stay in one line; a sentence may be broken."""
+    looks = ["; white-space: nowrap" if len(text) < 30 else "" for text in cells]
+    pairs = zip(cells, looks, strict=True)
+    return "".join(f'<{kind} style="text-align: left{look}">{html.escape(text)}</{kind}>' for text, look in pairs)

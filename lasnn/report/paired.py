@@ -55,7 +55,7 @@ def estimated(pairs: Pairs, preset: Preset) -> dict[str, float]:
     if len(pairs) > 1:
         found = crossed([more - less])
         low, high = found.interval(1 - preset.claims.alpha)
-        p = p_either_way(found) if found.seeds >= preset.claims.seeds else None
+        p = p_either_way(found) if len(pairs) >= preset.claims.seeds else None
         estimate |= {"se": found.se, "low": low, "high": high, "p": np.nan if p is None else p}
     return estimate
 

@@ -17,16 +17,15 @@ PRIMARY, SECONDARY, CHOICES = "primary", "secondary", "own choices"
 
 @dataclass(frozen=True)
 class Pair:
-    """Two cells to compare; `less` None: `more` against a number. `group` tells apart the questions of a claim."""
+    """Two cells to compare. `group` tells apart the questions of a claim."""
 
-    less: Cell | None
+    less: Cell
     more: Cell
     group: str = ""
 
     @property
-    def cells(self) -> list[Cell]:
-        """Its one or two cells."""
-        return [cell for cell in (self.less, self.more) if cell is not None]
+    def cells(self) -> tuple[Cell, Cell]:
+        return self.less, self.more
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,8 @@ class Measure:
 
 @dataclass(frozen=True)
 class Claim:
-    """`margin` and `bar`: keys of the section `claims`: `more` may lie so far below `less`; it must reach so much.
+    """`margin` and `bar`: keys of the section `claims`: `more` may lie so far below `less`; it must reach so much,
+    which stands in the place of `less`.
 
     `alike`: neither of the two may lie further than the margin from the other. `primary`: its mean over the networks
     belongs to the family that decides. `gains`: its pairs are not judged, but these sums of them. `beyond_tables`: some
@@ -127,7 +127,7 @@ def in_each_reading(pairs: Iterable[Pair], preset: Preset) -> list[Pair]:
     """These pairs under each of `scope.readings`, the printed one first; else as the base runs read the logits."""
     asked = list(pairs)
     return [
-        replace(pair, less=pair.less and _read(pair.less, variant), more=_read(pair.more, variant))
+        replace(pair, less=_read(pair.less, variant), more=_read(pair.more, variant))
         for variant in (preset.scope.readings or {"": BASE}).values()
         for pair in asked
     ]

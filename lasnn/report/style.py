@@ -117,11 +117,8 @@ def sheet(rows: int = 1, columns: int = 1, height: float = 2.6, **options: Any) 
     return drawing, panels
 
 
-def panels(names: Sequence[str], label: str, head: float, **options: Any) -> tuple[Drawing, list[tuple[Axes, str]]]:
-    """A drawing with a titled panel for each name, three in a row, whose y axis is called `label`.
-
-    `head`: what the legend takes, in inches.
-    """
+def panels(names: Sequence[str], head: float, **options: Any) -> tuple[Drawing, list[tuple[Axes, str]]]:
+    """A drawing with a titled panel of accuracies for each name, three in a row; the legend takes `head` inches."""
     count = math.ceil(len(names) / 3)
     drawing, grid = sheet(count, min(3, len(names)), height=head + 2.2 * count, **options)
     flat = [axes for line in grid for axes in line]
@@ -129,7 +126,7 @@ def panels(names: Sequence[str], label: str, head: float, **options: Any) -> tup
         axes.axis("off")
     titled = list(zip(flat, names, strict=False))
     for place, (axes, name) in enumerate(titled):
-        name_y(axes, f"{name}\n{' ' if place % 3 else label}")
+        name_y(axes, f"{name}\n{' ' if place % 3 else 'accuracy, %'}")
     return drawing, titled
 
 

@@ -6,7 +6,7 @@ MARKDOWN = """# Accuracy & <spikes>
 
 | network   | ours     |
 |:----------|:---------|
-| VGG5      | **98.3** |
+| VGG5      | 98.3     |
 | a <b> & c | -        |
 
 - n_test 360.
@@ -15,7 +15,7 @@ MARKDOWN = """# Accuracy & <spikes>
 
 
 def test_a_table_by_hand():
-    shown = pages.table(MARKDOWN)
+    shown = pages.page(MARKDOWN)
     assert "<h3>Accuracy &amp; &lt;spikes&gt;</h3>" in shown
     assert shown.count("<tr>") == 3
     assert shown.count("<th ") == shown.count("</th>") == 2

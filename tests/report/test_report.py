@@ -16,7 +16,7 @@ from lasnn.plan.runs import BASE, AnnRun, SnnRun
 from lasnn.plan.vocabulary import METHODS
 from lasnn.report import EXHIBITS, PAPER, runs_of_target
 from lasnn.report.columns import number
-from lasnn.report.exhibit import Table, remarks
+from lasnn.report.exhibit import Table
 from lasnn.report.exhibits.variants import changes, compared
 from lasnn.report.frame import as_printed, of_cells
 
@@ -146,7 +146,7 @@ def test_what_numbers_rest_on_is_said_below_them(preset):
     for run in (run for cell in cells for run in runs_of(cell, preset)):
         weaker = run.method == "lasnn_act" and run.seed == 1
         finish(preset, run, 90.0, data=DATA | {"subset": run.method == "hybrid"}, teacher_weaker=weaker)
-    notes = " ".join(remarks(of_cells(cells, preset), preset))
+    notes = " ".join(EXHIBITS["table2"].remarks(of_cells(cells, preset), preset))
     for words in ("does not rank methods", "n_train 1437, n_test 20", "teacher is weaker", "holds only a part"):
         assert words in notes
 

@@ -9,8 +9,7 @@ from made_up import preset_in
 
 from lasnn.plan.cells import Energy, Scope, regime_cells
 from lasnn.plan.runs import SnnRun
-from lasnn.report import frame, runs_of_target
-from lasnn.report.exhibit import basis
+from lasnn.report import EXHIBITS, frame, runs_of_target
 
 BASE = {
     "seeds": [0, 1],
@@ -86,7 +85,8 @@ def test_a_key_of_the_scope_plans_its_runs_alone(key, value, where, gone, new):
 def test_the_scopes_note_is_printed_under_every_exhibit(tmp_path):
     """And plans nothing."""
     columns = ["n", "ran_dataset", "train_images", "test_images", "assessed", "subset"]
-    noted = basis(pd.DataFrame(columns=columns), preset_in(tmp_path, {"note": "Of made-up numbers."}))
+    preset = preset_in(tmp_path, {"note": "Of made-up numbers."})
+    noted = EXHIBITS["table1"].basis(pd.DataFrame(columns=columns), preset)
     assert noted[1:] == ["Of made-up numbers."]
     assert planned({"note": "other"}) == planned({})
 

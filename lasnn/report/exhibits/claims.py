@@ -10,7 +10,7 @@ from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run
 from lasnn.plan.vocabulary import CLAIMS as SENTENCES
 from lasnn.report.claims import CLAIMS
-from lasnn.report.exhibit import Table, remarks
+from lasnn.report.exhibit import Table
 from lasnn.report.frame import of_cells
 from lasnn.report.judged import NOT_JUDGED, NOT_RUN, Line, answer
 from lasnn.report.late import pd
@@ -55,7 +55,7 @@ class Claims(Table):
         return [list(dict.fromkeys(run for cell in cells for run in runs_of(cell, preset))) for cells in sides]
 
     def remarks(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
-        return remarks(of_cells(self.cells(preset), preset), preset, self.ours)
+        return super().remarks(of_cells(self.cells(preset), preset), preset)
 
 
 def judged(cells: Sequence[Cell], preset: Preset) -> pd.DataFrame:

@@ -97,7 +97,7 @@ def draw(tidy: pd.DataFrame) -> Drawing:
     panels = list(dict.fromkeys(tidy["panel"]))
     others = tidy[~tidy["series"].isin(["ANN", LONG])]
     looks = {"ANN": style.look_of("ann")} | style.looks_of(zip(others["series"], others["method"], strict=True))
-    drawing, titled = style.panels(panels, "accuracy, %", head=0.8)
+    drawing, titled = style.panels(panels, head=0.8)
     for axes, panel in titled:
         points = tidy[tidy["panel"] == panel].assign(microjoules=lambda lines: lines["joules"] * 1e6)
         marks(axes, points, "microjoules", "accuracy", looks, tidy["n"].max())

@@ -138,7 +138,7 @@ def draw(tidy: pd.DataFrame) -> Drawing:
     looks |= style.looks_of((name, kinds[name]) for name in kinds.index if name != "ANN" and name not in of_curves)
     seeds = tidy.groupby("panel")["n"].agg(numbers)
     titles = ["\n".join(panel.rsplit(", ", 1)) + f", n = {seeds[panel]}" for panel in panels]
-    drawing, titled = style.panels(titles, "accuracy, %", head=0.7, sharey=True)
+    drawing, titled = style.panels(titles, head=0.7, sharey=True)
     for (axes, _), panel in zip(titled, panels, strict=True):
         _panel(axes, tidy[tidy["panel"] == panel], looks)
     top = 10 * math.ceil(max(tidy["accuracy"].max(), tidy["paper"].max()) / 10 - 1e-9)

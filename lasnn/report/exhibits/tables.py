@@ -36,17 +36,16 @@ def side_by_side(tidy: pd.DataFrame, column: pd.Series, network: pd.Series, line
     `lines`: what tells lines apart, all cells of which carry the dataset that any of them ran on. Columns stand in the
     order of a categorical `column`, else of their first appearance.
     """
-    index = ["data", "network"]
-    frame = pd.DataFrame({"data": dataset(tidy).groupby(lines).transform("max"), "network": network})
-    found = frame.drop_duplicates()
-    frame = frame.assign(column=column, ours=accuracy(tidy), paper=tidy["paper"].map(number))
-    for title in column.cat.categories if hasattr(column, "cat") else dict.fromkeys(column):
-        part = frame[frame["column"] == title].drop(columns="column")
-        part = part.rename(columns={"ours": f"{title}: ours", "paper": f"{title}: paper"})
-        found = found.merge(part, on=index, how="left")
-    spiking = frame.assign(scale=tidy["scale"]).dropna(subset=["scale"]).groupby(index, sort=False)["scale"]
-    scales = spiking.agg(lambda values: ", ".join(sorted({f"{value:g}" for value in values})))
-    return found.merge(scales.rename("s").astype(object), left_on=index, right_index=True, how="left").fillna("-")
+    index = pd.MultiIndex.from_arrays(
+        [dataset(tidy).groupby(lines).transform("max"), network], names=["data", "network"]
+    )
+    frame = pd.DataFrame({"ours": accuracy(tidy), "paper": tidy["paper"].map(number)}).set_index([index, column])
+    wide = frame.unstack().reindex(index.unique())
+    titles = column.cat.categories if hasattr(column, "cat") else dict.fromkeys(column)
+    found = pd.DataFrame({f"{title}: {side}": wide[side, title] for title in titles for side in ("ours", "paper")})
+    scales = tidy["scale"].set_axis(index).dropna().groupby(level=[0, 1])
+    found["s"] = scales.agg(lambda values: ", ".join(sorted({f"{value:g}" for value in values}))).astype(object)
+    return found.fillna("-").reset_index()
 
 
 def by_method(tidy: pd.DataFrame) -> pd.DataFrame:
