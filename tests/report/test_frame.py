@@ -10,9 +10,9 @@ from lasnn.report import EXHIBITS, style
 from lasnn.report.columns import COLUMNS, METHOD_TITLES, shown
 from lasnn.report.exhibit import Table
 from lasnn.report.exhibits.tables import CONTEXT
-from lasnn.report.frame import OF_RUNS, SEEDS, TITLE, csv, frame, of_cells
+from lasnn.report.frame import OF_RUNS, SEEDS, TITLE, frame, of_cells
 from lasnn.report.statistics import reach
-from lasnn.report.templates import dots, name_ends
+from lasnn.report.templates import dots
 from tests import columns_page
 
 
@@ -46,12 +46,6 @@ def test_seeds_fold_to_a_line_by_hand(preset):
     assert first["runs"].split() == [str(run) for run in runs_of(cells[0], preset)]
     assert (second["n"], second[SEEDS]) == (0, ())
     assert pd.isna(second["ours"])
-
-
-def test_columns_for_figures_are_in_no_csv(preset):
-    head = csv(of_cells([focus_cell(preset, "", "hybrid")], preset)).splitlines()[0]
-    assert head.startswith("exhibit,row_label,dataset")
-    assert not any(name.startswith("_") for name in head.split(","))
 
 
 def test_a_line_for_each_run_and_one_line_for_a_column_that_is_none(preset):
@@ -95,15 +89,6 @@ def test_a_row_has_its_seeds_its_interval_and_its_n():
 def test_a_cross_says_whether_it_is_of_our_size():
     labels = [drawn(paper=90.0, as_printed=same).legends[0].get_texts()[-1].get_text() for same in (True, False)]
     assert labels == ["printed in the paper", "printed in the paper, at its full size"]
-
-
-def test_names_at_the_ends_of_lines_are_an_eighth_of_an_inch_apart():
-    """A panel of 2 inches over 10 units: 0.13 inches are 0.65; a name whose neighbours are far stays at its end."""
-    ((axes,),) = style.sheet(height=2 / 0.77)[1]
-    axes.set_ylim(0, 10)
-    name_ends(axes, {"a": 5.1, "b": 5.0, "c": 9.0}, dict.fromkeys("abc", style.OTHER))
-    found = {text.get_text(): text.get_position()[1] for text in axes.texts}
-    assert found == pytest.approx({"b": 5, "a": 5.65, "c": 9})
 
 
 def test_a_method_has_one_colour_whatever_its_variation():

@@ -71,14 +71,6 @@ def test_the_regime_map_by_hand(tmp_path):
     assert tidy["p"].isna().all()  # three seeds are too few for a filled mark
     assert not tidy["decided"].any()
     assert set(tidy["n"]) == {3}
-    figure = EXHIBITS["figure_regime"]
-    (axes,) = figure.picture(figure.tidy(preset), preset).axes  # of one size and one number of images
-    assert axes.get_title() == "1.437k images, 0.001 M weights\nhybrid training overfits by 2 to 25 to 30"
-    said = ["+0.0 (3)", "+0.0 (3)", "+10.0 (3)", "+10.0 (3)", "-15.0 (3)"]
-    assert sorted(text.get_text() for text in axes.texts) == said
-    below = " ".join(figure.below(figure.tidy(preset), preset))
-    assert "whiskers the 95 % interval of the difference" in below
-    assert "±" not in below
 
 
 def test_marks_of_the_regime_map_are_filled_with_enough_seeds(tmp_path):

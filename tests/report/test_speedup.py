@@ -8,25 +8,21 @@ CURVE = {10: 50.0, 20: 91.0, 30: 89.0, 50: 92.0, 100: 90.0}
 
 
 @pytest.mark.parametrize(
-    ("target", "needed"),
+    ("curve", "target", "needed"),
     [
-        (40, 10),  # reached from the first point on
-        (50, 10),  # exactly
-        (89, 20),
-        (90, 50),  # at T = 20 it is reached and lost again
-        (90.1, None),  # the last point is below
-        (95, None),  # never
+        (CURVE, 40, 10),  # reached from the first point on
+        (CURVE, 50, 10),  # exactly
+        (CURVE, 89, 20),
+        (CURVE, 90, 50),  # at T = 20 it is reached and lost again
+        (CURVE, 90.1, None),  # the last point is below
+        (CURVE, 95, None),  # never
+        (dict(reversed(CURVE.items())), 90, 50),  # points in any order
+        ({10: 30.0}, 100 * (0.1 + 0.2), 10),  # rounding does not count
+        ({}, 90, None),
     ],
 )
-def test_steps_needed(target, needed):
-    assert steps_needed(CURVE, target) == needed
-
-
-def test_the_order_of_the_points_does_not_matter_and_rounding_does_not_count():
-    assert steps_needed(dict(reversed(CURVE.items())), 90) == 50
-    assert steps_needed({10: 100 * (0.1 + 0.2)}, 30.0) == 10
-    assert steps_needed({10: 30.0}, 100 * (0.1 + 0.2)) == 10
-    assert steps_needed({}, 90) is None
+def test_steps_needed(curve, target, needed):
+    assert steps_needed(curve, target) == needed
 
 
 def test_speed_up():

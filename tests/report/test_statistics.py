@@ -14,18 +14,17 @@ def test_sign_flips_of_one_seed_are_mcnemars_test(only_first, only_second, p):
     assert sign_flips([-1] * only_first + [1] * only_second + [0] * 9) == pytest.approx(p)
 
 
-def test_sign_flips_of_several_seeds_by_hand():
+@pytest.mark.parametrize(
+    ("differences", "p"),
+    [([1, 2], 0.5), ([-1, 2], 1), ([3, 3, 1], 2 / 8), ([3, 3, -1], 4 / 8), (np.ones(200, dtype=np.int8), 2 / 2**200)],
+)
+def test_sign_flips_of_several_seeds_by_hand(differences, p):
     """±1 ± 2 is 3, 1, -1 or -3: half of them as far from zero as 3, all as far as 1. ±3 ± 3 ± 1 is ±7, ±5 or ±1."""
-    assert sign_flips([1, 2]) == pytest.approx(0.5)
-    assert sign_flips([-1, 2]) == pytest.approx(1)
-    assert sign_flips([3, 3, 1]) == pytest.approx(2 / 8)
-    assert sign_flips([3, 3, -1]) == pytest.approx(4 / 8)
+    assert sign_flips(differences) == pytest.approx(p)  # the sum of the last is no int8
 
 
-def test_a_p_is_no_more_than_one_and_counts_do_not_overflow():
+def test_a_p_is_no_more_than_one():
     assert sign_flips([1, -1]) == 1  # the chances of two images add up to 1 + 2e-16
-    many = np.ones(200, dtype=np.int8)  # their sum is no int8
-    assert sign_flips(many) == pytest.approx(2 / 2**200)
 
 
 def test_which_network_is_right():
@@ -42,13 +41,15 @@ def test_holm():
 
 
 @pytest.mark.parametrize(
-    ("effect", "p", "word"),
-    [(1, 0.01, "confirmed"), (-1, 0.01, "refuted"), (1, 0.05, "undecided"), (1, np.nan, "undecided")],
+    ("effect", "p", "seeds", "word"),
+    [
+        (1, 0.01, 5, "confirmed"),
+        (-1, 0.01, 5, "refuted"),
+        (1, 0.05, 5, "undecided"),
+        (1, np.nan, 5, "undecided"),
+        (9, 1e-9, 4, "too few seeds"),
+        (0, np.nan, 1, "too few seeds"),
+    ],
 )
-def test_verdict(effect, p, word):
-    assert verdict(effect, p, 0.05, seeds=5, least=5) == word
-
-
-def test_no_verdict_of_four_seeds_where_five_are_asked_for():
-    assert verdict(9, 1e-9, 0.05, seeds=4, least=5) == "too few seeds"
-    assert verdict(0, np.nan, 0.05, seeds=1, least=2) == "too few seeds"
+def test_verdict_where_five_seeds_are_asked_for(effect, p, seeds, word):
+    assert verdict(effect, p, 0.05, seeds, least=5) == word
