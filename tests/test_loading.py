@@ -54,7 +54,7 @@ def kept(kind):
     net = initialise(build("vgg5", 10, 16, width=0.125, fc=16), "vgg5", "he", torch.Generator().manual_seed(1))
     weights = (net if kind == "ann" else spiking(net, Dynamics())).state_dict()
     weights |= {name: torch.tensor(0.1) for name in weights if name.endswith("threshold")}
-    network = {"width": 0.125, "fc": 16, "dropout_scale": 0.0}
+    network = {"width": 0.125, "fc": 16, "dropout_scale": 0.0, "init": "he", "teacher_norm": "unit"}
     settings = {"network": network, "neuron": {"order": "sync", "reset": "soft"}}
     return weights, {"run": {"path": path}, "settings": settings, "data": {"classes": 10, "side": 16}}
 

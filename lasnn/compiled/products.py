@@ -166,7 +166,7 @@ def dense(x: Tensor, weight: Tensor) -> Tensor:
     torch has no public call that hands a float32 product to oneDNN without a copy of the weight; where its private one
     is gone, `onednn` is false and provenance says BLAS.
     """
-    if onednn():
+    if x.dtype == torch.float32 and onednn():
         product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
         return product
     return F.linear(x, weight)

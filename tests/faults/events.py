@@ -30,7 +30,7 @@ def watch(strike: Strike) -> None:
 
         return called
 
-    loop._step = around(loop._step, "batch")
+    loop.update = around(loop.update, "batch")
     os.fsync, os.replace = around(os.fsync, "flush"), around(os.replace, "renaming")
     Path.unlink = around(Path.unlink, "removal")
     opened = os.fdopen

@@ -82,7 +82,7 @@ def _batches_saved(said: str) -> int:
 
 def _tell_twice(batch: int, after: float) -> None:
     """In this process, `after` seconds after the batch of this number has begun. For a forked child."""
-    step, count = loop._step, 0
+    step, count = loop.update, 0
 
     def tell() -> None:
         for seconds in (after, 0.025):
@@ -97,4 +97,4 @@ def _tell_twice(batch: int, after: float) -> None:
         count += 1
         return step(*arguments)
 
-    loop._step = watched
+    loop.update = watched

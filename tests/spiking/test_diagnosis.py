@@ -34,6 +34,14 @@ def seen(net, images, steps=STEPS):
     return diagnose(net, images, "direct", steps)
 
 
+@pytest.mark.parametrize(("leak", "first"), [(1.0, "lower"), (0.99, "leak")])
+def test_only_a_network_that_leaks_is_told_to_leak_less(converted, leak, first):
+    _, balanced, images = converted
+    found = seen(with_leaks(scale_thresholds(balanced, 30), leak), images)
+    assert cause(found) in ("dead", "leaking")
+    assert advice(found, trained=False, rebalance=False)[0] == first
+
+
 @torch.no_grad()
 def test_the_analog_limit_of_a_converted_network_is_its_ann(converted):
     ann, balanced, images = converted

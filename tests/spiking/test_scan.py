@@ -163,6 +163,16 @@ def test_all_round_alike(name, device, dtype, tolerance, order, reset, reset_gra
 
 
 @every_backend
+def test_a_single_neuron(name, device, dtype, tolerance, monkeypatch):
+    """Its steps lie one number apart in memory, and are steps all the same."""
+    forced(monkeypatch, name)
+    current = images(batch=1, channels=1, side=1).to(device, dtype)
+    expected, _, _ = by_oracle(current.cpu(), Dynamics(0.5))
+    assert expected.any()
+    assert torch.equal(scan(current.clone(), theta_on(device), Dynamics(0.5)).out.cpu().double(), expected)
+
+
+@every_backend
 def test_a_constant_current_is_not_written_over(name, device, dtype, tolerance, monkeypatch):
     forced(monkeypatch, name)
     once = images(steps=1).to(device, dtype)

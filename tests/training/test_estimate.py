@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from oracle import small_snn
+from oracle import quick, small_snn
 from worlds import RUN, plan
 
 from lasnn.networks import Census
@@ -122,6 +122,13 @@ def test_every_kind_of_run_can_be_timed(monkeypatch, name, levels):
     assert 0 < estimates(plan(quantised)).seconds_each(RUN[name]) < 1e-3
 
 
+@pytest.mark.parametrize("variant", ["base", "scratch"])  # which starts from no other run
+def test_a_taught_run_is_timed_with_its_teacher(variant):
+    taught = parse(f"snn/digits/vgg5/lasnn_act/poisson-T10/vgg16bn/{variant}/s0")
+    assert estimates(quick())._teacher(taught) == AnnRun("digits", "vgg16bn")
+    assert estimates(quick())._teacher(HYBRID) is None
+
+
 def test_a_call_is_timed_without_its_warm_up(monkeypatch):
     """A call of 2 s after one of 9 s."""
     now, left = [0.0], [9.0, 2.0, 2.0]
@@ -150,6 +157,19 @@ FOUND = SimpleNamespace(layers=[SimpleNamespace(leak=0.9)], cross_entropy={"sum"
 )
 def test_what_a_diagnosis_proposes_by_hand(name, trial):
     assert diagnose._trial(SICK, FOUND, name, False) == trial
+
+
+@pytest.mark.parametrize(
+    ("norm", "stat", "asked"), [("tb", "max", True), ("tb", "p99.7", False), ("max", None, False), (None, None, False)]
+)
+def test_another_statistic_is_proposed_to_thresholds_of_a_maximum(monkeypatch, norm, stat, asked):
+    heard = []
+    monkeypatch.setattr(diagnose.diagnosis, "advice", lambda found, trained, rebalance: heard.append(rebalance) or [])
+    sick = SimpleNamespace(
+        trained=False, balanced=norm and HYBRID, settings={"balancing": {"norm": norm, "stat": stat}}
+    )
+    assert diagnose.trials(sick, FOUND, False) == []
+    assert heard == [asked]
 
 
 @pytest.mark.parametrize(("name", "value", "asked"), [("lower", "0.35", 8), ("T", "32", 32), ("leak", "1.0", 8)])

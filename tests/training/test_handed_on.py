@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from chains import CONVERTED, LASNN
@@ -24,7 +25,7 @@ from lasnn.spiking.neurons import Dynamics
 from lasnn.training import choices, training_log
 from lasnn.training.device import device_of
 from lasnn.training.reading import read as task_of
-from lasnn.training.stages import shown, snn
+from lasnn.training.stages import shown, snn, student
 from lasnn.training.stages.assessment import assess
 from lasnn.training.task import Task
 
@@ -44,13 +45,14 @@ def tapped(*networks):
 # ---- what is chosen before a training, and on which images -----------------------------------------------------------
 
 
-def chosen(monkeypatch, accuracy_of, entropy=None, spikes=(), **spiking):
+def chosen(monkeypatch, accuracy_of, entropy=None, analog=1.0, spikes=(), **spiking):
     """What `choose` decides where a network of threshold s and this leak has `accuracy_of(s, leak)` percent."""
 
     def look(net, images, encoder, steps, **_):
         first = next(iter(neurons(net).values()), None)
         at = 95.0 if first is None else accuracy_of(round(first.threshold.item(), 6), first.dynamics.leak)
-        return SimpleNamespace(accuracy=at, cross_entropy=entropy or {"sum": 2.0, "mean": 1.0}, spikes=dict(spikes))
+        entropies = {"sum": analog, "mean": analog} if first is None else entropy or {"sum": 2.0, "mean": 1.0}
+        return SimpleNamespace(accuracy=at, cross_entropy=entropies, spikes=dict(spikes))
 
     def ready(scale):
         net = small_snn("vgg5", Dynamics())
@@ -86,6 +88,13 @@ def test_auto_takes_the_logits_of_the_lower_cross_entropy(monkeypatch, entropy):
     assert found.start_cross_entropy == 1.0
 
 
+@pytest.mark.parametrize(("start", "analog", "warned"), [(3.0, 1.0, False), (3.1, 1.0, True), (3.1, 1.6, False)])
+def test_logits_that_start_saturated_are_named(monkeypatch, capsys, start, analog, warned):
+    """A cross-entropy above 3 and above twice the ANN's."""
+    chosen(monkeypatch, lambda *_: 90.0, {"sum": 2 * start, "mean": start}, analog, scale=0.5)
+    assert ("the logits start saturated" in capsys.readouterr().err) == warned
+
+
 @pytest.mark.parametrize(("total", "said"), [(0, ["dead"]), (1, []), (38, []), (39, ["saturated"])])
 def test_a_layer_that_starts_dead_or_saturated_is_named(monkeypatch, capsys, total, said):
     """Ten neurons, one image, four steps: saturated are more than 0.95 x 40 = 38 spikes."""
@@ -109,6 +118,19 @@ def test_the_train_accuracy_is_that_of_held_out_training_images(chain):
     net = lasnn.load(str(chain.folder(LASNN))).net
     expected = evaluate(net, made.train.last(32).first(16), "poisson", 6, rows=made.settings.compute.rows)
     assert chain.metrics(LASNN)["train_accuracy"] == expected.accuracy
+
+
+def test_batch_norm_behind_random_weights_norms_the_first_held_out_images():
+    """gamma is 1, and the running statistics of the first layer are those of its currents, by numpy."""
+    judged = task(settings_of("hybrid", spiking={"init": "scratch"}), pictures(), encoder="direct")
+    net = small_snn("vgg5", Dynamics())
+    first = net.layers["c1"].synapses
+    x = judged.held_out.first(student.NORMED).pixels.float() / 127.5 - 1
+    current = first(x[None])[0].detach().transpose(0, 1).flatten(1).double().numpy()
+    student.normed(net, judged)
+    assert first.batch_norm.weight.eq(1).all()
+    np.testing.assert_allclose(first.batch_norm.running_mean, current.mean(1), atol=1e-5)
+    np.testing.assert_allclose(first.batch_norm.running_var, current.var(1), rtol=1e-2)
 
 
 # ---- what a finished network is judged by ----------------------------------------------------------------------------
