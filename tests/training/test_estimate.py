@@ -122,9 +122,9 @@ def test_every_kind_of_run_can_be_timed(monkeypatch, name, levels):
     assert 0 < estimates(plan(quantised)).seconds_each(RUN[name]) < 1e-3
 
 
-@pytest.mark.parametrize("variant", ["base", "scratch"])  # which starts from no other run
+@pytest.mark.parametrize("variant", ["base", "calibrated_start"])  # which starts from two other runs
 def test_a_taught_run_is_timed_with_its_teacher(variant):
-    taught = parse(f"snn/digits/vgg5/lasnn_act/poisson-T10/vgg16bn/{variant}/s0")
+    taught = parse(f"snn/digits/vgg5/lasnn_act/direct-T10/vgg16bn/{variant}/s0")
     assert estimates(quick())._teacher(taught) == AnnRun("digits", "vgg16bn")
     assert estimates(quick())._teacher(HYBRID) is None
 
