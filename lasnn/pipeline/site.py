@@ -7,6 +7,7 @@ where it would stand; results that are kept in git stand in for those that were 
 import io
 import shutil
 import tempfile
+from html import escape
 from pathlib import Path
 
 from lasnn import __version__
@@ -97,7 +98,7 @@ def _notebook(preset: Preset, name: str, kept: Path, pages: Path, before: Path, 
         if any(kept.glob("*/**/metrics.json")) and not any(Path(preset.root).glob("*/**/metrics.json")):
             return notebooks.markdown(notebooks.on_kept(name, kept, target, before / "files" / target.name, console))
     except InputError as error:
-        return f"# {name.replace('_', ' ')}\n\n{raw(f'<p>{error}</p>')}"
+        return f"# {name.replace('_', ' ')}\n\n{raw(f'<p>{escape(str(error))}</p>')}"
     again = f"snakemake --cores 1 {preset.root}/notebooks/{name}.html"
     said = f"<p>Not made yet in the preset {code(preset.name)}:</p><pre>{again}</pre>"
     return f"# {name.replace('_', ' ')}\n\n{raw(box(said))}"

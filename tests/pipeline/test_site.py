@@ -11,6 +11,7 @@ import pytest
 from tiny import done
 
 from lasnn.console import Console
+from lasnn.errors import InputError
 from lasnn.pipeline import notebooks, reference, site
 from lasnn.plan.config import read
 from lasnn.report import EXHIBITS, exhibits_of
@@ -54,6 +55,22 @@ def test_every_exhibit_has_a_page_which_says_whether_it_was_made(folder):
         page = (SITE / "exhibits" / f"{name}.html").read_text()
         assert ("Not made yet" in page) == (name not in exhibits_of("tables"))
     assert "Not made yet" in (SITE / "notebooks" / "energy.html").read_text()
+
+
+def test_what_a_notebook_lacks_is_said_as_text(folder, tmp_path, monkeypatch):
+    """A path may have signs that mean something in HTML."""
+    page = Path("results/tiny/notebooks/energy.ipynb")
+    page.parent.mkdir(parents=True, exist_ok=True)
+    for path in (page, page.with_suffix(".html")):
+        path.touch()
+
+    def damaged(path):
+        raise InputError("<i>this</i> & that is damaged")
+
+    monkeypatch.setattr(site.notebooks, "markdown", damaged)
+    said = site._notebook(read().preset(), "energy", tmp_path, tmp_path, tmp_path, Console())
+    shutil.rmtree(page.parent)
+    assert "&lt;i&gt;this&lt;/i&gt; &amp; that is damaged" in said
 
 
 def test_nothing_is_loaded_from_elsewhere(folder):
