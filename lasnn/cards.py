@@ -2,7 +2,7 @@
 
 `CUDA_VISIBLE_DEVICES` says which cards a process may use; a queue such as Slurm sets it for its jobs. Where it names
 several, or is not set, a process takes the card that the fewest others have taken, and sees no other. That is
-kept by locks of the system in a folder of the user, which end with the process, however it ends. Other users and
+kept by locks of the system in a folder of the user, which the system frees when the process is gone. Other users and
 other programs are not seen.
 """
 

@@ -1,4 +1,4 @@
-"""Weights that were trained elsewhere, brought into a network of ours: matched by name or by order, folded where exact.
+"""Weights trained elsewhere, brought into this package's network: matched by name or by order, folded where exact.
 
 A state dict names no activation and no pool, so a network is known by its definition and the file only fills it. Names
 that are ours are taken as they are. Others are matched in order: convolutions and linear layers as they stand in the
@@ -58,7 +58,7 @@ class Found:
 
 @dataclass
 class Adoption:
-    """What was done: which layer of ours took which of the file's, and what was folded."""
+    """What was done: which layer of the network took which of the file's, and what was folded."""
 
     layers: dict[str, str] = field(default_factory=dict)
     folded: list[str] = field(default_factory=list)  # layers whose batch norm is in their weights now
@@ -149,7 +149,7 @@ def _doubts(net: Net, found: list[Found], ordered: bool) -> list[str]:
 
 
 def _layers_of(weights: dict[str, Tensor], fold: bool) -> list[Found]:
-    """The layers of a file in its order; with `fold` a batch norm stands in the layer in front of it."""
+    """The layers of a file in its order; with `fold` a batch norm belongs to the layer in front of it."""
     groups: dict[str, dict[str, Tensor]] = {}
     for name, value in weights.items():
         prefix, _, leaf = name.rpartition(".")

@@ -97,7 +97,7 @@ class _Row:
             raise InputError(f"{name} is a {type(part).__name__} where none can be: {KNOWN}")
 
     def synapses(self, name: str, part: nn.Conv2d | nn.Linear) -> Conv | Linear:
-        """A module of ours of its size."""
+        """This package's module of the same size."""
         if isinstance(part, nn.Linear):
             return Linear(part.in_features, part.out_features, bias=False)
         size, stride = part.kernel_size[0], part.stride[0]
@@ -108,7 +108,7 @@ class _Row:
         return Conv(part.in_channels, part.out_channels, size, stride)
 
     def close(self) -> None:
-        """A ReLU ends a layer."""
+        """A ReLU closes a layer."""
         assert self.open
         (_, synapses), self.open = self.open, None
         letter = "c" if isinstance(synapses, Conv) else "f"
@@ -118,7 +118,7 @@ class _Row:
             self.sides[name] = self.side
 
     def between(self, name: str, part: nn.Module) -> None:
-        """What stands between two layers."""
+        """What lies between two layers."""
         between = next(reversed(self.layers.values())).between
         if isinstance(part, nn.AvgPool2d) and part.kernel_size in (2, (2, 2)) and part.stride in (2, (2, 2)):
             between.append(Pool())

@@ -53,7 +53,7 @@ class Tappable(nn.Module):
     """
 
     __call__: Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]]
-    between: nn.Module  # what stands between its activation and the next layer's synapses
+    between: nn.Module  # what lies between its activation and the next layer's synapses
 
     def wires(self) -> list[Wire]:
         """Its neurons from input to output, of layers whose neurons may spike; none of others.

@@ -13,7 +13,7 @@ from lasnn.plan.vocabulary import MAX_POOL, POOL, POOLS, Architecture, given, si
 
 
 class Layer(Tappable):
-    """Synapses, a nonlinearity, and what stands between it and the next layer's synapses."""
+    """Synapses, a nonlinearity, and what lies between it and the next layer's synapses."""
 
     between: nn.Sequential
 
@@ -55,7 +55,7 @@ POOL_OF: dict[str, Callable[[], Pool]] = {POOL: Pool, MAX_POOL: partial(Pool, "m
 
 
 class Place(NamedTuple):
-    """One convolution of a feature list: where it stands and what follows it."""
+    """One convolution of a feature list: its place and what follows it."""
 
     name: str
     channels_in: int

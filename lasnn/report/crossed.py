@@ -2,7 +2,7 @@
 
     d[s, i] = mean + a_s + b_i + e_si      in points
 
-Seed s stands for a whole chain, teacher, ANN, conversion and student; image i is the same for all of them. Both are
+Seed s is a whole chain, teacher, ANN, conversion and student; image i is the same for all of them. Both are
 crossed, without a second measurement of a cell, so mean squares MS give the variance of the mean over S seeds and N
 images (Satterthwaite 1946):
 

@@ -135,7 +135,7 @@ class Exhibit:
         return notes
 
     def notes(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
-        """What stands below it."""
+        """What is printed below it."""
         told = self.told(tidy, preset) if callable(self.told) else [self.told] if self.told else []
         return [*self.remarks(tidy, preset), *told]
 
@@ -207,7 +207,7 @@ class Figure(Exhibit):
         return self.draw(tidy) if (tidy["n"] > 0).any() else style.nothing()
 
     def below(self, tidy: pd.DataFrame, preset: Preset) -> list[str]:
-        """What stands below the drawing wherever it is put; the whole caption, `notes`, is in its JSON file."""
+        """What is printed below the drawing wherever it is put; the whole caption, `notes`, is in its JSON file."""
         return [" ".join(self.basis(tidy, preset)), *self.said(tidy)]
 
     def _write(self, stem: Path, tidy: pd.DataFrame, notes: list[str], preset: Preset) -> None:

@@ -1,4 +1,4 @@
-"""What is read of finished runs: metrics, training logs, curves, predictions. Whoever makes an exhibit reads it here.
+"""What is read of finished runs: metrics, training logs, curves, predictions. Exhibits read runs here only.
 
 A run that does not answer the plan is refused: whatever the workflow has seen, metrics and provenance are compared
 again. No torch.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 else:
 
     class Late:
-        """Stands for pandas. No lazy module: torch looks at every module while it is loaded, which would load that."""
+        """In place of pandas. No lazy module: torch looks at every module while it is loaded, which would load that."""
 
         def __getattr__(self, name: str) -> object:
             import pandas

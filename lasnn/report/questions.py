@@ -33,7 +33,7 @@ class Question:
     """A line of the table: the sum over `parts` of weight times what a pair differs by.
 
     One pair with weight 1; the mean over all networks of a claim; or gains less other gains, which have negative
-    weights. `reading`: how the logits are read (`spiking.logit_scale`). `where` stands for the network of a sum.
+    weights. `reading`: how the logits are read (`spiking.logit_scale`). `where` is the network of a sum.
     """
 
     group: str
@@ -60,7 +60,7 @@ class Question:
 class Measure:
     """What is compared: its unit, its value for a run, and what the paper prints for a cell.
 
-    `family`: the lines that are corrected together. `in_logs`: the value stands in the training log.
+    `family`: the lines that are corrected together. `in_logs`: the value is in the training log.
     """
 
     unit: str
@@ -73,7 +73,7 @@ class Measure:
 @dataclass(frozen=True)
 class Claim:
     """`margin` and `bar`: keys of the section `claims`: `more` may lie so far below `less`; it must reach so much,
-    which stands in the place of `less`.
+    which takes the place of `less`.
 
     `alike`: neither of the two may lie further than the margin from the other. `primary`: its mean over the networks
     belongs to the family that decides. `gains`: its pairs are not judged, but these sums of them. `beyond_tables`: some

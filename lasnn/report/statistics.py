@@ -39,7 +39,7 @@ def sign_flips(differences: Sequence[int] | np.ndarray) -> float:
 def holm(values: Iterable[float | None]) -> np.ndarray:
     """Holm's step-down correction: p_(i) becomes the largest of (m - j + 1) p_(j), j <= i, and at most 1.
 
-    m counts the tests that were made; NaN (or None) stands for one that wasn't, and is NaN.
+    m counts the tests that were made; NaN (or None) is one that wasn't, and stays NaN.
     """
     adjusted = np.array(list(values), dtype=float)
     order = np.argsort(adjusted, kind="stable")[: np.count_nonzero(~np.isnan(adjusted))]  # NaNs are last

@@ -59,7 +59,7 @@ METHOD_STYLE = {
 OTHER = Look("#000000", "*", (1, 3))  # a method that has no look of its own yet
 OPEN = (("", ()), ("d", (4, 1.5)), ("p", (1, 1)), ("h", (6, 1, 1, 1)), ("<", (3, 3)))  # marker and dashes of variations
 PRINTED_LABEL = "printed in the paper"
-FULL_SIZE = f"{PRINTED_LABEL}, at its full size"  # beside a run of ours of another
+FULL_SIZE = f"{PRINTED_LABEL}, at its full size"  # beside a run of another size
 PRINTED: dict[str, Any] = {"marker": "x", "color": "black", "s": 20, "linewidths": 1.2, "zorder": 4}
 
 
@@ -87,7 +87,7 @@ def theme() -> None:
 
     Neither MPLBACKEND nor a matplotlibrc of the user's changes anything.
     """
-    os.environ.pop("MPLBACKEND", None)  # both are read as matplotlib is loaded, and a bad one ends that
+    os.environ.pop("MPLBACKEND", None)  # both are read as matplotlib is loaded, which fails on a bad one
     os.environ["MATPLOTLIBRC"] = os.devnull
     import matplotlib as mpl
     import seaborn as sns

@@ -1,6 +1,6 @@
 """What figures are made of: rows of dots with intervals, and marks. No bars: few of the values have a zero to stand on.
 
-A dot's whisker is the 95 % interval of the mean over seeds, small dots are the seeds, and n stands behind each value.
+A dot's whisker is the 95 % interval of the mean over seeds, small dots are the seeds, and n follows each value.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LETTER = 0.13  # inches from one name at the end of a line to the next
 
 
 def places(lines: pd.DataFrame) -> dict[tuple[str, str], float]:
-    """How far below the first each row stands, by its group and its `row`, or its series where lines have none."""
+    """How far below the first each row is, by its group and its `row`, or its series where lines have none."""
     found: dict[tuple[str, str], float] = {}
     place = 0.0
     for group, members in lines.groupby("group", sort=False):
@@ -84,7 +84,7 @@ def name_ends(axes: Axes, ends: Mapping[str, float], looks: Mapping[str, Look]) 
 
 
 def only_run(lines: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The groups of which anything was run, without series that nothing stands for, and the names of other groups."""
+    """The groups of which anything was run, without series that have no value, and the names of other groups."""
     ran = lines.groupby("group", sort=False)["n"].transform("max") > 0
     shown = lines[ran]
     filled = (shown["n"] > 0) | shown["paper"].notna()

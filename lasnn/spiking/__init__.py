@@ -1,6 +1,6 @@
 """The SNN itself: neurons, surrogate gradients, encoders, conversion with threshold balancing, calibration, evaluation.
 
-For whoever wants the engine alone: it knows no run, no preset and no method of training, and writes no file.
+The engine alone: it knows no run, no preset and no method of training, and writes no file.
 
     net = spiking(build("vgg5", classes=10, side=32), Dynamics())
     balance(net, encoded)                        # thresholds from the largest currents

@@ -232,7 +232,7 @@ def scale_thresholds(net: Net, scale: float, residual: str = "balanced") -> Net:
 
 @torch.no_grad()
 def divide_constants(net: Net, gain: Callable[[LIF], float | Tensor]) -> None:
-    """Divide each layer's constant currents by what one input spike stands for, u; one of its own: u `gain(neuron)`."""
+    """Divide each layer's constant currents by the value of one input spike, u; a trained one: by u `gain(neuron)`."""
     unit: float | Tensor = 1.0
     for layer in net.layers.values():
         for neuron in neurons(layer).values():

@@ -2,10 +2,10 @@
 
 A layer is a node of synapses, whose bias is the constant current of its neurons, then a node of neurons: IF without a
 leak, else LIF with τ = dt/(1 - λ) and R = τ/dt, so that a step of length dt gives v <- λ v + I. Currents that meet at a
-junction are two edges into one node. What NIR can't say stands in the graph's metadata, in words for readers
+junction are two edges into one node. What NIR can't say is in the graph's metadata, in words for readers
 (`reading`) and as JSON for `weights_of`: that the reset subtracts θ and is not leaked, that o^t reaches the next layer
 in the same step, that logits are the readout's currents summed over time, potentials at the start, encoder and T.
-Beside it stands a digest of everything (`sha256`), so that what was changed after the export is no more taken for ours.
+A digest of everything (`sha256`) is kept too, so that a graph that was changed after the export is recognised.
 """
 
 import hashlib
@@ -86,7 +86,7 @@ class _Builder:
         return self.add(name, node, *sources)
 
     def between(self, name: str, between: nn.Module, shape: Shape, source: str) -> tuple[str, Shape]:
-        """Add what stands between a layer and the next one's synapses."""
+        """Add what lies between a layer and the next one's synapses."""
         for module in between.children():
             if isinstance(module, Pool):
                 pool = nir.AvgPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))

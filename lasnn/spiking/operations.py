@@ -25,7 +25,7 @@ def operations(net: Net, seen: Evaluation) -> dict[str, object]:
     """What one image costs, for metrics.json: synaptic operations in T steps, and the MACs of one pass of the ANN.
 
     `macs_first` is the part of the first layer, which is analog under direct encoding. Layers are named as in
-    `spikes`; `input` stands for the encoder's spikes and is absent where it sends none.
+    `spikes`; `input` is the encoder's spikes, absent where it sends none.
     """
     met = fan_outs(net)
     by_layer = {
@@ -89,7 +89,7 @@ def _shapes(net: Net, names: dict[int, str]) -> dict[str, torch.Size]:
 def _met(
     synapses: Iterable[nn.Module], shape: Iterable[int], device: torch.device, between: nn.Module | None = None
 ) -> Tensor:
-    """The weights that meet each entry of spikes of this shape, behind what stands `between`, added over all synapses.
+    """The weights that meet each entry of spikes of this shape, behind what lies `between`, added over all synapses.
 
     It is the gradient of the sum of all currents, each weight being 1: integers, so that every sum is exact. A pool
     hands a spike on to one entry: an average's gradient is a share for each entry that it covers, and 0 for an odd row

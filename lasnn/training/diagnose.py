@@ -27,7 +27,7 @@ TRIAL_STEPS, TRIAL_IMAGES, TRIAL_ROWS = 200, 32, 512  # of a trial of balancing
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting tried: as it stands in config.yaml, its value now, and the accuracy; None where nothing was tried."""
+    """One setting tried: as config.yaml has it, its value now, and the accuracy; None where nothing was tried."""
 
     setting: str
     value: str

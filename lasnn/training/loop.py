@@ -24,7 +24,7 @@ from lasnn.training.training_log import write
 
 @dataclass(frozen=True)
 class Moment:
-    """Where a training stands: what its random draws are keyed by."""
+    """The place in a training: what its random draws are keyed by."""
 
     seed: int
     epoch: int
@@ -38,7 +38,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Part:
-    """A micro-batch: some images of a batch, and where they stand in it."""
+    """A micro-batch: some images of a batch, and their place in it."""
 
     batch: Batch
     start: int

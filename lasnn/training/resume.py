@@ -24,7 +24,7 @@ Made = TypeVar("Made")
 
 @dataclass
 class Position:
-    """Where a training stands: whole epochs, batches of the next one, and what is summed up over these."""
+    """The place in a training: whole epochs, batches of the next one, and what is summed up over these."""
 
     epochs: int = 0
     batches: int = 0

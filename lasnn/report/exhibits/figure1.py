@@ -58,7 +58,7 @@ class Pipeline(Figure):
         return self.tidy(preset).to_json(orient="values")
 
     def tidy(self, preset: Preset) -> pd.DataFrame:
-        """One line for each box (`to` empty) and each arrow, with how many runs or parents it stands for."""
+        """One line for each box (`to` empty) and each arrow, with its number of runs or parents."""
         from lasnn.report import runs_of_target
 
         runs = runs_of_target(preset, "all")

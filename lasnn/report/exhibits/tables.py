@@ -1,4 +1,4 @@
-"""Tables I to IV of the paper, and two of ours: every method (S1), and the forms of calibration (S5)."""
+"""Tables I to IV of the paper, and two more: every method (S1), and the forms of calibration (S5)."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def every_method(preset: Preset) -> list[Cell]:
 
 
 def _asked(dataset: str, title: str, method: str) -> bool:
-    """Whether the paper trains this student so at the T of this table; conversion and methods of ours: all students."""
+    """Whether the paper trains this student so at the T of this table; conversion and other methods: all students."""
     paired = [
         cell.method for cell in paper_cells("Table II", "Fig 5a") if (cell.dataset, cell.student) == (dataset, title)
     ]

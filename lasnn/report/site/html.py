@@ -1,4 +1,4 @@
-"""Pieces of HTML for pages of the site. Words are escaped by whoever hands them in, unless said otherwise."""
+"""Pieces of HTML for pages of the site. Callers escape words, unless said otherwise."""
 
 import html
 import re
@@ -19,12 +19,12 @@ def code(text: str | Path) -> str:
 
 
 def box(content: str, kind: str = "note") -> str:
-    """A `note` or a `warning` that stands out."""
+    """A `note` or a `warning` that catches the eye."""
     return f'<div class="admonition {kind}">{content}</div>'
 
 
 def prose(text: str) -> str:
-    """A sentence of a caption, escaped here; what stands between backquotes is code."""
+    """A sentence of a caption, escaped here; text between backquotes is code."""
     return re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 

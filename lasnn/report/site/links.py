@@ -11,7 +11,7 @@ import re
 from lasnn.report.exhibit import Table
 from lasnn.report.late import pd
 
-FIRST = 700_000  # marks: six digits that no number of ours has, so that `{:g}` leaves them whole
+FIRST = 700_000  # marks: six digits that no number here has, so that `{:g}` leaves them whole
 MARKED = re.compile(r"(?<!\d)7\d{5}(?!\d)")
 
 Grid = list[list[str]]

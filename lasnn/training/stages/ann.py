@@ -100,7 +100,7 @@ def filled(task: Analog, path: Path, adopted: Adopted) -> tuple[Net, Adoption]:
     if files.sha256(path) != adopted.sha256:
         raise InputError(f"{path} is not the file that was adopted ({adopted.sha256[:12]}...): adopt it again")
     weights, ordered = foreign.read(path)
-    # `standardise` of a teacher of ours; teacher_norm is about training
+    # `standardise` of a teacher trained here; teacher_norm is about training
     net = task.built(arch, task.settings.network, standardised="standardise.mean" in weights)
     try:
         return net, adopt(net, weights, not arch.teacher, ordered, adopted.mean, adopted.std)
