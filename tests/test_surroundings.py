@@ -17,7 +17,7 @@ from tiny import copy_project, snakemake
 import lasnn.__main__ as door
 from lasnn.errors import InputError
 from lasnn.pipeline import notebooks, workflow
-from lasnn.pipeline.workflow import check_whole_workflow, configuration, strange_checkout
+from lasnn.pipeline.workflow import check_whole_workflow, configuration
 from lasnn.storage import user
 
 
@@ -152,27 +152,6 @@ def test_the_configuration_of_the_working_folder_comes_first(tmp_path, monkeypat
     assert configuration(checkout) == Path("config.yaml")
     monkeypatch.chdir(checkout)
     assert configuration(checkout) == Path("config.yaml")
-
-
-@pytest.mark.parametrize(
-    ("told", "expected"),
-    [
-        ("fatal: detected dubious ownership in repository at '/x'", "safe.directory"),
-        ("fatal: bad object HEAD", "bad object HEAD"),
-        ("", "git refuses this checkout"),
-    ],
-)
-def test_a_checkout_that_git_refuses_is_said(tmp_path, monkeypatch, told, expected):
-    assert strange_checkout(tmp_path) is None  # none at all
-    (tmp_path / ".git").mkdir()
-    monkeypatch.setenv("PATH", str(tmp_path))
-    (tmp_path / "git").write_text(f'#!/bin/sh\n[ -z "$FINE" ] || exit 0\necho "{told}" >&2\nexit 128\n')
-    (tmp_path / "git").chmod(0o755)
-    warning = strange_checkout(tmp_path)
-    assert expected in warning
-    assert warning.startswith("warning: git refuses this checkout")
-    monkeypatch.setenv("FINE", "1")
-    assert strange_checkout(tmp_path) is None
 
 
 # ---- kernels of Jupyter ----------------------------------------------------------------------------------------------

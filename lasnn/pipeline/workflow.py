@@ -28,7 +28,7 @@ from lasnn.plan.vocabulary import known, pick
 from lasnn.report import EXHIBITS, TARGETS, files_of, runs_of_target
 from lasnn.results.fits import RUN_FILES
 from lasnn.results.store import LOG
-from lasnn.storage import bucket, commit
+from lasnn.storage import bucket
 
 PASSED_CARDS = "LASNN_CARDS"  # environment variable
 OWN_IMAGE = "LASNN_IMAGE"  # environment variable
@@ -98,22 +98,6 @@ def check_places(config: Config, presets: Iterable[str]) -> None:
                 f"{path} is a link out of this folder, which DVC can't record: remove the link and set `folders` in "
                 f"config.yaml to where it leads"
             )
-
-
-def strange_checkout(checkout: Path) -> str | None:
-    """What to say where git refuses to look into the checkout, so that results would not name their code."""
-    if not (checkout / ".git").exists():
-        return None
-    try:
-        asked = commit.asked(checkout, "rev-parse")
-    except (OSError, subprocess.SubprocessError):
-        return "warning: git is not to be had: results will not name the commit of their code"
-    if asked.returncode == 0:
-        return None
-    told = " ".join(asked.stderr.split())[:160]
-    own = f"git config --global --add safe.directory {checkout}"
-    hint = f": it belongs to another user; `{own}`" if "dubious ownership" in told else f" ({told})"
-    return f"warning: git refuses this checkout{hint}: until then results do not name the commit of their code"
 
 
 def configuration(checkout: Path) -> Path:

@@ -48,7 +48,7 @@ def code() -> Code:
     try:
         top = asked(FOLDER, "rev-parse", "--show-toplevel")
         if top.returncode:
-            return _unknown(" ".join(top.stderr.split())[:240] or "git refuses this checkout")
+            return _unknown(" ".join(top.stderr.split())[:400] or "git refuses this checkout")
         if Path(top.stdout.rstrip("\n")).resolve() != FOLDER:
             return _unknown(f"{FOLDER} is no checkout, but lies in the repository {top.stdout.strip()}")
         head = asked(FOLDER, "rev-parse", "HEAD")
@@ -68,4 +68,4 @@ def warning(found: Code) -> str | None:
     """What to say of results whose commit is unknown."""
     if found["commit"]:
         return None
-    return f"no result names its code's commit ({found.get('unknown')}): run it in a clone of its own for that"
+    return f"no result names its code's commit ({found.get('unknown')}): run it in a clone of its own that git accepts"

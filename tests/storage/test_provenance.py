@@ -40,6 +40,7 @@ def test_code_is_the_commit_and_whether_it_is_clean(checkout, git, tmp_path, mon
         ("another that tracks it", "lies in the repository"),
         ("its own without a commit", "has no commit"),
         ("no git", "git can't be asked"),
+        ("another user's", "git config --global --add safe.directory"),
     ],
 )
 def test_an_unknown_commit_says_why(checkout, tmp_path, git, monkeypatch, where, why):
@@ -49,8 +50,12 @@ def test_an_unknown_commit_says_why(checkout, tmp_path, git, monkeypatch, where,
     if "tracks" in where:
         git(tmp_path, "add", ".")
         git(tmp_path, "commit", "-qm", "vendored")
-    if where == "no git":
+    if where in ("no git", "another user's"):
         monkeypatch.setenv("PATH", str(tmp_path))
+    if where == "another user's":
+        refusal = f"fatal: detected dubious ownership\\n\\tgit config --global --add safe.directory {checkout}"
+        (tmp_path / "git").write_text(f"#!/bin/sh\nprintf '{refusal}' >&2\nexit 128\n")
+        (tmp_path / "git").chmod(0o755)
     found = commit.code()
     assert (found["commit"], found["clean"]) == (None, None)
     assert why in commit.warning(found)

@@ -31,7 +31,6 @@ from lasnn.pipeline.workflow import (
     presets_of,
     record_lineage,
     runs_asked,
-    strange_checkout,
 )
 
 keep_byte_code()
@@ -62,8 +61,8 @@ try:
         STORED = buckets.contents(BUCKET, CONFIG, PRESETS, asked, command_line())
     PARTITION = slurm.survey(command_line(), CONFIG.file.device != "cpu")
     if not workflow.remote_exec:
-        if warning := strange_checkout(CHECKOUT):
-            say(warning)
+        if unknown := commit.warning(commit.code()):
+            say(f"warning: {unknown}")
         if not BUCKET:
             for preset in PRESETS:
                 drop_resume_states(CONFIG.preset(preset))
