@@ -194,7 +194,7 @@ def export_nir_verb(options: argparse.Namespace, console: Console) -> None:
 def export_verb(options: argparse.Namespace, console: Console) -> None:
     from lasnn.pipeline import reference
 
-    asked = not options.only_exhibits, not options.without_teachers
+    asked = not options.only_exhibits, not options.without_checkpoints
     console.say(reference.export(read(options.config), options.preset, *asked))
 
 
@@ -347,7 +347,7 @@ VERBS = {
         Verb("export", export_verb, "copy finished runs to results/reference, to be committed", "--preset small", (
             PRESET,
             arg("--only-exhibits", action="store_true", help="tables and figures without their runs"),
-            arg("--without-teachers", action="store_true", help="leave out teachers' checkpoints"),
+            arg("--without-checkpoints", action="store_true", help="the runs without weights"),
         )),
         Verb("import", import_verb, "reuse kept runs of results/reference that match the plan", "--preset small",
              (PRESET,)),

@@ -90,11 +90,11 @@ def compose(preset: Preset, run: Run, folder: Path) -> bytes | None:
     return content if hashlib.sha256(content).hexdigest() == stated else None
 
 
-def export(config: Config, name: str | None = None, with_runs: bool = True, with_teachers: bool = True) -> str:
+def export(config: Config, name: str | None = None, with_runs: bool = True, with_checkpoints: bool = True) -> str:
     """Copy what is finished and fits the plan to the kept results; one line that says what was done.
 
     Pictures that show images of a dataset stay behind. Without `with_runs` only exhibits are kept, without
-    `with_teachers` no checkpoint of a teacher: exhibits need none, and who trains another student makes it again.
+    `with_checkpoints` no checkpoint but the samples: exhibits need none, and a run that starts from one makes it again.
     """
     preset, count, others, spared, exported = config.preset(name), 0, {}, 0, []
     left_out: dict[str, list[str]] = {CHECKPOINTS: [], ELSEWHERE: []}
@@ -116,10 +116,10 @@ def export(config: Config, name: str | None = None, with_runs: bool = True, with
             continue
         for file in described(preset, run):
             count += _copied(source / file, target / file)
-        leaf = is_leaf(preset, run) and str(run) not in SAMPLES.get(preset.name, ())
+        sample = str(run) in SAMPLES.get(preset.name, ())
+        leaf = is_leaf(preset, run) and not sample
         unneeded = leaf or (follows(preset, run) and _may_be_composed(preset, run, source))
-        teaches = isinstance(run, AnnRun) and preset.config.networks.known[run.network].teacher
-        if unneeded or (teaches and not with_teachers):
+        if unneeded or not (sample or with_checkpoints):
             (target / "model.pt").unlink(missing_ok=True)
         elif (source / "model.pt").exists():
             count += _copied(source / "model.pt", target / "model.pt")
