@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,15 @@ def test_a_kept_run_without_its_checkpoint_says_what_to_type_and_what_that_takes
     assert f"&& python -m lasnn import --preset small && snakemake --cores 1 results/small/{LASNN}/model.pt`" in line
     assert "makes it: 3 runs to make, 2 of them trained, 40 epochs in all" in line
     assert f"which took {minutes:.0f} min on AMD EPYC; of its images: it fetches 170 MB" in line
+
+
+def test_a_run_that_was_never_made_says_the_same():
+    made = "snn/digits/vgg9/hybrid/poisson-T3/none/base/s7"
+    line = message_of(lasnn.load, f"results/tuning/{made}")
+    assert line.startswith("no checkpoint in ")
+    assert f"snakemake --cores 1 results/tuning/{made}/model.pt`" in line
+    assert "3 runs to make, 2 of them trained, " in line
+    assert "is not the folder of a run: expected results/<preset>/<run>" in message_of(lasnn.load, "nowhere")
 
 
 def test_the_samples_are_planned_spiking_networks_from_which_nothing_starts():
@@ -181,7 +191,7 @@ def test_an_installed_package_needs_no_project_but_for_its_runs(installed):
     code = """
 import lasnn
 from lasnn.plan.cells import paper_cells
-print(lasnn.__file__, len(paper_cells()) > 100, len(lasnn.dataset("digits").train))
+print(lasnn.__file__, lasnn.__version__, len(paper_cells()) > 100, len(lasnn.dataset("digits").train))
 for call in (lambda: lasnn.dataset("cifar10"), lasnn.runs, lambda: lasnn.load("results/quick/ann/digits/vgg5/base/s0")):
     try:
         call()
@@ -189,7 +199,8 @@ for call in (lambda: lasnn.dataset("cifar10"), lasnn.runs, lambda: lasnn.load("r
         print(error)
 """
     first, *others = in_a_script(installed, code).splitlines()
-    assert first == f"{installed / 'site' / 'lasnn' / '__init__.py'} True 1437"
+    version = tomllib.loads(Path("pyproject.toml").read_text())["project"]["version"]
+    assert first == f"{installed / 'site' / 'lasnn' / '__init__.py'} {version} True 1437"
     assert len(others) == 3
     for line in others:
         assert line.startswith(f"no config.yaml in {installed} or above it, and this lasnn came without its project")
@@ -205,15 +216,3 @@ except lasnn.InputError as error:
     print(error)
 """
     assert in_a_script(installed, code).startswith("torch is not installed: `pip install torch==")
-
-
-def test_a_run_that_was_never_made_says_the_same():
-    line = message_of(lasnn.load, "results/tuning/snn/digits/vgg9/hybrid/poisson-T3/none/base/s7")
-    assert line.startswith("no checkpoint in ")
-    assert "snakemake --cores 1 results/tuning/snn/digits/vgg9/hybrid/poisson-T3/none/base/s7/model.pt`" in line
-    assert "3 runs to make, 2 of them trained, " in line
-    assert "did you mean 'hybrid'" in message_of(
-        lasnn.load, "results/quick/snn/digits/vgg5/hybird/poisson-T3/none/base/s0"
-    )
-    assert "is not the folder of a run: expected results/<preset>/<run>" in message_of(lasnn.load, "nowhere")
-    assert "unknown preset 'quik'" in message_of(lasnn.load, "results/quik/ann/digits/vgg5/base/s0")

@@ -1,21 +1,10 @@
-"""The common look of figures."""
+"""The common look of figures, whatever settings of Matplotlib a user has."""
 
 import os
 import subprocess
 import sys
 
 import pytest
-
-from lasnn.report import style
-from lasnn.report.columns import METHOD_TITLES
-
-
-def test_every_method_has_a_look_of_its_own():
-    assert set(METHOD_TITLES) <= set(style.METHOD_STYLE)
-    looks = list(style.METHOD_STYLE.values())
-    assert len({look.color for look in looks}) == len(looks)
-    assert len({(look.marker, look.dashes) for look in looks}) == len(looks)
-
 
 DRAWN = """
 import hashlib, io, sys
