@@ -23,9 +23,6 @@ KEPT = Path("results/reference/small")
 ANN, LASNN = "ann/cifar10/vgg5/base/s0", "snn/cifar10/vgg5/lasnn_act/poisson-T16/vgg16bn/base/s0"
 
 
-# ---- what is kept, what is missing -----------------------------------------------------------------------------------
-
-
 def test_a_kept_network_is_loaded_where_it_lies(monkeypatch, tmp_path):
     """By its path below the project, from any folder; of an ANN that another preset keeps, its checkpoint is there."""
     monkeypatch.chdir(tmp_path)
@@ -38,20 +35,25 @@ def test_a_kept_network_is_loaded_where_it_lies(monkeypatch, tmp_path):
     assert all(torch.equal(one, two) for one, two in zip(net.parameters(), other.parameters(), strict=True))
 
 
-def test_a_kept_run_without_its_checkpoint_says_what_to_type_and_what_that_takes(tmp_path, monkeypatch):
-    """Its own training and its teacher's, whose checkpoint isn't kept either; minutes from their provenance."""
-    for name in ("config.yaml", "config", "lasnn"):
+def test_what_is_missing_says_what_to_type_and_what_that_takes(tmp_path, monkeypatch):
+    """Images, and a kept run's checkpoint: its own training and its teacher's, minutes from their provenance."""
+    for name in ("config.yaml", "config", "lasnn", "results"):
         (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / "results").symlink_to(ROOT / "results")
     monkeypatch.chdir(tmp_path)  # without any images
-    took = [json.loads((KEPT / run / "provenance.json").read_text()) for run in (LASNN, "ann/cifar10/vgg16bn/base/s0")]
-    took.append(json.loads((KEPT / "converted/cifar10/vgg5/poisson/base/s0/provenance.json").read_text()))
-    minutes = sum(one["seconds"] for one in took) / 60
+    runs = (LASNN, "ann/cifar10/vgg16bn/base/s0", "converted/cifar10/vgg5/poisson/base/s0")
+    minutes = sum(json.loads((KEPT / run / "provenance.json").read_text())["seconds"] for run in runs) / 60
     line = message_of(lasnn.load, KEPT / LASNN)
     assert line.startswith(f"{KEPT / LASNN} is kept without its checkpoint: `python -m lasnn data cifar10 && ")
     assert f"&& python -m lasnn import --preset small && snakemake --cores 1 results/small/{LASNN}/model.pt`" in line
     assert "makes it: 3 runs to make, 2 of them trained, 40 epochs in all" in line
     assert f"which took {minutes:.0f} min on AMD EPYC; of its images: it fetches 170 MB" in line
+    line = message_of(lasnn.dataset, "cifar10")
+    start = f"no images of cifar10 in {tmp_path}/data/cifar10.npz: `python -m lasnn data cifar10`, typed"
+    assert line.startswith(start)
+    assert "it fetches 170 MB (none, if `mirror` in config.yaml names a copy) and writes 184 MB" in line
+    assert "did you mean 'cifar10'" in message_of(lasnn.dataset, "cifr10")
+    assert len(lasnn.dataset("digits").test) == 360  # embedded: no file, no connection
+    assert not list(tmp_path.glob("data/*"))
 
 
 def test_a_run_that_was_never_made_says_the_same():
@@ -71,9 +73,6 @@ def test_the_samples_are_planned_spiking_networks_from_which_nothing_starts():
         assert len(runs) == 3
 
 
-# ---- datasets --------------------------------------------------------------------------------------------------------
-
-
 def test_digits_are_images_in_0_to_1_with_labels_of_their_classes():
     """The first training image has the pixels, over 255, of the first one of the canonical order."""
     digits = lasnn.dataset("digits")
@@ -89,49 +88,25 @@ def test_digits_are_images_in_0_to_1_with_labels_of_their_classes():
     assert len(list(DataLoader(digits.test, batch_size=100))) == 4
 
 
-def test_images_that_are_not_there_say_what_to_type_and_what_that_takes(tmp_path, monkeypatch):
-    for name in ("config.yaml", "config"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    monkeypatch.chdir(tmp_path)
-    line = message_of(lasnn.dataset, "cifar10")
-    assert line.startswith(
-        f"no images of cifar10 in {tmp_path}/data/cifar10.npz: `python -m lasnn data cifar10`, typed"
-    )
-    assert "it fetches 170 MB (none, if `mirror` in config.yaml names a copy) and writes 184 MB" in line
-    assert "did you mean 'cifar10'" in message_of(lasnn.dataset, "cifr10")
-    assert len(lasnn.dataset("digits").test) == 360  # embedded: no file, no connection
-    assert not list(tmp_path.glob("data/*"))
-
-
-# ---- runs ------------------------------------------------------------------------------------------------------------
-
-
 def test_runs_have_folders_that_load_and_print_as_a_table():
-    found = lasnn.runs("vgg5", "cifar10")
-    (ann,) = [one for one in found if one.folder == (KEPT / ANN).as_posix()]
-    assert ann.accuracy == json.loads((KEPT / ANN / "metrics.json").read_text())["accuracy"]
-    assert (ann.preset, ann.state) == ("small", "kept")
+    """And are a frame that says what their metrics say."""
+    found, folder = lasnn.runs("vgg5", "cifar10"), (KEPT / ANN).as_posix()
+    metrics, made = (json.loads((KEPT / ANN / name).read_text()) for name in ("metrics.json", "provenance.json"))
+    (ann,) = [one for one in found if one.folder == folder]
+    assert (ann.accuracy, ann.preset, ann.state) == (metrics["accuracy"], "small", "kept")
     assert lasnn.load(ann.folder).run == parse(ANN)
     (lasnn_act,) = [one for one in found if one.folder == (KEPT / LASNN).as_posix()]
     assert lasnn_act.state.startswith("kept")
     assert all("/vgg5/" in one.folder for one in found)
-    (line,) = [line for line in repr(found).splitlines() if line.startswith(ann.folder + " ")]
+    (line,) = [line for line in repr(found).splitlines() if line.startswith(folder + " ")]
     assert line.split()[1:] == [f"{ann.accuracy:.2f}", "%", "-", "-", "kept"]
     assert lasnn.runs("no_such_word") == []
-
-
-def test_runs_are_a_frame_that_says_what_their_metrics_say():
-    found = lasnn.runs("vgg5", "ann")
-    frame = found.frame("run", "accuracy", "peak_gigabytes").set_index("folder")
-    metrics, made = (json.loads((KEPT / ANN / name).read_text()) for name in ("metrics.json", "provenance.json"))
-    line = frame.loc[(KEPT / ANN).as_posix()]
+    anns = lasnn.runs("vgg5", "ann")
+    line = anns.frame("run", "accuracy", "peak_gigabytes").set_index("folder").loc[folder]
     assert (line["run"], line["accuracy"], line["preset"]) == (ANN, metrics["accuracy"], "small")
     assert line["peak_gigabytes"] == made["peak_memory_bytes"] / 1e9
-    assert "no run of these" in message_of(found.frame, "teacher_accuracy")  # an ANN has no teacher
-    assert "did you mean 'accuracy'" in message_of(found.frame, "acuracy")
-
-
-# ---- pictures --------------------------------------------------------------------------------------------------------
+    assert "no run of these" in message_of(anns.frame, "teacher_accuracy")  # an ANN has no teacher
+    assert "did you mean 'accuracy'" in message_of(anns.frame, "acuracy")
 
 
 def test_a_raster_has_a_dot_for_each_spike_and_rates_are_means():
@@ -150,9 +125,6 @@ def test_a_raster_has_a_dot_for_each_spike_and_rates_are_means():
     assert other.get_ydata().tolist() == [1, 1, 1]
     assert "image 2 was asked for, 2 were recorded" in message_of(lasnn.raster, recorded, 2)
     assert "nothing to draw" in message_of(lasnn.rates, {})
-
-
-# ---- installed -------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

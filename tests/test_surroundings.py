@@ -43,9 +43,6 @@ def test_closed_streams_are_no_obstacle(tmp_path):
     assert line.startswith("error: unknown dataset 'nothing'")
 
 
-# ---- Snakemake elsewhere ---------------------------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
     return copy_project(tmp_path_factory.mktemp("a b ü") / "check out")
@@ -146,9 +143,6 @@ def test_a_container_is_described_where_there_is_conda(checkout):
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("error:")]
     assert "have conda on PATH" in line
     assert "Traceback" not in result.stderr
-
-
-# ---- kernels of Jupyter ----------------------------------------------------------------------------------------------
 
 
 def test_notebooks_run_in_the_interpreter_of_the_job(tmp_path, monkeypatch):

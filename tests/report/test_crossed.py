@@ -39,12 +39,6 @@ def test_mean_error_and_freedom_by_hand(blocks, mean, se, df):
     assert (found.mean, found.se, found.df) == pytest.approx((mean, se, df))
 
 
-def test_two_sided_p_by_hand():
-    """With 2 degrees of freedom P(|t| > v) = 1 - v / sqrt(v² + 2)."""
-    value = 2 * math.sqrt(3)
-    assert 2 * Estimate(2, 1 / math.sqrt(3), 2).p_not_above(0) == pytest.approx(1 - value / math.sqrt(value**2 + 2))
-
-
 def test_half_of_all_is_half_in_mean_and_error_and_the_same_in_freedom():
     d = np.random.default_rng(3).normal(size=(4, 30))
     one, half = crossed([d]), crossed([d / 2])
@@ -52,20 +46,21 @@ def test_half_of_all_is_half_in_mean_and_error_and_the_same_in_freedom():
     assert crossed([np.full((3, 4), 100 / 3)]).se == 0  # equal differences
 
 
-def test_an_interval_by_the_table_of_t():
-    """t at 97.5 % with 4 degrees of freedom is 2.776."""
-    low, high = Estimate(1.0, 0.5, 4.0).interval(0.95)
-    assert (low, high) == pytest.approx((1 - 2.776 * 0.5, 1 + 2.776 * 0.5), abs=1e-3)
+def test_p_interval_and_equivalence_by_hand():
+    """With 2 degrees of freedom P(|t| > v) = 1 - v / sqrt(v² + 2); with 4 the printed table has 2.776 at 97.5 %.
 
-
-def test_equivalence_by_hand():
-    """Mean 1, se 0.5, 4 degrees of freedom, margin 2: the limits lie 6 and 2 errors away; the nearer one decides."""
+    Mean 1, se 0.5, margin 2: the limits lie 6 and 2 errors away; the nearer one decides.
+    """
+    value = 2 * math.sqrt(3)
+    p = Estimate(2, 1 / math.sqrt(3), 2).p_not_above(0)
+    assert 2 * p == pytest.approx(1 - value / math.sqrt(value**2 + 2))
     found = Estimate(1.0, 0.5, 4.0)
+    assert found.interval(0.95) == pytest.approx((1 - 2.776 * 0.5, 1 + 2.776 * 0.5), abs=1e-3)
     assert tost(found, 2.0) == pytest.approx(t.sf(2, 4))
     assert tost(Estimate(-1.0, 0.5, 4.0), 2.0) == pytest.approx(t.sf(2, 4))
     assert tost(found, 2.0, both=False) == pytest.approx(t.sf(6, 4))  # not further below: the far limit alone
     assert tost(Estimate(-3.0, 0.5, 4.0), 2.0) == pytest.approx(t.sf(-2, 4))  # beyond: never within
-    assert t.sf(2.132, 4) == pytest.approx(0.05, abs=1e-4)  # the printed table of t
+    assert share_above([1.0, -2.0, 0.0, 3.0]) == 2.5 / 4
 
 
 def test_the_bootstrap_draws_seeds_and_images():
@@ -86,10 +81,6 @@ def test_the_bootstrap_of_two_datasets_draws_each_ones_images():
     assert high - low > 10  # 2 · 1.96 · sqrt(2 · 208 / 50) is 11.3
     both, alone = crossed([d, -d]), crossed([d])
     assert both.se == pytest.approx(alone.se * math.sqrt(2))
-
-
-def test_how_often_one_is_above_the_other():
-    assert share_above([1.0, -2.0, 0.0, 3.0]) == 2.5 / 4
 
 
 def test_the_bootstrap_is_the_same_in_any_order_of_summing(monkeypatch):

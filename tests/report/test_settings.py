@@ -82,8 +82,7 @@ def test_a_key_of_the_scope_plans_its_runs_alone(key, value, where, gone, new):
     assert [run for run in after - before if not re.fullmatch(new, run)] == []
 
 
-def test_the_scopes_note_is_printed_under_every_exhibit(tmp_path):
-    """And plans nothing."""
+def test_the_scopes_note_is_printed_under_every_exhibit_and_plans_nothing(tmp_path):
     columns = ["n", "ran_dataset", "train_images", "test_images", "assessed", "subset"]
     preset = preset_in(tmp_path, {"note": "Of made-up numbers."})
     noted = EXHIBITS["table1"].basis(pd.DataFrame(columns=columns), preset)
