@@ -5,11 +5,10 @@ import csv
 import os
 import re
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tiny import python
 
 from lasnn.plan.settings import Protocol
 
@@ -139,11 +138,8 @@ def test_the_front_pages_python_runs(tmp_path):
     """In a folder of its own, on the networks that are kept in git."""
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len([line for line in code.splitlines() if line]) == 6
-    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
-    words = [sys.executable, "-c", code.replace('"results/', f'"{Path.cwd()}/results/')]
-    told = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert told.returncode == 0, told.stderr
-    assert re.search(r"c1 +threshold 5\.301 +leak 0\.99", told.stdout)
+    told = python(tmp_path, "-c", code.replace('"results/', f'"{Path.cwd()}/results/'), PYTHONPATH=os.getcwd())
+    assert re.search(r"c1 +threshold 5\.301 +leak 0\.99", told)
     assert (tmp_path / "raster.png").read_bytes().startswith(b"\x89PNG")
 
 

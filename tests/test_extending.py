@@ -2,12 +2,10 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import yaml
-from tiny import LEAST, copy_project
+from tiny import LEAST, copy_project, python
 
 from lasnn.plan.config import merged, whole
 
@@ -81,12 +79,6 @@ def extended(folder):
         else:
             path.write_text(applied(path.read_text(), lines, name))
     return folder
-
-
-def python(folder, *words):
-    result = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, timeout=1500)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
 
 
 def test_the_examples_work(tmp_path):

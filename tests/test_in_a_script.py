@@ -3,13 +3,12 @@
 import json
 import shutil
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 import torch
-from tiny import message_of
+from tiny import message_of, python
 from torch.utils.data import DataLoader
 
 import lasnn
@@ -145,10 +144,7 @@ def installed(tmp_path_factory):
 
 def in_a_script(installed, code):
     """Standard output of a script that sees the installed package alone, in a folder without a project."""
-    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(installed / 'site')!r})\n{code}"]
-    result = subprocess.run(command, cwd=installed, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+    return python(installed, "-c", f"import sys; sys.path.insert(0, {str(installed / 'site')!r})\n{code}")
 
 
 def test_every_file_of_the_package_is_installed(installed):

@@ -4,14 +4,12 @@ import contextlib
 import json
 import re
 import shutil
-import sys
 from pathlib import Path
-from subprocess import run as call
 
 import pytest
 import torch
 import yaml
-from tiny import LEAST, in_process
+from tiny import LEAST, in_process, python
 
 from lasnn.plan.config import merged, whole
 
@@ -45,7 +43,7 @@ def folder(tmp_path_factory):
     (folder / "config.yaml").write_text(yaml.safe_dump(content))
     lasnn(folder, "data", "digits")
     (folder / "train_elsewhere.py").write_text(SCRIPT.replace("range(5)", "range(2)"))
-    said = call([sys.executable, "train_elsewhere.py"], cwd=folder, capture_output=True, text=True, check=True).stdout
+    said = python(folder, "train_elsewhere.py")
     words = next(line for line in COMMANDS if line.startswith("adopt")).split()
     # The script judges by all test images, this preset by the first 100; without a word on it the file is refused.
     asked = lasnn(folder, *words[: words.index("--expect")], status=2)
@@ -77,8 +75,7 @@ one, other = lasnn.load("{HYBRID}"), lasnn.load("mynet.nir")
 x = torch.rand(4, 3, 16, 16)
 assert torch.equal(one(x), other(x)) and one(x).any()
 """
-    result = call([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
+    python(folder, "-c", code)
     found = json.loads(lasnn(folder, "diagnose", CONVERTED, "--steps", "5", "--images", "30", "--json"))
     assert found["steps"] == 5
     assert [layer["name"] for layer in found["layers"]] == ["c1", "c2", "c3", "c4"]

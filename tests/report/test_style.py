@@ -1,10 +1,9 @@
 """The common look of figures, whatever settings of Matplotlib a user has."""
 
 import os
-import subprocess
-import sys
 
 import pytest
+from tiny import python
 
 DRAWN = """
 import hashlib, io, sys
@@ -21,9 +20,7 @@ for ending, options in {"svg": {"metadata": {"Date": None}}, "png": {}}.items():
 
 
 def drawn(folder, **variables):
-    environment = os.environ | {"PYTHONPATH": os.getcwd()} | variables
-    command = [sys.executable, "-c", DRAWN]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
+    return python(folder, "-c", DRAWN, **{"PYTHONPATH": os.getcwd()} | variables)
 
 
 @pytest.fixture(scope="module")
