@@ -11,10 +11,8 @@ from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun, fingerprint
 
 ANN, TEACHER = AnnRun("digits", "vgg5"), AnnRun("digits", "vgg16bn")
 CONVERTED = ConvertedRun("digits", "vgg5", "poisson")
-HYBRID, LASNN = (
-    SnnRun("digits", "vgg5", "hybrid", "poisson", 10),
-    SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn"),
-)
+HYBRID = SnnRun("digits", "vgg5", "hybrid", "poisson", 10)
+LASNN = SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn")
 RUNS = (ANN, TEACHER, CONVERTED, HYBRID, LASNN)
 CONTENT = whole()
 
