@@ -42,7 +42,7 @@ def first_update(found, monkeypatch):
     judged = each if spiking_.loss == "every_step" else z[None]
 
     terms = {"ce": -judged.log_softmax(2)[:, range(len(labels)), labels].mean()}
-    teacher = analog_teacher(task) if settings.attention or settings.label_kd else None
+    teacher = task.network_of(task.teacher()).eval().double() if settings.attention or settings.label_kd else None
     if kd := settings.label_kd:
         share = {"mix": (1 - kd.weight, kd.weight), "sum": (1, 1), "added": (1, kd.weight)}[kd.form]
         above = teacher(x[None]).logits.detach().expand_as(judged)
@@ -105,10 +105,6 @@ def student(found, chosen):
     if settings.spiking.train_offsets:
         train_offsets(net)
     return net.double()
-
-
-def analog_teacher(task):
-    return task.network_of(task.teacher()).eval().double()
 
 
 def spiking_teacher(task):

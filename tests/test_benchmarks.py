@@ -59,21 +59,15 @@ def test_floor_kernels_give_the_gradients_of_autograd(index):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("name", PEERS)
-def test_a_peer_computes_what_we_compute(name, network):
+def test_a_peer_computes_what_we_compute_and_is_not_timed_if_its_threshold_is_another(name):
     pytest.importorskip(name)
-    ours = Ours(prepare(Case(network, 2, 2, WIDTH, fc=64)))
-    for variant in kind(name).variants:
-        assert check(kind(name)(ours.subject, variant), ours).close
-
-
-@pytest.mark.parametrize("name", PEERS)
-def test_a_peer_with_another_threshold_is_not_timed(name):
-    pytest.importorskip(name)
-    subject = prepare(Case("vgg5", 2, 2, WIDTH, fc=64))
-    ours, peer = Ours(subject), kind(name)(subject)
-    for neuron in (module for module in subject.net.modules() if hasattr(module, "threshold")):
+    for network in NETWORKS:
+        ours = Ours(prepare(Case(network, 2, 2, WIDTH, fc=64)))
+        for variant in kind(name).variants:
+            assert check(kind(name)(ours.subject, variant), ours).close
+    peer = kind(name)(ours.subject)
+    for neuron in (module for module in ours.subject.net.modules() if hasattr(module, "threshold")):
         neuron.threshold.mul_(1.5)
     with pytest.raises(InputError, match="not timed"):
         check(peer, ours)
@@ -88,15 +82,23 @@ def test_every_call_has_its_turn():
     assert [len(value) for value in times.values()] == [3, 3]
 
 
-@pytest.mark.parametrize("what", ["training", "inference", "memory"])
-def test_the_command_runs(what, tmp_path):
-    words = f"--what {what} --networks conv3fc2 --steps 2 --batch 2 --images 2 --rounds 2 --threads 1 --width {WIDTH}"
+COMMAND = f"--rounds 2 --threads 1 --width {WIDTH}"
+
+
+def rows_of(folder, what, words):
+    """What the command writes."""
     threads = torch.get_num_threads()
     try:
-        assert main([*words.split(), "--implementations", "ours", "floor", "--out", str(tmp_path)]) == 0
+        assert main(["--what", what, *words.split(), *COMMAND.split(), "--out", str(folder)]) == 0
     finally:
         torch.set_num_threads(threads)
-    rows = list(csv.DictReader((tmp_path / f"{what}.csv").open()))
+    return list(csv.DictReader((folder / f"{what}.csv").open()))
+
+
+@pytest.mark.parametrize("what", ["training", "inference", "memory"])
+def test_the_command_runs(what, tmp_path):
+    words = "--networks conv3fc2 --steps 2 --batch 2 --images 2 --implementations ours floor"
+    rows = rows_of(tmp_path, what, words)
     assert {row["implementation"] for row in rows} == ({"ours"} if what == "memory" else {"ours", "floor"})
     assert all(row["hardware"] and row["torch"] and row["threads"] == "1" for row in rows)
     for row in rows:
@@ -105,9 +107,7 @@ def test_the_command_runs(what, tmp_path):
 
 
 def test_the_loops_give_what_the_torch_scan_gives(tmp_path):
-    words = f"--what exactness --networks vgg5 --steps 8 --batch 4 --threads 1 --width {WIDTH} --fc 64"
-    assert main([*words.split(), "--out", str(tmp_path)]) == 0
-    rows = list(csv.DictReader((tmp_path / "exactness.csv").open()))
+    rows = rows_of(tmp_path, "exactness", "--networks vgg5 --steps 8 --batch 4 --fc 64")
     assert len(rows) == 6
     for row in rows:
         if row["weights"] == "on the grid":
@@ -128,9 +128,8 @@ def test_all_time_of_a_step_belongs_to_a_part():
 
 
 def test_a_round_of_distillation(tmp_path):
-    words = "--what distillation --networks vgg5 --steps 2 --batch 2 --images 4 --rounds 2 --threads 1 --micro-batch 1"
-    assert main([*words.split(), "--width", str(WIDTH), "--fc", "64", "--out", str(tmp_path)]) == 0
-    (row,) = csv.DictReader((tmp_path / "distillation.csv").open())
+    words = "--networks vgg5 --steps 2 --batch 2 --images 4 --micro-batch 1 --fc 64"
+    (row,) = rows_of(tmp_path, "distillation", words)
     assert (row["amp"], row["teacher"], row["micro_batch"], row["images"]) == ("off", "vgg16bn", "1", "4")
     assert float(row["images_per_s"]) == pytest.approx(4 / float(row["median_s"]))
     assert float(row["epoch_s"]) == pytest.approx(50_000 / float(row["images_per_s"]))

@@ -2,13 +2,12 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
-import pytest
 import yaml
-from tiny import LEAST, copy_project
+from tiny import LEAST, copy_project, python
+
+from lasnn.plan.config import merged, whole
 
 PAGE = Path("docs/extending.md").read_text()
 SCOPE = {
@@ -69,10 +68,9 @@ def applied(text, lines, where):
     return text.replace(before, after)
 
 
-@pytest.fixture(scope="module")
-def extended(tmp_path_factory):
+def extended(folder):
     """A copy of the project with every example of the page in it."""
-    folder = copy_project(tmp_path_factory.mktemp("extended"), ("lasnn", "workflow", "config.yaml", "config"))
+    copy_project(folder, ("lasnn", "workflow", "config.yaml", "config"))
     for kind, name, lines in blocks():
         path = folder / name
         if kind == "python":
@@ -83,25 +81,22 @@ def extended(tmp_path_factory):
     return folder
 
 
-def python(folder, *words):
-    result = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, timeout=1500)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
-
-
-def test_the_examples_work(extended):
-    from lasnn.plan.config import merged, whole
-
+def test_the_examples_work(tmp_path):
+    folder = extended(tmp_path)
+    targets = re.findall(r"^snakemake --cores 1 (results\S+)$", PAGE, re.MULTILINE)
+    assert len(targets) >= 4
+    imports = "from lasnn.plan.config import read; from lasnn.pipeline.workflow import check_targets"
+    python(folder, "-c", f"{imports}; check_targets(read(), {targets})")
     more = {"presets": {"quick": LEAST | FEW}, "architectures": {"deep": DEEP}}
-    content = merged(whole(extended / "config.yaml"), more)
-    (extended / "config.yaml").write_text(yaml.safe_dump(content))
-    python(extended, "-c", WORK)
-    dithered = extended / "results/quick/snn/stripes/slim/hybrid/dithered-T3/none/base/s0/metrics.json"
+    content = merged(whole(folder / "config.yaml"), more)
+    (folder / "config.yaml").write_text(yaml.safe_dump(content))
+    python(folder, "-c", WORK)
+    dithered = folder / "results/quick/snn/stripes/slim/hybrid/dithered-T3/none/base/s0/metrics.json"
     assert json.loads(dithered.read_text())["operations"]["encoder_spikes"] == 0  # its input is analog
-    python(extended, "-m", "lasnn", "export-nir", DEEP_RUN, "deep.nir")
-    python(extended, "-c", f"import lasnn; {ALIKE}")
-    python(extended, "convert.py")
-    made = extended / "results" / "quick" / "exhibits"
+    python(folder, "-m", "lasnn", "export-nir", DEEP_RUN, "deep.nir")
+    python(folder, "-c", f"import lasnn; {ALIKE}")
+    python(folder, "convert.py")
+    made = folder / "results" / "quick" / "exhibits"
     silent = (made / "table_silent.md").read_text()
     assert "Stripes (for CIFAR-10)" in silent
     assert "best epoch, %" in silent
@@ -111,10 +106,3 @@ def test_the_examples_work(extended):
     assert "LaSNN, absolute" in shown
     assert "hybrid, smoothed labels" in shown
     assert "attention.alpha: 0.2" in (made / "table_s4.md").read_text()
-
-
-def test_commands_of_the_page_name_runs_and_exhibits_that_can_be_made(extended):
-    targets = re.findall(r"^snakemake --cores 1 (results\S+)$", PAGE, re.MULTILINE)
-    assert len(targets) >= 4
-    imports = "from lasnn.plan.config import read; from lasnn.pipeline.workflow import check_targets"
-    python(extended, "-c", f"{imports}; check_targets(read(), {targets})")

@@ -38,10 +38,7 @@ def test_three_seeds_image_by_image_judge_falsely_in_a_fifth_of_cases():
     found = rates(Setting("", p_over_images, 3, 2000, 2.0), draws=600)
     assert found.single > 15
     assert found.family > 30
-
-
-def test_images_alone_are_no_false_verdict_of_either_rule():
-    for p_of in (p_over_images, p_over_seeds_and_images):
+    for p_of in (p_over_images, p_over_seeds_and_images):  # images alone are no false verdict of either rule
         assert rates(Setting("", p_of, 5, 500, 0.0), draws=600).single < 6.5
 
 

@@ -3,12 +3,12 @@
 import json
 import shutil
 import subprocess
-import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import torch
-from tiny import message_of
+from tiny import message_of, python
 from torch.utils.data import DataLoader
 
 import lasnn
@@ -20,9 +20,6 @@ from lasnn.plan.runs import parse
 ROOT = Path.cwd()
 KEPT = Path("results/reference/small")
 ANN, LASNN = "ann/cifar10/vgg5/base/s0", "snn/cifar10/vgg5/lasnn_act/poisson-T16/vgg16bn/base/s0"
-
-
-# ---- what is kept, what is missing -----------------------------------------------------------------------------------
 
 
 def test_a_kept_network_is_loaded_where_it_lies(monkeypatch, tmp_path):
@@ -37,20 +34,34 @@ def test_a_kept_network_is_loaded_where_it_lies(monkeypatch, tmp_path):
     assert all(torch.equal(one, two) for one, two in zip(net.parameters(), other.parameters(), strict=True))
 
 
-def test_a_kept_run_without_its_checkpoint_says_what_to_type_and_what_that_takes(tmp_path, monkeypatch):
-    """Its own training and its teacher's, whose checkpoint isn't kept either; minutes from their provenance."""
-    for name in ("config.yaml", "config", "lasnn"):
+def test_what_is_missing_says_what_to_type_and_what_that_takes(tmp_path, monkeypatch):
+    """Images, and a kept run's checkpoint: its own training and its teacher's, minutes from their provenance."""
+    for name in ("config.yaml", "config", "lasnn", "results"):
         (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / "results").symlink_to(ROOT / "results")
     monkeypatch.chdir(tmp_path)  # without any images
-    took = [json.loads((KEPT / run / "provenance.json").read_text()) for run in (LASNN, "ann/cifar10/vgg16bn/base/s0")]
-    took.append(json.loads((KEPT / "converted/cifar10/vgg5/poisson/base/s0/provenance.json").read_text()))
-    minutes = sum(one["seconds"] for one in took) / 60
+    runs = (LASNN, "ann/cifar10/vgg16bn/base/s0", "converted/cifar10/vgg5/poisson/base/s0")
+    minutes = sum(json.loads((KEPT / run / "provenance.json").read_text())["seconds"] for run in runs) / 60
     line = message_of(lasnn.load, KEPT / LASNN)
     assert line.startswith(f"{KEPT / LASNN} is kept without its checkpoint: `python -m lasnn data cifar10 && ")
     assert f"&& python -m lasnn import --preset small && snakemake --cores 1 results/small/{LASNN}/model.pt`" in line
     assert "makes it: 3 runs to make, 2 of them trained, 40 epochs in all" in line
     assert f"which took {minutes:.0f} min on AMD EPYC; of its images: it fetches 170 MB" in line
+    line = message_of(lasnn.dataset, "cifar10")
+    start = f"no images of cifar10 in {tmp_path}/data/cifar10.npz: `python -m lasnn data cifar10`, typed"
+    assert line.startswith(start)
+    assert "it fetches 170 MB (none, if `mirror` in config.yaml names a copy) and writes 184 MB" in line
+    assert "did you mean 'cifar10'" in message_of(lasnn.dataset, "cifr10")
+    assert len(lasnn.dataset("digits").test) == 360  # embedded: no file, no connection
+    assert not list(tmp_path.glob("data/*"))
+
+
+def test_a_run_that_was_never_made_says_the_same():
+    made = "snn/digits/vgg9/hybrid/poisson-T3/none/base/s7"
+    line = message_of(lasnn.load, f"results/tuning/{made}")
+    assert line.startswith("no checkpoint in ")
+    assert f"snakemake --cores 1 results/tuning/{made}/model.pt`" in line
+    assert "3 runs to make, 2 of them trained, " in line
+    assert "is not the folder of a run: expected results/<preset>/<run>" in message_of(lasnn.load, "nowhere")
 
 
 def test_the_samples_are_planned_spiking_networks_from_which_nothing_starts():
@@ -59,9 +70,6 @@ def test_the_samples_are_planned_spiking_networks_from_which_nothing_starts():
         assert all(reference.is_leaf(preset, parse(run)) for run in runs)
         assert all((reference.folder_of(preset) / run / "metrics.json").exists() for run in runs)
         assert len(runs) == 3
-
-
-# ---- datasets --------------------------------------------------------------------------------------------------------
 
 
 def test_digits_are_images_in_0_to_1_with_labels_of_their_classes():
@@ -79,49 +87,25 @@ def test_digits_are_images_in_0_to_1_with_labels_of_their_classes():
     assert len(list(DataLoader(digits.test, batch_size=100))) == 4
 
 
-def test_images_that_are_not_there_say_what_to_type_and_what_that_takes(tmp_path, monkeypatch):
-    for name in ("config.yaml", "config"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    monkeypatch.chdir(tmp_path)
-    line = message_of(lasnn.dataset, "cifar10")
-    assert line.startswith(
-        f"no images of cifar10 in {tmp_path}/data/cifar10.npz: `python -m lasnn data cifar10`, typed"
-    )
-    assert "it fetches 170 MB (none, if `mirror` in config.yaml names a copy) and writes 184 MB" in line
-    assert "did you mean 'cifar10'" in message_of(lasnn.dataset, "cifr10")
-    assert len(lasnn.dataset("digits").test) == 360  # embedded: no file, no connection
-    assert not list(tmp_path.glob("data/*"))
-
-
-# ---- runs ------------------------------------------------------------------------------------------------------------
-
-
 def test_runs_have_folders_that_load_and_print_as_a_table():
-    found = lasnn.runs("vgg5", "cifar10")
-    (ann,) = [one for one in found if one.folder == (KEPT / ANN).as_posix()]
-    assert ann.accuracy == json.loads((KEPT / ANN / "metrics.json").read_text())["accuracy"]
-    assert (ann.preset, ann.state) == ("small", "kept")
+    """And are a frame that says what their metrics say."""
+    found, folder = lasnn.runs("vgg5", "cifar10"), (KEPT / ANN).as_posix()
+    metrics, made = (json.loads((KEPT / ANN / name).read_text()) for name in ("metrics.json", "provenance.json"))
+    (ann,) = [one for one in found if one.folder == folder]
+    assert (ann.accuracy, ann.preset, ann.state) == (metrics["accuracy"], "small", "kept")
     assert lasnn.load(ann.folder).run == parse(ANN)
     (lasnn_act,) = [one for one in found if one.folder == (KEPT / LASNN).as_posix()]
     assert lasnn_act.state.startswith("kept")
     assert all("/vgg5/" in one.folder for one in found)
-    (line,) = [line for line in repr(found).splitlines() if line.startswith(ann.folder + " ")]
+    (line,) = [line for line in repr(found).splitlines() if line.startswith(folder + " ")]
     assert line.split()[1:] == [f"{ann.accuracy:.2f}", "%", "-", "-", "kept"]
     assert lasnn.runs("no_such_word") == []
-
-
-def test_runs_are_a_frame_that_says_what_their_metrics_say():
-    found = lasnn.runs("vgg5", "ann")
-    frame = found.frame("run", "accuracy", "peak_gigabytes").set_index("folder")
-    metrics, made = (json.loads((KEPT / ANN / name).read_text()) for name in ("metrics.json", "provenance.json"))
-    line = frame.loc[(KEPT / ANN).as_posix()]
+    anns = lasnn.runs("vgg5", "ann")
+    line = anns.frame("run", "accuracy", "peak_gigabytes").set_index("folder").loc[folder]
     assert (line["run"], line["accuracy"], line["preset"]) == (ANN, metrics["accuracy"], "small")
     assert line["peak_gigabytes"] == made["peak_memory_bytes"] / 1e9
-    assert "no run of these" in message_of(found.frame, "teacher_accuracy")  # an ANN has no teacher
-    assert "did you mean 'accuracy'" in message_of(found.frame, "acuracy")
-
-
-# ---- pictures --------------------------------------------------------------------------------------------------------
+    assert "no run of these" in message_of(anns.frame, "teacher_accuracy")  # an ANN has no teacher
+    assert "did you mean 'accuracy'" in message_of(anns.frame, "acuracy")
 
 
 def test_a_raster_has_a_dot_for_each_spike_and_rates_are_means():
@@ -142,9 +126,6 @@ def test_a_raster_has_a_dot_for_each_spike_and_rates_are_means():
     assert "nothing to draw" in message_of(lasnn.rates, {})
 
 
-# ---- installed -------------------------------------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """What `pip install .` puts into an environment: the package without its project, built as pyproject.toml says."""
@@ -163,10 +144,7 @@ def installed(tmp_path_factory):
 
 def in_a_script(installed, code):
     """Standard output of a script that sees the installed package alone, in a folder without a project."""
-    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(installed / 'site')!r})\n{code}"]
-    result = subprocess.run(command, cwd=installed, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+    return python(installed, "-c", f"import sys; sys.path.insert(0, {str(installed / 'site')!r})\n{code}")
 
 
 def test_every_file_of_the_package_is_installed(installed):
@@ -181,7 +159,7 @@ def test_an_installed_package_needs_no_project_but_for_its_runs(installed):
     code = """
 import lasnn
 from lasnn.plan.cells import paper_cells
-print(lasnn.__file__, len(paper_cells()) > 100, len(lasnn.dataset("digits").train))
+print(lasnn.__file__, lasnn.__version__, len(paper_cells()) > 100, len(lasnn.dataset("digits").train))
 for call in (lambda: lasnn.dataset("cifar10"), lasnn.runs, lambda: lasnn.load("results/quick/ann/digits/vgg5/base/s0")):
     try:
         call()
@@ -189,7 +167,8 @@ for call in (lambda: lasnn.dataset("cifar10"), lasnn.runs, lambda: lasnn.load("r
         print(error)
 """
     first, *others = in_a_script(installed, code).splitlines()
-    assert first == f"{installed / 'site' / 'lasnn' / '__init__.py'} True 1437"
+    version = tomllib.loads(Path("pyproject.toml").read_text())["project"]["version"]
+    assert first == f"{installed / 'site' / 'lasnn' / '__init__.py'} {version} True 1437"
     assert len(others) == 3
     for line in others:
         assert line.startswith(f"no config.yaml in {installed} or above it, and this lasnn came without its project")
@@ -205,15 +184,3 @@ except lasnn.InputError as error:
     print(error)
 """
     assert in_a_script(installed, code).startswith("torch is not installed: `pip install torch==")
-
-
-def test_a_run_that_was_never_made_says_the_same():
-    line = message_of(lasnn.load, "results/tuning/snn/digits/vgg9/hybrid/poisson-T3/none/base/s7")
-    assert line.startswith("no checkpoint in ")
-    assert "snakemake --cores 1 results/tuning/snn/digits/vgg9/hybrid/poisson-T3/none/base/s7/model.pt`" in line
-    assert "3 runs to make, 2 of them trained, " in line
-    assert "did you mean 'hybrid'" in message_of(
-        lasnn.load, "results/quick/snn/digits/vgg5/hybird/poisson-T3/none/base/s0"
-    )
-    assert "is not the folder of a run: expected results/<preset>/<run>" in message_of(lasnn.load, "nowhere")
-    assert "unknown preset 'quik'" in message_of(lasnn.load, "results/quik/ann/digits/vgg5/base/s0")

@@ -4,16 +4,14 @@ import contextlib
 import json
 import re
 import shutil
-import sys
 from pathlib import Path
-from subprocess import run as call
 
 import pytest
 import torch
 import yaml
-from tiny import LEAST, in_process
+from tiny import LEAST, in_process, python
 
-from lasnn.plan.config import whole
+from lasnn.plan.config import merged, whole
 
 PAGE = Path("docs/models.md").read_text()
 SCRIPT = Path("docs/examples/train_elsewhere.py").read_text()
@@ -36,10 +34,8 @@ def lasnn(folder, *words, status=0):
 
 
 @pytest.fixture(scope="module")
-def adopted(tmp_path_factory):
+def folder(tmp_path_factory):
     """A folder in which the page's network was trained elsewhere and taken up."""
-    from lasnn.plan.overlays import merged
-
     folder = tmp_path_factory.mktemp("models")
     shutil.copytree("lasnn", folder / "lasnn", ignore=shutil.ignore_patterns("__pycache__"))
     content = whole() | MYNET
@@ -47,31 +43,24 @@ def adopted(tmp_path_factory):
     (folder / "config.yaml").write_text(yaml.safe_dump(content))
     lasnn(folder, "data", "digits")
     (folder / "train_elsewhere.py").write_text(SCRIPT.replace("range(5)", "range(2)"))
-    said = call([sys.executable, "train_elsewhere.py"], cwd=folder, capture_output=True, text=True, check=True).stdout
+    said = python(folder, "train_elsewhere.py")
     words = next(line for line in COMMANDS if line.startswith("adopt")).split()
-    accuracy = float(said.split()[0])
     # The script judges by all test images, this preset by the first 100; without a word on it the file is refused.
     asked = lasnn(folder, *words[: words.index("--expect")], status=2)
     (measured,) = re.findall(r"which pools the network has, .* add --expect (\S+)$", asked.strip())
     assert not (folder / ANN).exists()
-    told = lasnn(folder, *words[:-1], measured)
-    return folder, accuracy, told
-
-
-def test_the_adopted_network_is_the_one_that_was_trained(adopted):
-    folder, accuracy, told = adopted
-    assert "batch norm folded in c1, c2, c3, c4" in told
+    assert "batch norm folded in c1, c2, c3, c4" in lasnn(folder, *words[:-1], measured)
     metrics = json.loads((folder / ANN / "metrics.json").read_text())
-    assert abs(metrics["accuracy"] - accuracy) < 5
+    assert abs(metrics["accuracy"] - float(said.split()[0])) < 5
     assert metrics["settings"]["training"] is None
     made = json.loads((folder / ANN / "provenance.json").read_text())["adopted"]
     assert made["file"] == "mynet.pt"
     assert made["sha256"] in (folder / "adopted.yaml").read_text()
     assert "adopted, not trained here: mynet.pt" in lasnn(folder, "trace", ANN, "--verify")
+    return folder
 
 
-def test_the_chain_goes_on_from_it(adopted):
-    folder, _, _ = adopted
+def test_the_chain_goes_on_from_it(folder):
     lasnn(folder, "converted", CONVERTED)
     lasnn(folder, "snn", HYBRID)
     lasnn(folder, "snn", HYBRID.replace("hybrid/poisson-T10", "calibration/direct-T8"))
@@ -86,8 +75,7 @@ one, other = lasnn.load("{HYBRID}"), lasnn.load("mynet.nir")
 x = torch.rand(4, 3, 16, 16)
 assert torch.equal(one(x), other(x)) and one(x).any()
 """
-    result = call([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
+    python(folder, "-c", code)
     found = json.loads(lasnn(folder, "diagnose", CONVERTED, "--steps", "5", "--images", "30", "--json"))
     assert found["steps"] == 5
     assert [layer["name"] for layer in found["layers"]] == ["c1", "c2", "c3", "c4"]
@@ -97,27 +85,18 @@ assert torch.equal(one(x), other(x)) and one(x).any()
         assert one["scores"] == json.loads((folder / "results/quick" / one["run"] / "scores.json").read_text())
 
 
-def test_what_cannot_be_adopted_leaves_nothing(adopted):
-    folder, _, _ = adopted
+def test_what_cannot_be_done_is_said_and_leaves_nothing(folder):
+    """Adopting what is another network or there already; an ANN has no spikes to export or diagnose."""
     before = sorted(path for path in folder.rglob("*") if "pycache" not in str(path))
-    words = ["adopt", "mynet", "--dataset", "digits", "--weights", "mynet.pt"]
-    assert "the network is another" in lasnn(folder, *words, "--seed", "1", "--expect", "12", status=2)
-    assert "--mean and --std go together" in lasnn(folder, *words, "--seed", "1", "--mean", "0", "0", "0", status=2)
-    assert "holds a finished run already" in lasnn(folder, *words, status=2)
+    adopt = ["adopt", "mynet", "--dataset", "digits", "--weights", "mynet.pt"]
+    for words, told in (
+        ([*adopt, "--seed", "1", "--expect", "12"], "the network is another"),
+        ([*adopt, "--seed", "1", "--mean", "0", "0", "0"], "--mean and --std go together"),
+        (adopt, "holds a finished run already"),
+        (["export-nir", ANN, "x.nir"], "has no spikes"),
+        (["diagnose", ANN], "has no spikes"),
+        (["diagnose", HYBRID.replace("hybrid", "conversion")], "no checkpoint"),
+        (["export-nir", HYBRID, "x.h5"], "ends in .nir"),
+    ):
+        assert told in lasnn(folder, *words, status=2)
     assert sorted(path for path in folder.rglob("*") if "pycache" not in str(path)) == before
-
-
-def test_the_version_is_that_of_the_project():
-    import tomllib
-
-    from lasnn import __version__
-
-    assert tomllib.loads(Path("pyproject.toml").read_text())["project"]["version"] == __version__
-
-
-def test_an_ann_has_nothing_to_export_or_diagnose(adopted):
-    folder, _, _ = adopted
-    assert "has no spikes" in lasnn(folder, "export-nir", ANN, "x.nir", status=2)
-    assert "has no spikes" in lasnn(folder, "diagnose", ANN, status=2)
-    assert "no checkpoint" in lasnn(folder, "diagnose", HYBRID.replace("hybrid", "conversion"), status=2)
-    assert "ends in .nir" in lasnn(folder, "export-nir", HYBRID, "x.h5", status=2)

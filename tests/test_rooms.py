@@ -2,11 +2,10 @@
 
 import ast
 import graphlib
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tiny import python
 
 # Ground to top. Modules of one room may import one another; rooms on the same floor may not.
 FLOORS = [
@@ -71,8 +70,7 @@ for name in {modules}:
     heavy = {{"torch", "scipy", "matplotlib", "snakemake", "dvc"}} & set(sys.modules)
     sys.exit(f"{{name}} loads {{', '.join(sorted(heavy))}}") if heavy else None
 """
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
+    python(".", "-c", code)
 
 
 def test_modules_import_one_another_in_no_circle():
@@ -107,7 +105,7 @@ def test_vocabulary_and_code_know_the_same_names():
 def test_the_engine_stands_alone():
     """In a bare process: the engine and what it rests on, nothing of the pipeline, of reports or of settings."""
     code = "import sys; from lasnn.spiking import LIF, spiking, balance, evaluate; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    loaded = python(".", "-c", code).split()
     ours = {name for name in loaded if name.startswith("lasnn.")}
     assert {name.split(".")[1] for name in ours} <= {*FLOORS[0], *FLOORS[1], "datasets", "networks", "spiking"}
     assert {name for name in ours if name.startswith("lasnn.plan.")} <= {"lasnn.plan.vocabulary"}

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -29,24 +30,17 @@ def shell(words, folder=".", **environment):
     )
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&-", ">&- 2>&- <&-"])
-def test_closed_streams_are_no_obstacle(closed):
-    result = shell(f"runs no_such_word {closed}")
-    assert result.returncode == 0, result.stderr
-    assert "Traceback" not in result.stderr
-    assert ("no finished run" in result.stdout) == (">&-" not in closed.replace("2>&-", ""))
-
-
-def test_no_file_gets_the_number_of_a_closed_stream(tmp_path):
-    """What is printed would end up in it."""
+def test_closed_streams_are_no_obstacle(tmp_path):
+    """And no file gets the number of a closed one: what is printed would end up in it."""
+    for closed in (">&-", "2>&-", "<&-", ">&- 2>&-", ">&- 2>&- <&-"):
+        result = shell(f"runs no_such_word {closed}")
+        assert result.returncode == 0, result.stderr
+        assert "Traceback" not in result.stderr
+        assert ("no finished run" in result.stdout) == (">&-" not in closed.replace("2>&-", ""))
     log = tmp_path / "console.log"
-    result = shell(f"data nothing --log {log} >&- 2>&-")
-    assert result.returncode == 2
-    assert log.read_text().startswith("error: unknown dataset 'nothing'")
-    assert len(log.read_text().splitlines()) == 1
-
-
-# ---- Snakemake elsewhere ---------------------------------------------------------------------------------------------
+    assert shell(f"data nothing --log {log} >&- 2>&-").returncode == 2
+    (line,) = log.read_text().splitlines()
+    assert line.startswith("error: unknown dataset 'nothing'")
 
 
 @pytest.fixture(scope="module")
@@ -103,16 +97,19 @@ def test_a_folder_of_the_checkout_is_no_place_for_results(checkout, words):
     assert not (folder / ".snakemake").exists()
 
 
-@pytest.mark.parametrize("meant", ["config.yaml", "--directory", "the checkout", "elsewhere"])
-def test_a_folder_that_is_meant_is_one(tmp_path, monkeypatch, meant):
+def test_a_folder_that_is_meant_is_one(tmp_path, monkeypatch):
+    """By --directory, as the checkout itself, elsewhere, by a config.yaml of its own; which then comes first."""
     checkout, below = tmp_path / "checkout", tmp_path / "checkout" / "below"
     below.mkdir(parents=True)
-    monkeypatch.chdir({"the checkout": checkout, "elsewhere": tmp_path}.get(meant, below))
-    options = argparse.Namespace(directory=below if meant == "--directory" else None)
-    monkeypatch.setattr(workflow, "command_line", lambda: options)
-    if meant == "config.yaml":
-        Path("config.yaml").write_text("preset: quick")
+    for place, directory in ((below, below), (checkout, None), (tmp_path, None)):
+        monkeypatch.chdir(place)
+        monkeypatch.setattr(workflow, "command_line", partial(argparse.Namespace, directory=directory))
+        workflow.check_folder(checkout)
+        assert configuration(checkout) == (Path("config.yaml") if place == checkout else checkout / "config.yaml")
+    monkeypatch.chdir(below)
+    Path("config.yaml").write_text("preset: quick")
     workflow.check_folder(checkout)
+    assert configuration(checkout) == Path("config.yaml")
 
 
 @pytest.mark.parametrize(("variable", "name"), [("LOGNAME", "me"), ("USER", "me"), ("ANOTHER", "uid1234567")])
@@ -136,25 +133,16 @@ def test_files_are_utf8_whatever_the_locale(finished, tmp_path):
     assert "mean ± sd" in (place / "results" / "tiny" / "site" / "exhibits" / "table2.html").read_text(encoding="utf-8")
 
 
-def test_a_container_is_described(checkout):
+def test_a_container_is_described_where_there_is_conda(checkout):
     result = snakemake(checkout, "--containerize", "--cores", 1, doubles=True)
     assert result.returncode == 0, result.stderr
     assert re.search(r"^FROM .*$", result.stdout, re.MULTILINE)
     assert "environment.yml" in result.stdout
-
-
-def test_the_configuration_of_the_working_folder_comes_first(tmp_path, monkeypatch):
-    checkout, place = tmp_path / "checkout", tmp_path / "place"
-    checkout.mkdir(), place.mkdir()
-    monkeypatch.chdir(place)
-    assert configuration(checkout) == checkout / "config.yaml"
-    (place / "config.yaml").write_text("preset: quick")
-    assert configuration(checkout) == Path("config.yaml")
-    monkeypatch.chdir(checkout)
-    assert configuration(checkout) == Path("config.yaml")
-
-
-# ---- kernels of Jupyter ----------------------------------------------------------------------------------------------
+    result = snakemake(checkout, "--containerize", "--cores", 1)
+    assert result.returncode != 0
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    assert "have conda on PATH" in line
+    assert "Traceback" not in result.stderr
 
 
 def test_notebooks_run_in_the_interpreter_of_the_job(tmp_path, monkeypatch):
@@ -205,14 +193,6 @@ def test_a_full_disk_is_named(full, monkeypatch, capsys):
 def test_a_home_that_is_not_known_is_one_line(path):
     with pytest.raises(InputError, match=rf"^{path}: the system knows no such home: write the whole path$"):
         user.expanded(path)
-
-
-def test_a_container_without_conda_is_one_line(checkout):
-    result = snakemake(checkout, "--containerize", "--cores", 1)
-    assert result.returncode != 0
-    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error:")]
-    assert "have conda on PATH" in line
-    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize("snakefile", ["other/Snakefile", "workflow/other.smk", "../Snakefile"])

@@ -88,6 +88,14 @@ def snakemake(folder, *words, doubles=False):
     )  # a busy machine
 
 
+def python(folder, *words, **environment):
+    """Standard output of a Python process that ends well."""
+    command, environment = [sys.executable, *map(str, words)], os.environ | environment
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=1500)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
 def done(folder, *words, **options):
     result = snakemake(folder, *words, **options)
     assert result.returncode == 0, result.stdout + result.stderr

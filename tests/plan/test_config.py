@@ -21,15 +21,15 @@ def test_later_overlays_win():
         presets={"quick": {"student": {"epochs": 80}, "for": {"vgg5+lasnn_act": {"student": {"epochs": 70}}}}},
         variants={"longer": {"student": {"epochs": 60}}},
     )
-    epochs = {
-        "paper, another network": ("paper", SnnRun("cifar10", "vgg9", "hybrid", "poisson", 100)),
-        "paper, for vgg5": ("paper", SnnRun("cifar10", "vgg5", "hybrid", "poisson", 100)),
-        "quick": ("quick", SnnRun("digits", "vgg5", "hybrid", "poisson", 10)),
-        "quick, for vgg5 and lasnn_act": ("quick", VGG5),
-        "variant": ("quick", SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn", "longer")),
-    }
-    found = {name: config.preset(preset).settings(run).training.epochs for name, (preset, run) in epochs.items()}
-    assert list(found.values()) == [100, 90, 80, 70, 60]
+    asked = [
+        ("paper", SnnRun("cifar10", "vgg9", "hybrid", "poisson", 100)),
+        ("paper", SnnRun("cifar10", "vgg5", "hybrid", "poisson", 100)),  # for vgg5
+        ("quick", SnnRun("digits", "vgg5", "hybrid", "poisson", 10)),
+        ("quick", VGG5),  # for vgg5 and lasnn_act
+        ("quick", replace(VGG5, variant="longer")),
+    ]
+    found = [config.preset(preset).settings(run).training.epochs for preset, run in asked]
+    assert found == [100, 90, 80, 70, 60]
 
 
 def test_settings_survive_the_command_line():
@@ -102,17 +102,13 @@ def test_parents_of_every_kind_of_run(family, run):
 
 
 def test_joined_variants_lay_both_overlays_the_right_one_later():
-    preset = config_with(variants={"a": {"student": {"lr": 0.5, "epochs": 7}}, "b": {"student": {"lr": 0.25}}}).preset(
-        "quick"
-    )
-
-    def student(variant):
-        return preset.settings(SnnRun("digits", "vgg5", "hybrid", "poisson", 10, variant=variant)).training
-
-    assert (student("a__b").lr, student("a__b").epochs) == (0.25, 7)
-    assert (student("b__a").lr, student("b__a").epochs) == (0.5, 7)
+    variants = {"a": {"student": {"lr": 0.5, "epochs": 7}}, "b": {"student": {"lr": 0.25}}}
+    preset = config_with(variants=variants).preset("quick")
+    for joined, lr in (("a__b", 0.25), ("b__a", 0.5)):
+        found = preset.settings(SnnRun("digits", "vgg5", "hybrid", "poisson", 10, variant=joined)).training
+        assert (found.lr, found.epochs) == (lr, 7)
     with pytest.raises(InputError, match=r"unknown variant 'c'"):
-        student("a__c")
+        preset.settings(replace(VGG5, variant="a__c"))
 
 
 def test_every_seed_or_the_first_one():
@@ -137,11 +133,9 @@ def test_every_seed_or_the_first_one():
 
 def test_calibration_reads_its_own_sections():
     run = SnnRun("digits", "vgg5", "calibration", "direct", 8, variant="calibration_none")
-    base, other = (
-        config_with().preset("quick"),
-        config_with(protocol={"student": {"lr": 0.1}, "balancing": {"steps": 7}}),
-    )
-    assert base.settings(run) == other.preset("quick").settings(run)
+    base, other = config_with(), config_with(protocol={"student": {"lr": 0.1}, "balancing": {"steps": 7}})
+    base, other = base.preset("quick"), other.preset("quick")
+    assert base.settings(run) == other.settings(run)
     assert base.settings(run).calibration.form == "none"
     assert base.settings(replace(run, method="conversion")).calibration is None
 

@@ -28,9 +28,6 @@ def called(monkeypatch):
 OWN = {"folder": "somewhere", "side": 16}
 
 
-# ---- names that only the command line brings -------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("given", "near"),
     [
@@ -44,21 +41,13 @@ def test_a_misspelt_name_of_the_command_line_is_refused(given, near):
     assert near in message_of(check_overrides, given, WHOLE | {"datasets": {"birds": OWN}}, ["tables"])
 
 
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        ({"presets": {"quick": {"student": {"epochs": 1}}}}, ["tables"]),
-        ({"preset": "mine", "presets": {"mine": {}}}, ["tables"]),
-        ({"presets": {"mine": {}}}, ["results/mine/exhibits/table2.csv"]),
-        ({"datasets": {"birds": OWN}}, ["data/birds.npz"]),
-        ({"variants": {"lr_2": {}}}, ["results/quick/snn/digits/vgg5/hybrid/poisson-T10/none/lr_2/s0/model.pt"]),
-    ],
-)
-def test_a_new_name_that_is_asked_for_is_taken(given, words):
-    check_overrides(given, WHOLE, words)
-
-
-# ---- numbers, lists --------------------------------------------------------------------------------------------------
+def test_a_new_name_that_is_asked_for_is_taken():
+    variant = "results/quick/snn/digits/vgg5/hybrid/poisson-T10/none/lr_2/s0/model.pt"
+    check_overrides({"presets": {"quick": {"student": {"epochs": 1}}}}, WHOLE, ["tables"])
+    check_overrides({"preset": "mine", "presets": {"mine": {}}}, WHOLE, ["tables"])
+    check_overrides({"presets": {"mine": {}}}, WHOLE, ["results/mine/exhibits/table2.csv"])
+    check_overrides({"datasets": {"birds": OWN}}, WHOLE, ["data/birds.npz"])
+    check_overrides({"variants": {"lr_2": {}}}, WHOLE, [variant])
 
 
 @pytest.mark.parametrize(
@@ -72,11 +61,14 @@ def test_a_number_in_any_spelling_of_yaml_1_2_is_one(typed, meant):
     assert type(found) is type(meant)
 
 
-@pytest.mark.parametrize("typed", ["fast", "1e", "1e400", "1 000", "nan", ".inf", "'0.1'", "off", "2020-10-10"])
-def test_a_word_is_no_number(typed):
+WORDS = ("fast", "1e", "1e400", "1 000", "nan", ".inf", "'0.1'", "off", "2020-10-10")
+
+
+@pytest.mark.parametrize(("key", "typed"), [*(("lr", word) for word in WORDS), ("epochs", "15e-1")])
+def test_a_word_is_no_number_and_half_an_epoch_is_none(key, typed):
     """One line for what can't be a learning rate, infinity and words in quotes among it."""
-    student = WHOLE["protocol"]["student"] | {"lr": understood(typed)}
-    assert message_of(checked, Training, student, "student").startswith("student: lr is")
+    student = WHOLE["protocol"]["student"] | {key: understood(typed)}
+    assert message_of(checked, Training, student, "student").startswith(f"student: {key} is")
 
 
 @pytest.mark.parametrize("word", ["off", "on", "yes", "no", "y", "2020-10-10", "2001-12-14 21:59:43", "1:30"])
@@ -88,23 +80,14 @@ def test_a_word_of_yaml_1_2_is_a_word(word):
 
 def test_command_line_and_files_lie_over_one_another(tmp_path):
     """`--config` over the later file over the earlier one, mapping by mapping, each read as YAML 1.2."""
-    (tmp_path / "one.yaml").write_text("preset: quick\npresets: {quick: {student: {lr: 1e-05, epochs: 1}}}\n")
-    (tmp_path / "two.yaml").write_text("presets: {quick: {student: {epochs: 2}, compute: {amp: off}}}\n")
-    found = configured(
-        [tmp_path / "one.yaml", tmp_path / "two.yaml"], {"presets": {"quick": {"teacher": {"lr": "1e-3"}}}}
-    )
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    one.write_text("preset: quick\npresets: {quick: {student: {lr: 1e-05, epochs: 1}}}\n")
+    two.write_text("presets: {quick: {student: {epochs: 2}, compute: {amp: off}}}\n")
     quick = {"student": {"lr": 1e-5, "epochs": 2}, "compute": {"amp": "off"}, "teacher": {"lr": 1e-3}}
+    found = configured([one, two], {"presets": {"quick": {"teacher": {"lr": "1e-3"}}}})
     assert found == {"preset": "quick", "presets": {"quick": quick}}
-
-
-def test_a_name_that_only_the_command_line_has_is_refused_in_a_file_of_names(tmp_path):
-    """A misspelt preset of `--config` is no new one."""
-    (tmp_path / "config.yaml").write_text("preset: quick\npresets: {quick: {}}\n")
-    with pytest.raises(InputError, match="did you mean 'quick'"):
-        configured([tmp_path / "config.yaml"], {"presets": {"quik": {}}})
-
-
-# ---- folders, days, files --------------------------------------------------------------------------------------------
+    with pytest.raises(InputError, match="did you mean 'quick'"):  # misspelt, no new one
+        configured([one], {"presets": {"quik": {}}})
 
 
 @pytest.mark.parametrize(
@@ -165,42 +148,25 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path, monkeypatch, place):
     check_places(config_with(folders={"results": str(tmp_path / "scratch"), "data": str(tmp_path)}), ["quick"])
 
 
-# ---- what could only fail later --------------------------------------------------------------------------------------
+def test_what_could_only_fail_in_a_job_is_refused_before_any():
+    """Images at whose side maps can't be compared, a window above T, nothing to train on."""
 
+    def refused(preset, runs=(), **more):
+        config = config_with(presets={"quick": preset}, **more)
+        return message_of(check_plan, config, ["quick"], [f"results/quick/{run}/model.pt" for run in runs])
 
-@pytest.mark.parametrize("side", [9, 48])
-def test_images_of_a_side_at_which_maps_cannot_be_compared_are_refused_before_any_job(side):
-    scope = {"datasets": {"cifar10": "birds"}}
-    content = {"datasets": {"birds": {"folder": "birds", "side": side}}, "presets": {"quick": {"scope": scope}}}
     pairs = [("conv3fc2", "vgg16bn"), ("vgg5", "densenet121")]
     runs = [f"snn/birds/{student}/lasnn_act/poisson-T10/{teacher}/base/s0" for student, teacher in pairs]
-    with pytest.raises(
-        InputError, match=rf"on images of {side}x{side}: taps: no layer is left .* has them at sides that are mult"
-    ):
-        check_plan(config_with(**content), ["quick"], [f"results/quick/{run}/model.pt" for run in runs])
-
-
-def test_a_window_above_t_is_refused_before_any_job():
-    content = {"spike_kd": {"window": 11}, "scope": {"methods": ["kd_spike"]}}
-    with pytest.raises(InputError, match=r"spike_kd\.window is 11"):
-        check_plan(config_with(presets={"quick": content}), ["quick"], [])
-
-
-@pytest.mark.parametrize("images", [1, 200])
-def test_nothing_to_train_on_is_refused_before_any_job(images):
-    data = {"assess": "held_out", "held_out": 200, "train_images": images}
-    with pytest.raises(InputError, match="leaves none to train on"):
-        check_plan(config_with(presets={"quick": {"data": data}}), ["quick"], [])
-
-
-@pytest.mark.parametrize("preset", ["quick", "small", "paper"])
-def test_the_presets_pass(preset):
-    check_plan(read(), [preset], [])
-
-
-def test_half_an_epoch_is_none():
-    student = WHOLE["protocol"]["student"] | {"epochs": understood("15e-1")}
-    assert "epochs is 1.5" in message_of(checked, Training, student, "student")
+    for side in (9, 48):
+        birds, scope = {"folder": "birds", "side": side}, {"datasets": {"cifar10": "birds"}}
+        said = refused({"scope": scope}, runs, datasets={"birds": birds})
+        assert re.search(rf"on images of {side}x{side}: taps: no layer is left .* has them at sides that", said)
+    said = refused({"spike_kd": {"window": 11}, "scope": {"methods": ["kd_spike"]}})
+    assert "spike_kd.window is 11" in said
+    for images in (1, 200):
+        said = refused({"data": {"assess": "held_out", "held_out": 200, "train_images": images}})
+        assert "leaves none to train on" in said
+    check_plan(read(), ["quick", "small", "paper"], [])
 
 
 def test_a_preset_is_a_file_that_may_be_like_another(tmp_path):

@@ -11,10 +11,8 @@ from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun, fingerprint
 
 ANN, TEACHER = AnnRun("digits", "vgg5"), AnnRun("digits", "vgg16bn")
 CONVERTED = ConvertedRun("digits", "vgg5", "poisson")
-HYBRID, LASNN = (
-    SnnRun("digits", "vgg5", "hybrid", "poisson", 10),
-    SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn"),
-)
+HYBRID = SnnRun("digits", "vgg5", "hybrid", "poisson", 10)
+LASNN = SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn")
 RUNS = (ANN, TEACHER, CONVERTED, HYBRID, LASNN)
 CONTENT = whole()
 
@@ -67,25 +65,21 @@ def test_neither_where_things_lie_nor_the_name_of_a_preset_is_in_it():
     assert changed_by(preset(), elsewhere) == changed_by(preset(), twin) == set()
 
 
-def test_adopted_weights_count_by_their_digest():
+def test_adopted_weights_own_images_and_the_revision_of_a_stage_are_in_it(monkeypatch):
+    """Weights by their digest, images by their side."""
+
     def adopted(digest, name="a.pt"):
         return preset(adopted={f"quick/{ANN}": {"file": name, "sha256": digest * 64}})
+
+    def birds(side):
+        return fingerprint(preset(datasets={"birds": {"folder": "birds", "side": side}}), AnnRun("birds", "vgg5"))
 
     rests_on_it = {ANN, CONVERTED, HYBRID, LASNN}
     assert changed_by(preset(), adopted("a")) == rests_on_it
     assert changed_by(adopted("a"), adopted("b")) == rests_on_it
     assert changed_by(adopted("a"), adopted("a", "b.pt")) == set()
-
-
-def test_the_revision_of_a_stage_is_in_it(monkeypatch):
+    assert birds(16) != birds(32)
     before = {run: fingerprint(preset(), run) for run in RUNS}
     monkeypatch.setattr(ConvertedRun, "REVISION", ConvertedRun.REVISION + 1)
     after = preset()
     assert {run for run in RUNS if fingerprint(after, run) != before[run]} == {CONVERTED, HYBRID, LASNN}
-
-
-def test_the_side_of_own_images_is_in_it():
-    def birds(side):
-        return preset(datasets={"birds": {"folder": "birds", "side": side}})
-
-    assert fingerprint(birds(16), AnnRun("birds", "vgg5")) != fingerprint(birds(32), AnnRun("birds", "vgg5"))

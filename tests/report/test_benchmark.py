@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from made_up import CONTENT, finish, preset_in
+from tiny import message_of
 
-from lasnn.errors import InputError
 from lasnn.plan.config import Config, merged
 from lasnn.report import EXHIBITS
 from lasnn.report.crossed import crossed
@@ -33,10 +33,10 @@ def right(run):
     return 10 + run.seed if run.method == "lasnn_act" else RIGHT[run.variant]
 
 
-@pytest.fixture
-def preset(tmp_path):
+@pytest.fixture(scope="module")
+def preset(tmp_path_factory):
     """A preset with all runs of the table."""
-    found = preset_in(tmp_path, SCOPE)
+    found = preset_in(tmp_path_factory.mktemp("benchmark"), SCOPE)
     for run in EXHIBITS["table_s10"].runs(found):
         finish(
             found,
@@ -63,12 +63,8 @@ def test_each_row_stands_beside_what_has_its_loss_and_no_teacher(preset):
     }
     # 4, 0, -1 of 20 images more; 1 and 4 less than 14; LaSNN 0 to 4 more, mean 2: 5 points for an image
     assert tidy["difference"].fillna(99).tolist() == [99, 20, 0, -5, -5, -20, 10]
-
-
-def test_intervals_and_verdicts_are_over_seeds_and_images(preset):
-    """LaSNN is right on image 10 + i with seeds above i where the row without a teacher is not."""
+    # LaSNN is right on image 10 + i with seeds above i where the row without a teacher is not.
     d = 100.0 * np.array([[10 <= image < 10 + seed for image in range(20)] for seed in range(5)])
-    tidy = EXHIBITS["table_s10"].tidy(preset).set_index("series")
     assert tidy.loc["maps", ["low", "high"]].tolist() == pytest.approx(crossed([d]).interval(0.95))
     assert tidy.loc["untaught", "verdict"] == "-"
     assert set(tidy["verdict"]) <= {"-", "above", "below", "undecided"}
@@ -89,10 +85,7 @@ def test_what_a_row_says_of_its_trainings(preset):
 @pytest.mark.parametrize(
     ("plan", "told"),
     [
-        (
-            {"rows": {"a": ["kd_label"]}},
-            "scope.benchmark has teachers in all rows: add hybrid",
-        ),
+        ({"rows": {"a": ["kd_label"]}}, "scope.benchmark has teachers in all rows: add hybrid"),
         ({"steps": [5]}, "reads logits after 5 steps, its runs have 4"),
         ({"trials": "qick"}, "scope.benchmark.trials 'qick': known are"),
         ({"rows": {"untaught": ["hybrid+nothing"]}}, "scope.benchmark 'nothing': known are"),
@@ -102,7 +95,4 @@ def test_what_a_row_says_of_its_trainings(preset):
 def test_a_plan_that_could_only_fail_is_one_line(plan, told):
     content = merged(CONTENT, {"presets": {"quick": {"scope": SCOPE}}})
     content["presets"]["quick"]["scope"]["benchmark"] = PLAN | plan
-    with pytest.raises(InputError) as caught:
-        Config(content).preset("quick").check()
-    assert told in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert told in message_of(lambda: Config(content).preset("quick").check())

@@ -16,7 +16,7 @@ from lasnn.plan.cells import conversion_in, focus_cell, pairs_in, runs_of
 from lasnn.plan.config import Config, merged, read
 from lasnn.plan.runs import AnnRun, SnnRun
 from lasnn.plan.vocabulary import CLAIMS as SENTENCES
-from lasnn.report import EXHIBITS, runs_of_target
+from lasnn.report import EXHIBITS, finished, runs_of_target
 from lasnn.report.claims import CLAIMS
 from lasnn.report.crossed import bootstrap, crossed, share_above
 from lasnn.report.exhibits.claims import COLUMNS, arrange
@@ -43,16 +43,14 @@ ASKED = {  # of a claim in `paper`: what tells its sides apart, and of which net
 }
 
 
-@pytest.mark.parametrize("name", ASKED)
-def test_networks_of_which_a_claim_is_asked(name):
+def test_networks_of_which_a_claim_is_asked():
     """Of each network alone, or of some less others."""
-    questions, pooled = CLAIMS[name].questions(read().preset("paper")), len(ASKED[name][0]) > 1
-    asked = [
-        tuple((weight, pair.more.student) for weight, pair in one.parts)
-        for one in questions
-        if bool(one.where) == pooled
-    ]
-    assert asked[: len(ASKED[name])] == ASKED[name]
+    preset = read().preset("paper")
+    for name, expected in ASKED.items():
+        pooled = len(expected[0]) > 1
+        questions = [one.parts for one in CLAIMS[name].questions(preset) if bool(one.where) == pooled]
+        asked = [tuple((weight, pair.more.student) for weight, pair in parts) for parts in questions]
+        assert asked[: len(expected)] == expected
 
 
 def with_scope(name, **scope):
@@ -111,14 +109,12 @@ def test_what_was_chosen_for_a_method_alone_is_compared_too():
     ]
 
 
-@pytest.mark.parametrize("name", ["quick", "small", "paper"])
-def test_no_run_is_made_for_claims_alone(name):
-    preset = read().preset(name)
-    others = [run for other in EXHIBITS if other != "claims" for run in EXHIBITS[other].runs(preset)]
-    assert set(preset.ancestors(EXHIBITS["claims"].runs(preset))) <= set(preset.ancestors(others))
-    if name == "quick":
-        tables = runs_of_target(preset, "tables")
-        assert set(EXHIBITS["claims"].runs(preset)) <= set(tables)
+def test_no_run_is_made_for_claims_alone():
+    for preset in map(read().preset, ("quick", "small", "paper")):
+        others = [run for other in EXHIBITS if other != "claims" for run in EXHIBITS[other].runs(preset)]
+        assert set(preset.ancestors(EXHIBITS["claims"].runs(preset))) <= set(preset.ancestors(others))
+    quick = read().preset("quick")
+    assert set(EXHIBITS["claims"].runs(quick)) <= set(runs_of_target(quick, "tables"))
 
 
 def hits(run, seed_of_encoder=0):
@@ -128,7 +124,7 @@ def hits(run, seed_of_encoder=0):
     return draws.random(20) < level
 
 
-def written(folder, scope, right=hits, encoders=2, **sections):
+def written(folder, scope, right=hits, **sections):
     """A preset whose runs behind the claims are finished: of 20 images `right(run, encoder seed)` [20] are right."""
     preset = preset_in(folder, {"students": ["vgg5"], "seeds": [0, 1, 2, 3, 4]} | scope, **sections)
     curves = [
@@ -136,10 +132,10 @@ def written(folder, scope, right=hits, encoders=2, **sections):
         {"scale": 1.0, "accuracy": {"10": 10.0, "100": 60.0, "250": 100.0}},
     ]
     for run in EXHIBITS["claims"].runs(preset):
-        seeds = encoders if getattr(run, "encoder", "") == "poisson" else 1
-        found = np.stack([right(run, seed) for seed in range(seeds)])
+        encoder = getattr(run, "encoder", "")
+        found = np.stack([right(run, seed) for seed in range(2 if encoder == "poisson" else 1)])
         total = {"conversion": 800 + 4 * run.seed, "kd_label": 600}.get(method_of(run), 400)
-        total = 200 if getattr(run, "encoder", "") == "direct" else total
+        total = 200 if encoder == "direct" else total
         more = {"curves": curves, "curve_images": 20, "spikes": {"c1": {"total": total, "neurons": 10, "images": 4}}}
         made = {"files": {}, "peak_memory_bytes": 10**9 * (1 + run.seed)}
         log = [{"seconds": 60.0 + 60 * (run.seed % 2)}]
@@ -149,17 +145,15 @@ def written(folder, scope, right=hits, encoders=2, **sections):
     return preset
 
 
-def percent(preset, method, student="vgg5", variant="base", teacher="vgg16bn", right=hits, encoders=2):
-    """What a method's runs get right, in percent of encoder seeds, [S, 20], straight from `right`."""
+def percent(preset, method, student="vgg5", variant="base", teacher="vgg16bn", dataset="digits"):
+    """What a method's runs get right, in percent of encoder seeds, [S, 20], straight from `hits`."""
+    taught = "none" if method in ("conversion", "hybrid") else teacher
     found = []
     for seed in preset.scope.seeds:
-        run = SnnRun("digits", student, method, "poisson", 10, teacher, variant, seed)
-        if method in ("conversion", "hybrid"):
-            run = SnnRun("digits", student, method, "poisson", 10, variant=variant, seed=seed)
+        run = SnnRun(dataset, student, method, "poisson", 10, taught, variant, seed)
         if method == "ann":
-            found.append(100.0 * right(AnnRun("digits", student, variant, seed)))
-        else:
-            found.append(100 * np.mean([right(run, encoder) for encoder in range(encoders)], axis=0))
+            run = AnnRun(dataset, student, variant, seed)
+        found.append(100 * np.mean([hits(run, encoder) for encoder in range(1 if method == "ann" else 2)], axis=0))
     return np.stack(found)
 
 
@@ -298,11 +292,11 @@ def test_each_reading_takes_its_variant_of_every_student_and_every_seed(two_netw
     runs = [run for run in EXHIBITS["claims"].runs(two_networks) if getattr(run, "variant", "") == "logit_sum"]
     expected = itertools.product(("conv3fc2", "vgg5"), ("hybrid", "kd_label", "lasnn_act"), range(5))
     assert sorted((run.student, run.method, run.seed) for run in runs) == sorted(expected)
-    scope = {"seeds": [0, 1], "repeated": ["hybrid"], "readings": {"sum": "logit_sum", "mean": "base"}}
-    preset = Config(merged(CONTENT, {"presets": {"quick": {"scope": scope}}})).preset("quick")
-    cells = {name: focus_cell(preset, "any", "hybrid", name) for name in ("base", "logit_sum", "scratch")}
-    seeds = {name: [run.seed for run in runs_of(cell, preset)] for name, cell in cells.items()}
-    assert seeds == {"base": [0, 1], "logit_sum": [0, 1], "scratch": [0]}
+    readings = {"sum": "logit_sum", "mean": "base"}
+    preset = with_scope("quick", seeds=[0, 1], repeated=["hybrid"], readings=readings)
+    for variant, seeds in (("base", [0, 1]), ("logit_sum", [0, 1]), ("scratch", [0])):
+        cell = focus_cell(preset, "any", "hybrid", variant)
+        assert [run.seed for run in runs_of(cell, preset)] == seeds
 
 
 def test_equivalence_by_hand(two_networks):
@@ -389,33 +383,15 @@ def test_networks_with_other_seeds_are_judged_on_those_in_common_and_say_so(two_
     assert line["difference"] == pytest.approx(((d[0] + d[1]) / 2)[:2].mean())
 
 
-def test_runs_judged_on_other_images_are_refused(tmp_path):
-    preset = written(tmp_path, {"seeds": [0]})
-    run = next(run for run in EXHIBITS["claims"].runs(preset) if getattr(run, "method", "") == "hybrid")
-    place = Path(preset.folder(run), "predictions.npz")
-    np.savez(place, predicted=np.zeros((2, 10), int), labels=np.arange(10))
-    with pytest.raises(InputError, match=r"judged on different test images \((20 and 10|10 and 20)\)"):
-        EXHIBITS["claims"].tidy(preset)
-    np.savez(place, predicted=np.zeros((2, 20), int), labels=np.arange(20)[::-1])  # as many, but others
-    with pytest.raises(InputError, match="different test images"):
-        EXHIBITS["claims"].tidy(preset)
-
-
 def test_gains_on_a_harder_task_less_those_on_an_easier_one(tmp_path):
     """VGG5 on both, as VGG7 isn't run: the gain on one dataset less that on the other, images of their own each."""
     scope = {"datasets": {"cifar10": "cifar10", "cifar100": "cifar100"}, "claims": ["gains_grow"]}
     preset = written(tmp_path, scope)
     (line,) = lines_of(preset, claim="gains_grow").to_dict("records")
-    gains = []
-    for dataset in ("cifar100", "cifar10"):
-        sides = [
-            np.stack([100 * np.mean([hits(run(dataset, seed), e) for e in (0, 1)], axis=0) for seed in range(5)])
-            for run in (
-                lambda name, seed: SnnRun(name, "vgg5", "hybrid", "poisson", 10, seed=seed),
-                lambda name, seed: SnnRun(name, "vgg5", "lasnn_act", "poisson", 10, "vgg16bn", seed=seed),
-            )
-        ]
-        gains.append(sides[1] - sides[0])
+    gains = [
+        percent(preset, "lasnn_act", dataset=name) - percent(preset, "hybrid", dataset=name)
+        for name in ("cifar100", "cifar10")
+    ]
     found = crossed([gains[0], -gains[1]])
     assert (line["less"], line["more"]) == pytest.approx((gains[1].mean(), gains[0].mean()))
     assert (line["difference"], line["se"], line["p"]) == pytest.approx((found.mean, found.se, two_sided(found)))
@@ -454,27 +430,29 @@ def test_claims_that_a_preset_can_not_judge_say_so(two_networks, tmp_path):
     assert said["direct_above_poisson"] == "not judged in this preset"  # its runs are made for Figure 6
 
 
+def test_runs_judged_on_other_images_are_refused(tmp_path):
+    """On fewer, and on as many but others."""
+    preset = written(tmp_path, {"seeds": [0]})
+    place = Path(preset.folder(SnnRun("digits", "vgg5", "hybrid", "poisson", 10)), "predictions.npz")
+    for labels, counts in ((np.arange(10), "(20 and 10|10 and 20)"), (np.arange(20)[::-1], "20 and 20")):
+        np.savez(place, predicted=np.zeros((2, len(labels)), int), labels=labels)
+        finished._arrays.cache_clear()
+        with pytest.raises(InputError, match=rf"judged on different test images \({counts}\)"):
+            EXHIBITS["claims"].tidy(preset)
+
+
 def test_lines_as_they_are_shown_by_hand():
     """Spikes without decimals, T behind the network. Lines without runs: those with a remark, and one for a claim that
     has no other.
     """
     ran = {"network": "VGG5", "dataset": "CIFAR-10", "unit": "points", "reading": "sum", "verdict": "undecided"}
-    ran |= {
-        "n": 5,
-        "steps": 16,
-        "less": 57.126,
-        "more": 58.0,
-        "difference": 0.874,
-        "low": -1,
-        "high": 2.5,
-        "above": 0.8,
-    }
+    ran |= {"n": 5, "steps": 16, "less": 57.126, "more": 58.0, "above": 0.8}
+    ran |= {"difference": 0.874, "low": -1, "high": 2.5}
+    tested = {"question": "", "above": 0.8, "compared": 25, "images": 20, "p": 0.0444, "remark": "odd"}
     spikes = {"unit": "spikes per image", "less": 5000.4, "more": 4000.2, "more_paper": 3999.6, "difference": -1000.2}
     lines = [
         {"claim": "hybrid_below_kd", "n": 0, "remark": "", "verdict": "not run"},
-        {"claim": "hybrid_below_kd"}
-        | ran
-        | {"question": "", "above": 0.8, "compared": 25, "images": 20, "p": 0.0444, "remark": "odd"},
+        {"claim": "hybrid_below_kd"} | ran | tested,
         {"claim": "fewer_spikes_than_kd"} | ran | spikes | {"steps": None},
         {"claim": "fewer_spikes_than_kd"} | ran | {"n": 0, "remark": "too few", "less": None, "more": None},
         {"claim": "gains_grow", "n": 0, "remark": "", "verdict": "not run"},

@@ -54,9 +54,8 @@ def test_the_regime_map_by_hand(tmp_path):
 
     preset = written(tmp_path, "figure_regime", scope, right, trained)
     tidy = EXHIBITS["figure_regime"].tidy(preset).set_index(["corner", "rival"])
-    assert {
-        key: tuple(line) for key, line in tidy[["hybrid", "ours", "difference", "gap", "conversion"]].iterrows()
-    } == {
+    shown = tidy[["hybrid", "ours", "difference", "gap", "conversion"]]
+    assert {key: tuple(line) for key, line in shown.iterrows()} == {
         ("base", "kd_label"): (80, 80, 0, 2, 50),
         ("base", "lasnn_act"): (80, 65, -15, 2, 50),
         ("lr_1e4", "kd_label"): (65, 65, 0, 25, 55),  # beside the hybrid training that was chosen there

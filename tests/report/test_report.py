@@ -38,13 +38,12 @@ def test_the_papers_numbers_parse_and_their_nine_keys_are_unique():
 PRINTED = {"table1": ("Table I", 5), "table2": ("Table II", 28), "table3": ("Table III", 4), "table4": ("Table IV", 18)}
 
 
-@pytest.mark.parametrize("name", PRINTED)
-def test_every_printed_number_of_a_table_is_shown_as_the_papers(name):
-    exhibit, (title, count) = EXHIBITS[name], PRINTED[name]
-    shown = Counter(exhibit.arrange(exhibit.tidy(NOTHING)).filter(like="paper").to_numpy().ravel())
-    printed = Counter(f"{cell.paper:.2f}" for cell in paper_cells(title) if cell.paper is not None)
-    assert printed.total() == count
-    assert shown - Counter({"-": shown["-"]}) == printed
+def test_every_printed_number_of_a_table_is_shown_as_the_papers():
+    for name, (title, count) in PRINTED.items():
+        shown = Counter(EXHIBITS[name].arrange(EXHIBITS[name].tidy(NOTHING)).filter(like="paper").to_numpy().ravel())
+        printed = Counter(f"{cell.paper:.2f}" for cell in paper_cells(title) if cell.paper is not None)
+        assert printed.total() == count
+        assert shown - Counter({"-": shown["-"]}) == printed
 
 
 HYBRID = Cell("", "", "CIFAR-10", "VGG5", "", "hybrid", "poisson", "100", "top1")
@@ -112,31 +111,23 @@ def test_only_the_papers_own_size_counts_as_printed(cell, run, size, printed):
     assert as_printed(replace(HYBRID, **cell), run, metrics) is printed
 
 
-def test_the_paper_preset_runs_every_cell_of_tables_2_and_4():
-    preset = CONFIG.preset("paper")
-    for exhibit in ("Table II", "Table IV"):
-        assert all(len(runs_of(cell, preset)) == 3 for cell in paper_cells(exhibit))
-
-
-def trainings(name):
-    """Spiking networks that a preset trains for its first seed: (method, encoding, variant) of each."""
-    preset = CONFIG.preset(name)
-    runs = [run for run in runs_of_target(preset, "all") if isinstance(run, SnnRun)]
-    return [run for run in runs if run.seed == preset.scope.seeds[0] and METHODS[run.method].trained]
-
-
 def test_the_paper_preset_holds_every_training_that_the_paper_reports():
     """The job list behind the paper's exhibits, for one seed; knob ablations come on top."""
-    base = Counter(run.method for run in trainings("paper") if run.variant == BASE and run.encoder == "poisson")
+    preset = CONFIG.preset("paper")
+    runs = [run for run in runs_of_target(preset, "all") if isinstance(run, SnnRun)]
+    trained = [run for run in runs if run.seed == preset.scope.seeds[0] and METHODS[run.method].trained]
+    base = Counter(run.method for run in trained if run.variant == BASE and run.encoder == "poisson")
     assert base["hybrid"] == base["kd_label"] == 7
     assert base["lasnn_act"] == 7 + 6  # Table II, and two more teachers for each of three students in Table IV
     assert base["lasnn_grad"] == 3 * 2  # three students at two T
     assert base["kd_spike"] == 3
-    direct = Counter(run.method for run in trainings("paper") if run.variant == BASE and run.encoder == "direct")
+    direct = Counter(run.method for run in trained if run.variant == BASE and run.encoder == "direct")
     assert direct["lasnn_act"] == 3 * 2
-    scratch = Counter(run.method for run in trainings("paper") if run.variant == "scratch")
+    scratch = Counter(run.method for run in trained if run.variant == "scratch")
     assert scratch == {"hybrid": 1, "lasnn_act": 1, "kd_spike": 3}  # of the last, none is the paper's
     assert base.total() + direct["lasnn_act"] + scratch["hybrid"] + scratch["lasnn_act"] == 44
+    for exhibit in ("Table II", "Table IV"):
+        assert all(len(runs_of(cell, preset)) == 3 for cell in paper_cells(exhibit))
 
 
 def test_what_numbers_rest_on_is_said_below_them(preset):
@@ -180,12 +171,8 @@ def test_a_cell_without_a_run_shows_a_dash_and_a_missing_run_is_an_error(preset)
     cell = Cell(*[""] * 4, teacher="", method="hybrid", encoding="poisson", timesteps="100", metric="top1")
     table = Table("nothing", lambda preset: [cell], "ours")
     assert pd.isna(table.tidy(preset).iloc[0]["ours"])
-    assert number(None) == "-"
-    with pytest.raises(InputError, match=r"metrics\.json: `snakemake --cores 1 .*` makes it"):
-        EXHIBITS["table2"].tidy(preset)
-
-
-def test_numbers_as_tables_show_them():
+    assert number(None) == number(float("nan")) == "-"
     assert number(91.0, 1.414, 2) == "91.00 ± 1.41 (n=2)"
     assert number(91.0, None, 1) == number(91.0, float("nan"), 1) == "91.00 (n=1)"
-    assert number(float("nan")) == "-"
+    with pytest.raises(InputError, match=r"metrics\.json: `snakemake --cores 1 .*` makes it"):
+        EXHIBITS["table2"].tidy(preset)

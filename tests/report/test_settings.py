@@ -38,13 +38,7 @@ PLANNED = [
     ("recipes", ["hybrid+alpha03"], {}, "", f".*/(direct/base|{CALIBRATION}|hybrid/direct.*/alpha03)/s[01]"),
     ("corners", {}, CORNER, ".*/n2500(__alpha01)?/.*", ""),
     ("corners_once", ["n2500"], CORNER, ".*/n2500(__alpha01)?/s1", ""),
-    (
-        "spike_chain",
-        ["conv3fc2", "vgg5"],
-        {},
-        ".*/kd_spike/.*",
-        ".*/(conv3fc2/kd_spike/.*/none|.*/snn_conv3fc2)/.*",
-    ),
+    ("spike_chain", ["conv3fc2", "vgg5"], {}, ".*/kd_spike/.*", ".*/(conv3fc2/kd_spike/.*/none|.*/snn_conv3fc2)/.*"),
     ("readings", {"sum": "logit_sum", "mean": "base"}, {}, "", f".*/{READ}/poisson-T10/.*/logit_sum/s[01]"),
     ("steps", BASE["steps"] | {"poisson-T100": 12}, {}, ".*/poisson-T10/.*", ".*/poisson-T12/.*"),
     ("seeds", [0, 2], {}, ".*/s1", ".*/s2"),
@@ -82,8 +76,7 @@ def test_a_key_of_the_scope_plans_its_runs_alone(key, value, where, gone, new):
     assert [run for run in after - before if not re.fullmatch(new, run)] == []
 
 
-def test_the_scopes_note_is_printed_under_every_exhibit(tmp_path):
-    """And plans nothing."""
+def test_the_scopes_note_is_printed_under_every_exhibit_and_plans_nothing(tmp_path):
     columns = ["n", "ran_dataset", "train_images", "test_images", "assessed", "subset"]
     preset = preset_in(tmp_path, {"note": "Of made-up numbers."})
     noted = EXHIBITS["table1"].basis(pd.DataFrame(columns=columns), preset)

@@ -1,6 +1,5 @@
 """Pages of the site: each number leads to its runs, and what is not there is said where it would stand."""
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -13,6 +12,7 @@ from made_up import CONFIG
 from lasnn.pipeline import reference
 from lasnn.pipeline.trace import described
 from lasnn.plan.runs import parse
+from lasnn.report import pages
 from lasnn.report.exhibit import Table
 from lasnn.report.site import Lineage, exhibit_page, front, look
 from lasnn.report.site.lineage import in_words
@@ -20,6 +20,29 @@ from lasnn.report.site.links import lines_behind
 from lasnn.storage import files
 
 KEPT = Path("results/reference/small").resolve()
+
+
+MARKDOWN = """# Accuracy & <spikes>
+
+| network   | ours     |
+|:----------|:---------|
+| VGG5      | 98.3     |
+| a <b> & c | -        |
+
+- n_test 360.
+- `-`: not run.
+"""
+
+
+def test_a_page_says_what_the_markdown_does_escaped():
+    shown = pages.page(MARKDOWN)
+    assert "<h3>Accuracy &amp; &lt;spikes&gt;</h3>" in shown
+    assert shown.count("<tr>") == 3
+    assert shown.count("<th ") == shown.count("</th>") == 2
+    assert shown.count("<td ") == shown.count("</td>") == 4
+    assert ">98.3</td>" in shown
+    assert ">a &lt;b&gt; &amp; c</td>" in shown
+    assert "<li>n_test 360.</li><li>`-`: not run.</li>" in shown
 
 
 def test_a_cell_is_traced_to_the_line_whose_number_it_shows():
@@ -80,6 +103,11 @@ def test_a_run_has_a_page_with_its_parents_and_theirs(small, tmp_path):
     assert "../exhibits/table2.html" in text
     assert f"python -m lasnn trace {KEPT}/{run} --verify" in text
     assert lineage.page_of(run, "0" * 64) is None  # its metrics are not the ones that an exhibit was made from
+    listed = lineage.listing()  # by network, with their accuracies
+    assert "## Spiking: vgg5 on cifar10" in listed
+    accuracy = files.read_json(KEPT / run / "metrics.json")["accuracy"]
+    assert f'>hybrid/poisson-T16/none/base/s0</a></td><td class="short">{accuracy:.2f}</td>' in listed
+    assert in_words(parse(run)) == "hybrid training: vgg5 on cifar10, poisson input, T = 16, seed 0"
 
 
 def test_what_was_never_made_or_can_not_be_read_says_so_in_its_place(small, tmp_path):
@@ -91,11 +119,11 @@ def test_what_was_never_made_or_can_not_be_read_says_so_in_its_place(small, tmp_
     (tmp_path / "exhibits" / "table4.csv").write_text("other,numbers\n1,2\n")
     (tmp_path / "exhibits" / "figure2.svg").unlink(missing_ok=True)
     shown = found(preset, tmp_path)
-    pages = {name: exhibit_page(one, preset, lineage) for name, one in shown.items()}
-    assert "Not made yet in the preset <code>small</code>" in pages["table1"]
-    assert "table3.json can&#x27;t be read" in pages["table3"]
-    assert "table4.csv has changed since it was made" in pages["table4"]
-    assert "The picture is not kept in git" in pages["figure2"]
+    made = {name: exhibit_page(one, preset, lineage) for name, one in shown.items()}
+    assert "Not made yet in the preset <code>small</code>" in made["table1"]
+    assert "table3.json can&#x27;t be read" in made["table3"]
+    assert "table4.csv has changed since it was made" in made["table4"]
+    assert "The picture is not kept in git" in made["figure2"]
     first = front(list(shown.values()), preset, lineage, tmp_path)
     lacking = len(shown) - len(list((KEPT / "exhibits").glob("*.json"))) + 2
     assert re.search(rf"Of {len(shown)} exhibits: \d+ kept in git .*, {lacking} not made yet\.", first)
@@ -118,11 +146,7 @@ def test_the_front_shows_verdicts_of_claims_and_links_numbers_to_their_exhibit(s
     assert all("CIFAR-10 all networks: 3Conv2Linear, VGG5, T = 16; logits: mean; 3 seeds" in line for line in lines)
     assert [name in first for name in ("Not made in this preset", "docs/findings.html")] == [False, True]
     assert len(re.findall(r'href="exhibits/table2\.html#cell-\d+"', first)) == 8
-
-
-def test_the_verdict_is_among_the_first_columns_of_all_claims(small):
-    preset, lineage = small
-    page = exhibit_page(found(preset)["claims"], preset, lineage)
+    page = exhibit_page(shown["claims"], preset, lineage)
     assert "<tr><th>claim</th><th>verdict</th><th>network</th><th>logits</th>" in page
 
 
@@ -136,14 +160,3 @@ def test_a_remark_that_a_picture_says_is_not_said_again_below_it(small):
     assert len(drawn) == 1
     assert "n_train 10000" not in caption
     assert 0 < caption.count("<li>") < len(shown.notes)
-
-
-def test_runs_are_listed_by_network_with_their_accuracy(small):
-    _, lineage = small
-    run = "snn/cifar10/vgg5/hybrid/poisson-T16/none/base/s0"
-    assert lineage.page_of(run, None)
-    text = lineage.listing()
-    assert "## Spiking: vgg5 on cifar10" in text
-    accuracy = json.loads((KEPT / run / "metrics.json").read_text())["accuracy"]
-    assert f'>hybrid/poisson-T16/none/base/s0</a></td><td class="short">{accuracy:.2f}</td>' in text
-    assert in_words(parse(run)) == "hybrid training: vgg5 on cifar10, poisson input, T = 16, seed 0"

@@ -1,21 +1,9 @@
-"""The common look of figures."""
+"""The common look of figures, whatever settings of Matplotlib a user has."""
 
 import os
-import subprocess
-import sys
 
 import pytest
-
-from lasnn.report import style
-from lasnn.report.columns import METHOD_TITLES
-
-
-def test_every_method_has_a_look_of_its_own():
-    assert set(METHOD_TITLES) <= set(style.METHOD_STYLE)
-    looks = list(style.METHOD_STYLE.values())
-    assert len({look.color for look in looks}) == len(looks)
-    assert len({(look.marker, look.dashes) for look in looks}) == len(looks)
-
+from tiny import python
 
 DRAWN = """
 import hashlib, io, sys
@@ -32,9 +20,7 @@ for ending, options in {"svg": {"metadata": {"Date": None}}, "png": {}}.items():
 
 
 def drawn(folder, **variables):
-    environment = os.environ | {"PYTHONPATH": os.getcwd()} | variables
-    command = [sys.executable, "-c", DRAWN]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
+    return python(folder, "-c", DRAWN, **{"PYTHONPATH": os.getcwd()} | variables)
 
 
 @pytest.fixture(scope="module")

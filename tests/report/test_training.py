@@ -13,8 +13,7 @@ from lasnn.report.readings import change
 SHARES = EXHIBITS["table_s9"]
 
 
-@pytest.fixture
-def preset(tmp_path):
+def test_means_over_seeds_of_both_readings_by_hand(tmp_path):
     """VGG5 with two seeds; the share at the low level is 0.1 to start with, and 0.2 and 0.3 more after each epoch."""
     scope = {"students": ["vgg5"], "teachers": ["vgg16bn"], "methods": ["hybrid", "kd_label", "lasnn_act"]}
     scope |= {"seeds": [0, 1], "ablations": [], "readings": {"sum": "logit_sum", "mean": "base"}}
@@ -25,12 +24,8 @@ def preset(tmp_path):
         shares = [{"low": part * epoch * step, "high": part * 0.5} for epoch in (1, 2)]
         before = {"low": part * (0.1 + 0.2 * run.seed), "mid": part * 0.05}
         finish(found, run, 50.0, log=[{"attention_share": one} for one in shares], attention_share=before)
-    return found
-
-
-def test_means_over_seeds_of_both_readings_by_hand(preset):
-    tidy = SHARES.tidy(preset)
-    assert {(run.variant, run.seed) for run in SHARES.runs(preset)} == {
+    tidy = SHARES.tidy(found)
+    assert {(run.variant, run.seed) for run in SHARES.runs(found)} == {
         (variant, seed) for variant in ("base", "logit_sum") for seed in (0, 1)
     }
     assert set(zip(tidy["variant"], tidy["reading"], strict=True)) == {("base", "mean"), ("logit_sum", "sum")}
@@ -40,20 +35,18 @@ def test_means_over_seeds_of_both_readings_by_hand(preset):
     assert lines.loc[("sum", "low"), columns].tolist() == pytest.approx([0.02, 0.025, 0.05])
     assert lines.loc[("mean", "mid"), columns].isna().tolist() == [False, True, True]
     assert set(tidy["n"]) == {2}
-
-
-def test_a_level_without_a_share_at_the_start_has_no_line(preset):
-    shown = SHARES.arrange(SHARES.tidy(preset))
-    assert shown["level"].tolist() == ["low", "mid", "low", "mid"]
+    shown = SHARES.arrange(tidy)
+    assert shown["level"].tolist() == ["low", "mid", "low", "mid"]  # none without a share at the start
     assert shown.loc[shown["level"] == "low", "epoch 2"].tolist() == ["0.5000", "0.0500"]
-    assert "±" not in " ".join(SHARES.notes(SHARES.tidy(preset), preset))
+    assert "±" not in " ".join(SHARES.notes(tidy, found))
 
 
-def test_epochs_that_are_shown():
-    assert shown_epochs(3) == [1, 2, 3]
-    assert shown_epochs(10) == list(range(1, 11))
-    assert shown_epochs(30) == [1, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30]
-    assert shown_epochs(100) == [1, *range(10, 101, 10)]
+@pytest.mark.parametrize(
+    ("epochs", "shown"),
+    [(3, [1, 2, 3]), (10, [*range(1, 11)]), (30, [1, *range(3, 31, 3)]), (100, [1, *range(10, 101, 10)])],
+)
+def test_epochs_that_are_shown(epochs, shown):
+    assert shown_epochs(epochs) == shown
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,38 @@
-"""Figure 6 from written metrics and journals, by hand."""
+"""Figure 1 against the plan that it draws; Figure 6 from written metrics and journals, by hand."""
 
 import pytest
-from made_up import finish, preset_in
+from made_up import CONFIG, finish, preset_in
 
-from lasnn.report import EXHIBITS
+from lasnn.plan.runs import ConvertedRun, SnnRun
+from lasnn.report import EXHIBITS, runs_of_target
+from lasnn.report.exhibits.figure1 import HIGH, node_of, placed
 from lasnn.report.exhibits.printed import ACCURACY, EQUAL, SIMILAR, first_reaching
+
+
+@pytest.mark.parametrize("name", ["quick", "small", "paper"])
+def test_boxes_hold_every_run_and_arrows_every_parent(name):
+    preset = CONFIG.preset(name)
+    runs = runs_of_target(preset, "all")
+    tidy = EXHIBITS["figure1"].tidy(preset)
+    boxes = tidy[(tidy["what"] == "box") & (tidy["from"] != "images")]
+    arrows = tidy[(tidy["what"] == "arrow") & (tidy["from"] != "images")]
+    assert boxes["count"].sum() == len(runs)
+    assert arrows["count"].sum() == sum(len(preset.parents(run)) for run in runs)
+    converted = next(run for run in runs if isinstance(run, ConvertedRun) and run.encoder == "poisson")
+    thresholds = node_of(converted, preset).name
+    hybrid = [run for run in runs if isinstance(run, SnnRun) and run.method == "hybrid" and run.encoder == "poisson"]
+    line = arrows[(arrows["from"] == thresholds) & (arrows["to"] == "hybrid training")]
+    assert line["count"].tolist() == [len(hybrid)]
+
+
+def test_no_box_lies_on_another():
+    preset = CONFIG.preset("paper")
+    nodes = {node.name: node for node in (node_of(run, preset) for run in runs_of_target(preset, "all"))}
+    places = placed(nodes, 8)
+    assert set(places) == set(nodes)
+    for one, (x, y) in places.items():
+        assert all(x != u or abs(y - v) > HIGH for other, (u, v) in places.items() if other != one)
+
 
 # Test accuracy and rates of two layers (30 and 10 neurons) after each epoch; T as in the preset.
 EPOCHS = {
@@ -21,8 +49,7 @@ def test_first_reaching():
     assert first_reaching([90, 80], 79.7) == 1
 
 
-@pytest.fixture
-def preset(tmp_path):
+def test_both_protocols_by_hand(tmp_path):
     found = preset_in(tmp_path, {"students": ["vgg5"]})
     for run in EXHIBITS["figure6"].runs(found):
         epochs = EPOCHS[run.encoder, run.steps]
@@ -33,11 +60,8 @@ def preset(tmp_path):
         }
         log = [{"test_accuracy": at, "rates": {"c1": c1, "f1": f1}} for at, c1, f1 in epochs]
         finish(found, run, epochs[-1][0], log=log, spikes=spikes)
-    return found
-
-
-def test_both_protocols_by_hand(preset):
-    ran = EXHIBITS["figure6"].tidy(preset).query("n > 0").set_index(["panel", "encoding", "ran_steps"]).sort_index()
+    tidy = EXHIBITS["figure6"].tidy(found)
+    ran = tidy.query("n > 0").set_index(["panel", "encoding", "ran_steps"]).sort_index()
     assert ran.loc[ACCURACY]["ours"].to_dict() == {("poisson", 10): 95, ("direct", 8): 90, ("direct", 4): 80}
     # T (30 r1 + 10 r2) / 40 with the rates of the last epoch: 10 · 14 / 40, 8 · 20 / 40, 4 · 17.5 / 40.
     equal = {("poisson", 10): 3.5, ("direct", 8): 4, ("direct", 4): 1.75}
@@ -46,12 +70,9 @@ def test_both_protocols_by_hand(preset):
     similar = {("poisson", 10): 2, ("direct", 8): 2.5, ("direct", 4): 1.75}
     assert ran.loc[SIMILAR]["ours"].to_dict() == pytest.approx(similar)
     assert ran.loc[SIMILAR]["epoch"].to_dict() == {("poisson", 10): 2, ("direct", 8): 2, ("direct", 4): 3}
-    notes = EXHIBITS["figure6"].notes(EXHIBITS["figure6"].tidy(preset), preset)
+    notes = EXHIBITS["figure6"].notes(tidy, found)
     assert "here epochs VGG5 2 (80.0 %), 2 (79.8 %), 3 (80.0 %)." in " ".join(notes)
-
-
-def test_printed_numbers_stand_where_the_paper_has_them(preset):
-    tidy = EXHIBITS["figure6"].tidy(preset)
+    # Printed numbers stand where the paper has them.
     vgg5 = tidy[tidy["student"] == "VGG5"]
     assert vgg5[(vgg5["panel"] == SIMILAR) & (vgg5["encoding"] == "poisson")]["paper"].tolist() == [111.25]
     assert vgg5[(vgg5["panel"] == ACCURACY) & (vgg5["encoding"] == "direct")]["paper"].tolist() == [88.55, 88.55]
