@@ -18,15 +18,10 @@ from lasnn.distillation.attention import (
 )
 
 
-def test_activation_map_of_an_image_of_2x2_by_hand():
-    """Two channels, T = 1: the mean over channels of squares."""
+def test_activation_maps_of_2x2_by_hand():
+    """The mean over two channels of squares, T = 1; of spikes that of the rate: 1, 1/2, 0 and 1/2 in two steps."""
     activation = torch.tensor([[1.0, 2.0], [0.0, 3.0]]), torch.tensor([[3.0, 0.0], [0.0, 1.0]])
-    found = activation_map(torch.stack(activation)[None, None])
-    assert found.tolist() == [[[5.0, 2.0], [0.0, 5.0]]]
-
-
-def test_activation_map_of_spikes_takes_the_rate():
-    """Two steps: rates 1, 1/2, 0 and 1/2, one channel."""
+    assert activation_map(torch.stack(activation)[None, None]).tolist() == [[[5.0, 2.0], [0.0, 5.0]]]
     spikes = torch.tensor([[[1.0, 1.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]]]).view(2, 1, 1, 2, 2)
     assert activation_map(spikes).tolist() == [[[1.0, 0.25], [0.0, 0.25]]]
 
@@ -68,13 +63,10 @@ def test_gradient_of_the_spatial_distance_equals_finite_differences(distance):
     assert torch.autograd.gradcheck(lambda s: spatial_distance(teacher, s, distance), student)
 
 
-def test_resizing_pools_where_the_side_divides():
+def test_resizing_pools_where_the_side_divides_and_interpolates_elsewhere():
     map_ = torch.arange(16.0).view(1, 4, 4)
     assert resized(map_, 2).tolist() == [[[2.5, 4.5], [10.5, 12.5]]]  # means of 2x2
     assert resized(map_, 4) is map_
-
-
-def test_resizing_interpolates_elsewhere():
     map_ = random(2, 6, 6)
     expected = F.interpolate(map_[:, None], (4, 4), mode="bilinear", align_corners=False)[:, 0]
     assert torch.equal(resized(map_, 4), expected)

@@ -10,16 +10,13 @@ from spike_trains import D, double_sum, random, sam, spike_train
 from lasnn.distillation.attention import SpikeActivationMap, activation_map, running_maps
 
 
-def test_sam_by_hand():
-    """One neuron fires in steps 1, 2 and 4 of 4: pairs (1,2), (2,4), (1,4)."""
-    spikes = torch.tensor([1.0, 1.0, 0.0, 1.0], dtype=torch.float64).view(4, 1, 1, 1, 1)
-    assert sam(spikes).item() == pytest.approx((D + D**2 + D**3) / 4, rel=1e-12)
-
-
 @pytest.mark.parametrize("kappa", [0.1, 0.5, 1.0, 3.0])
 def test_sam_equals_the_double_sum(kappa):
+    """By hand, a neuron that fires in steps 1, 2 and 4 of 4: pairs (1,2), (2,4), (1,4)."""
     for values in (spike_train(12, 2, 3, 4, 4), random(12, 2, 3, 4, 4) * 2 - 1):
         assert close(sam(values, kappa), double_sum(values, kappa), 1e-13)
+    spikes, d = torch.tensor([1.0, 1.0, 0.0, 1.0], dtype=torch.float64).view(4, 1, 1, 1, 1), math.exp(-kappa)
+    assert sam(spikes, kappa).item() == pytest.approx((d + d**2 + d**3) / 4, rel=1e-12)
 
 
 def test_sam_is_zero_for_one_step_and_for_neurons_that_fire_once():

@@ -1,6 +1,7 @@
 """Initial weights: their spread by the rule, their values by the seed."""
 
 import math
+from itertools import product
 
 import pytest
 import torch
@@ -10,39 +11,28 @@ from lasnn.networks import build, initialise
 from lasnn.plan.vocabulary import NETWORKS, STUDENTS, TEACHERS
 
 
-def expected_std(module, rule):
-    conv = isinstance(module, nn.Conv2d)
-    if rule == "he":
-        return math.sqrt(2 / module.weight[0].numel())
-    return math.sqrt(2 / (module.kernel_size[0] ** 2 * module.out_channels)) if conv else 0.01
-
-
-@pytest.mark.parametrize("rule", ["base", "he"])
-@pytest.mark.parametrize("name", STUDENTS)
-def test_initial_weights_of_students(name, rule):
+@pytest.mark.parametrize(("name", "rule"), [*product(STUDENTS, ["base", "he"]), *product(TEACHERS, ["base"])])
+def test_initial_weights(name, rule):
+    """By the rule, to five standard errors of a standard deviation and of a mean. A teacher's batch norms are where
+    they start, and its readout is as torch's own.
+    """
     net = initialise(build(name, 10, 16, width=0.25, fc=64), name, rule, torch.Generator().manual_seed(0))
-    for weight, module in net.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            count, std = module.weight.numel(), expected_std(module, rule)
-            # Five standard errors of a standard deviation and of a mean.
-            assert module.weight.std().item() == pytest.approx(std, rel=5 / math.sqrt(2 * count)), weight
-            assert abs(module.weight.mean().item()) < 5 * std / math.sqrt(count), weight
-
-
-@pytest.mark.parametrize("name", TEACHERS)
-def test_initial_weights_of_teachers(name):
-    net = initialise(build(name, 10, 16, width=0.25), name, "base", torch.Generator().manual_seed(0))
     for module in net.modules():
-        if isinstance(module, nn.Conv2d):
-            count, std = module.weight.numel(), expected_std(module, "base")
+        if isinstance(module, nn.Conv2d) or (name in STUDENTS and isinstance(module, nn.Linear)):
+            count, std = module.weight.numel(), math.sqrt(2 / module.weight[0].numel())
+            if rule == "base":
+                conv = isinstance(module, nn.Conv2d)
+                std = math.sqrt(2 / (module.kernel_size[0] ** 2 * module.out_channels)) if conv else 0.01
             assert module.weight.std().item() == pytest.approx(std, rel=5 / math.sqrt(2 * count))
+            assert name in TEACHERS or abs(module.weight.mean().item()) < 5 * std / math.sqrt(count)
             assert module.bias is None or not module.bias.any()
         elif isinstance(module, nn.BatchNorm2d):
             assert (module.weight == 1).all()
             assert not module.bias.any()
-    bound = 1 / math.sqrt(net.readout.in_features)
-    assert 0.9 * bound < net.readout.weight.abs().max() <= bound
-    assert net.readout.bias.any()
+    if name in TEACHERS:
+        bound = 1 / math.sqrt(net.readout.in_features)
+        assert 0.9 * bound < net.readout.weight.abs().max() <= bound
+        assert net.readout.bias.any()
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -1,7 +1,5 @@
 """The compiled scan against the torch scan: the same spikes and ψ, and gradients to rounding."""
 
-import itertools
-
 import pytest
 import torch
 from oracle import ORDERS, close
@@ -11,7 +9,7 @@ from lasnn.networks.layers import Pool
 from lasnn.spiking.kernels.compiled_scan import Scan as CompiledScan
 from lasnn.spiking.kernels.compiled_scan import poolable
 from lasnn.spiking.kernels.torch_scan import Scan
-from lasnn.spiking.neurons import LIF, Dynamics
+from lasnn.spiking.neurons import Dynamics
 
 pytestmark = pytest.mark.skipif(library() is None, reason="no compiled loops here")
 THETA = 0.75
@@ -82,13 +80,3 @@ def test_more_threads_give_the_same_bits():
     finally:
         torch.set_num_threads(threads)
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
-
-
-def test_the_tally_counts_what_is_given_on():
-    for order, pool in itertools.product(ORDERS, (None, Pool())):
-        neuron, current = LIF(THETA, Dynamics(0.9, order)), images()
-        expected = neuron(current.clone(memory_format=torch.preserve_format))
-        told = []
-        neuron.tally = told.append
-        neuron(current.clone(memory_format=torch.preserve_format), pool=pool)
-        assert torch.equal(sum(spikes.sum(0) for spikes in told), expected.sum(0))

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from oracle import bright_input, close, dyadic_input, pixels, simulate, small, small_snn, two_layers
+from oracle import ORDERS, bright_input, close, dyadic_input, pixels, simulate, small, small_snn, two_layers
 
 from lasnn.errors import InputError
 from lasnn.networks.residual import Block
@@ -23,7 +23,7 @@ from lasnn.spiking.conversion import (
     weights_of,
     with_leaks,
 )
-from lasnn.spiking.neurons import LIF, Dynamics
+from lasnn.spiking.neurons import Dynamics
 
 
 def chunked(x, size):
@@ -38,33 +38,27 @@ def two_neurons(first, second):
     return spiking(two_layers(first, second), Dynamics()).eval()
 
 
-def pixel(*values):
-    """An input train [T, 1, 3, 1, 1] of one image."""
-    return pixels(*values)[:, None]
-
-
-def test_balance_two_neurons_by_hand():
-    """Currents 1, 2, 0.5, 1.5 into the first neuron: θ_1 = 2. v = 1, 3, 1.5, 3: it fires in step 2 and 4.
-
-    Each spike brings 0.75 to the second neuron: θ_2 = 0.75.
-    """
-    net = two_neurons(2.0, 0.75)
-    assert balance(net, chunked(pixel(0.5, 1.0, 0.25, 0.75), 4)) == {"f1": 2.0, "f2": 0.75}
-    assert thresholds(net) == {"f1": 2.0, "f2": 0.75}
-
-
-def test_thresholds_are_currents_not_potentials():
-    """A constant current of 0.5 adds up in the potential, but θ_1 = 0.5; then v = 0.5 ties, 1 fires, ..."""
-    net = two_neurons(0.5, 3.0)
-    assert balance(net, chunked(pixel(1.0, 1.0, 1.0), 2)) == {"f1": 0.5, "f2": 3.0}
+@pytest.mark.parametrize(
+    ("weights", "values", "size", "expected"),
+    [
+        # currents 1, 2, 0.5, 1.5: θ_1 = 2; v = 1, 3, 1.5, 3 fires in step 2 and 4; a spike brings 0.75 to the second
+        ((2.0, 0.75), (0.5, 1.0, 0.25, 0.75), 4, {"f1": 2.0, "f2": 0.75}),
+        # currents, not potentials: a constant 0.5 adds up in v, but θ_1 = 0.5; then v = 0.5 ties, 1 fires, ...
+        ((0.5, 3.0), (1.0, 1.0, 1.0), 2, {"f1": 0.5, "f2": 3.0}),
+    ],
+)
+def test_balance_two_neurons_by_hand(weights, values, size, expected):
+    net = two_neurons(*weights)
+    assert balance(net, chunked(pixels(*values)[:, None], size)) == expected
+    assert thresholds(net) == expected
 
 
 def test_a_dead_layer_is_named():
     net = two_neurons(2.0, -0.75)
     with pytest.raises(InputError, match=r"layer f2 gets no positive input current.*largest -?0"):
-        balance(net, chunked(pixel(0.5, 1.0, 0.25, 0.75), 4))
+        balance(net, chunked(pixels(0.5, 1.0, 0.25, 0.75)[:, None], 4))
     with pytest.raises(InputError, match="layer f1"):
-        balance(two_neurons(2.0, 0.75), chunked(pixel(-1.0, -0.5), 2))
+        balance(two_neurons(2.0, 0.75), chunked(pixels(-1.0, -0.5)[:, None], 2))
 
 
 @pytest.mark.parametrize("name", ["b1.inner", "b2"])
@@ -84,22 +78,20 @@ def test_a_dead_layer_of_a_residual_network_is_named_and_weights_come_back(name)
 # ---- the statistics --------------------------------------------------------------------------------------------------
 
 
-def test_statistic_max():
+def test_statistics_by_hand():
+    """The largest; the 99.7th percentile of the step that has the largest one, of few values their largest.
+
+    A current that is constant in time has those of its step.
+    """
     assert STATISTICS["max"](torch.tensor([[[1.0, -7.0]], [[5.0, 2.0]]])) == 5
-
-
-def test_statistic_percentile_by_hand():
     current = torch.stack([torch.arange(1000.0), -torch.arange(1000.0)]).view(2, 10, 100)
     assert STATISTICS["p99.7"](current) == 996  # the 997th of 0, 1, ..., 999; the second step has none above 0
     assert STATISTICS["p99.7"](current[1:]) == -3  # the 997th of -999, ..., 0
     for few in (1, 8, 100):
-        assert STATISTICS["p99.7"](torch.arange(float(few)).view(1, 1, few)) == few - 1  # of fewer the largest
-
-
-@pytest.mark.parametrize("stat", STATISTICS)
-def test_statistic_of_a_current_that_is_constant_in_time(stat):
+        assert STATISTICS["p99.7"](torch.arange(float(few)).view(1, 1, few)) == few - 1
     once = torch.randn(1, 4, 50, generator=torch.Generator().manual_seed(0))
-    assert STATISTICS[stat](once.expand(7, 4, 50)) == STATISTICS[stat](once.repeat(7, 1, 1))
+    for statistic in STATISTICS.values():
+        assert statistic(once.expand(7, 4, 50)) == statistic(once.repeat(7, 1, 1))
 
 
 # ---- against a naive simulation --------------------------------------------------------------------------------------
@@ -123,28 +115,25 @@ def naive_balance(net, x, statistic, residual="balanced"):
 
 @pytest.mark.parametrize("stat", STATISTICS)
 @pytest.mark.parametrize(
-    ("name", "residual"),
-    [("conv3fc2", "balanced"), ("vgg5", "balanced"), ("resnet12", "balanced"), ("resnet12", "base")],
+    ("name", "residual", "order"),
+    [
+        ("conv3fc2", "balanced", "sync"),
+        *(("vgg5", "balanced", order) for order in ORDERS),
+        ("resnet12", "balanced", "sync"),
+        ("resnet12", "base", "sync"),
+    ],
 )
-def test_balance_equals_a_naive_simulation(name, stat, residual):
+def test_balance_equals_a_naive_simulation(name, stat, residual, order):
     """The recorded bits are the simulated spikes, in chunks or whole, also where the last byte of bits is not full."""
     x = bright_input(40, 3)
-    net = small_snn(name, threshold=1.0)
-    expected = naive_balance(small_snn(name, threshold=1.0), x, STATISTICS[stat], residual)
+    net, other = (small_snn(name, Dynamics(order=order), threshold=1.0) for _ in range(2))
+    expected = naive_balance(other, x, STATISTICS[stat], residual)
     before = {key: value.clone() for key, value in net.named_parameters()}
     for size in (40, 11):
         found = balance(net, chunked(x, size), stat, residual)
         assert found == expected  # all currents are dyadic, so all thresholds and folded weights are
         assert thresholds(net) == found
     assert all(torch.equal(value, before[key]) for key, value in net.named_parameters())  # bit for bit
-
-
-@pytest.mark.parametrize("order", ["delayed", "instant_reset"])
-def test_balance_follows_the_order_of_the_neurons(order):
-    x = bright_input(40, 2)
-    net = small_snn("vgg5", Dynamics(order=order))
-    expected = naive_balance(small_snn("vgg5", Dynamics(order=order)), x, STATISTICS["max"])
-    assert balance(net, chunked(x, 15)) == expected
 
 
 # ---- scaling and folding ---------------------------------------------------------------------------------------------
@@ -174,42 +163,46 @@ def test_scaling_of_a_base_residual_network_leaves_its_blocks():
     assert all(torch.equal(a, b) for a, b in zip(scaled.parameters(), net.parameters(), strict=True))
 
 
+def with_constants(net):
+    """`net` itself, with initial potentials and offsets of each channel."""
+    start_at(net, 0.5)
+    for wire in [wire for layer in net.layers.values() for wire in layer.wires()]:
+        wire.neuron.offset = torch.full((len(weights_of(wire.synapses[0])),), 1 / 32)
+    return net
+
+
+def settled(net, x):
+    """The logits of the settled network, which are those from before, bit for bit; nothing trained is left."""
+    with torch.no_grad():
+        before = net(x).logits
+        settle(net)
+        after = net(x).logits
+    assert after.any()
+    assert torch.equal(before, after)
+    assert not {"log_gain", "offset_change"} & {key.split(".")[-1] for key in net.state_dict()}
+
+
 @pytest.mark.parametrize("constants", [False, True])
 @pytest.mark.parametrize("name", ["vgg5", "resnet12"])
 def test_a_trained_gain_is_a_threshold(name, constants):
-    """A gain of 2 and half the threshold: the same spikes, bit for bit, as powers of 2 don't round; so are offsets of
-    each channel and initial potentials.
-    """
-    net, x = small_snn(name, Dynamics(0.5)), dyadic_input(12, 2)
-    if constants:
-        start_at(net, 0.5)
-        for layer in net.layers.values():
-            for wire in layer.wires():
-                wire.neuron.offset = torch.full((len(weights_of(wire.synapses[0])),), 1 / 32)
+    """A gain of 2 and half the threshold: the same spikes, as powers of 2 don't round."""
+    net = small_snn(name, Dynamics(0.5))
+    net = with_constants(net) if constants else net
     before = list(thresholds(net).values())
     train_thresholds(net)
     for neuron in neurons(net).values():
         neuron.log_gain.data.fill_(math.log(2))
-    assert next(iter(neurons(net).values())).log_gain.exp().item() == 2
-    with torch.no_grad():
-        gained = net(x)
-        settle(net)
-        settled = net(x)
+        assert neuron.log_gain.exp().item() == 2
+    settled(net, dyadic_input(12, 2))
     assert list(thresholds(net).values()) == [value / 2 for value in before]
-    assert gained.logits.any()
-    assert torch.equal(gained.logits, settled.logits)
-    assert "log_gain" not in " ".join(net.state_dict())
 
 
 @pytest.mark.parametrize("name", ["vgg5", "resnet12"])
 def test_a_gain_of_a_channel_is_a_threshold_of_its_own(name):
-    """Gains of 1/2, 1 and 2 by channel are put into weights and constants: the same spikes, bit for bit. Where an
-    identity shortcut arrives, which has no weights, the gain is one for the layer.
+    """Gains of 1/2, 1 and 2 by channel are put into weights and constants. Where an identity shortcut arrives, which
+    has no weights, the gain is one for the layer.
     """
-    net, x = small_snn(name, Dynamics(0.5)), dyadic_input(12, 2)
-    start_at(net, 0.5)
-    for wire in [wire for layer in net.layers.values() for wire in layer.wires()]:
-        wire.neuron.offset = torch.full((len(weights_of(wire.synapses[0])),), 1 / 32)
+    net = with_constants(small_snn(name, Dynamics(0.5)))
     train_thresholds(net, by_channel=True)
     train_offsets(net)
     identities = {"b1"} if name == "resnet12" else set()
@@ -219,37 +212,21 @@ def test_a_gain_of_a_channel_is_a_threshold_of_its_own(name):
         neuron.log_gain.data.copy_((powers * math.log(2)).view(neuron.log_gain.shape))
         neuron.offset_change.data.fill_(1 / 64)
     before = thresholds(net)
-    with torch.no_grad():
-        gained = net(x)
-        settle(net)
-        settled = net(x)
-    assert gained.logits.any()
-    assert torch.equal(gained.logits, settled.logits)
+    settled(net, dyadic_input(12, 2))
     assert {layer for layer, theta in thresholds(net).items() if theta != before[layer]} == identities
 
 
-def test_the_gradients_of_gains_by_channel_add_up_to_that_of_the_layer():
-    """At g = 0 one gain of a layer is the sum of those of its channels."""
-    found = []
-    for by_channel in (False, True):
-        net, x = small_snn("vgg5", Dynamics(0.5)), dyadic_input(12, 2)
-        train_thresholds(net, by_channel)
-        net(x).logits[:, 0].sum().backward()
-        found.append({name: neuron.log_gain.grad.sum().item() for name, neuron in neurons(net).items()})
-    assert found[1] == pytest.approx(found[0], rel=1e-4)
-    assert all(found[0].values())
-
-
-def test_the_gradient_of_a_gain_is_that_of_all_weights_of_its_layer():
-    """I = e^g W o, so dL/dg = Σ W dL/dW."""
+@pytest.mark.parametrize("by_channel", [False, True])
+def test_the_gradient_of_a_gain_is_that_of_all_weights_of_its_layer(by_channel):
+    """I = e^g W o, so dL/dg = Σ W dL/dW; the gains of the channels add up to that, and so to the layer's one gain."""
     net, x = small_snn("vgg5", Dynamics(0.5)).train(), dyadic_input(12, 2)
-    train_thresholds(net)
+    train_thresholds(net, by_channel)
     net(x).logits[:, 0].sum().backward()
     for layer in net.layers.values():
-        if isinstance(getattr(layer, "activation", None), LIF):
-            expected = (layer.synapses.weight * layer.synapses.weight.grad).sum()
-            assert layer.activation.log_gain.grad.item() == pytest.approx(expected.item(), rel=1e-3, abs=1e-6)
-            assert expected != 0
+        expected = (layer.synapses.weight * layer.synapses.weight.grad).sum()
+        found = layer.activation.log_gain.grad.sum()
+        assert found.item() == pytest.approx(expected.item(), rel=1e-3, abs=1e-6)
+        assert expected != 0
 
 
 @pytest.mark.parametrize("name", ["vgg5", "resnet12"])
@@ -277,26 +254,17 @@ def test_trained_offsets(name):
     found = torch.autograd.grad(output.logits[:, 0].sum(), list(changes.values()))
     expected = torch.autograd.grad(simulate(net, x).logits[:, 0].sum(), list(changes.values()))
     assert all(close(a, b, 1e-9) for a, b in zip(found, expected, strict=True))
-    with torch.no_grad():
-        before = net(x).logits
-        settle(net)
-        assert torch.equal(net(x).logits, before)
-    assert "offset_change" not in " ".join(net.state_dict())
+    settled(net, x)
     assert {key: len(neuron.offset) for key, neuron in neurons(net).items()} == {k: len(c) for k, c in changes.items()}
 
 
-def test_thresholds_travel_in_the_state_dict():
-    net = small_snn("vgg5")
+def test_thresholds_travel_in_the_state_dict_and_a_leak_is_changed_alone():
+    net, other = small_snn("vgg5", Dynamics(order="instant_reset")), small_snn("vgg5", seed=1)
     set_thresholds(net, [1.5, 2.5, 3.5, 4.5, 5.5])
-    other = small_snn("vgg5", seed=1)
     other.load_state_dict(net.state_dict())
     assert list(thresholds(other).values()) == [1.5, 2.5, 3.5, 4.5, 5.5]
     with pytest.raises(ValueError, match=r"longer|shorter"):
         set_thresholds(net, [1.0])
-
-
-def test_a_leak_is_changed_and_nothing_else():
-    net = small_snn("vgg5", Dynamics(order="instant_reset"))
     assert with_leaks(net, 0.9) is net
     assert {neuron.dynamics for neuron in neurons(net).values()} == {Dynamics(0.9, "instant_reset")}
 

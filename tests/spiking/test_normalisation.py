@@ -23,14 +23,10 @@ def test_thresholds_by_hand():
 
 @pytest.mark.parametrize("rows", [7, 1000, 4000])
 def test_robust_is_the_nearest_rank_of_what_is_not_zero(rows):
-    """1, 2, ..., 2000 and as many zeros: the 1998th of 2000, however few images are seen at once."""
+    """1, 2, ..., 2000 and as many zeros: the 1998th of 2000, by few images or many at once; of few the largest."""
     x = pixels(*range(-1999, 2001))[torch.randperm(4000, generator=torch.Generator().manual_seed(0))]
-    assert largest_activations(two_layers(1.0, 1.0), x, 0.001, rows) == [1998.0, 1998.0]
-    assert largest_activations(two_layers(1.0, 1.0), x, 0.0, rows) == [2000.0, 2000.0]
-
-
-def test_robust_of_few_values_is_their_largest():
-    assert largest_activations(two_layers(1.0, 1.0), pixels(3.0, 1.0, 2.0), 0.001, 2) == [3.0, 3.0]
+    for share, shown, largest in ((0.001, x, 1998.0), (0.0, x, 2000.0), (0.001, pixels(3.0, 1.0, 2.0), 3.0)):
+        assert largest_activations(two_layers(1.0, 1.0), shown, share, rows) == [largest, largest]
 
 
 def test_a_layer_that_is_never_active_is_named():
@@ -71,12 +67,9 @@ def test_thresholds_give_the_spikes_of_rescaled_weights(name, norm):
     net = spiking(ann, Dynamics()).double()
     found = normalise(net, ann, x, norm, rows=2)
     assert list(found) == list(neurons(net))
-    theirs, train = (
-        rescaled(ann, largest),
-        (0.997 * x).expand(60, *x.shape),
-    )  # x itself would sit on the largest threshold
+    train = (0.997 * x).expand(60, *x.shape)  # x itself would sit on the largest threshold
     with torch.no_grad():
-        ours, expected = simulate(scale_thresholds(net, 1.0), train), simulate(theirs, train)
+        ours, expected = (simulate(one, train) for one in (scale_thresholds(net, 1.0), rescaled(ann, largest)))
     for layer, spikes in ours.spikes.items():
         assert spikes.any(), layer
         assert torch.equal(spikes, expected.spikes[layer]), layer

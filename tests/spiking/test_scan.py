@@ -174,12 +174,18 @@ def test_a_single_neuron(name, device, dtype, tolerance, monkeypatch):
 
 @every_backend
 def test_a_constant_current_is_not_written_over(name, device, dtype, tolerance, monkeypatch):
+    """And its gradient is the sum of those of all steps."""
     forced(monkeypatch, name)
-    once = images(steps=1).to(device, dtype)
+    once, theirs = images(steps=1).to(device, dtype), images(steps=1).double().requires_grad_()
     current = once.clone(memory_format=torch.preserve_format).expand(6, -1, -1, -1, -1)
-    found = scan(current, theta_on(device), Dynamics(0.5)).out
-    expected, _, _ = by_oracle(once.cpu().expand(6, -1, -1, -1, -1), Dynamics(0.5))
-    assert torch.equal(found.cpu().double(), expected)
+    found = scan(current, theta_on(device), Dynamics(0.5), start=State())
+    expected, _, end = by_oracle(theirs.expand(6, -1, -1, -1, -1), Dynamics(0.5))
+    assert torch.equal(found.out.cpu().double(), expected)
+    assert torch.equal(found.state.potential.cpu().double(), end)
+    ours = once.clone(memory_format=torch.preserve_format).requires_grad_()
+    scan((ours * 1).expand(6, -1, -1, -1, -1), theta_on(device), Dynamics(0.5)).out.sum().backward()
+    expected.sum().backward()
+    assert close(ours.grad.cpu().double(), theirs.grad, tolerance)
     assert torch.equal(current[0], once[0])
 
 
