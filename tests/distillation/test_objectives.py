@@ -123,9 +123,6 @@ def test_spike_distillation_by_hand():
     assert head == {"ce": pytest.approx(math.log(1 + math.exp(-2)))}
 
 
-# ---- α ---------------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("method", LAYER_WISE)
 def test_alpha_and_its_schedule(method):
     def pulled(progress=0.0, **update):

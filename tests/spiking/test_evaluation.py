@@ -59,9 +59,6 @@ def test_an_evaluation_by_hand():
         assert (alone.total, alone.silent, alone.per_neuron) == expected
 
 
-# ---- networks --------------------------------------------------------------------------------------------------------
-
-
 def pictures(encoder="poisson", count=9, side=8):
     """Grey values for the Poisson code, whose spikes are exact; black and white, x = -1 and 1, for the direct one."""
     draws = torch.Generator().manual_seed(5)

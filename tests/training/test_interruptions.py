@@ -54,24 +54,22 @@ def test_an_interrupted_run_ends_in_the_same_bytes(chain, place, monkeypatch, ca
         assert files.sha256(place.folder(path) / name) == files.sha256(chain.folder(path) / name)
 
 
-def test_a_second_writer_of_a_run_is_refused_and_changes_nothing(chain, place, capsys):
+def test_a_second_writer_of_a_run_or_dataset_is_refused_and_changes_nothing(place, tmp_path, capsys):
     place.folder(ANN).mkdir(parents=True)
-    with only_writer(place.folder(ANN) / ".lock", "the run"):
-        assert place("ann", str(place.folder(ANN))) == 2
-        said = capsys.readouterr().err
-    assert f"the run {ANN} is being made by another process (number {os.getpid()})" in said
-    assert len(said.splitlines()) == 1
-    assert list(place.folder(ANN).iterdir()) == []
-
-
-def test_a_second_writer_of_a_dataset_is_refused_and_changes_nothing(tmp_path, capsys):
-    place = Tiny(tmp_path / "data", tmp_path)
-    with only_writer(tmp_path / "data" / ".digits.npz.lock", "the dataset"):
-        assert place("data", "digits") == 2
-    assert "dataset 'digits' is being made by another process" in capsys.readouterr().err
-    assert not list((tmp_path / "data").iterdir())
-    assert place("data", "digits") == 0
-    assert [entry.name for entry in (tmp_path / "data").iterdir()] == ["digits.npz"]
+    (tmp_path / "bare").mkdir()
+    bare = Tiny(tmp_path / "bare" / "data", tmp_path / "bare")
+    for made, words, lock, what in (
+        (place, ["ann", str(place.folder(ANN))], place.folder(ANN) / ".lock", f"the run {ANN}"),
+        (bare, ["data", "digits"], bare.data / ".digits.npz.lock", "dataset 'digits'"),
+    ):
+        with only_writer(lock, "it"):
+            assert made(*words) == 2
+        *before, line = capsys.readouterr().err.splitlines()
+        assert before == ([] if made is place else ["preparing digits"])
+        assert f"{what} is being made by another process (number {os.getpid()})" in line
+        assert list(lock.parent.iterdir()) == []
+    assert bare("data", "digits") == 0
+    assert [entry.name for entry in bare.data.iterdir()] == ["digits.npz"]
 
 
 @pytest.mark.parametrize("path", [ANN, CONVERTED])
