@@ -70,14 +70,6 @@ def test_a_loop_that_raised_is_named():
         loop()
 
 
-@pytest.mark.parametrize("home", ["~", "relative"])
-def test_a_user_without_a_home_has_the_temporary_folder(home, monkeypatch, tmp_path):
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(code.os.path, "expanduser", lambda path: path.replace("~", home))
-    monkeypatch.setattr(code.tempfile, "gettempdir", lambda: str(tmp_path))
-    assert code.folder().parent == tmp_path
-
-
 def test_a_file_that_is_damaged_or_that_others_could_write_counts_as_none(tmp_path):
     path = tmp_path / "kernels.bin"
     whole = {"add": ("symbol", "pp", b"machine code")}
@@ -95,12 +87,18 @@ def test_a_file_that_is_damaged_or_that_others_could_write_counts_as_none(tmp_pa
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="no users here")
-def test_a_home_that_cannot_be_written(tmp_path, monkeypatch):
+def test_a_home_that_is_not_there_or_cannot_be_written(tmp_path, monkeypatch):
+    """Then it is the temporary folder, if that can be written."""
     blocked, temporary = tmp_path / "file", tmp_path / "temporary"
     blocked.write_text("not a folder")
     temporary.mkdir()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
     monkeypatch.setattr(code.tempfile, "gettempdir", lambda: str(temporary))
+    for home in ("~", "relative"):
+        with monkeypatch.context() as patch:
+            patch.delenv("XDG_CACHE_HOME", raising=False)
+            patch.setattr(code.os.path, "expanduser", lambda path, home=home: path.replace("~", home))
+            assert code.folder().parent == temporary
+    monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
     assert code.folder() == temporary / f"lasnn-{os.getuid()}"
     monkeypatch.setattr(code.tempfile, "gettempdir", lambda: str(blocked))
     with pytest.raises(OSError, match="no folder for compiled code can be written"):

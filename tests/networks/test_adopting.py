@@ -59,13 +59,11 @@ class Basic(nn.Module):
 
 def residual():
     """RESIDUAL as somebody else writes it."""
-    stem, channels = [], 3
-    for _ in range(3):
+    stem = []
+    for channels in (3, 8, 8):
         stem += [nn.Conv2d(channels, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU()]
-        channels = 8
-    return lived_in(
-        nn.Sequential(*stem, nn.AvgPool2d(2), Basic(8, 8, 1), Basic(8, 16, 2), nn.Flatten(), nn.Linear(256, 10))
-    )
+    blocks = nn.AvgPool2d(2), Basic(8, 8, 1), Basic(8, 16, 2)
+    return lived_in(nn.Sequential(*stem, *blocks, nn.Flatten(), nn.Linear(256, 10)))
 
 
 def logits(net, x=X):

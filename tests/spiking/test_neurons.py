@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from oracle import ORDERS, SURROGATES, Neuron, close, dyadic_input, simulate, small_snn, surrogate_of
+from oracle import ORDERS, SURROGATES, Neuron, bright_input, close, dyadic_input, simulate, small_snn, surrogate_of
 
 from lasnn.spiking.conversion import neurons
 from lasnn.spiking.kernels import torch_scan
@@ -214,3 +214,20 @@ def test_direct_input_computes_the_first_layer_once():
     assert seen[1] != 0
     assert torch.equal(output.currents, dense.currents)
     assert all(neuron.carried is None for neuron in neurons(net).values())
+
+
+@pytest.mark.parametrize("name", ["vgg5", "resnet12"])
+def test_a_hook_changes_no_bit(name):
+    """Spikes that somebody looks at are pooled apart from the scan: the same logits and gradients, bit for bit."""
+    seen = []
+    for hooked in (False, True):
+        net, x = small_snn(name, Dynamics(0.9)), bright_input(12, 2) / 3
+        told = []
+        for neuron in neurons(net).values() if hooked else ():
+            neuron.register_forward_hook(lambda module, inputs, output, told=told: told.append(output.shape))
+        logits = net(x).logits
+        logits.square().sum().backward()
+        seen.append([logits.detach(), *(weight.grad for weight in net.parameters())])
+    assert len(told) == len(neurons(net))
+    assert seen[0][0].any()
+    assert all(torch.equal(a, b) for a, b in zip(*seen, strict=True))

@@ -58,20 +58,15 @@ def test_every_layer_is_as_the_oracle_saw_it(name, dynamics, constants):
     assert all(one.spikes.any() for one in list(found.values())[:3])
 
 
-def test_a_spiking_readout_is_recorded_and_its_counts_are_the_logits():
+def test_a_spiking_readout_is_recorded_and_the_network_left_as_it_was():
+    """Its counts are the logits. Mode, hooks and potentials: the next call starts from rest and gives the same."""
     net, x = small_snn("vgg5", spiking_readout=True), bright_input(6, 3)
-    found = record(net, x)
-    assert list(found)[-1] == "readout"
-    assert found["readout"].spikes.shape == (6, 3, 4)
-    assert torch.equal(found["readout"].spikes.sum(0), net(x).logits)
-
-
-def test_recording_leaves_the_network_as_it_was():
-    """Its mode, its hooks, its potentials: the next call starts from rest and gives the same."""
-    net, x = small_snn("vgg5"), bright_input(6, 3)
     before = net(x).logits
-    record(net.train(), x)
+    found = record(net.train(), x)
     assert net.training
     assert not any(one._forward_hooks or one._forward_pre_hooks for one in neurons(net).values())
     assert torch.equal(net.eval()(x).logits, before)
     assert before.any()
+    assert list(found)[-1] == "readout"
+    assert found["readout"].spikes.shape == (6, 3, 4)
+    assert torch.equal(found["readout"].spikes.sum(0), before)

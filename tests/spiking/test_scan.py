@@ -17,6 +17,7 @@ from lasnn.spiking.dynamics import Dynamics
 from lasnn.spiking.kernels.compiled_scan import Scan as CompiledScan
 from lasnn.spiking.kernels.compiled_scan import poolable
 from lasnn.spiking.kernels.torch_scan import Scan as TorchScan
+from lasnn.spiking.neurons import LIF
 from lasnn.spiking.scanning import State, backend, scan
 from lasnn.spiking.surrogates import Bellec
 
@@ -194,6 +195,18 @@ def test_a_constant_current_is_not_written_over(name, device, dtype, tolerance, 
     expected.sum().backward()
     assert close(ours.grad.cpu().double(), theirs.grad, tolerance)
     assert torch.equal(current[0], once[0])
+
+
+@pytest.mark.skipif(INTERPRETED, reason="of the CPU")
+@pytest.mark.parametrize("name", ["torch", pytest.param("numba", marks=of_the_loops)])
+@pytest.mark.parametrize("constant", [None, 0.25])
+def test_a_current_that_is_needed_again_is_refused(name, constant, monkeypatch):
+    """exp'(x) is its own output, which the scan overwrites: an error from autograd, never another gradient."""
+    forced(monkeypatch, name)
+    neuron, x = LIF(THETA), torch.zeros(4, 2, 3, requires_grad=True)
+    neuron.offset = None if constant is None else torch.full((3,), constant)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        neuron(x.exp()).sum().backward()
 
 
 @of_the_loops

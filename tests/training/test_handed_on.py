@@ -248,18 +248,15 @@ def test_a_neuron_that_ignores_what_is_trained_is_named(monkeypatch, change):
             state["v"] = 0 * current.detach()
             return 0 * current.detach() + 1
 
+    def check(kind):
+        change(net := small_snn("vgg5", Dynamics(0.5, kind=kind), threshold=0.01))
+        student.check_trained(net, task(settings_of("hybrid", spiking={"kind": kind}), pictures(1)))
+
     monkeypatch.setitem(kinds.KINDS, "stubborn", Stubborn())
-    images = SimpleNamespace(first=lambda count: SimpleNamespace(pixels=torch.zeros(1, 3, 8, 8, dtype=torch.uint8)))
-    for kind in ("lif", "alif", "stubborn"):
-        net = small_snn("vgg5", Dynamics(0.5, kind=kind), threshold=0.01)
-        change(net)
-        spiking = SimpleNamespace(kind=kind)
-        task = SimpleNamespace(train=images, side=8, settings=SimpleNamespace(spiking=spiking))
-        if kind != "stubborn":
-            student.check_trained(net, task)
-            continue
-        with pytest.raises(InputError, match="is to be trained, but neurons of the kind stubborn have no gradient"):
-            student.check_trained(net, task)
+    check("lif")
+    check("alif")
+    with pytest.raises(InputError, match="is to be trained, but neurons of the kind stubborn have no gradient"):
+        check("stubborn")
 
 
 def test_batches_of_a_normed_student_are_whole():
