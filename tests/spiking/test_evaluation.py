@@ -87,9 +87,11 @@ def test_rows_and_batches_change_nothing(monkeypatch, encoder, order):
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize("name", ["vgg5", "resnet12"])
-def test_evaluation_equals_the_oracle(name, encoder):
+@pytest.mark.parametrize("tapped", [True, False])  # pools of layers that nobody taps are taken along by the scan
+def test_evaluation_equals_the_oracle(name, encoder, tapped):
     """Spikes of every layer (S_l, silent neurons), logits and accuracy against the step-by-step simulation."""
     net, images, steps = small_snn(name), pictures(encoder), 12
+    net.taps = net.taps if tapped else {}
     result = evaluate(net, images, encoder, steps, rows=20)
     x = ENCODERS[encoder](scaled(images.pixels), steps, image_noise(0, range(9), torch.device("cpu")))
     with torch.no_grad():
