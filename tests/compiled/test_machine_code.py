@@ -11,39 +11,29 @@ from lasnn.compiled import machine_code as code
 
 # Elsewhere loops that can't be compiled skip their own tests; here they fail.
 pytestmark = pytest.mark.skipif(os.environ.get("LASNN_KERNELS") == "off", reason="no compiled loops are wanted")
-SAY = """
-import sys
-from lasnn.compiled import library, reason
-print(library() is not None, reason(), "numba" in sys.modules)
-"""
 
 
-def said(**environment: str) -> str:
-    return subprocess.run(
-        [sys.executable, "-c", SAY], env=os.environ | environment, capture_output=True, text=True, check=True
-    ).stdout.strip()
+@pytest.mark.parametrize(
+    ("environment", "said"), [({}, "True None False"), ({"LASNN_KERNELS": "off"}, "False LASNN_KERNELS is off False")]
+)
+def test_a_later_process_needs_no_numba(environment, said):
+    code = "import sys; from lasnn.compiled import library, reason"
+    code += "; print(library() is not None, reason(), 'numba' in sys.modules)"
+    command, environment = [sys.executable, "-c", code], os.environ | environment
+    assert subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip() == said
 
 
-def test_a_later_process_needs_no_numba():
-    assert said() == "True None False"
-
-
-def test_off():
-    assert said(LASNN_KERNELS="off") == "False LASNN_KERNELS is off False"
-
-
-def test_the_files_name_tells_compilers_machines_and_sources_apart(monkeypatch, tmp_path):
+def test_the_files_name_tells_compilers_machines_and_sources_apart(monkeypatch):
     """32 hex digits; with another numba, another processor or another source it is another file."""
     names = {code._digest()}
-    with monkeypatch.context() as patch:
-        patch.setattr(code.importlib.metadata, "version", lambda name: "0.0")
-        names.add(code._digest())
-    with monkeypatch.context() as patch:
-        patch.setattr(code.platform, "platform", lambda: "elsewhere")
-        names.add(code._digest())
-    with monkeypatch.context() as patch:
-        patch.setattr(code, "SOURCES", code.SOURCES[1:])
-        names.add(code._digest())
+    for place, name, value in (
+        (code.importlib.metadata, "version", lambda name: "0.0"),
+        (code.platform, "platform", lambda: "elsewhere"),
+        (code, "SOURCES", code.SOURCES[1:]),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, value)
+            names.add(code._digest())
     assert [len(name) for name in names] == [32] * 4
 
 
@@ -80,40 +70,35 @@ def test_a_loop_that_raised_is_named():
         loop()
 
 
-@pytest.mark.parametrize("home", ["~", "relative"])
-def test_a_user_without_a_home_has_the_temporary_folder(home, monkeypatch, tmp_path):
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(code.os.path, "expanduser", lambda path: path.replace("~", home))
-    monkeypatch.setattr(code.tempfile, "gettempdir", lambda: str(tmp_path))
-    assert code.folder().parent == tmp_path
-
-
-def test_a_damaged_file_counts_as_none(tmp_path):
+def test_a_file_that_is_damaged_or_that_others_could_write_counts_as_none(tmp_path):
     path = tmp_path / "kernels.bin"
     whole = {"add": ("symbol", "pp", b"machine code")}
     code.write(path, whole)
     assert code.read(path) == whole
+    path.chmod(0o666)
+    assert code.read(path) is None
+    path.chmod(0o600)
     content = path.read_bytes()
     for damaged in (content[:-1], content[:40] + b"x" + content[41:], b""):
         path.write_bytes(damaged)
         assert code.read(path) is None
-
-
-def test_a_file_that_others_could_write_is_not_read(tmp_path):
-    path = tmp_path / "kernels.bin"
     code.write(path, {})
     assert code.read(path) == {}
-    path.chmod(0o666)
-    assert code.read(path) is None
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="no users here")
-def test_a_home_that_cannot_be_written(tmp_path, monkeypatch):
+def test_a_home_that_is_not_there_or_cannot_be_written(tmp_path, monkeypatch):
+    """Then it is the temporary folder, if that can be written."""
     blocked, temporary = tmp_path / "file", tmp_path / "temporary"
     blocked.write_text("not a folder")
     temporary.mkdir()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
     monkeypatch.setattr(code.tempfile, "gettempdir", lambda: str(temporary))
+    for home in ("~", "relative"):
+        with monkeypatch.context() as patch:
+            patch.delenv("XDG_CACHE_HOME", raising=False)
+            patch.setattr(code.os.path, "expanduser", lambda path, home=home: path.replace("~", home))
+            assert code.folder().parent == temporary
+    monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
     assert code.folder() == temporary / f"lasnn-{os.getuid()}"
     monkeypatch.setattr(code.tempfile, "gettempdir", lambda: str(blocked))
     with pytest.raises(OSError, match="no folder for compiled code can be written"):

@@ -17,3 +17,8 @@ def refused(place, name="pets", side=8):
     message = message_of(datasets.prepare, name, out / f"{name}.npz", folder=str(place), side=side)
     assert not list(out.glob("*"))
     return message
+
+
+def prepared(path, name="cifar10", **named):
+    datasets.prepare(name, path, allow_subset=True, **named)
+    return datasets.load(path)

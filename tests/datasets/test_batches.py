@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from oracle import settings_of
+from tiny import message_of
 
 from lasnn.datasets.batches import Batch, Images, augmented, plain_batches, scaled, sizes, split, training_batches
-from lasnn.errors import InputError
 from lasnn.results.scores import judged_by
 
 
@@ -23,17 +23,6 @@ def pictures(count=6, side=4, seed=0):
     return Images(pixels, torch.arange(count), torch.arange(count))
 
 
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def expected_draws(count, padding, seed=0):
-    """Row and column offsets and flips that `augmented` draws, in this order."""
-    draws = generator(seed)
-    offsets = torch.randint(0, 2 * padding + 1, (2, count), generator=draws)
-    return offsets, torch.rand(count, generator=draws) < 0.5
-
-
 def test_scaled_pixels_by_hand():
     x = scaled(torch.tensor([0, 51, 102, 255], dtype=torch.uint8).view(1, 1, 2, 2).expand(2, 3, 2, 2))
     assert x[0, 0].flatten().tolist() == pytest.approx([-1.0, -0.6, -0.2, 1.0])
@@ -46,9 +35,11 @@ def test_scaled_pixels_by_hand():
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("padding", [0, 1, 2, 4])
 def test_crop_and_flip_by_hand(padding, flip):
-    pixels, side = pictures(40).pixels, 4
-    found = augmented(pixels, data(padding, flip), generator(3))
-    (rows, columns), flips = expected_draws(40, padding, 3)
+    """Drawn are the offsets of rows and columns, then the flips."""
+    pixels, side, draws = pictures(40).pixels, 4, torch.Generator().manual_seed(3)
+    found = augmented(pixels, data(padding, flip), torch.Generator().manual_seed(3))
+    rows, columns = torch.randint(0, 2 * padding + 1, (2, 40), generator=draws)
+    flips = torch.rand(40, generator=draws) < 0.5
     assert found.shape == pixels.shape
     for index in range(40):
         for row in range(side):
@@ -63,24 +54,20 @@ def test_crop_and_flip_by_hand(padding, flip):
     assert 0.2 < flips.float().mean() < 0.8
 
 
-def order(seed, epoch, size=3, count=20, **augmentation):
-    batches = training_batches(pictures(count), size, data(**augmentation), seed, epoch)
-    return torch.cat([batch.labels for batch in batches]).tolist()
-
-
 def test_order_depends_on_seed_and_epoch_only():
+    """Each image once, with its label."""
+    images = pictures(20)
+
+    def order(seed, epoch, size=3, **augmentation):
+        batches = list(training_batches(images, size, data(**augmentation), seed, epoch))
+        assert [len(batch) for batch in batches] == [len(part) for part in torch.arange(20).split(size)]
+        assert augmentation or all(torch.equal(one.x, scaled(images.pixels[one.labels])) for one in batches)
+        return torch.cat([batch.labels for batch in batches]).tolist()
+
     first = order(0, 0)
     assert sorted(first) == list(range(20))
     assert first == order(0, 0) == order(0, 0, padding=2, flip=True) == order(0, 0, size=7)
     assert len({tuple(order(seed, epoch)) for seed in (0, 1) for epoch in (0, 1)}) == 4
-
-
-def test_training_batches_hold_each_image_once_with_its_label():
-    images = pictures(20)
-    batches = list(training_batches(images, 8, data(), 0, 0))
-    assert [len(batch) for batch in batches] == [8, 8, 4]
-    for batch in batches:
-        assert torch.equal(batch.x, scaled(images.pixels[batch.labels]))
 
 
 def test_augmentation_depends_on_seed_epoch_and_batch():
@@ -91,28 +78,21 @@ def test_augmentation_depends_on_seed_epoch_and_batch():
 
     first, second = drawn(0, 0)
     assert torch.equal(first, drawn(0, 0)[0])
-    assert not torch.equal(first, second)
-    assert not torch.equal(first, drawn(0, 1)[0])
-    assert not torch.equal(first, drawn(1, 0)[0])
-
-
-def test_plain_batches_are_all_images_in_order():
-    images = pictures(7)
-    batches = list(plain_batches(images, 3))
-    assert [len(batch) for batch in batches] == [3, 3, 1]
-    assert torch.equal(torch.cat([batch.x for batch in batches]), scaled(images.pixels))
-    assert torch.equal(torch.cat([batch.labels for batch in batches]), images.labels)
+    assert not any(torch.equal(first, other) for other in (second, drawn(0, 1)[0], drawn(1, 0)[0]))
 
 
 def test_parts_of_images_and_batches():
     images = pictures(7)
     assert images.first(3).ids.tolist() == [0, 1, 2]
-    assert images.first(None).ids.tolist() == list(range(7))
+    assert images.first(None).ids.tolist() == images.last(99).ids.tolist() == list(range(7))
     assert images.last(2).ids.tolist() == [5, 6]
-    assert images.last(99).ids.tolist() == list(range(7))
     batch = Batch(scaled(images.pixels), images.labels)
     assert torch.equal(batch.part(2, 5).x, batch.x[2:5])
     assert batch.part(2, 5).labels.tolist() == [2, 3, 4]
+    batches = list(plain_batches(images, 3))  # all images in order
+    assert [len(batch) for batch in batches] == [3, 3, 1]
+    assert torch.equal(torch.cat([batch.x for batch in batches]), scaled(images.pixels))
+    assert torch.equal(torch.cat([batch.labels for batch in batches]), images.labels)
 
 
 @pytest.mark.parametrize(
@@ -134,24 +114,24 @@ def test_one_image_left_over_joins_the_batch_before(images, size, least, expecte
         assert [len(batch) for batch in made] == expected
 
 
-def test_held_out_images_may_not_be_all():
-    settings = data().model_copy(update={"train_images": 8, "held_out": 8, "assess": "held_out"})
-    empty = np.zeros((8, 3, 2, 2), np.uint8), np.zeros(8, int), np.arange(8)
-    names = (f"{split}_{part}" for split in ("train", "test") for part in ("images", "labels", "ids"))
-    with pytest.raises(InputError, match=r"takes 8 of 8 training images and leaves none"):
-        split(SimpleNamespace(**dict(zip(names, empty * 2, strict=True))), settings, torch.device("cpu"))
-
-
 @pytest.mark.parametrize(("assess", "places"), [("test", [100, 101, 102]), ("held_out", [6, 7])])
 def test_metrics_say_which_images_a_run_was_judged_by(assess, places):
-    """By hand: 8 of 10 training images are taken, the last 2 of them held out; 3 of 5 test images."""
-    limits = {"train_images": 8, "held_out": 2, "test_images": 3, "assess": assess}
-    parts = {"train": np.arange(10), "test": np.arange(100, 105)}
-    arrays = {f"{name}_ids": ids for name, ids in parts.items()} | {
-        f"{name}_labels": ids for name, ids in parts.items()
-    }
-    arrays |= {f"{name}_images": np.zeros((len(ids), 3, 2, 2), np.uint8) for name, ids in parts.items()}
-    train, judging = split(SimpleNamespace(**arrays), data().model_copy(update=limits), torch.device("cpu"))
+    """By hand: 8 of 10 training images are taken, the last 2 of them held out; 3 of 5 test images.
+
+    Held-out images that judge may not be all.
+    """
+    parts, arrays = {"train": np.arange(10), "test": np.arange(100, 105)}, {}
+    for name, ids in parts.items():
+        images = np.zeros((len(ids), 3, 2, 2), np.uint8)
+        arrays |= {f"{name}_ids": ids, f"{name}_labels": ids, f"{name}_images": images}
+
+    def parted(held_out):
+        limits = {"train_images": 8, "held_out": held_out, "test_images": 3, "assess": assess}
+        return split(SimpleNamespace(**arrays), data().model_copy(update=limits), torch.device("cpu"))
+
+    train, judging = parted(2)
     said = {"train_images": len(train), "test_images": len(judging), "assessed": assess}
     name, where = judged_by(said)
     assert parts[name][where].tolist() == judging.ids.tolist() == places
+    if assess == "held_out":
+        assert "takes 8 of 8 training images and leaves none" in message_of(parted, 8)

@@ -10,15 +10,16 @@ import pickle
 import shutil
 import tarfile
 import threading
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from made_images import md5, message_of
+from made_images import md5, message_of, prepared
 from PIL import Image
 
 from lasnn import datasets
-from lasnn.datasets import mirrors, preparation
+from lasnn.datasets import mirrors, preparation, tinyimagenet
 from lasnn.plan.vocabulary import KNOWN_DATASETS, Source
 
 CLASSES = [f"class{index}" for index in range(10)]
@@ -47,7 +48,7 @@ def batches():
 @pytest.fixture
 def official(batches, tmp_path, monkeypatch):
     """A folder with a small archive in CIFAR-10's format, and torchvision told its checksums."""
-    import torchvision
+    from torchvision.datasets import CIFAR10
 
     folder = tmp_path / "official"
     folder.mkdir()
@@ -58,14 +59,14 @@ def official(batches, tmp_path, monkeypatch):
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
 
-    class Small(torchvision.datasets.CIFAR10):
+    class Small(CIFAR10):
         url = "http://127.0.0.1:9/nothing-listens-here"
         tgz_md5 = md5(archive.read_bytes())
         train_list = [[each, md5(batches[each])] for each in ("data_batch_1", "data_batch_2")]  # noqa: RUF012
         test_list = [["test_batch", md5(batches["test_batch"])]]  # noqa: RUF012
         meta = {"filename": "batches.meta", "key": "label_names", "md5": md5(batches["batches.meta"])}  # noqa: RUF012
 
-    monkeypatch.setattr(torchvision.datasets, "CIFAR10", Small)
+    monkeypatch.setattr("torchvision.datasets.CIFAR10", Small)
     return archive
 
 
@@ -126,11 +127,6 @@ def image_tree(root, batches):
     return root
 
 
-def prepared(path, name="cifar10", **named):
-    datasets.prepare(name, path, allow_subset=True, **named)
-    return datasets.load(path)
-
-
 def refusal(tmp_path, name="cifar10", **named):
     """Why a dataset can't be prepared; no file is left of it."""
     message = message_of(datasets.prepare, name, tmp_path / "data" / "x.npz", **named)
@@ -171,7 +167,7 @@ def test_archive_folder_tree_and_server_give_one_digest(official, batches, serve
 
 def test_labels_of_cifar100_are_the_fine_ones(tmp_path, monkeypatch):
     """Its batches hold 20 coarse labels too. Image i has the fine class 99 - i, and is told by its first pixel."""
-    import torchvision
+    from torchvision.datasets import CIFAR100
 
     fine = [f"fine{index:02}" for index in range(100)]
     parts = {"meta": {"fine_label_names": fine, "coarse_label_names": [f"coarse{index}" for index in range(20)]}}
@@ -183,31 +179,26 @@ def test_labels_of_cifar100_are_the_fine_ones(tmp_path, monkeypatch):
     for name, part in parts.items():
         (tmp_path / "cifar-100-python" / name).write_bytes(pickle.dumps(part))
 
-    class Small(torchvision.datasets.CIFAR100):
+    class Small(CIFAR100):
         train_list, test_list = ([[name, md5(pickle.dumps(parts[name]))]] for name in ("train", "test"))
         meta = {"filename": "meta", "key": "fine_label_names", "md5": md5(pickle.dumps(parts["meta"]))}  # noqa: RUF012
 
-    monkeypatch.setattr(torchvision.datasets, "CIFAR100", Small)
+    monkeypatch.setattr("torchvision.datasets.CIFAR100", Small)
     found = prepared(tmp_path / "cifar100.npz", "cifar100", mirror=str(tmp_path))
     assert found.classes == tuple(fine)
-    for labels, images, count in (
-        (found.train_labels, found.train_images, 100),
-        (found.test_labels, found.test_images, 7),
-    ):
-        assert (labels + images[:, 0, 0, 0]).tolist() == [99] * count
+    assert (found.train_labels + found.train_images[:, 0, 0, 0]).tolist() == [99] * 100
+    assert (found.test_labels + found.test_images[:, 0, 0, 0]).tolist() == [99] * 7
 
 
 def test_download_is_kept_and_used_again(official, server, tmp_path, monkeypatch):
     """A damaged one is fetched again."""
-    import torchvision
-
     out = tmp_path / "data" / "cifar10.npz"
     (out.parent / "raw").mkdir(parents=True)
     (out.parent / "raw" / official.name).write_bytes(official.read_bytes()[:-1])
     address = server(official.parent).address + "/cifar-10-python.tar.gz"
-    monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", address)
+    monkeypatch.setattr("torchvision.datasets.CIFAR10.url", address)
     first = prepared(out)
-    monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", "http://127.0.0.1:9/")
+    monkeypatch.setattr("torchvision.datasets.CIFAR10.url", "http://127.0.0.1:9/")
     assert prepared(out).digest == first.digest
     assert sorted(each.name for each in out.parent.rglob("*")) == ["cifar-10-python.tar.gz", "cifar10.npz", "raw"]
 
@@ -221,11 +212,9 @@ def test_no_connection(official, tmp_path, monkeypatch):
 
 def test_wrong_download_is_not_kept(official, server, tmp_path, monkeypatch):
     """Nor fetched once more: the publisher's file would be the same."""
-    import torchvision
-
     publisher = server(official.parent)
-    monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", f"{publisher.address}/cifar-10-python.tar.gz")
-    monkeypatch.setattr(torchvision.datasets.CIFAR10, "tgz_md5", "0" * 32)
+    monkeypatch.setattr("torchvision.datasets.CIFAR10.url", f"{publisher.address}/cifar-10-python.tar.gz")
+    monkeypatch.setattr("torchvision.datasets.CIFAR10.tgz_md5", "0" * 32)
     message = refusal(tmp_path)
     assert f"expected md5 {'0' * 32}, found {md5(official.read_bytes())}" in message
     assert publisher.asked == 1
@@ -263,23 +252,19 @@ def test_pickles_with_a_wrong_checksum_stay_closed(tmp_path):
     assert "cifar-10-batches-py is not complete: data_batch_1 is missing" in message
 
 
-def test_subset_needs_consent(official, batches, tmp_path):
-    message = message_of(datasets.prepare, "cifar10", tmp_path / "x.npz", mirror=str(official))
+def test_subset_needs_consent_and_too_many_images_are_another_dataset(official, batches, tmp_path, monkeypatch):
+    out = tmp_path / "x.npz"
+    message = message_of(datasets.prepare, "cifar10", out, mirror=str(official))
     assert "holds 30 of 50,000 training images of CIFAR-10; set allow_subset: true to use it" in message
     image_tree(tmp_path / "cifar10", batches)
-    message = message_of(datasets.prepare, "cifar10", tmp_path / "x.npz", mirror=str(tmp_path))
+    message = message_of(datasets.prepare, "cifar10", out, mirror=str(tmp_path))
     assert "cifar10 holds 30 of 50,000 training images of CIFAR-10" in message
-    shutil.rmtree(tmp_path / "cifar10" / "train" / "class0")
-    shutil.rmtree(tmp_path / "cifar10" / "test" / "class0")
-    message = message_of(prepared, tmp_path / "x.npz", mirror=str(tmp_path))
-    assert "holds 9 classes, CIFAR-10 has 10" in message
-
-
-def test_too_many_images_are_another_dataset(batches, tmp_path, monkeypatch):
-    small = Source("CIFAR-10", 10, 32, 29, 10)
-    monkeypatch.setattr(preparation, "KNOWN_DATASETS", {"cifar10": small})
-    image_tree(tmp_path / "cifar10", batches)
-    assert "holds 30 training images, CIFAR-10 has 29" in message_of(prepared, tmp_path / "x.npz", mirror=str(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr(preparation, "KNOWN_DATASETS", {"cifar10": Source("CIFAR-10", 10, 32, 29, 10)})
+        assert "holds 30 training images, CIFAR-10 has 29" in message_of(prepared, out, mirror=str(tmp_path))
+    for split in ("train", "test"):
+        shutil.rmtree(tmp_path / "cifar10" / split / "class0")
+    assert "holds 9 classes, CIFAR-10 has 10" in message_of(prepared, out, mirror=str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -352,3 +337,61 @@ def test_real_mirror(name, tmp_path):
     known = KNOWN_DATASETS[name]
     assert (len(found.classes), found.side, found.title) == (known.classes, known.side, known.title)
     assert found.subset == ((len(found.train_labels), len(found.test_labels)) != (known.train, known.test))
+
+
+def tiny_archive(path, val_images=200, wrong=None):
+    """200 classes, one 64x64 training image each; the first `val_images` of the annotated 200 test images."""
+    wnids, prefix = [f"n{index:08d}" for index in range(200)], "tiny-imagenet-200/"
+
+    def jpeg(value, mode="RGB"):
+        file = io.BytesIO()
+        Image.new(mode, (64, 64), value if mode == "L" else (value, value, value)).save(file, "JPEG")
+        return file.getvalue()
+
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{prefix}wnids.txt", "\n".join(reversed(wnids)) + "\n")
+        lines = [f"val_{index}.JPEG\t{wnid}\t0\t0\t63\t63\n" for index, wnid in enumerate(wnids)]
+        archive.writestr(f"{prefix}val/val_annotations.txt", "".join(wrong or lines))
+        archive.writestr(f"{prefix}test/images/test_0.JPEG", jpeg(1))
+        for index, wnid in enumerate(wnids):
+            archive.writestr(f"{prefix}train/{wnid}/{wnid}_boxes.txt", "")
+            archive.writestr(f"{prefix}train/{wnid}/images/{wnid}_0.JPEG", jpeg(index, "L" if index % 2 else "RGB"))
+            if index < val_images:
+                archive.writestr(f"{prefix}val/images/val_{index}.JPEG", jpeg(index))
+    return path
+
+
+def test_tinyimagenet_layout(tmp_path, monkeypatch):
+    out = tmp_path / "out.npz"
+    (tmp_path / "a").mkdir()
+    archive = tiny_archive(tmp_path / "a" / "tiny-imagenet-200-subset.zip")
+    tiny = prepared(out, "tinyimagenet", mirror=str(tmp_path / "a"))
+    assert (tiny.classes[0], tiny.classes[-1], len(tiny.classes)) == ("n00000000", "n00000199", 200)
+    assert tiny.train_images.shape == tiny.test_images.shape == (200, 3, 64, 64)
+    assert np.array_equal(tiny.train_images[:, 0, 0, 0], tiny.train_labels)  # image i of class i has the grey value i
+    assert np.array_equal(tiny.test_images[:, 0, 0, 0], tiny.test_labels)
+    assert tiny.source["verified"] == "none"
+
+    zipfile.ZipFile(archive).extractall(tmp_path / "b")
+    assert prepared(out, "tinyimagenet", mirror=str(tmp_path / "b")).digest == tiny.digest
+
+    official = archive.rename(archive.with_name("tiny-imagenet-200.zip"))
+    message = message_of(prepared, out, "tinyimagenet", mirror=str(official))
+    assert "expected md5 90528d7ca1a48142e341f4ef8d21d0de" in message
+    checksum = md5(official.read_bytes())
+    monkeypatch.setattr(
+        tinyimagenet, "OFFICIAL", mirrors.Official("tiny-imagenet-200.zip", "tiny-imagenet-200", checksum, "http://x")
+    )
+    assert prepared(out, "tinyimagenet", mirror=str(official)).source["verified"] == f"md5 {checksum}"
+
+
+def test_tinyimagenet_that_does_not_fit(tmp_path):
+    for changed, told in (
+        ({"val_images": 199}, "val/ holds no image of class n00000199"),
+        (
+            {"wrong": ["val_0.JPEG\tn99999999\t0\t0\t1\t1\n"]},
+            "val/images/val_0.JPEG has the class n99999999, expected one of the 200",
+        ),
+    ):
+        path = tiny_archive(tmp_path / "tiny.zip", **changed)
+        assert told in message_of(prepared, tmp_path / "x.npz", "tinyimagenet", mirror=str(path))

@@ -1,32 +1,30 @@
-"""Activation maps and the distances between maps: by hand, by finite differences."""
+"""Activation maps, of spikes too, and the distances between maps: by hand, by autograd, by finite differences."""
 
 import math
 
 import pytest
 import torch
+from oracle import close
 from spike_trains import random, sam, spike_train
 from torch.nn import functional as F
 
 from lasnn.distillation.attention import (
     DISTANCES,
+    SpikeActivationMap,
     Variant,
     activation_map,
     resized,
+    running_maps,
     scalar_distance,
     spatial_distance,
     unit,
 )
 
 
-def test_activation_map_of_an_image_of_2x2_by_hand():
-    """Two channels, T = 1: the mean over channels of squares."""
+def test_activation_maps_of_2x2_by_hand():
+    """The mean over two channels of squares, T = 1; of spikes that of the rate: 1, 1/2, 0 and 1/2 in two steps."""
     activation = torch.tensor([[1.0, 2.0], [0.0, 3.0]]), torch.tensor([[3.0, 0.0], [0.0, 1.0]])
-    found = activation_map(torch.stack(activation)[None, None])
-    assert found.tolist() == [[[5.0, 2.0], [0.0, 5.0]]]
-
-
-def test_activation_map_of_spikes_takes_the_rate():
-    """Two steps: rates 1, 1/2, 0 and 1/2, one channel."""
+    assert activation_map(torch.stack(activation)[None, None]).tolist() == [[[5.0, 2.0], [0.0, 5.0]]]
     spikes = torch.tensor([[[1.0, 1.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]]]).view(2, 1, 1, 2, 2)
     assert activation_map(spikes).tolist() == [[[1.0, 0.25], [0.0, 0.25]]]
 
@@ -68,13 +66,10 @@ def test_gradient_of_the_spatial_distance_equals_finite_differences(distance):
     assert torch.autograd.gradcheck(lambda s: spatial_distance(teacher, s, distance), student)
 
 
-def test_resizing_pools_where_the_side_divides():
+def test_resizing_pools_where_the_side_divides_and_interpolates_elsewhere():
     map_ = torch.arange(16.0).view(1, 4, 4)
     assert resized(map_, 2).tolist() == [[[2.5, 4.5], [10.5, 12.5]]]  # means of 2x2
     assert resized(map_, 4) is map_
-
-
-def test_resizing_interpolates_elsewhere():
     map_ = random(2, 6, 6)
     expected = F.interpolate(map_[:, None], (4, 4), mode="bilinear", align_corners=False)[:, 0]
     assert torch.equal(resized(map_, 4), expected)
@@ -118,3 +113,76 @@ def test_maps_that_are_not_normalised_by_hand():
 def test_maps_of_a_variant_of_ones_own_are_unit_vectors_unless_it_says_otherwise():
     assert Variant(None, None).normalised(None) is True
     assert Variant(None, None, lambda settings: False).normalised(None) is False
+
+
+# ---- the spike activation map, Eq. (11) ------------------------------------------------------------------------------
+
+
+def double_sum(spikes, kappa):
+    """Eq. (11) as printed, over all pairs t' < t."""
+    total = torch.zeros_like(spikes[0])
+    for t in range(len(spikes)):
+        for earlier in range(t):
+            total = total + math.exp(-kappa * (t - earlier)) * spikes[earlier] * spikes[t]
+    return total.sum(1) / len(spikes)
+
+
+@pytest.mark.parametrize("kappa", [0.1, 0.5, 1.0, 3.0])
+def test_sam_equals_the_double_sum(kappa):
+    """By hand, a neuron that fires in steps 1, 2 and 4 of 4: pairs (1,2), (2,4), (1,4)."""
+    for values in (spike_train(12, 2, 3, 4, 4), random(12, 2, 3, 4, 4) * 2 - 1):
+        assert close(sam(values, kappa), double_sum(values, kappa), 1e-13)
+    spikes, d = torch.tensor([1.0, 1.0, 0.0, 1.0], dtype=torch.float64).view(4, 1, 1, 1, 1), math.exp(-kappa)
+    assert sam(spikes, kappa).item() == pytest.approx((d + d**2 + d**3) / 4, rel=1e-12)
+
+
+def test_sam_is_zero_for_one_step_and_for_neurons_that_fire_once():
+    assert not sam(torch.ones(1, 2, 3, 4, 4)).any()
+    once = torch.zeros(10, 2, 3, 4, 4)
+    for index in range(10):
+        once[index].view(-1)[index::10] = 1  # every neuron fires exactly once
+    assert (once.sum(0) == 1).all()
+    assert not sam(once).any()
+    once[9, 0, 0, 0, 0] = once[8, 0, 0, 0, 0] = 1
+    assert sam(once).count_nonzero() == 1
+
+
+def test_sam_in_channels_last_memory():
+    spikes = spike_train(6, 2, 3, 4, 4)
+    last = spikes.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
+    assert torch.equal(sam(last), sam(spikes))
+
+
+@pytest.mark.parametrize("include", [False, True])
+@pytest.mark.parametrize("detach", [False, True])
+def test_sam_with_the_current_spike_and_with_a_detached_trace(include, detach):
+    """Against autograd of the recurrence; by hand, spikes 1, 0, 1: sum d^2 (+ 2), gradient e (+ f) (+ 1)."""
+
+    def plain(spikes, kappa):
+        trace = total = torch.zeros_like(spikes[0])
+        for o in spikes:
+            total = total + (trace.detach() if detach else trace) * o + (o if include else 0)
+            trace = math.exp(-kappa) * (trace + o)
+        return total.sum(1) / len(spikes)
+
+    values, weight = random(7, 2, 3, 2, 2), random(2, 2, 2, seed=1)
+    ours, theirs = values.clone().requires_grad_(), values.clone().requires_grad_()
+    found, expected = SpikeActivationMap.apply(ours, 0.5, include, detach), plain(theirs, 0.5)
+    assert close(found, expected, 1e-13)
+    (found * weight).sum().backward()
+    (expected * weight).sum().backward()
+    assert close(ours.grad, theirs.grad, 1e-13)
+
+    spikes, d = torch.tensor([1.0, 0.0, 1.0]).double().view(3, 1, 1, 1, 1).requires_grad_(), math.exp(-1)
+    found = SpikeActivationMap.apply(spikes, 1.0, include, detach)
+    assert found.item() == pytest.approx((d**2 + 2 * include) / 3, rel=1e-12)
+    found.sum().backward()
+    by_hand = [(not detach) * d**2, d + (not detach) * d, d**2]
+    assert spikes.grad.flatten().tolist() == pytest.approx([(g + include) / 3 for g in by_hand], rel=1e-12)
+
+
+def test_maps_of_running_rates_by_hand():
+    """Two channels: 1, 0, 1 and 0, 0, 1. Rates 1, 1/2, 2/3 and 0, 0, 1/3; half the sum of squares each."""
+    spikes = torch.tensor([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0]]).view(3, 1, 2, 1, 1)
+    assert running_maps(spikes).flatten().tolist() == pytest.approx([1 / 2, 1 / 8, (4 / 9 + 1 / 9) / 2])
+    assert torch.equal(running_maps(spikes)[-1:], activation_map(spikes))

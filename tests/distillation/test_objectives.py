@@ -11,6 +11,7 @@ import torch
 from first_update import attention, divergence
 from oracle import bright_input, close, dyadic_input, settings_of, simulate, small, small_snn
 from spike_trains import softmax
+from torch.nn import functional as F
 
 from lasnn.datasets.batches import Batch
 from lasnn.distillation.objectives import OBJECTIVES, objective_of, window_sums
@@ -76,40 +77,22 @@ def gradient(net, method, settings, progress=0.0, dtype=torch.float64):
 
 
 @pytest.mark.parametrize(("form", "weights"), [("mix", (0.25, 0.75)), ("sum", (1.0, 1.0)), ("added", (1.0, 0.75))])
-def test_label_distillation_by_hand(form, weights):
+@pytest.mark.parametrize("maximised", [0.0, 0.1])
+def test_label_distillation_by_hand(form, weights, maximised):
+    """With the student's entropy at temperature τ, where that is maximised: the term is -0.1 H."""
     z, z_teacher, labels = np.array([[1.0, 2.0, 0.5], [0.0, -1.0, 3.0]]), np.array([[4.0, 0, 1], [1, 1, 5.0]]), [1, 2]
     tau, above = 4.0, lambda x: SimpleNamespace(logits=torch.tensor(z_teacher))
     p_teacher, p = softmax(z_teacher / tau), softmax(z / tau)
     apart = tau**2 * (p_teacher * (np.log(p_teacher) - np.log(p))).sum(1).mean()
     entropy = -np.log(softmax(z)[[0, 1], labels]).mean()
+    expected = {"ce": weights[0] * entropy, "kd": weights[1] * apart}
+    expected |= {"entropy": 0.1 * (p * np.log(p)).sum(1).mean()} if maximised else {}
 
-    settings = settings_of("kd_label", label_kd={"weight": 0.75, "temperature": tau, "form": form})
+    asked = {"weight": 0.75, "temperature": tau, "form": form, "entropy": maximised}
     batch = Batch(torch.zeros(2, 3, 4, 4), torch.tensor(labels))
-    terms = OBJECTIVES["kd_label"](Step(batch, None, torch.tensor(z), above, 0.0), settings)
-    assert terms["ce"].item() == pytest.approx(weights[0] * entropy, rel=1e-12)
-    assert terms["kd"].item() == pytest.approx(weights[1] * apart, rel=1e-12)
-
-
-def test_the_students_entropy_is_maximised():
-    """Logits τ (log 3, 0) have p = 3/4, 1/4 at temperature τ: the term is -0.1 H = 0.1 (3/4 log 3/4 + 1/4 log 1/4)."""
-    settings = settings_of("kd_label", label_kd={"temperature": 2.0, "entropy": 0.1})
-    z = torch.tensor([[2 * math.log(3), 0.0]], dtype=torch.float64)
-    above = lambda x: SimpleNamespace(logits=torch.zeros(1, 2))  # noqa: E731
-    terms = OBJECTIVES["kd_label"](
-        Step(Batch(torch.zeros(1, 3, 4, 4), torch.tensor([0])), None, z, above, 0.0), settings
-    )
-    assert terms["entropy"].item() == pytest.approx(0.1 * (0.75 * math.log(0.75) + 0.25 * math.log(0.25)), rel=1e-12)
-    assert "entropy" not in OBJECTIVES["kd_label"](
-        Step(Batch(torch.zeros(1, 3, 4, 4), torch.tensor([0])), None, z, above, 0.0), settings_of("kd_label")
-    )
-
-
-def test_cross_entropy_by_hand():
-    """Logits log 3 and 0: p = 3/4, 1/4."""
-    step = Step(Batch(None, torch.tensor([0, 1])), None, torch.tensor([[math.log(3), 0.0]] * 2), None, 0.0)
-    assert OBJECTIVES["hybrid"](step, settings_of("hybrid"))["ce"].item() == pytest.approx(
-        (math.log(4 / 3) + math.log(4)) / 2
-    )
+    step = Step(batch, None, torch.tensor(z), above, 0.0)
+    terms = OBJECTIVES["kd_label"](step, settings_of("kd_label", label_kd=asked))
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -138,9 +121,6 @@ def test_spike_distillation_by_hand():
     assert terms["ce"].item() == pytest.approx(0.75 * math.log(1 + math.exp(-2)))
     head = OBJECTIVES["kd_spike"](replace(step, teacher=None), settings)
     assert head == {"ce": pytest.approx(math.log(1 + math.exp(-2)))}
-
-
-# ---- α ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", LAYER_WISE)
@@ -213,14 +193,9 @@ def aligned_loss(trace, x, settings):
             if first != label:
                 ours[first] = z[label]
                 theirs[first] = theirs[label] = min(q[b, first], q[b, label])
-            others = [u for u in range(STEPS) if u != t]
-            score = torch.stack(
-                [
-                    torch.cosine_similarity(z.detach(), steps[u].detach(), 0) * certainty(steps[u].detach())
-                    for u in others
-                ]
-            )
-            middle = sum(w * steps[u].detach() for w, u in zip(score.softmax(0), others, strict=True))
+            others = [other.detach() for other in steps[:t] + steps[t + 1 :]]
+            alike = [torch.cosine_similarity(z.detach(), other, 0) * certainty(other) for other in others]
+            middle = sum(w * other for w, other in zip(torch.stack(alike).softmax(0), others, strict=True))
             entropy = -z.log_softmax(0)[label]
             kl = divergence(theirs[None], ours[None], settings.temperature).sum()
             among = divergence(middle[None], z[None], settings.temperature).sum()
@@ -231,14 +206,14 @@ def aligned_loss(trace, x, settings):
 def blurred_loss(trace, x, entropy, settings):
     """BKDSNN from its parts; the channels that were drawn low are blurred."""
     made, above = objective("kd_blurred"), teacher()(x[None])
-    rate = torch.nn.functional.conv2d(sum(trace.stages["high"]) / STEPS, made.align.weight, made.align.bias)
+    rate = F.conv2d(sum(trace.stages["high"]) / STEPS, made.align.weight, made.align.bias)
     rate = rate * (drawn("blur", rate.shape[1]) >= settings.blur)[:, :, None, None]
     first, _, last = made.restore
-    hidden = torch.nn.functional.conv2d(rate, first.weight, first.bias, padding=1).clamp_min(0)
-    found = torch.nn.functional.conv2d(hidden, last.weight, last.bias, padding=1)
+    hidden = F.conv2d(rate, first.weight, first.bias, padding=1).clamp_min(0)
+    found = F.conv2d(hidden, last.weight, last.bias, padding=1)
     wanted = above.stages["high"][0]
     side = min(found.shape[-1], wanted.shape[-1])
-    found, wanted = (torch.nn.functional.avg_pool2d(maps, maps.shape[-1] // side) for maps in (found, wanted))
+    found, wanted = (F.avg_pool2d(maps, maps.shape[-1] // side) for maps in (found, wanted))
     z, q, soft = trace.logits / STEPS, above.logits, 0
     for b, label in enumerate(LABELS.tolist()):
         ours, theirs = (-logits[b].detach().log_softmax(0)[label].item() for logits in (z, q))
@@ -253,24 +228,19 @@ def saliency_loss(trace, x, entropy, settings):
     """CKDSNN image by image: a normal number of each class from the drawn uniform one, by the inverse of its law."""
     above, z, total = teacher(method="kd_saliency")(x[None]), trace.logits / STEPS, 0
     stage = above.stages["high"][0]
-    theirs = torch.stack(
-        [
-            (above.readout.weight[k][:, None, None] * a).sum(0)
-            for k, a in zip(above.logits.argmax(1), stage, strict=True)
-        ]
-    )
+    rows = above.readout.weight[above.logits.argmax(1)][:, :, None, None]
+    theirs = torch.stack([(row * a).sum(0) for row, a in zip(rows, stage, strict=True)])
     ours, theirs = sum(trace.stages["high"]).sum(1), theirs.clamp_min(0)
     side = min(ours.shape[-1], theirs.shape[-1])
-    ours, theirs = (torch.nn.functional.avg_pool2d(maps, maps.shape[-1] // side) for maps in (ours, theirs))
+    ours, theirs = (F.avg_pool2d(maps, maps.shape[-1] // side) for maps in (ours, theirs))
     p, wanted = (
         ((maps - maps.min()) / (maps.max() - maps.min() + 1e-3) / 2).flatten(1).softmax(1) for maps in (ours, theirs)
     )
     for b in range(len(LABELS)):
         total = total + settings.weight * (wanted[b] * (wanted[b] / p[b]).log()).sum()
         law = NormalDist(z[b].mean().item(), z[b].detach().var().item())
-        n = torch.tensor(
-            [law.inv_cdf(min(max(u, 1e-6), 1 - 1e-6)) for u in drawn("noise", z.shape[1])[b].tolist()], dtype=z.dtype
-        )
+        uniform = drawn("noise", z.shape[1])[b].double().clamp(1e-6, 1 - 1e-6).tolist()
+        n = torch.tensor([law.inv_cdf(u) for u in uniform], dtype=z.dtype)
         tau = settings.temperature
         mixed = (1 - settings.noise) * (z[b] / tau).softmax(0) + settings.noise * (n / tau).softmax(0)
         q = (above.logits[b] / tau).softmax(0)
@@ -285,12 +255,12 @@ def projected_distances(trace, x):
     above = teacher()(x[None]).stages
     for level, projection in objective("kd_features").projections.items():
         rate = sum(trace.stages[level]) / STEPS
-        found = torch.nn.functional.conv2d(rate, projection[0].weight, padding=1)
+        found = F.conv2d(rate, projection[0].weight, padding=1)
         mean = found.mean((0, 2, 3), keepdim=True)
         variance = (found - mean).square().mean((0, 2, 3), keepdim=True)
         ours, theirs = (found - mean) / (variance + 1e-5).sqrt(), above[level][0]
         side = min(ours.shape[-1], theirs.shape[-1])
-        ours, theirs = (torch.nn.functional.avg_pool2d(maps, maps.shape[-1] // side) for maps in (ours, theirs))
+        ours, theirs = (F.avg_pool2d(maps, maps.shape[-1] // side) for maps in (ours, theirs))
         yield (ours - theirs).square().mean()
 
 

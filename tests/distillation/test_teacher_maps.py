@@ -7,36 +7,27 @@ from spike_trains import random
 from torch import nn
 from torch.nn import functional as F
 
-from lasnn.distillation.attention import VARIANTS, teacher_activation_maps, teacher_gradient_maps, unit
+from lasnn.distillation.attention import VARIANTS, teacher_gradient_maps, unit
 from lasnn.networks import Net
 from lasnn.networks.layers import Conv, Linear
-from lasnn.plan.vocabulary import METHODS
 
 
 class Tap(nn.Module):
-    """A convolution of ReLU units, all of them tapped."""
+    """A convolution of ReLU units, all of them tapped; the last one is flattened for the readout."""
 
-    def __init__(self, conv):
+    def __init__(self, last=False):
         super().__init__()
-        self.conv = conv
+        self.conv, self.last = Conv(3, 3), last
 
     def forward(self, x):
         activation = torch.relu(self.conv(x))
-        return activation, activation
-
-
-class Last(Tap):
-    """The same, flattened for the readout."""
-
-    def forward(self, x):
-        activation = torch.relu(self.conv(x))
-        return activation, activation.flatten(2)
+        return activation, activation.flatten(2) if self.last else activation
 
 
 def tiny_teacher():
     """Three tapped layers of 3 channels on 4x4 images, two classes; frozen, float64."""
     torch.manual_seed(0)
-    layers = {"low": Tap(Conv(3, 3)), "mid": Tap(Conv(3, 3)), "high": Last(Conv(3, 3))}
+    layers = {"low": Tap(), "mid": Tap(), "high": Tap(last=True)}
     net = Net(layers, Linear(48, 2, bias=False), {"low": 4, "mid": 4, "high": 4}, 4)
     return net.double().eval().requires_grad_(False)
 
@@ -49,39 +40,23 @@ def teacher():
 LABELS = torch.tensor([0, 1, 1])
 
 
-def test_variants_are_the_methods_with_attention():
-    assert set(VARIANTS) == {name for name, method in METHODS.items() if "attention" in method.sections}
-
-
-def test_teacher_activation_maps_are_those_of_its_stages():
-    net, x = teacher(), random(3, 3, 8, 8)
-    found = teacher_activation_maps(net, x, LABELS)
-    for level, stage in net(x[None]).stages.items():
-        assert torch.allclose(found[level], stage[0].square().mean(1))
-        assert not found[level].requires_grad
-
-
-def test_teacher_gradient_maps_equal_the_chain_rule_by_hand():
-    """dL/dA_high = W^T (softmax(z) - onehot); below, a transposed convolution of the gradient where a unit is on."""
+@pytest.mark.parametrize("quantity", ["ce", "logit"])
+def test_teacher_gradient_maps_equal_the_chain_rule_by_hand(quantity):
+    """dL/dA_high = W^T (softmax(z) - onehot), dz_y/dA_high the readout's row of the label, wherever the image lies;
+    below, a transposed convolution of the gradient where a unit is on.
+    """
     net, x = tiny_teacher(), random(3, 3, 4, 4)
     stages = {level: stage[0] for level, stage in net(x[None]).stages.items()}
-    logits = stages["high"].flatten(1) @ net.readout.weight.T
-    gradient = ((logits.softmax(1) - F.one_hot(LABELS, 2)) @ net.readout.weight).view(3, 3, 4, 4)
-    found = teacher_gradient_maps(net, x, LABELS)
+    logits, labels = stages["high"].flatten(1) @ net.readout.weight.T, F.one_hot(LABELS, 2).double()
+    of_logits = labels if quantity == "logit" else logits.softmax(1) - labels
+    gradient = (of_logits @ net.readout.weight).view(3, 3, 4, 4)
+    found = teacher_gradient_maps(net, x, LABELS, quantity=quantity)
     for level in ("high", "mid", "low"):
         assert close(found[level], gradient.abs().sum(1), 1e-12)
         gradient = F.conv_transpose2d(gradient * (stages[level] > 0), net.layers[level].conv.weight, padding=1)
-    of_input = teacher_gradient_maps(net, x, LABELS, of="input")
+    of_input = teacher_gradient_maps(net, x, LABELS, of="input", quantity=quantity)
     assert set(of_input) == {"low", "mid", "high"}
     assert all(close(map_, gradient.abs().sum(1), 1e-12) for map_ in of_input.values())
-
-
-def test_the_gradient_of_the_true_logit_by_hand():
-    """dz_y/dA_high is the readout's row of the label, wherever the image lies."""
-    net, x = tiny_teacher(), random(3, 3, 4, 4)
-    found = teacher_gradient_maps(net, x, LABELS, quantity="logit")
-    rows = net.readout.weight[LABELS].view(3, 3, 4, 4)
-    assert close(found["high"], rows.abs().sum(1), 1e-12)
 
 
 @pytest.mark.parametrize("of", ["feature", "input"])

@@ -32,11 +32,14 @@ def test_dropout_mask():
     assert kept.item() == pytest.approx(0.75, abs=0.005)  # 1e5 draws: 3.7 standard errors
 
 
-def test_dropout_is_off_in_evaluation():
+def test_dropout_is_off_in_evaluation_and_its_rate_must_leave_something():
     x = torch.ones(2, 3, 4)
     assert mask_of(Dropout(0.5).eval(), (2, 3, 4)).equal(x)
     assert mask_of(Dropout(0.0).train(), (2, 3, 4)).equal(x)
     assert not mask_of(Dropout(0.5).train(), (2, 3, 4)).equal(x)
+    for rate in (-0.1, 1.0, 1.5):
+        with pytest.raises(ValueError, match="expected 0 <= rate < 1"):
+            Dropout(rate)
 
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 2), (2, 6), (5, 6)])
@@ -44,12 +47,6 @@ def test_dropout_of_a_micro_batch_is_the_slice_of_the_whole(start, stop):
     whole = mask_of(Dropout(0.5).train(), (2, 6, 3, 4, 4))
     part = mask_of(Dropout(0.5).train(), (2, stop - start, 3, 4, 4), start=start, whole=6)
     assert torch.equal(part, whole[:, start:stop])
-
-
-@pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5])
-def test_dropout_rate_must_leave_something(rate):
-    with pytest.raises(ValueError, match="expected 0 <= rate < 1"):
-        Dropout(rate)
 
 
 def test_dropout_rates_of_the_networks():
@@ -75,9 +72,14 @@ def test_dropout_inside_a_network_equals_the_oracle_with_the_same_masks(name, dy
     net, x = small_snn(name, dynamics).train(), dyadic_input(12, 2)  # masks of 1/0.8 and 1/0.5 keep sums exact
     net.taps = net.taps if tapped else {}
     shapes, masks = {}, {}
+
+    def noted(mask, module, x):
+        shapes[module] = x.shape
+        return mask(x)
+
     dropouts = [module for module in net.modules() if isinstance(module, Dropout)]
     for seed, module in enumerate(dropouts):
-        module.mask = functools.partial(noted, module.mask, shapes, module)
+        module.mask = functools.partial(noted, module.mask, module)
         module.draw_from(torch.Generator().manual_seed(seed), 0, 2)
     output = net(x)
     for seed, module in enumerate(dropouts):
@@ -95,9 +97,3 @@ def test_dropout_inside_a_network_equals_the_oracle_with_the_same_masks(name, dy
     )
     for (weight, _), one, other in zip(net.named_parameters(), found, wanted, strict=True):
         assert close(one, other, 1e-5), weight
-
-
-def noted(mask, shapes, module, x):
-    """A call of the layer's `mask` that leaves the shape it was asked for."""
-    shapes[module] = x.shape
-    return mask(x)

@@ -75,23 +75,31 @@ def test_best_threshold_by_search():
 def test_thresholds_are_averaged_exponentially_over_batches(momentum, theta):
     """Largest activations 1, 2, 4; the momentum m is the weight of what was found before: θ <- m θ + (1 - m) largest.
 
-    With 1/2: 1, 1.5, 2.75; with 3/4: 1, 1.25, 1.9375.
+    With 1/2: 1, 1.5, 2.75; with 3/4: 1, 1.25, 1.9375. A silent layer is refused by name.
     """
     ann = one_layer([[1.0, 0.0, 0.0]])
-    batches = [torch.tensor([[size, 0.0, 0.0]]) for size in (1.0, 2.0, 4.0)]
+    *batches, silent = [torch.tensor([[size, 0.0, 0.0]]) for size in (1.0, 2.0, 4.0, -1.0)]
     assert average_thresholds(ann, batches, STEPS, 1, momentum) == {"f1": theta}
-
-
-def test_a_silent_layer_is_refused_by_name():
     with pytest.raises(InputError, match="layer f1 of the ANN is silent in 1 calibration images"):
-        average_thresholds(one_layer([[1.0, 0.0, 0.0]]), [torch.tensor([[-1.0, 0.0, 0.0]])], STEPS, 95, 0.9)
+        average_thresholds(ann, [silent], STEPS, 95, momentum)
 
 
 # ---- corrections by hand ---------------------------------------------------------------------------------------------
 
 
-def run_toy(net, station):
-    return means(net, station, PIXELS, STEPS, rows=4)
+def output(net, station):
+    return means(net, station, PIXELS, STEPS, rows=4).output
+
+
+def test_a_convolution_has_one_bias_and_one_correction_for_each_channel():
+    net = Net({"c1": Layer(Conv(3, 8))}, Linear(8, 2, bias=False), {"a": 4, "b": 2, "c": 1}, 4)
+    calibrated, (station,) = amplitude(net, {"c1": 0.5}, STEPS, Dynamics())
+    neuron = calibrated.layers["c1"].activation
+    assert neuron.offset.tolist() == [0.5 / 16] * 8
+    neuron.offset = torch.zeros(2)
+    error = torch.tensor([[[[1.0, 3.0]], [[0.0, 4.0]]], [[[1.0, 3.0]], [[0.0, 0.0]]]])  # [2, 2, 1, 2]
+    correct_bias(replace(station, neuron=neuron, unit=2.0), error)
+    assert neuron.offset.tolist() == [-1.0, -0.5]  # -2/g and -1/g
 
 
 def test_bias_correction_removes_the_mean_error():
@@ -100,32 +108,23 @@ def test_bias_correction_removes_the_mean_error():
     """
     ann, net, station = toy()
     target = activations(ann, PIXELS)["f1"]
-    assert torch.equal(run_toy(net, station).output, target)
+    assert torch.equal(output(net, station), target)
     assert torch.equal(target, PIXELS[:, :2])
     station.neuron.offset += torch.tensor([-1 / 8, 1 / 4])
-    error = run_toy(net, station).output - target
+    error = output(net, station) - target
     assert error.mean(0).tolist() == [-1 / 8, 1 / 4]
     correct_bias(station, error)
     assert station.neuron.offset.tolist() == [1 / 16, 1 / 16]
-    assert torch.equal(run_toy(net, station).output, target)
-
-
-def test_bias_correction_of_a_convolution_is_one_number_for_each_channel():
-    neuron = LIF()
-    neuron.offset = torch.zeros(2)
-    station = Station("c1", None, None, neuron, threshold=1.0, unit=2.0, input_unit=2.0)
-    error = torch.tensor([[[[1.0, 3.0]], [[0.0, 4.0]]], [[[1.0, 3.0]], [[0.0, 0.0]]]])  # [2, 2, 1, 2]
-    correct_bias(station, error)
-    assert neuron.offset.tolist() == [-1.0, -0.5]  # -2/g and -1/g
+    assert torch.equal(output(net, station), target)
 
 
 def test_potential_correction_shifts_counts_by_the_intended_amount():
     """Errors of -2/8 and +1/8 in every image mean two spikes too few and one too many: v_0 = 2θ and -θ."""
     _, net, station = toy()
-    before = run_toy(net, station).output * STEPS
+    before = output(net, station) * STEPS
     correct_potential(station, torch.tensor([[-2 / 8, 1 / 8]] * 2), STEPS)
     assert station.neuron.initial.tolist() == [2.0, -1.0]
-    after = run_toy(net, station).output * STEPS
+    after = output(net, station) * STEPS
     assert (after - before).tolist() == [[2.0, -1.0]] * 2
 
 
@@ -203,37 +202,28 @@ def recipe(**update):
     return WeightCalibration(**{"images": 4, "steps": 1, "batch": 4, "lr": 0.125, **update})
 
 
-def trained(station, x, target, **update):
-    seen = Means(None, torch.tensor(x), torch.tensor(x))
-    return train_weights(station, seen, torch.tensor(target), STEPS, recipe(**update), torch.Generator().manual_seed(0))
-
-
-def test_one_step_on_weights_by_hand():
-    """Adam's first step is lr against the gradient's sign. In units of the ANN W = weight unit / input_unit = 1/4, 0.
-
-    An output that is too small raises the weight of the active input alone, by 1/8 or, as stored, by 1/4.
-    """
-    found = trained(weight_station([0.5, 0.0]), [[1.0, 0.0]], [[0.75]])
-    assert found.tolist() == [[pytest.approx(0.75), 0.0]]
-
-
-@pytest.mark.parametrize(("x", "target"), [([[8.0, 0.0]], [[0.5]]), ([[-8.0, 0.0]], [[0.5]])])
-def test_clipped_outputs_move_no_weight(x, target):
-    assert trained(weight_station([0.5, 0.0]), x, target).tolist() == [[0.5, 0.0]]
-
-
-def test_the_constant_of_an_adopted_network_is_part_of_the_current():
-    """Weight 0.25 x 1 and 0.5 give 0.75 in each image already: no error, no step; an error moves the weight."""
-    station = replace(weight_station([0.5, 0.0]), constant=torch.tensor([0.5]))
-    images = [[1.0, 0.0]] * 3
-    assert trained(station, images, [[0.75]] * 3).tolist() == [[0.5, 0.0]]
-    assert trained(station, images, [[0.25]] * 3)[0, 0] < 0.5
-
-
-def test_the_rate_on_weights_falls_as_a_cosine():
-    """Two steps of Adam against the same sign: 1/8, then half of that; as stored twice as much."""
-    found = trained(weight_station([0.5, 0.0]), [[0.5, 0.0]], [[0.9]], steps=2)
-    assert found[0, 0].item() == pytest.approx(0.5 + 2 * (1 / 8 + 1 / 16), rel=1e-3)
+@pytest.mark.parametrize(
+    ("images", "target", "constant", "steps", "first"),
+    [
+        # Adam's first step is lr = 1/8 against the gradient's sign, as stored 1/4: too small an output raises W
+        ([[1.0, 0.0]], 0.75, None, 1, 0.75),
+        # the rate falls as a cosine: two steps against the same sign, 1/8, then half of that
+        ([[0.5, 0.0]], 0.9, None, 2, 0.5 + 2 * (1 / 8 + 1 / 16)),
+        # clipped outputs move no weight
+        ([[8.0, 0.0]], 0.5, None, 1, 0.5),
+        ([[-8.0, 0.0]], 0.5, None, 1, 0.5),
+        # the constant of an adopted network is part of the current: 0.25 x 1 and 0.5 are right, or too much
+        ([[1.0, 0.0]] * 3, 0.75, 0.5, 1, 0.5),
+        ([[1.0, 0.0]] * 3, 0.25, 0.5, 1, 0.25),
+    ],
+)
+def test_steps_on_weights_by_hand(images, target, constant, steps, first):
+    """In units of the ANN W = weight unit / input_unit = 1/4, 0. The weight of the silent input stays."""
+    constant = None if constant is None else torch.tensor([constant])
+    station, x = replace(weight_station([0.5, 0.0]), constant=constant), torch.tensor(images)
+    asked, wanted = recipe(steps=steps), torch.full((len(x), 1), target)
+    found = train_weights(station, Means(None, x, x), wanted, STEPS, asked, torch.Generator().manual_seed(0))
+    assert found.tolist() == [[pytest.approx(first, rel=1e-3 if steps > 1 else 1e-6), 0.0]]
 
 
 def test_the_input_of_a_block_is_the_output_of_the_one_before_in_the_anns_units():
@@ -283,22 +273,11 @@ def test_constants_of_a_layer_in_chunks_and_with_a_constant_current(shape):
     with streaming(net):
         parts = [net(x.clone()[None].expand(steps, *x.shape)) for steps in (1, 2, 3)]
     assert torch.equal(torch.cat(parts), whole)
-    bare = LIF(0.5)
+    bare, other = LIF(0.5), LIF()
     assert not torch.equal(bare(x[None].repeat(6, *(1,) * x.dim())), whole)
-
-
-def test_constants_are_saved_where_they_are_and_loaded_where_they_were():
-    full, bare = LIF(0.5), LIF(0.5)
-    full.offset, full.initial = torch.tensor([1.0]), torch.tensor([2.0])
-    assert set(bare.state_dict()) == {"threshold"}
-    other = LIF()
-    other.load_state_dict(full.state_dict())
-    assert (other.offset.item(), other.initial.item()) == (1.0, 2.0)
+    assert set(bare.state_dict()) == {"threshold"}  # saved where they are, loaded where they were
+    other.load_state_dict(neuron.state_dict())
+    assert torch.equal(other.offset, neuron.offset)
+    assert torch.equal(other.initial, neuron.initial)
     other.load_state_dict(bare.state_dict())
     assert (other.offset, other.initial) == (None, None)
-
-
-def test_a_convolution_has_as_many_biases_as_channels():
-    net = Net({"c1": Layer(Conv(3, 8))}, Linear(8, 2, bias=False), {"a": 4, "b": 2, "c": 1}, 4)
-    calibrated, _ = amplitude(net, {"c1": 0.5}, STEPS, Dynamics())
-    assert calibrated.layers["c1"].activation.offset.tolist() == [0.5 / 16] * 8

@@ -61,32 +61,22 @@ def test_the_logits_of_many_steps_are_those_of_the_ann(arch):
 
 
 @torch.no_grad()
-def test_balancing_sees_the_current_with_its_constant():
-    """One neuron layer by hand: the threshold is the largest W x + b."""
+def test_balancing_a_spiking_readout_and_calibration_know_the_constants():
+    """One neuron layer by hand, its threshold is the largest W x + b; a readout's bias; a shift beside the constant."""
     ann = biased(PLAIN)
-    net = spiking(ann, Dynamics()).eval()
+    first, net = ann.layers["c1"], spiking(ann, Dynamics()).eval()
     balance(net, constant(3))
-    first = ann.layers["c1"]
     current = first.synapses(X[None]) + first.activation.offset[:, None, None]
     assert thresholds(net)["c1"] == pytest.approx(current.max().item())
 
-
-@torch.no_grad()
-def test_a_spiking_readout_takes_the_bias_as_its_constant():
-    ann = biased(PLAIN)
     net = with_spiking_readout(spiking(ann, Dynamics()).eval(), Dynamics())
     assert torch.equal(net.readout.activation.offset, ann.readout.bias)
     for neuron in neurons(net.layers).values():
         neuron.threshold.fill_(1.0)
     assert balance_readout(net, constant(3)) > 0
 
-
-@torch.no_grad()
-def test_calibration_shifts_beside_the_constant():
-    ann = biased(PLAIN)
     thetas = {name: value.max().item() for name, value in activations(ann, X).items()}
     net, stations = amplitude(ann, thetas, 200, Dynamics())
-    first = stations[0]
-    assert torch.allclose(first.neuron.offset, ann.layers["c1"].activation.offset + thetas["c1"] / 400)
-    logits = net(X[None].expand(200, *X.shape)).logits / 200
-    assert (logits - ann(X[None]).logits).abs().max() < 0.2 * ann(X[None]).logits.abs().max()
+    assert torch.allclose(stations[0].neuron.offset, first.activation.offset + thetas["c1"] / 400)
+    logits, expected = net(*constant(200)()).logits / 200, ann(X[None]).logits
+    assert (logits - expected).abs().max() < 0.2 * expected.abs().max()

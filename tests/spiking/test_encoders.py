@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lasnn.compiled import draws
-from lasnn.spiking.encoders import ENCODERS, batch_noise, direct, encode, image_noise, poisson, poisson_unsigned
+from lasnn.spiking.encoders import ENCODERS, batch_noise, encode, image_noise, poisson, poisson_unsigned
 
 VALUES = (-1.0, -0.5, -0.1, 0.0, 0.3, 1.0)
 
@@ -17,54 +17,37 @@ def noise_of(*words):
     return batch_noise(torch.Generator().manual_seed(sum(words)))
 
 
+@pytest.mark.parametrize("gain", [1.0, 0.5])
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_mean_over_time_is_the_image(encoder):
+def test_mean_over_time_is_the_image(encoder, gain):
+    """Times the gain, of a rate code."""
     x = torch.tensor(VALUES).repeat(1000).view(1, 3, 50, 40)  # 1000 pixels of each value
-    spikes = ENCODERS[encoder](x, 200, noise_of(1))
+    spikes = encode(encoder, x, 200, noise_of(1), gain)
     assert spikes.shape == (200, 1, 3, 50, 40)
     means = spikes.reshape(200, 1000, len(VALUES)).mean((0, 1))  # over 2e5 draws
-    expected = torch.tensor(VALUES)
+    expected = torch.tensor(VALUES) * (1 if encoder == "direct" else gain)
     assert torch.allclose(means, expected.clamp(min=0) if encoder == "poisson_unsigned" else expected, atol=0.005)
+    assert gain != 1 or torch.equal(spikes, ENCODERS[encoder](x, 200, noise_of(1)))
+    if encoder == "direct":  # the image in every step, without a copy
+        assert all(torch.equal(step, x) for step in spikes)
+        assert (spikes.stride(0), spikes.data_ptr()) == (0, x.data_ptr())
+    elif encoder == "poisson" and gain == 1:  # signed units: x = 0 never spikes, |x| = 1 always
+        found = [set(values.unique().tolist()) for values in spikes.reshape(-1, len(VALUES)).unbind(1)]
+        assert found == [{-1.0}, {-1.0, 0.0}, {-1.0, 0.0}, {0.0}, {0.0, 1.0}, {1.0}]
 
 
-def test_the_gain_scales_the_mean_of_a_rate_code_alone():
-    x = torch.tensor(VALUES).repeat(1000).view(1, 3, 50, 40)
-    halved = torch.tensor(VALUES) / 2
-    for encoder, expected in {"poisson": halved, "poisson_unsigned": halved.clamp(min=0)}.items():
-        means = encode(encoder, x, 200, noise_of(1), 0.5).reshape(200, 1000, len(VALUES)).mean((0, 1))
-        assert torch.allclose(means, expected, atol=0.005)
-    assert torch.equal(encode("direct", x, 2, None, 0.5)[1], x)
-    assert torch.equal(encode("poisson", x, 9, noise_of(1)), poisson(x, 9, noise_of(1)))
-
-
-def test_poisson_unsigned_by_hand():
-    """u < x, strictly: 0.25 < 0.5 yes; 0.5 < 0.5 no; a negative pixel never; 0 at u = 0 no."""
-    x = torch.tensor([0.5, 0.5, -0.5, 0.0]).view(1, 1, 2, 2)
-    uniform = torch.tensor([0.25, 0.5, 0.0, 0.0]).view(1, 1, 1, 2, 2)
-    assert poisson_unsigned(x, 1, lambda steps, shape: uniform.clone()).flatten().tolist() == [1.0, 0.0, 0.0, 0.0]
-
-
-def test_poisson_spikes_are_signed_units():
-    x = torch.tensor(VALUES).view(1, 1, 1, -1).expand(1, 3, 4, -1)
-    spikes = poisson(x, 500, noise_of(2))
-    by_value = spikes.movedim(-1, 0).flatten(1)
-    allowed = [{-1.0}, {-1.0, 0.0}, {-1.0, 0.0}, {0.0}, {0.0, 1.0}, {1.0}]  # x = 0 never spikes, |x| = 1 always
-    assert [set(values.tolist()) for values in by_value] == allowed
-
-
-def test_poisson_by_hand():
-    x = torch.tensor([0.5, -0.5, 0.5, 0.0]).view(1, 1, 2, 2)
-    uniform = torch.tensor([0.5, 0.25, 0.75, 0.0]).view(1, 1, 1, 2, 2)  # u <= |x|: yes, yes, no, but x = 0 has no sign
-    spikes = poisson(x, 1, lambda steps, shape: uniform.clone())
-    assert spikes.flatten().tolist() == [1.0, -1.0, 0.0, 0.0]
-
-
-def test_direct_is_the_image_in_every_step_without_a_copy():
-    x = image(2, 3, 4, 4)
-    encoded = direct(x, 5, noise_of(3))
-    assert all(torch.equal(step, x) for step in encoded)
-    assert encoded.stride(0) == 0
-    assert encoded.data_ptr() == x.data_ptr()
+@pytest.mark.parametrize(
+    ("encoder", "pixels", "uniform", "spikes"),
+    [
+        # u <= |x|: yes, yes, no, but x = 0 has no sign
+        (poisson, [0.5, -0.5, 0.5, 0.0], [0.5, 0.25, 0.75, 0.0], [1.0, -1.0, 0.0, 0.0]),
+        # u < x, strictly: 0.25 < 0.5 yes; 0.5 < 0.5 no; a negative pixel never; 0 at u = 0 no
+        (poisson_unsigned, [0.5, 0.5, -0.5, 0.0], [0.25, 0.5, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]),
+    ],
+)
+def test_spikes_of_a_rate_code_by_hand(encoder, pixels, uniform, spikes):
+    x, drawn = torch.tensor(pixels).view(1, 1, 2, 2), torch.tensor(uniform).view(1, 1, 1, 2, 2)
+    assert encoder(x, 1, lambda steps, shape: drawn.clone()).flatten().tolist() == spikes
 
 
 def keyed(x, indices, chunks, seed=0):

@@ -41,33 +41,22 @@ def by_hand():
 FULL, NO_FIRST, BLACK = (255, 255, 255), (0, 255, 255), (0, 0, 0)
 
 
-def test_accuracy_after_each_step_by_hand():
+def test_an_evaluation_by_hand():
+    """Accuracy after each step, logits, cross-entropy of their sums and means, and spike counts."""
     result = evaluate(by_hand(), images_of(FULL, NO_FIRST, labels=[0, 1]), "direct", 5, grid=[1, 3, 4, 5])
     assert result.accuracy_by_step.tolist() == [50, 50, 100, 50, 100]
     assert result.accuracy == 100
     assert result.predicted.tolist() == [[1, 1], [0, 1], [1, 1], [0, 1]]
     assert result.predicted.dtype == np.int16
     assert result.logits.tolist() == [[9.0, 8.75], [0.0, 8.75]]
-
-
-def test_cross_entropy_of_sum_and_mean_by_hand():
-    result = evaluate(by_hand(), images_of(FULL, NO_FIRST, labels=[0, 1]), "direct", 5)
     for name, scale in (("sum", 1), ("mean", 5)):
         margins = np.array([0.25, 8.75]) / scale
         assert result.cross_entropy[name] == pytest.approx(np.log1p(np.exp(-margins)).mean(), rel=1e-5)
-
-
-def test_spike_counts_by_hand():
-    spikes = evaluate(by_hand(), images_of(FULL, NO_FIRST, labels=[0, 1]), "direct", 5).spikes
-    assert spikes == {"f1": LayerSpikes(neurons=2, total=3 + 5 + 5, images=2, silent=0)}
-    assert spikes["f1"].per_neuron == 13 / 4
-    alone = evaluate(by_hand(), images_of(NO_FIRST, labels=[1]), "direct", 5).spikes["f1"]
-    assert (alone.total, alone.silent, alone.per_neuron) == (5, 1, 2.5)
-    black = evaluate(by_hand(), images_of(BLACK, labels=[0]), "direct", 5).spikes["f1"]
-    assert (black.total, black.silent) == (0, 2)
-
-
-# ---- networks --------------------------------------------------------------------------------------------------------
+    assert result.spikes == {"f1": LayerSpikes(neurons=2, total=3 + 5 + 5, images=2, silent=0)}
+    assert result.spikes["f1"].per_neuron == 13 / 4
+    for image, expected in ((NO_FIRST, (5, 1, 2.5)), (BLACK, (0, 2, 0))):
+        alone = evaluate(by_hand(), images_of(image, labels=[1]), "direct", 5).spikes["f1"]
+        assert (alone.total, alone.silent, alone.per_neuron) == expected
 
 
 def pictures(encoder="poisson", count=9, side=8):
@@ -98,9 +87,11 @@ def test_rows_and_batches_change_nothing(monkeypatch, encoder, order):
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize("name", ["vgg5", "resnet12"])
-def test_evaluation_equals_the_oracle(name, encoder):
+@pytest.mark.parametrize("tapped", [True, False])  # pools of layers that nobody taps are taken along by the scan
+def test_evaluation_equals_the_oracle(name, encoder, tapped):
     """Spikes of every layer (S_l, silent neurons), logits and accuracy against the step-by-step simulation."""
     net, images, steps = small_snn(name), pictures(encoder), 12
+    net.taps = net.taps if tapped else {}
     result = evaluate(net, images, encoder, steps, rows=20)
     x = ENCODERS[encoder](scaled(images.pixels), steps, image_noise(0, range(9), torch.device("cpu")))
     with torch.no_grad():

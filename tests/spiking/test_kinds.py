@@ -44,18 +44,16 @@ def test_an_adaptive_threshold_by_hand():
     assert potentials.flatten().tolist() == [1.25, 1.5, 2.75, 2.75]
 
 
-def test_the_gradient_goes_through_the_threshold():
-    """dL/dI¹ = ψ² (λ - θ β (1 - ρ) ψ¹) for L = o², as the reset is detached."""
-    current = torch.tensor([1.25, 0.75]).view(2, 1).requires_grad_()
+@pytest.mark.parametrize(("second", "potential"), [(0.75, 0.375), (1.5, 1.125)])
+def test_the_gradient_goes_through_the_threshold(second, potential):
+    """dL/dI¹ = ψ² (λ - θ β (1 - ρ) ψ¹) for L = o², as the reset is detached; v² = 0.5 1.25 - 1 + I², its θ is 1.5."""
+    current = torch.tensor([1.25, second]).view(2, 1).requires_grad_()
     spikes, potentials = stepped(current, Layer(1.0, 0.5, alif()), {})
     spikes[1].sum().backward()
-    assert potentials.flatten().tolist() == [1.25, 0.375]  # 0.5 1.25 - 1 + 0.75
-    first, second = 0.3 * (1 - 0.25), 0.3 * max(0.0, 1 - abs(0.375 - 1.5))
-    assert second == 0
-    spikes, _ = stepped(current := torch.tensor([1.25, 1.5]).view(2, 1).requires_grad_(), Layer(1.0, 0.5, alif()), {})
-    spikes[1].sum().backward()
-    second = 0.3 * (1 - abs(1.125 - 1.5))
-    assert current.grad.flatten().tolist() == pytest.approx([second * (0.5 - 0.5 * first), second])
+    assert potentials.flatten().tolist() == [1.25, potential]
+    psi = 0.3 * (1 - 0.25), 0.3 * max(0.0, 1 - abs(potential - 1.5))
+    assert (psi[1] == 0) == (second == 0.75)
+    assert current.grad.flatten().tolist() == pytest.approx([psi[1] * (0.5 - 0.5 * psi[0]), psi[1]])
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -95,19 +93,12 @@ def test_what_is_carried_on_is_all_of_it(order):
     assert all(neuron.leak_logit.grad and neuron.log_gain.grad for neuron in neurons(net).values())
 
 
-def test_potentials_and_spikes_are_recorded():
-    net, x = small_snn("vgg5", alif(leak=0.5)), bright_input(12, 2)
+def test_potentials_and_spikes_are_recorded_a_spiking_readout_is_a_lif_and_nir_has_no_node():
+    net, x = small_snn("vgg5", alif(leak=0.5), spiking_readout=True), bright_input(12, 2)
+    assert neurons(net)["readout"].dynamics.kind == "lif"
     seen = record(net, x)["c1"]
     assert seen.spikes.any()
     assert torch.equal(seen.potentials[0] > seen.threshold, seen.spikes[0] > 0)  # before anything has adapted
     assert not torch.equal(seen.potentials > seen.threshold, seen.spikes > 0)
-
-
-def test_a_readout_that_spikes_stays_a_lif():
-    net = small_snn("vgg5", alif(), spiking_readout=True)
-    assert {name: neuron.dynamics.kind for name, neuron in neurons(net).items()}["readout"] == "lif"
-
-
-def test_nir_has_no_node_for_it():
     with pytest.raises(InputError, match="c1_spikes has neurons of the kind alif, for which NIR has no node"):
         nir_graph.graph_of(small_snn("vgg5", alif()), {})

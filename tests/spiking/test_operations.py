@@ -82,29 +82,27 @@ def test_operations_are_counts_times_fan_out():
     assert seen.spikes["c1"].total == seen.counts["c1"].sum()
 
 
-def test_spikes_of_either_sign_are_counted():
-    """Black images, x = -1: the signed rate code sends -1 in each of 5 steps from 3 x 16 x 16 inputs."""
-    black = Images(torch.zeros(2, 3, 16, 16, dtype=torch.uint8), torch.tensor([0, 1]), torch.arange(2))
-    found = operations(network(), evaluate(network(), black, "poisson", 5))
-    assert found["encoder_spikes"] == 5 * 3 * 16 * 16
-
-
-def test_direct_encoding_sends_no_spikes():
-    net = network()
-    images = Images(torch.full((2, 3, 16, 16), 200, dtype=torch.uint8), torch.tensor([0, 1]), torch.arange(2))
-    found = operations(net, evaluate(net, images, "direct", 3))
-    assert INPUT not in found["synops_by_layer"]
-    assert found["encoder_spikes"] == 0
-
-
-def test_an_analog_encoder_of_ones_own_sends_no_spikes_and_has_no_gain(monkeypatch):
-    """Drawn anew in every step: multiplied in every step, counted nowhere as spikes, and its mean is the image."""
+@pytest.fixture
+def dithered(monkeypatch):
+    """An analog encoder of one's own, drawn anew in every step."""
     monkeypatch.setitem(ENCODERS, "dithered", Encoder("analog with noise", analog=True))
     monkeypatch.setitem(encoders.ENCODERS, "dithered", lambda x, steps, noise: x + noise(steps, x.shape) - 0.5)
-    images = Images(torch.full((2, 3, 16, 16), 200, dtype=torch.uint8), torch.tensor([0, 1]), torch.arange(2))
-    found = operations(network(), evaluate(network(), images, "dithered", 3))
-    assert INPUT not in found["synops_by_layer"]
-    assert found["encoder_spikes"] == 0
+
+
+@pytest.mark.parametrize(
+    ("encoder", "grey", "spikes"),
+    # black, x = -1: the signed rate code sends -1 in each of 5 steps from 3 x 16 x 16 inputs
+    [("poisson", 0, 5 * 3 * 16 * 16), ("direct", 200, 0), ("dithered", 200, 0)],
+)
+def test_spikes_of_either_sign_are_counted_and_analog_input_sends_none(dithered, encoder, grey, spikes):
+    images = Images(torch.full((2, 3, 16, 16), grey, dtype=torch.uint8), torch.tensor([0, 1]), torch.arange(2))
+    found = operations(network(), evaluate(network(), images, encoder, 5))
+    assert (INPUT in found["synops_by_layer"]) == (spikes > 0)
+    assert found["encoder_spikes"] == spikes
+
+
+def test_an_analog_encoder_of_ones_own_has_no_gain(dithered):
+    """Its mean is the image."""
     x, noise = torch.full((1, 3, 2, 2), 0.25), encoders.image_noise(0, [0], torch.device("cpu"))
     one, other = encoders.encode("dithered", x, 2, noise, gain=2)
     assert not torch.equal(one, other)
@@ -115,7 +113,7 @@ def test_an_analog_encoder_of_ones_own_sends_no_spikes_and_has_no_gain(monkeypat
     assert torch.equal(encoders.mean_input("poisson_unsigned", -x, gain=2), 0 * x)
 
 
-def test_energy_by_hand(monkeypatch):
+def test_energy_by_hand(dithered):
     """An analog input is multiplied once, or in every step where it is another in each; spikes are added."""
     counts = {"synops": 1000.0, "macs": 500, "macs_first": 100}
     assert ann_joules(counts, ENERGY) == pytest.approx(2300e-12)
@@ -123,7 +121,6 @@ def test_energy_by_hand(monkeypatch):
     assert snn_joules(counts, "poisson", 4, ENERGY, each=True) == pytest.approx(900e-12)
     assert snn_joules(counts, "direct", 4, ENERGY) == pytest.approx((900 + 460) * 1e-12)
     assert snn_joules(counts, "direct", 4, ENERGY, each=True) == pytest.approx((900 + 4 * 460) * 1e-12)
-    monkeypatch.setitem(ENCODERS, "dithered", Encoder("analog with noise", analog=True))
     assert snn_joules(counts, "dithered", 4, ENERGY) == pytest.approx((900 + 4 * 460) * 1e-12)
 
 

@@ -14,18 +14,22 @@ from lasnn.compiled import library
 from lasnn.networks.layers import Pool
 from lasnn.spiking import scanning
 from lasnn.spiking.dynamics import Dynamics
+from lasnn.spiking.kernels.compiled_scan import Scan as CompiledScan
+from lasnn.spiking.kernels.compiled_scan import poolable
+from lasnn.spiking.kernels.torch_scan import Scan as TorchScan
+from lasnn.spiking.neurons import LIF
 from lasnn.spiking.scanning import State, backend, scan
 from lasnn.spiking.surrogates import Bellec
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 THETA = 0.75
 on_gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
-no_loops = pytest.mark.skipif(library() is None, reason="no compiled loops here")
+of_the_loops = pytest.mark.skipif(INTERPRETED or library() is None, reason="of the CPU's loops")
 # Backend, device, type, and how far its gradients may be off, relative to the largest: triton keeps ψ in bfloat16.
 BACKENDS = [
     ("torch", "cpu", torch.float64, 1e-12),
     ("torch", "cpu", torch.float32, 2e-6),
-    pytest.param("numba", "cpu", torch.float32, 2e-6, marks=no_loops),
+    pytest.param("numba", "cpu", torch.float32, 2e-6, marks=of_the_loops),
     pytest.param("triton", "cuda", torch.float32, 2**-7, marks=on_gpu),
 ]
 BACKENDS = [("triton", "cpu", torch.float32, 2**-7)] if INTERPRETED else BACKENDS
@@ -52,6 +56,13 @@ def by_oracle(current, dynamics, psi="bellec", start=0):
     return seen, torch.stack(neuron.spikes), v
 
 
+def weight_and_mask(masked=True):
+    """Weights of the outputs in a loss, and a dropout mask."""
+    weight = torch.randn(images().shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    mask = (torch.rand(images()[0].shape, generator=torch.Generator().manual_seed(2)) > 0.3) * 1.25
+    return weight, mask if masked else torch.ones_like(mask)
+
+
 def forced(monkeypatch, name):
     monkeypatch.setattr(scanning, "backend", lambda current, dynamics: (name, "the test says so"))
 
@@ -68,9 +79,7 @@ def test_spikes_and_gradient(name, device, dtype, tolerance, order, reset, reset
     """o of a training's call bit for bit, dL/dI of L = Σ weight mask o; at λ = 1/2 every potential is exact."""
     forced(monkeypatch, name)
     dynamics = Dynamics(0.5, order, reset, surrogate_of(psi), reset_grad)
-    weight = torch.randn(images().shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    mask = (torch.rand(images()[0].shape, generator=torch.Generator().manual_seed(2)) > 0.3) * 1.25
-    mask = mask if masked else torch.ones_like(mask)
+    weight, mask = weight_and_mask(masked)
     theirs = images().double().requires_grad_()
     expected, _, _ = by_oracle(theirs, dynamics, psi)
     (expected * mask * weight).sum().backward()
@@ -89,8 +98,7 @@ def test_spikes_and_gradient(name, device, dtype, tolerance, order, reset, reset
 def test_the_gradient_of_a_leak(name, device, dtype, tolerance, order, reset, reset_grad, started, monkeypatch):
     """dL/dλ and dL/dI of L = Σ weight mask o against autograd in float64, at λ = 1/2, to 1e-6 in each backend."""
     forced(monkeypatch, name)
-    weight = torch.randn(images().shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    mask = (torch.rand(images()[0].shape, generator=torch.Generator().manual_seed(2)) > 0.3) * 1.25
+    weight, mask = weight_and_mask()
     first = images(3, steps=1)[0, :1].double() if started else torch.zeros(1, dtype=torch.float64)
     theirs, leak = images().double().requires_grad_(), torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
     neuron = Neuron(THETA, Dynamics(leak, order, reset, surrogate_of("bellec"), reset_grad), "bellec", initial=first)
@@ -174,16 +182,34 @@ def test_a_single_neuron(name, device, dtype, tolerance, monkeypatch):
 
 @every_backend
 def test_a_constant_current_is_not_written_over(name, device, dtype, tolerance, monkeypatch):
+    """And its gradient is the sum of those of all steps."""
     forced(monkeypatch, name)
-    once = images(steps=1).to(device, dtype)
+    once, theirs = images(steps=1).to(device, dtype), images(steps=1).double().requires_grad_()
     current = once.clone(memory_format=torch.preserve_format).expand(6, -1, -1, -1, -1)
-    found = scan(current, theta_on(device), Dynamics(0.5)).out
-    expected, _, _ = by_oracle(once.cpu().expand(6, -1, -1, -1, -1), Dynamics(0.5))
-    assert torch.equal(found.cpu().double(), expected)
+    found = scan(current, theta_on(device), Dynamics(0.5), start=State())
+    expected, _, end = by_oracle(theirs.expand(6, -1, -1, -1, -1), Dynamics(0.5))
+    assert torch.equal(found.out.cpu().double(), expected)
+    assert torch.equal(found.state.potential.cpu().double(), end)
+    ours = once.clone(memory_format=torch.preserve_format).requires_grad_()
+    scan((ours * 1).expand(6, -1, -1, -1, -1), theta_on(device), Dynamics(0.5)).out.sum().backward()
+    expected.sum().backward()
+    assert close(ours.grad.cpu().double(), theirs.grad, tolerance)
     assert torch.equal(current[0], once[0])
 
 
-@pytest.mark.skipif(INTERPRETED or library() is None, reason="of the CPU's loops")
+@pytest.mark.skipif(INTERPRETED, reason="of the CPU")
+@pytest.mark.parametrize("name", ["torch", pytest.param("numba", marks=of_the_loops)])
+@pytest.mark.parametrize("constant", [None, 0.25])
+def test_a_current_that_is_needed_again_is_refused(name, constant, monkeypatch):
+    """exp'(x) is its own output, which the scan overwrites: an error from autograd, never another gradient."""
+    forced(monkeypatch, name)
+    neuron, x = LIF(THETA), torch.zeros(4, 2, 3, requires_grad=True)
+    neuron.offset = None if constant is None else torch.full((3,), constant)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        neuron(x.exp()).sum().backward()
+
+
+@of_the_loops
 def test_which_backend_and_why(monkeypatch):
     current = images()
     assert backend(current, Dynamics()) == ("numba", "float32 on a CPU")
@@ -194,3 +220,63 @@ def test_which_backend_and_why(monkeypatch):
     monkeypatch.setattr(scanning, "library", lambda: None)
     monkeypatch.setattr(scanning, "reason", lambda: "LASNN_KERNELS is off")
     assert backend(current, Dynamics()) == ("torch", "no compiled loops: LASNN_KERNELS is off")
+
+
+# ---- the compiled scan against the torch scan: the same spikes, and gradients to rounding ----------------------------
+
+
+def compiled(mask=None, pool=False, order="sync"):
+    return lambda current: CompiledScan.apply(current, THETA, Dynamics(0.9, order), mask, pool)
+
+
+def through(scan, current):
+    """What a scan gives, and dL/dI for L = Σ upstream x output, of random numbers upstream."""
+    leaf = current.clone(memory_format=torch.preserve_format).requires_grad_()
+    out = scan(leaf * 1)
+    drawn = torch.randn(out.shape, generator=torch.Generator().manual_seed(1))
+    out.backward(torch.empty_like(out).copy_(drawn))
+    return out.detach(), leaf.grad
+
+
+@of_the_loops
+@pytest.mark.parametrize(("channels", "side"), [(3, 8), (8, 8), (20, 8), (8192, 2)])  # the last: a pair beyond a block
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_pool_taken_along(channels, side, order):
+    dynamics, current = Dynamics(0.9, order), images(0, 4, 2, channels, side)
+    expected, gradient = through(lambda x: Pool()(TorchScan.apply(x, THETA, dynamics)), current)
+    found, ours = through(compiled(pool=True, order=order), current)
+    assert torch.equal(found, expected)
+    assert close(ours, gradient, 2e-6)
+    assert poolable(current, dynamics, None, Pool())
+    assert not poolable(images(side=5), dynamics, None, Pool())
+    assert not poolable(current, dynamics, None, Pool("max"))
+
+
+@of_the_loops
+def test_a_mask_rounds_as_a_product_of_its_own():
+    current = images()
+    mask = torch.empty_like(current[0]).copy_(images(4, steps=1)[0] > 0) / 0.7
+    apart, taken = through(lambda x: compiled()(x) * mask, current), through(compiled(mask), current)
+    assert all(torch.equal(a, b) for a, b in zip(apart, taken, strict=True))
+
+
+@of_the_loops
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 2, 40000), (9, 1, 3), (2, 1, 4, 1, 1), (3, 1, 2, 2, 2)])
+def test_shapes(shape):
+    values = torch.randint(-6, 13, shape, generator=torch.Generator().manual_seed(2)) / 8
+    expected = through(lambda x: TorchScan.apply(x, THETA, Dynamics(0.9)), values)
+    found = through(compiled(), values)
+    assert torch.equal(found[0], expected[0])
+    assert close(found[1], expected[1], 2e-6)
+
+
+@of_the_loops
+def test_more_threads_give_the_same_bits():
+    threads, found = torch.get_num_threads(), []
+    try:
+        for number in (1, 3):
+            torch.set_num_threads(number)
+            found.append(through(compiled(pool=True), images(0, 3, 4, 64, 16)))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))

@@ -207,22 +207,6 @@ def test_layout_of_current_and_gradient_changes_nothing(reset, device):
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_a_current_that_all_steps_share_is_read_and_not_written(device):
-    once = random_current(device, (3, 43), steps=1)
-    shared, dense = once.expand(9, -1, -1), once.repeat(9, 1, 1)
-    before = once.clone()
-    spikes, end = triton_scan.fire(shared, None, theta(once), Dynamics(0.5))
-    expected, potential = fire(dense.clone(), None, THETA, Dynamics(0.5))
-    assert torch.equal(spikes, expected)
-    assert torch.equal(end, potential)
-    leaf = once.clone().requires_grad_()
-    ours(Dynamics(0.5), False)((leaf * 1).expand(9, -1, -1)).sum().backward()
-    _, steps = gradient(theirs(Dynamics(0.5)), dense, torch.ones_like(dense))
-    assert close(leaf.grad, steps.sum(0, keepdim=True), COMPACT)
-    assert torch.equal(once, before)
-
-
-@pytest.mark.parametrize("device", DEVICES)
 def test_what_is_overwritten(device):
     current = random_current(device, (3, 43)).requires_grad_() * 1
     spikes = ours(Dynamics())(current)

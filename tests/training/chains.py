@@ -27,10 +27,7 @@ TINY = {
             "for": {"kd_spike": {"spiking": {"scale": 0.3}}},  # else so small a network hardly spikes
         }
     },
-    "variants": {
-        "untrained": {"student": {"epochs": 0}},
-        "alpha_twice": {"attention": {"alpha": 1.8}},
-    },
+    "variants": {"untrained": {"student": {"epochs": 0}}, "alpha_twice": {"attention": {"alpha": 1.8}}},
 }
 ANN = "ann/digits/vgg5/base/s0"
 TEACHER = "ann/digits/vgg16bn/base/s0"

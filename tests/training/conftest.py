@@ -2,10 +2,8 @@
 
 import pytest
 from chains import ANN, CALIBRATED, CONVERTED, FEATURES, LASNN, TEACHER, Tiny
-from trainings import job, pictures, snn_losses, student
 
 from lasnn.datasets import prepare
-from lasnn.training.loop import fit
 
 
 @pytest.fixture(scope="session")
@@ -25,10 +23,3 @@ def chain(data, once):
     """The whole chain, made once."""
     paths = (ANN, TEACHER, CONVERTED, LASNN, FEATURES, CALIBRATED)
     return Tiny(data, once("chain", lambda folder: Tiny(data, folder).run(*paths)))
-
-
-@pytest.fixture(scope="session")
-def whole(tmp_path_factory):
-    """A training of three epochs that nothing disturbed: its network and its log."""
-    net = student()
-    return net, fit(net, snn_losses(net), pictures(), job(tmp_path_factory.mktemp("whole"), epochs=3))

@@ -72,20 +72,24 @@ def test_out_of_memory_says_which_knob_to_turn(place, capsys, monkeypatch):
     assert (place.folder(ANN) / "resume.pt").exists()  # all three epochs
 
 
-@pytest.mark.parametrize(("amp", "lacks"), [("tf32", "CUDA"), ("bf16", "no bfloat16"), ("bf16_grad", "no bfloat16")])
-def test_amp_without_a_device_that_has_it(amp, lacks, data, tmp_path, capsys, monkeypatch):
+NO_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+
+
+@pytest.mark.parametrize(
+    ("amp", "where", "lacks"),
+    [
+        ("tf32", "cpu", ["compute.amp tf32", "CUDA"]),
+        ("bf16", "cpu", ["compute.amp bf16", "no bfloat16"]),
+        ("bf16_grad", "cpu", ["compute.amp bf16_grad", "no bfloat16"]),
+        pytest.param("off", "cuda", ["no CUDA device"], marks=NO_CUDA),
+    ],
+)
+def test_what_a_device_lacks(amp, where, lacks, data, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(device, "bfloat16", lambda: False)
     place = Tiny(data, tmp_path, protocol={"compute": {"amp": amp}})
-    assert place("ann", str(place.folder(ANN)), "--device", "cpu") == 2
+    assert place("ann", str(place.folder(ANN)), "--device", where) == 2
     said = capsys.readouterr().err
-    assert f"compute.amp {amp}" in said
-    assert lacks in said
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_cuda_without_a_device(place, capsys):
-    assert place("ann", str(place.folder(ANN)), "--device", "cuda") == 2
-    assert "no CUDA device" in capsys.readouterr().err
+    assert all(words in said for words in lacks)
 
 
 def test_an_unknown_commit_is_the_last_line_of_a_run(place, capsys, monkeypatch, tmp_path):
@@ -98,41 +102,33 @@ def test_an_unknown_commit_is_the_last_line_of_a_run(place, capsys, monkeypatch,
     assert made["code"]["unknown"] in last
 
 
-def test_a_damaged_parent_is_refused_by_name(chain, place, capsys):
+def test_a_damaged_parent_and_missing_images_are_refused_by_name(chain, place, tmp_path, capsys):
     place.take(chain, ANN)
     model = place.folder(ANN) / "model.pt"
     model.write_bytes(model.read_bytes()[:-2000])
     capsys.readouterr()
     assert place("converted", str(place.folder(CONVERTED))) == 2
     assert str(model) in capsys.readouterr().err
-
-
-def test_missing_images_say_how_to_make_them(tmp_path, capsys):
-    place = Tiny(tmp_path / "no_data", tmp_path)
-    assert place("ann", str(place.folder(ANN))) == 2
+    (tmp_path / "bare").mkdir()
+    bare = Tiny(tmp_path / "no_data", tmp_path / "bare")
+    assert bare("ann", str(bare.folder(ANN))) == 2
     assert "python -m lasnn data digits" in capsys.readouterr().err
 
 
+@pytest.fixture
 def brief(monkeypatch):
     """Each timed call once, on as few images as a thousand million multiply-adds take."""
     monkeypatch.setattr("lasnn.training.estimate.SECONDS", 0.001)
     monkeypatch.setattr("lasnn.training.estimate.LARGEST", 1e9)
 
 
-def test_the_plan_counts_and_estimates(place, capsys, monkeypatch):
-    brief(monkeypatch)
+def test_the_plan_counts_and_estimates(place, capsys, brief):
     assert place("plan", "tables", "--gpus", "2", "--save") == 0
     said = capsys.readouterr().out
     assert re.search(r" (\d+) runs, \1 of them to do", said)
+    asked = "all, one after another", "2 at once", "no less, with any number", "exhibits", "Snakemake and DVC"
     (one,), (two,), (least,), (exhibits,), (around,) = (
-        [float(minutes) for minutes in re.findall(rf"{words} +([\d.]+) min", said)]
-        for words in (
-            "all, one after another",
-            "2 at once",
-            "no less, with any number",
-            "exhibits",
-            "Snakemake and DVC",
-        )
+        [float(minutes) for minutes in re.findall(rf"{words} +([\d.]+) min", said)] for words in asked
     )
     assert least <= two <= one
     assert min(exhibits, around) > 0
@@ -143,9 +139,8 @@ def test_the_plan_counts_and_estimates(place, capsys, monkeypatch):
     assert "error: 0 jobs at once were asked for" in capsys.readouterr().err
 
 
-def test_the_plan_takes_the_seconds_of_finished_runs(chain, place, capsys, monkeypatch):
+def test_the_plan_takes_the_seconds_of_finished_runs(chain, place, brief):
     """600 s of this device, whatever a timed call takes; not those of another device or of other settings."""
-    brief(monkeypatch)
     place.take(chain, ANN)
     path, saved = place.folder(ANN) / "provenance.json", place.results / "quick" / "plan.json"
     made = files.read_json(path)
@@ -163,12 +158,10 @@ def test_the_plan_takes_the_seconds_of_finished_runs(chain, place, capsys, monke
 @pytest.mark.parametrize(
     "words", [["plan", "all", "--quick"], ["runs"], ["trace", "results/quick/" + ANN], ["data", "nothing"]]
 )
-def test_a_verb_that_takes_long_shows_that_it_is_at_work(words, capsys, monkeypatch):
+def test_a_verb_that_takes_long_shows_that_it_is_at_work(words, capsys, monkeypatch, brief):
     monkeypatch.setattr(Console, "INTERVAL", 0.001)
-    brief(monkeypatch)
     main(words)
-    said = re.findall(rf"^{words[0]} is at work, \d+ s until now$", capsys.readouterr().err, re.MULTILINE)
-    assert said
+    assert re.search(rf"^{words[0]} is at work, \d+ s until now$", capsys.readouterr().err, re.MULTILINE)
 
 
 def test_a_reader_that_has_seen_enough_ends_the_command_silently():

@@ -1,6 +1,6 @@
 """What runs on a GPU alone: the same spikes, losses and gradients as on the CPU, float32 that is float32, equal bytes.
 
-The kernels have tests of their own in test_fused.py; on a machine with a GPU test_stages.py runs its chain there too.
+The kernels have tests of their own in tests/spiking; on a machine with a GPU test_stages.py runs its chain there too.
 """
 
 import json

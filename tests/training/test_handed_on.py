@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 import torch
 from chains import CONVERTED, LASNN
-from oracle import settings_of, small, small_snn
+from oracle import quick, settings_of, small, small_snn
 from torch.nn import functional as F
 from trainings import pictures
 
 import lasnn
 from lasnn.console import Console
+from lasnn.distillation import objectives
 from lasnn.distillation.attention import VARIANTS
 from lasnn.errors import InputError
-from lasnn.networks import TAPS
+from lasnn.networks import TAPS, batch_norm, census
 from lasnn.plan.config import read
 from lasnn.plan.runs import SnnRun
+from lasnn.spiking import conversion, kinds
 from lasnn.spiking.conversion import neurons
 from lasnn.spiking.evaluation import LayerSpikes, evaluate
 from lasnn.spiking.neurons import Dynamics
@@ -133,9 +135,6 @@ def test_batch_norm_behind_random_weights_norms_the_first_held_out_images():
     np.testing.assert_allclose(first.batch_norm.running_var, current.var(1), rtol=1e-2)
 
 
-# ---- what a finished network is judged by ----------------------------------------------------------------------------
-
-
 def test_the_best_test_accuracy_is_that_of_any_epoch():
     log = [{"test_accuracy": accuracy, "seconds": 2.0} for accuracy in (50.0, 60.0, 55.0)]
     assert training_log.best(log) == {"accuracy_best_test": 60.0, "epochs": 3}
@@ -174,7 +173,8 @@ def test_alpha_gives_the_attention_loss_its_share_of_the_gradient(scale, method)
 
 
 def test_alpha_goes_by_the_first_64_held_out_images(monkeypatch):
-    shown_to = []
+    """Of those the first ones are encoded."""
+    shown_to, taken = [], []
 
     def share(task, net, teacher, images, logit_scale, count):
         shown_to.append((images.ids.tolist(), task.settings.attention.alpha, count))
@@ -185,6 +185,9 @@ def test_alpha_goes_by_the_first_64_held_out_images(monkeypatch):
     found = shown.with_alpha(asked, None, None, "mean")
     assert shown_to == [(list(range(5, 69)), 1.0, 64)]
     assert found.settings.attention.alpha == 0.125
+    monkeypatch.setattr(shown, "encode", lambda encoder, x, *of: taken.append(x) or x[None])
+    shown.shown_to(asked, small("vgg5"), asked.train, 5)
+    torch.testing.assert_close(taken[0], asked.train.pixels[:5].float() / 127.5 - 1)
 
 
 @pytest.mark.parametrize(("threshold", "silent"), [(0.125, 0.0), (1e6, 1.0)])
@@ -192,13 +195,6 @@ def test_the_log_counts_images_whose_maps_are_zero(threshold, silent):
     networks = tapped(small_snn("vgg5", threshold=threshold), small("vgg16bn"))
     found = shown.watched_maps(task(settings_of(), pictures(8)), *networks)["silent_maps"]
     assert found["low"] == silent
-
-
-def test_maps_are_those_of_the_first_images(monkeypatch):
-    images, taken = pictures(12), []
-    monkeypatch.setattr(shown, "encode", lambda encoder, x, *of: taken.append(x) or x[None])
-    shown.shown_to(task(settings_of(), images), small("vgg5"), images, 5)
-    torch.testing.assert_close(taken[0], images.pixels[:5].float() / 127.5 - 1)
 
 
 def test_metrics_hold_the_warnings_of_a_run_that_has_any(chain):
@@ -220,3 +216,54 @@ def test_a_share_of_no_gradient_is_one_line():
 def test_a_teacher_below_the_students_own_ann_gets_a_warning(capsys, teacher, weaker):
     assert snn.compare(RUN, 70.0, teacher, Console()) is weaker
     assert ("the teacher is the weaker" in capsys.readouterr().err) is weaker
+
+
+# ---- how many images of a batch are in memory at once, and what is trained beside weights ----------------------------
+
+
+@pytest.mark.parametrize(
+    ("room", "variant", "images"),
+    [
+        (16, "base", 16),
+        (15.9, "base", 8),  # of a batch of 16 the next divisor
+        (4, "base", 4),
+        (0.5, "base", 1),  # one image at least
+        (16, "double_first", 8),  # its first epochs have twice the steps
+        (16, "per_step", 8),  # the running rate of each step and its gradient are kept as well
+    ],
+)
+def test_micro_batches_by_hand(monkeypatch, room, variant, images):
+    """An image takes 12 bytes for each neuron and step; there is room for `room` of them."""
+    net = small_snn("vgg5", Dynamics())
+    monkeypatch.setattr(student, "MICRO_BATCH_BYTES", int(room * 12 * RUN.steps * census(net).neurons))
+    assert student.micro_batch(quick().settings(replace(RUN, variant=variant)), RUN, net) == images
+
+
+@pytest.mark.parametrize("change", [conversion.train_leaks, conversion.train_thresholds, conversion.train_offsets])
+def test_a_neuron_that_ignores_what_is_trained_is_named(monkeypatch, change):
+    """A leak, a threshold or an offset without a gradient would be left as it was, silently."""
+
+    class Stubborn:
+        def step(self, layer, state, current):
+            state["v"] = 0 * current.detach()
+            return 0 * current.detach() + 1
+
+    def check(kind):
+        change(net := small_snn("vgg5", Dynamics(0.5, kind=kind), threshold=0.01))
+        student.check_trained(net, task(settings_of("hybrid", spiking={"kind": kind}), pictures(1)))
+
+    monkeypatch.setitem(kinds.KINDS, "stubborn", Stubborn())
+    check("lif")
+    check("alif")
+    with pytest.raises(InputError, match="is to be trained, but neurons of the kind stubborn have no gradient"):
+        check("stubborn")
+
+
+def test_batches_of_a_normed_student_are_whole():
+    """Statistics of batch norm are those of a batch: of the student, or of what its objective projects with."""
+    net, settings = small_snn("vgg5", Dynamics()), settings_of()
+    assert student.whole_if_normed(net, 4, settings) == 4
+    net.objective = objectives.objective_of("kd_features", {"low": (8, 4, 4)}, {"low": (16, 4, 4)})
+    assert student.whole_if_normed(net, 4, settings) == settings.training.batch
+    net.objective = None
+    assert student.whole_if_normed(batch_norm.insert(net), 4, settings) == settings.training.batch

@@ -9,6 +9,7 @@ import torch
 from oracle import close, small, small_snn
 from trainings import job, pictures, recipe, snn_losses, student
 
+from lasnn.networks import batch_norm
 from lasnn.optimizers import eager
 from lasnn.spiking.conversion import train_leaks
 from lasnn.training.loop import fit, learning_rate, least_batch, optimizer
@@ -29,17 +30,6 @@ def test_rates_by_hand(update, rates):
     """Steps, steps of few epochs, a cosine and a warm-up, from 0.1."""
     made = recipe(lr=0.1, **update)
     assert [learning_rate(made, epoch) for epoch in range(made.epochs)] == pytest.approx(rates)
-
-
-def test_the_gradient_norm_of_the_log_is_the_mean_over_batches(tmp_path):
-    """A loss of 3w has the gradient 3, in each of two batches of four images."""
-    net = small("conv3fc2")
-
-    def losses(part, moment):
-        return {"one": 3 * next(iter(net.parameters())).flatten()[0]}
-
-    (line,) = fit(net, losses, pictures(8), job(tmp_path, epochs=1))
-    assert line["gradient_norm"] == pytest.approx(3)
 
 
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW])
@@ -89,9 +79,9 @@ print({"torch._dynamo", "sympy"} & set(sys.modules))
 
 
 @pytest.mark.parametrize(("kind", "mode"), [("sgd", "l2"), ("adam", "l2"), ("adam", "decoupled")])
-def test_weight_decay_pulls_weights_and_no_leak(kind, mode):
-    """One update with gradients of zero: weights shrink, σ(w) stays where it is."""
-    net = small_snn("vgg5")
+def test_weight_decay_pulls_weights_and_no_leak_or_norm(kind, mode):
+    """One update with gradients of zero: weights shrink, σ(w), γ and β stay where they are."""
+    net = batch_norm.insert(small_snn("vgg5"))
     train_leaks(net)
     before = {name: parameter.detach().clone() for name, parameter in net.named_parameters()}
     optim = optimizer(net, recipe(optimizer=kind, wd_mode=mode, weight_decay=0.1, lr=0.1))
@@ -99,8 +89,8 @@ def test_weight_decay_pulls_weights_and_no_leak(kind, mode):
         parameter.grad = torch.zeros_like(parameter)
     optim.step()
     moved = {name for name, parameter in net.named_parameters() if not torch.equal(parameter, before[name])}
-    assert moved == {name for name in before if name.endswith("weight")}
-    assert any(name.endswith("leak_logit") for name in before)
+    assert moved == {name for name in before if name.endswith("weight") and "batch_norm" not in name}
+    assert {"leak_logit", "batch_norm"} <= {part for name in before for part in name.split(".")}
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam"])
@@ -132,16 +122,18 @@ def test_gradients_of_micro_batches_add_up(tmp_path, count):
 
 
 def test_the_training_log_holds_means_over_images(tmp_path):
-    """Ten images in batches of 4, 4 and 2: each counts once."""
+    """Ten images in batches of 4, 4 and 2: each counts once. A loss of 3w has the gradient 3, the mean over batches."""
     net = small("conv3fc2")
-    losses = lambda part, moment: {  # noqa: E731
-        "label": part.batch.labels.double().mean() + 0 * net.readout.weight.sum(),
-        "one": torch.tensor(1.0),
-    }
+
+    def losses(part, moment):
+        weight = next(iter(net.parameters())).flatten()[0]
+        return {"label": part.batch.labels.double().mean(), "one": 1 + 3 * (weight - weight.detach())}
+
     (line,) = fit(net, losses, pictures(), job(tmp_path, epochs=1, micro_batch=3), lambda epoch: {"seen": epoch})
     assert line["label"] == pytest.approx((torch.arange(10) % 4).double().mean().item())
     assert (line["one"], line["epoch"], line["seen"]) == (1.0, 1, 0)
     assert line["loss"] == pytest.approx(line["label"] + 1)
+    assert line["gradient_norm"] == pytest.approx(3)
 
 
 @pytest.mark.parametrize(("name", "side", "least"), [("vgg16bn", 8, 2), ("vgg16bn", 32, 1), ("vgg16", 8, 1)])

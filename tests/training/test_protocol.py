@@ -74,6 +74,7 @@ EVERY, SUM = {"spiking": {"loss": "every_step"}}, {"spiking": {"logit_scale": "s
 GRADIENT, ALIF = f"gradient {END}", {"spiking": {"kind": "alif"}}
 BALANCED = "balanced thresholds judged"
 CALIBRATION, UNITS = "amplitudes thresholds constants weights judged", "weights constants judged"
+SCALED = f"choices thresholds {LOSS}"
 IMAGES = {"ANN": LOSS, "TEACHER": LOSS, "CONVERTED": BALANCED, "CALIBRATED": CALIBRATION}
 LOOKED_AT = {"ANN": "watched judged", "HYBRID": "watched judged", "ACT": "watched judged share"}
 JUDGED = dict.fromkeys(("CONVERSION", "HYBRID", "HYBRID_DIRECT", "CALIBRATED"), "judged")
@@ -86,15 +87,28 @@ NORM, TWO, LONG, P997 = (
 )
 WHOLE = {"spiking": {"scale": 1.0}}
 CONSISTENT = {"spiking": {"loss": "every_step", "consistency": 0.5}}
+CONSISTENCY = [("consistency_target", name) for name in ("correct", "strongest", "weakest")]
+CONSISTENCY += [("consistency_temperature", 2.0)]
 SHARE = {"attention": {"share": 0.5}}
 SEARCH, LABELS = {"spiking": {"scale": "search"}}, {"attention": {"labels": True}}
 POTENTIAL, ADVANCED = ({"calibration": {"form": form}} for form in ("advanced_potential", "advanced_weights"))
 LABEL_KD = (("weight", 0.7), ("temperature", 2.0), ("form", "sum"), ("form", "added"), ("entropy", 0.1))
-WEIGHTS = {"images": 6, "steps": 3, "batch": 2, "lr": 0.02}
+WEIGHTS = {"images": 6, "steps": 3, "batch": 2, "lr": 0.02}.items()
+# Changes of either map, of the activation map alone and of the gradient map alone.
+EITHER = (("alpha", 0.45), ("map", "scalar"), ("distance", "l2sq"), ("distance", "mse"), ("taps", "deep"),
+          ("levels", ["low", "mid"]), ("labels", True))  # fmt: skip
+OF_ACT = (("student_act", "per_step"), ("norm", "none"))
+OF_GRAD = (("kappa", 0.5), ("sam_include_self", True), ("teacher_grad", "input"), ("teacher_grad_of", "logit"),
+           ("grad_norm", "none"))  # fmt: skip
 
 
 def row(key, value, where=None, rates=None, **expected):
     return pytest.param(key, value, where or {}, rates, expected, id=f"{key}={value}".replace(" ", ""))
+
+
+def rows(section, values, where=None, **expected):
+    """Of a section's keys, each by itself: ((key, value), ...)."""
+    return [row(f"{section}.{key}", value, where, **expected) for key, value in values]
 
 
 def trained(name, run):
@@ -120,6 +134,8 @@ def trained(name, run):
     return [row(f"{name}.{key}", value, where, rates, **{run: found}) for key, value, where, found, rates in rows]
 
 
+BUILT = dict.fromkeys(("CONVERTED", "HYBRID", "CALIBRATED"), "")  # a converted network is built as its ANN was
+UNMOVED = dict.fromkeys(("TEACHER", "CONVERTED", "CALIBRATED"), "")
 ROWS = [
     *trained("teacher", "TEACHER"),
     *trained("ann", "ANN"),
@@ -132,75 +148,56 @@ ROWS = [
     row("data.crop_padding", 2, BRIEF, **IMAGES, HYBRID=LOSS, CONVERSION=""),
     row("data.watched", 6, ANN="watched", CONVERTED="", CALIBRATED="", HYBRID="watched", ACT="watched share"),
     row("data.flip", False, BRIEF, **IMAGES, HYBRID=LOSS, CONVERSION=""),
-    # ---- network: a converted network is built as its ANN was
-    row("network.width", 0.25, BRIEF, ANN=LOSS, TEACHER=LOSS, CONVERTED="", HYBRID="", CALIBRATED=""),
-    row("network.fc", 16, BRIEF, ANN=LOSS, TEACHER="", CONVERTED="", HYBRID="", CALIBRATED=""),
-    row("network.init", "base", BRIEF, ANN=LOSS, TEACHER=LOSS, CONVERTED="", HYBRID="", CALIBRATED=""),
+    # ---- network
+    row("network.width", 0.25, BRIEF, ANN=LOSS, TEACHER=LOSS, **BUILT),
+    row("network.fc", 16, BRIEF, ANN=LOSS, TEACHER="", **BUILT),
+    row("network.init", "base", BRIEF, ANN=LOSS, TEACHER=LOSS, **BUILT),
     row("network.init", "base", AWAKE, HYBRID=LOSS),
-    row("network.dropout_scale", 1.0, BRIEF, ANN=LOSS, TEACHER="", CONVERTED="", HYBRID="", CALIBRATED=""),
-    row("network.teacher_norm", "dataset_stats", BRIEF, ANN="", TEACHER=LOSS, CONVERTED="", HYBRID="", CALIBRATED=""),
-    row("network.ann_norm", "dataset_stats", BRIEF, ANN=LOSS, TEACHER="", CONVERTED="", HYBRID="", CALIBRATED=""),
-    row(
-        "network.batch_norm",
-        True,
-        BRIEF,
-        ANN=f"constants {LOSS}",
-        TEACHER="",
-        CONVERTED="",
-        HYBRID=f"constants {LOSS}",
-        CALIBRATED="",
-    ),
+    row("network.dropout_scale", 1.0, BRIEF, ANN=LOSS, TEACHER="", **BUILT),
+    row("network.teacher_norm", "dataset_stats", BRIEF, ANN="", TEACHER=LOSS, **BUILT),
+    row("network.ann_norm", "dataset_stats", BRIEF, ANN=LOSS, TEACHER="", **BUILT),
+    row("network.batch_norm", True, BRIEF, ANN=f"constants {LOSS}", HYBRID=f"constants {LOSS}", **UNMOVED),
     row("network.levels", 2, merged(BRIEF, CLIP), ANN=LOSS, TEACHER=""),
     # ---- balancing
     row("balancing.norm", "max", CONVERTED=BALANCED, CONVERSION="", HYBRID="", SPIKE=""),
     row("balancing.norm", "robust", NORM, CONVERTED=BALANCED),
     row("balancing.norm_images", 10, CONVERTED="", SPIKE=""),
     row("balancing.norm_images", 10, NORM, CONVERTED=BALANCED),
-    row("balancing.steps", 30, CONVERTED=BALANCED, HYBRID="", SPIKE=f"choices thresholds {LOSS}"),
+    row("balancing.steps", 30, CONVERTED=BALANCED, HYBRID="", SPIKE=SCALED),
     row("balancing.steps", 10, NORM, CONVERTED=""),
-    row("balancing.images", 6, CONVERTED=BALANCED, HYBRID="", SPIKE=f"choices thresholds {LOSS}"),
+    row("balancing.images", 6, CONVERTED=BALANCED, HYBRID="", SPIKE=SCALED),
     row("balancing.images", 6, NORM, CONVERTED=""),
     row("balancing.batches", 2, CONVERTED=BALANCED, HYBRID=""),
-    row("balancing.batches", 2, P997, SPIKE=f"choices thresholds {LOSS}"),
+    row("balancing.batches", 2, P997, SPIKE=SCALED),
     row("balancing.stat", "p99.7", CONVERTED=BALANCED, HYBRID=""),
-    row("balancing.stat", "p99.7", TWO, CONVERTED=BALANCED, HYBRID="", SPIKE=f"choices thresholds {LOSS}"),
+    row("balancing.stat", "p99.7", TWO, CONVERTED=BALANCED, HYBRID="", SPIKE=SCALED),
     row("balancing.augment", False, CONVERTED=BALANCED, HYBRID=""),
     row("balancing.augment", False, {"choices": {"images": 4}}, SPIKE=f"thresholds {LOSS}"),
     row("balancing.augment", False, NORM, CONVERTED=BALANCED),
     row("balancing.residual", "base", LONG, CONVERTED="", RESIDUAL=BALANCED),
     # ---- curve
-    row("curve.steps", 13, CONVERTED="judged"),
-    row("curve.images", 6, CONVERTED="judged"),
-    row("curve.scales", [1.0, 0.6], CONVERTED="judged"),
-    row("curve.grid", [5, 12], CONVERTED="judged"),
+    *rows("curve", (("steps", 13), ("images", 6), ("scales", [1.0, 0.6]), ("grid", [5, 12])), CONVERTED="judged"),
     # ---- encoder, neuron
     row("encoder.gain", 0.5, **SPIKES, DIRECT="", HYBRID_DIRECT=""),
     row("neuron.order", "delayed", **SPIKES, CALIBRATED="constants judged"),
     row("neuron.order", "instant_reset", CONVERTED="", CONVERSION="", HYBRID=f"choices {LOSS}", CALIBRATED=""),
     row("neuron.reset", "hard", **SPIKES, CALIBRATED="constants judged"),
     # ---- spiking
-    row("spiking.scale", 0.4, CONVERSION="choices thresholds judged", HYBRID=f"choices thresholds {LOSS}"),
-    row("spiking.scale", "search", CONVERSION="choices thresholds judged", HYBRID=f"choices thresholds {LOSS}"),
+    *rows("spiking", (("scale", 0.4), ("scale", "search")), CONVERSION="choices thresholds judged", HYBRID=SCALED),
     row("spiking.leak", 0.5, CONVERSION="", HYBRID=f"choices {LOSS}", SPIKE=f"choices {LOSS}"),
     row("spiking.leak_guard", 0.0, CONVERSION="", HYBRID=f"choices {LOSS}"),
     row("spiking.logit_scale", "sum", CONVERSION="choices", HYBRID=f"choices {LOSS}"),
     row("spiking.logit_scale", "sum", EVERY, HYBRID=f"choices {LOSS}"),
     row("spiking.logit_scale", "auto", HYBRID=""),
-    row("spiking.surrogate", "bellec_noscale", HYBRID=GRADIENT),
-    row("spiking.surrogate", "literal", HYBRID=GRADIENT),
-    row("spiking.surrogate", "stdb", HYBRID=GRADIENT),
-    row("spiking.gamma", 0.2, HYBRID=GRADIENT),
+    *rows("spiking", (("surrogate", name) for name in ("bellec_noscale", "literal", "stdb")), HYBRID=GRADIENT),
+    *rows("spiking", (("gamma", 0.2), ("reset_grad", True), ("width", 0.5)), HYBRID=GRADIENT),
     row("spiking.stdb", [0.2, 0.01], HYBRID=""),
-    row("spiking.stdb", [0.2, 0.01], STDB, HYBRID=GRADIENT),
-    row("spiking.stdb", [0.3, 0.1], STDB, HYBRID=GRADIENT),
+    *rows("spiking", (("stdb", [0.2, 0.01]), ("stdb", [0.3, 0.1])), STDB, HYBRID=GRADIENT),
     row("spiking.gamma", 0.2, STDB, HYBRID=""),
-    row("spiking.reset_grad", True, HYBRID=GRADIENT),
-    row("spiking.init", "scratch", HYBRID=f"thresholds {LOSS}"),
-    row("spiking.init", "converted_weights", HYBRID=f"thresholds {LOSS}"),
+    *rows("spiking", (("init", "scratch"), ("init", "converted_weights")), HYBRID=f"thresholds {LOSS}"),
     row("spiking.init", "calibrated", WHOLE, HYBRID_DIRECT=f"choices thresholds constants {LOSS}"),
     row("spiking.train_thresholds", True, HYBRID=f"thresholds {GRADIENT}"),
     row("spiking.train_thresholds", "channel", HYBRID=GRADIENT),
-    row("spiking.width", 0.5, HYBRID=GRADIENT),
     row("spiking.kind", "alif", CONVERSION="choices judged", HYBRID=f"choices {LOSS}"),
     row("spiking.adaptation", [1.2, 0.9], HYBRID=""),
     row("spiking.adaptation", [1.2, 0.9], ALIF, CONVERSION="choices judged", HYBRID=f"choices {LOSS}"),
@@ -214,70 +211,41 @@ ROWS = [
     row("spiking.loss", "every_step", HYBRID=LOSS),
     row("spiking.consistency", 0.5, EVERY, HYBRID=LOSS),
     row("spiking.consistency_target", "correct", EVERY, HYBRID=""),
-    row("spiking.consistency_target", "correct", CONSISTENT, HYBRID=LOSS),
-    row("spiking.consistency_target", "strongest", CONSISTENT, HYBRID=LOSS),
-    row("spiking.consistency_target", "weakest", CONSISTENT, HYBRID=LOSS),
     row("spiking.consistency_temperature", 2.0, EVERY, HYBRID=""),
-    row("spiking.consistency_temperature", 2.0, CONSISTENT, HYBRID=LOSS),
+    *rows("spiking", CONSISTENCY, CONSISTENT, HYBRID=LOSS),
     row("spiking.firing_penalty", 0.5, HYBRID=LOSS),
     # ---- choices
     row("choices.images", 5, CONVERSION="choices", HYBRID="choices fit"),
     row("choices.scale_grid", [0.2, 0.3], HYBRID=""),
-    row("choices.scale_grid", [0.2, 0.3], SEARCH, HYBRID=f"choices thresholds {LOSS}"),
+    row("choices.scale_grid", [0.2, 0.3], SEARCH, HYBRID=SCALED),
     # ---- attention
-    row("attention.alpha", 0.45, ACT=f"{LOSS} share", GRAD=f"{LOSS} share"),
+    *rows("attention", EITHER, ACT=f"{LOSS} share", GRAD=f"{LOSS} share"),
+    *rows("attention", OF_ACT, ACT=f"{LOSS} share", GRAD=""),
+    *rows("attention", OF_GRAD, ACT="", GRAD=f"{LOSS} share"),
+    row("attention.sam_detach_trace", True, ACT="", GRAD=f"{GRADIENT} share"),
+    row("attention.alpha_schedule", "linear_to_zero", ACT=END, GRAD=END),
     row("attention.alpha", 0.45, SHARE, ACT="", GRAD=""),
     row("attention.share", 0.5, ACT=f"choices {LOSS} share", GRAD=f"choices {LOSS} share"),
     row("attention.share", 1.0, SHARE, ACT=f"choices {LOSS} share", GRAD=f"choices {LOSS} share"),
-    row("attention.alpha_schedule", "linear_to_zero", ACT=END, GRAD=END),
-    row("attention.map", "scalar", ACT=f"{LOSS} share", GRAD=f"{LOSS} share"),
-    row("attention.distance", "l2sq", ACT=f"{LOSS} share", GRAD=f"{LOSS} share"),
-    row("attention.distance", "mse", ACT=f"{LOSS} share", GRAD=f"{LOSS} share"),
-    row("attention.taps", "deep", ACT=f"{LOSS} share", GRAD=f"{LOSS} share"),
-    row("attention.levels", ["low", "mid"], ACT=f"{LOSS} share", GRAD=f"{LOSS} share"),
-    row("attention.student_act", "per_step", ACT=f"{LOSS} share", GRAD=""),
-    row("attention.kappa", 0.5, ACT="", GRAD=f"{LOSS} share"),
-    row("attention.sam_include_self", True, ACT="", GRAD=f"{LOSS} share"),
-    row("attention.sam_detach_trace", True, ACT="", GRAD=f"{GRADIENT} share"),
-    row("attention.teacher_grad", "input", ACT="", GRAD=f"{LOSS} share"),
-    row("attention.teacher_grad_of", "logit", ACT="", GRAD=f"{LOSS} share"),
-    row("attention.grad_norm", "none", ACT="", GRAD=f"{LOSS} share"),
-    row("attention.norm", "none", ACT=f"{LOSS} share", GRAD=""),
-    row("attention.labels", True, ACT=f"{LOSS} share", GRAD=f"{LOSS} share"),
-    # ---- label_kd, spike_kd
-    *(row(f"label_kd.{key}", value, LABEL=LOSS) for key, value in LABEL_KD),
-    *(row(f"label_kd.{key}", value, LABELS, ACT=f"{LOSS} share", GRAD=f"{LOSS} share") for key, value in LABEL_KD),
-    row("features.weight", 50, FEATURES=LOSS),
-    row("features.taps", "deep", FEATURES=LOSS),
-    row("features.levels", ["low", "mid"], FEATURES=LOSS),
-    row("blurred.weight", 17, BLURRED=LOSS),
-    row("blurred.blur", 0.6, BLURRED=LOSS),
-    row("blurred.logits", 0.5, BLURRED=LOSS),
-    row("blurred.temperature", 4, BLURRED=LOSS),
+    # ---- other objectives
+    *rows("label_kd", LABEL_KD, LABEL=LOSS),
+    *rows("label_kd", LABEL_KD, LABELS, ACT=f"{LOSS} share", GRAD=f"{LOSS} share"),
+    *rows("features", (("weight", 50), ("taps", "deep"), ("levels", ["low", "mid"])), FEATURES=LOSS),
+    *rows("blurred", (("weight", 17), ("blur", 0.6), ("logits", 0.5), ("temperature", 4)), BLURRED=LOSS),
     row("blurred.taps", "resolution", BLURRED=LOSS),
-    row("aligned_kd.weight", 0.2, ALIGNED=LOSS),
-    row("aligned_kd.self_weight", 0.5, ALIGNED=LOSS),
-    row("aligned_kd.temperature", 4, ALIGNED=LOSS),
+    *rows("aligned_kd", (("weight", 0.2), ("self_weight", 0.5), ("temperature", 4)), ALIGNED=LOSS),
     row("head_kd.weight", 0.5, READ=LOSS),
     row("head_kd.temperature", 1, {"head_kd": {"weight": 20}}, READ=LOSS),
-    row("saliency_kd.weight", 5, SALIENT=""),  # its maps have one pixel here: held in tests/distillation,
-    row("saliency_kd.logits", 0.5, SALIENT=LOSS),
-    row("saliency_kd.noise", 0.4, SALIENT=LOSS),
-    row("saliency_kd.temperature", 4, SALIENT=LOSS),
-    row("spike_kd.weight", 0.7, SPIKE=LOSS, HEAD=""),
-    row("spike_kd.window", 3, SPIKE=LOSS, HEAD=""),
-    row("spike_kd.stride", 2, SPIKE=LOSS, HEAD=""),
+    row("saliency_kd.weight", 5, SALIENT=""),  # its maps have one pixel here: held in tests/distillation
+    *rows("saliency_kd", (("logits", 0.5), ("noise", 0.4), ("temperature", 4)), SALIENT=LOSS),
+    *rows("spike_kd", (("weight", 0.7), ("window", 3), ("stride", 2)), SPIKE=LOSS, HEAD=""),
     # ---- calibration
-    row("calibration.form", "none", CALIBRATED=CALIBRATION),
+    *rows("calibration", (("form", "none"), ("images", 5), ("batches", 2)), CALIBRATED=CALIBRATION),
+    *rows("calibration", (("momentum", 0.6), ("candidates", 20), ("augment", False)), CALIBRATED=CALIBRATION),
     row("calibration.form", "advanced_potential", CALIBRATED="constants judged"),
     row("calibration.form", "advanced_weights", POTENTIAL, CALIBRATED=UNITS),
-    row("calibration.images", 5, CALIBRATED=CALIBRATION),
-    row("calibration.batches", 2, CALIBRATED=CALIBRATION),
-    row("calibration.momentum", 0.6, CALIBRATED=CALIBRATION),
-    row("calibration.candidates", 20, CALIBRATED=CALIBRATION),
-    row("calibration.augment", False, CALIBRATED=CALIBRATION),
-    *(row(f"calibration.weights.{key}", value, CALIBRATED="") for key, value in WEIGHTS.items()),
-    *(row(f"calibration.weights.{key}", value, ADVANCED, CALIBRATED=UNITS) for key, value in WEIGHTS.items()),
+    *rows("calibration.weights", WEIGHTS, CALIBRATED=""),
+    *rows("calibration.weights", WEIGHTS, ADVANCED, CALIBRATED=UNITS),
     # ---- evaluation
     row("evaluation.seeds", [1, 2], **JUDGED, ACT="watched judged share"),
 ]
@@ -290,8 +258,15 @@ def nested(key, value):
 
 @pytest.mark.parametrize(("key", "value", "where", "rates", "expected"), ROWS)
 def test_a_setting_changes_what_it_is_for_and_nothing_else(key, value, where, rates, expected, monkeypatch):
-    """The first update of a training that starts from converted weights is the one by hand, too."""
+    """Of the runs that read it, and of no other; a run that a row looks at in vain is one of those.
+
+    The first update of a training that starts from converted weights is the one by hand, too.
+    """
     base, preset = world(where), plan(merged(where, nested(key, value)))
+    reading = {name for name, run in RUN.items() if base.plan.settings(run) != preset.settings(run)}
+    known = READ[key.split(".")[0]] | ({"ACT", "GRAD"} if key.startswith("label_kd") and where else set())
+    assert reading == known - SET_FOR_THEM.get(key, set())
+    assert set(expected) <= known
     for name, groups in expected.items():
         now = base.changed(name, preset)
         assert differing(base.found(name), now) == set(groups.split()), name
@@ -299,32 +274,19 @@ def test_a_setting_changes_what_it_is_for_and_nothing_else(key, value, where, ra
             assert [line["lr"] for line in now.log] == pytest.approx(rates)
         if name in TRAINED and by_hand(now.task):
             terms, gradient = first_update(now, monkeypatch)
-            assert {term: now.log[0][term] for term in TERMS[:-1] if term in now.log[0]} == pytest.approx(
-                terms, rel=1e-5
-            )
+            logged = {term: now.log[0][term] for term in TERMS[:-1] if term in now.log[0]}
+            assert logged == pytest.approx(terms, rel=1e-5)
             if key not in ("spiking.train_thresholds", "spiking.train_leak"):  # parameters that the oracle has not
                 assert now.log[0]["gradient_norm"] == pytest.approx(gradient, rel=1e-4)
 
 
 def by_hand(task):
-    """Whether the oracle knows the start, and all images are in the first batch."""
-    spiking = task.settings.spiking
-    known = spiking.init in ("converted", "converted_weights") and spiking.kind == "lif"
-    settings = task.settings  # objectives by hand: tests/distillation
-    known = known and not (settings.network.batch_norm or settings.features or settings.blurred or settings.aligned_kd)
-    known = known and not (settings.head_kd or settings.saliency_kd)
-    return known and task.settings.training.batch >= len(task.train)
-
-
-@pytest.mark.parametrize(("key", "value", "where", "rates", "expected"), ROWS)
-def test_a_setting_is_one_of_the_runs_that_read_it(key, value, where, rates, expected):
-    """And of no other; a run that a row looks at in vain is one of those."""
-    before, after = plan(where), plan(merged(where, nested(key, value)))
-    reading = {name for name, run in RUN.items() if before.settings(run) != after.settings(run)}
-    also = {"ACT", "GRAD"} if key.startswith("label_kd") and where else set()
-    known = READ[key.split(".")[0]] | also
-    assert reading == known - SET_FOR_THEM.get(key, set())
-    assert set(expected) <= known
+    """Whether the oracle knows the start and the objective, and all images are in the first batch."""
+    settings = task.settings
+    known = settings.spiking.init in ("converted", "converted_weights") and settings.spiking.kind == "lif"
+    others = settings.features, settings.blurred, settings.aligned_kd, settings.head_kd, settings.saliency_kd
+    known = known and not settings.network.batch_norm and not any(others)  # objectives by hand: tests/distillation
+    return known and settings.training.batch >= len(task.train)
 
 
 def keys_of(section, prefix):
@@ -407,18 +369,6 @@ def test_sizes_of_a_network():
     """64 and 128 channels times the width, 8 at least; `fc` units in the hidden linear layers, whatever the width."""
     state = world({"network": {"width": 0.25, "fc": 20}, "ann": {"epochs": 0}}).found("ANN").state
     assert [len(value) for value in state.values()] == [16, 32, 32, 20, 20, 4]
-
-
-def test_labels_of_a_step_or_of_all():
-    """With weight w label distillation is w or 1 times the same divergence, by its form; so is cross-entropy."""
-    terms = {
-        (form, weight): world({"label_kd": {"form": form, "weight": weight}}).found("LABEL").log[0]
-        for form, weight in (("sum", 0.9), ("mix", 0.9), ("mix", 0.7), ("added", 0.7))
-    }
-    whole = terms["sum", 0.9]
-    for (form, weight), line in terms.items():
-        ce, kd = {"sum": (1, 1), "mix": (1 - weight, weight), "added": (1, weight)}[form]
-        assert (line["ce"], line["kd"]) == pytest.approx((ce * whole["ce"], kd * whole["kd"]), rel=1e-6)
 
 
 # ---- compute: what changes no result ---------------------------------------------------------------------------------

@@ -24,6 +24,8 @@ from lasnn.training.resume import Saves
 from lasnn.training.stages import stage_of
 from lasnn.training.task import Parent, Task
 
+TAUGHT = {"LABEL": "kd_label", "ACT": "lasnn_act", "GRAD": "lasnn_grad", "FEATURES": "kd_features"}
+TAUGHT |= {"BLURRED": "kd_blurred", "ALIGNED": "kd_aligned", "READ": "kd_head", "SALIENT": "kd_saliency"}
 RUN = {
     "ANN": "ann/digits/vgg5/base/s0",
     "TEACHER": "ann/digits/vgg16bn/base/s0",
@@ -34,14 +36,7 @@ RUN = {
     "CONVERSION": "snn/digits/vgg5/conversion/poisson-T4/none/base/s0",
     "HYBRID": "snn/digits/vgg5/hybrid/poisson-T4/none/base/s0",
     "HYBRID_DIRECT": "snn/digits/vgg5/hybrid/direct-T4/none/base/s0",
-    "LABEL": "snn/digits/vgg5/kd_label/poisson-T4/vgg16bn/base/s0",
-    "ACT": "snn/digits/vgg5/lasnn_act/poisson-T4/vgg16bn/base/s0",
-    "GRAD": "snn/digits/vgg5/lasnn_grad/poisson-T4/vgg16bn/base/s0",
-    "FEATURES": "snn/digits/vgg5/kd_features/poisson-T4/vgg16bn/base/s0",
-    "BLURRED": "snn/digits/vgg5/kd_blurred/poisson-T4/vgg16bn/base/s0",
-    "ALIGNED": "snn/digits/vgg5/kd_aligned/poisson-T4/vgg16bn/base/s0",
-    "READ": "snn/digits/vgg5/kd_head/poisson-T4/vgg16bn/base/s0",
-    "SALIENT": "snn/digits/vgg5/kd_saliency/poisson-T4/vgg16bn/base/s0",
+    **{name: f"snn/digits/vgg5/{method}/poisson-T4/vgg16bn/base/s0" for name, method in TAUGHT.items()},
     "HEAD": "snn/digits/vgg5/kd_spike/poisson-T4/none/base/s0",
     "SPIKE": "snn/digits/vgg5/kd_spike/poisson-T4/snn_vgg5/base/s0",
     "CALIBRATED": "snn/digits/vgg5/calibration/direct-T4/none/base/s0",
