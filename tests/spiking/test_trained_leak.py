@@ -12,9 +12,13 @@ from lasnn.spiking.neurons import LIF, Dynamics
 THETA = 0.75
 
 
+@pytest.mark.parametrize("gain", [1, 2])
 @pytest.mark.parametrize("order", ORDERS)
-def test_what_neurons_start_from_is_leaked_too(order):
-    """dL/dw of a leak σ(w), which has δ¹ v⁰, behind a dropout mask: autograd's, in double precision."""
+def test_what_neurons_start_from_is_leaked_too(order, gain):
+    """dL/dw of a leak σ(w), which has δ¹ v⁰, behind a dropout mask: autograd's, in double precision.
+
+    A trained threshold of θ / 2 is twice the current and twice the v⁰.
+    """
     draws = torch.Generator().manual_seed(3)
     current = torch.rand(9, 2, 5, generator=draws, dtype=torch.float64) - 0.2
     weight = torch.randn(current.shape, generator=draws, dtype=torch.float64)
@@ -23,12 +27,13 @@ def test_what_neurons_start_from_is_leaked_too(order):
     for start in (0.0, 0.5):
         neuron = LIF(THETA, Dynamics(0.7, order)).double()
         neuron.leak_logit = torch.nn.Parameter(torch.tensor(0.7, dtype=torch.float64).logit())
+        neuron.log_gain = torch.nn.Parameter(torch.tensor(float(gain), dtype=torch.float64).log())
         neuron.initial = torch.full((5,), start, dtype=torch.float64)
         spikes = neuron(current.clone(), mask)
         (spikes * weight).sum().backward()
         logit = neuron.leak_logit.detach().clone().requires_grad_()
-        oracle = Neuron(THETA, Dynamics(logit.sigmoid(), order), "bellec", initial=start)
-        expected = torch.stack([oracle(step) for step in current]) * mask
+        oracle = Neuron(THETA, Dynamics(logit.sigmoid(), order), "bellec", initial=gain * start)
+        expected = torch.stack([oracle(gain * step) for step in current]) * mask
         (expected * weight).sum().backward()
         assert torch.equal(spikes, expected)
         assert close(neuron.leak_logit.grad, logit.grad, 1e-12)
