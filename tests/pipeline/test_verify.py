@@ -201,13 +201,12 @@ def test_labels_are_compared_with_one_another_and_with_prepared_images(project, 
 
 def test_a_foreign_file(verified):
     """Whatever it is called, also where a run's metrics would lie."""
-    (KEPT / "verdicts/snn/notes").mkdir()
-    for name in ("snn/notes/metrics.json", "model.pt.old"):
-        (KEPT / "verdicts" / name).write_text("{}")
-    status, _, faults = verified("verdicts")
+    paths = [KEPT / "bfloat16" / name for name in ("model.pt.old", "snn/notes/metrics.json")]
+    for path in paths:
+        files.write_text(path, "{}")
+    status, _, faults = verified("bfloat16")
     assert status == 1
-    names = ("model.pt.old", "snn/notes/metrics.json")
-    assert faults == [f"{KEPT}/verdicts/{name} is none of the kept files: remove it" for name in names]
+    assert faults == [f"{path} is none of the kept files: remove it" for path in paths]
 
 
 def test_half_a_clone_is_one_line(verified):
