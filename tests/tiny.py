@@ -162,6 +162,13 @@ def change_a_pixel(path, index=0):
     arrays.write(Path(path), before.name, before.title, arrays.Contents(*parts), False, before.source)
 
 
+def flip(path):
+    """Change one byte in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
 def image_tree(root, splits=("train", "test"), classes=("cat", "dog"), ending="png", side=8, count=2, seed=1):
     """Small images of noise as <split>/<class>/<number>."""
     random = np.random.default_rng(seed)

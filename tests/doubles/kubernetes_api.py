@@ -30,11 +30,10 @@ class Cluster:
     def configuration(self) -> Path:
         """A kubeconfig that leads here."""
         place = f"http://127.0.0.1:{self.server.server_address[1]}"
-        named = {"cluster": "here", "user": "me"}
-        content = {"apiVersion": "v1", "kind": "Config", "current-context": "here", "users": [{"name": "me"}]}
+        content = {"apiVersion": "v1", "kind": "Config", "current-context": "here"}
+        content |= {"users": [{"name": "me", "user": {"token": "none"}}]}
         content |= {"clusters": [{"name": "here", "cluster": {"server": place}}]}
-        content |= {"contexts": [{"name": "here", "context": named}]}
-        content["users"][0]["user"] = {"token": "none"}
+        content |= {"contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}]}
         path = self.folder / "kubeconfig"
         path.write_text(yaml.safe_dump(content))
         return path

@@ -26,6 +26,7 @@ from lasnn.plan.overlays import merged
 from lasnn.plan.own import weights_path
 from lasnn.plan.runs import Run, parse
 from lasnn.results import store
+from lasnn.results.fits import RUN_FILES
 from lasnn.storage import checkpoint, files
 from tests.tiny import change_a_pixel, described
 
@@ -35,8 +36,7 @@ HEAVIER = {"weight_decay": 0.01}
 # Settings of which every run of the chain reads some.
 OTHER = {"presets": {"quick": {"teacher": HEAVIER, "ann": HEAVIER, "curve": {"scales": [1, 0.8]}, "student": HEAVIER}}}
 SECTIONS = {ANN: "ann", TEACHER: "teacher", CONVERTED: "curve", SNN: "student"}  # what only this one of the chain reads
-PARTS = ("model.pt", "metrics.json", "predictions.npz", "provenance.json")
-FILES = (*PARTS, "log.jsonl")
+FILES = (*RUN_FILES, store.LOG)
 Way = Callable[["Field", str, random.Random], None]
 
 
@@ -52,7 +52,8 @@ class Field:
             shutil.copytree(place.results, self.whole)
         self.expected = {path: place.digests(path) for path in CHAIN}
         self.expected_of_others = {path: self.others.digests(path) for path in CHAIN}
-        self.data = (place.folder / "data" / "digits.npz").read_bytes()
+        self.images = place.folder / "data" / "digits.npz"
+        self.data = self.images.read_bytes()
         self.settings = place.config.read_text()
 
     def restore(self, *, keep: bool) -> None:
@@ -63,7 +64,7 @@ class Field:
             shutil.copytree(self.whole / "quick" / path, folder)
         for other in ("second", "reference", ".kept"):
             shutil.rmtree(self.place.results / other, ignore_errors=True)
-        (self.place.folder / "data" / "digits.npz").write_bytes(self.data)
+        self.images.write_bytes(self.data)
         self.place.config.write_text(self.settings)
         if keep:
             preset = self.config().preset()
@@ -92,7 +93,7 @@ class Field:
                 run: Run = parse(path)
                 if path in ordered or made.intersection(map(str, preset.parents(run))):
                     store.keep(preset, run, judge.digests)
-                    for name in PARTS:
+                    for name in RUN_FILES:
                         (self.place.run(path) / name).unlink(missing_ok=True)
                     if status := main([run.kind, str(self.place.run(path)), "--config", str(self.place.config)]):
                         return status
@@ -102,7 +103,7 @@ class Field:
         return forked(action, self.place.said)
 
     def there(self, path: str) -> bool:
-        return all((self.place.run(path) / name).exists() for name in PARTS)
+        return all((self.place.run(path) / name).exists() for name in RUN_FILES)
 
 
 # ---- the ways --------------------------------------------------------------------------------------------------------
@@ -136,11 +137,9 @@ def hard_linked(field: Field, path: str, draw: random.Random) -> None:
 
 
 def moved(field: Field, path: str, draw: random.Random) -> None:
-    spare = field.place.folder / "spare"
-    shutil.rmtree(spare, ignore_errors=True)
-    shutil.copytree(field.others.run(path), spare)
+    """Another folder in this place, with its dates."""
     shutil.rmtree(field.place.run(path))
-    os.rename(spare, field.place.run(path))
+    shutil.copytree(field.others.run(path), field.place.run(path))
 
 
 def unpacked(field: Field, path: str, draw: random.Random) -> None:
@@ -157,28 +156,25 @@ def by_a_verb(field: Field, path: str, draw: random.Random) -> None:
     other = field.place.folder / "other.yaml"
     other.write_text(yaml.safe_dump(content))
     run = parse(path)
-    with_its_parents = [*map(str, Config(content).preset().parents(run)), path]
-    for name in with_its_parents[:-1]:  # a verb refuses parents of other settings
-        copied()(field, name, draw)
+    for parent in Config(content).preset().parents(run):  # a verb refuses parents of other settings
+        copied()(field, str(parent), draw)
     forked(lambda: main([run.kind, str(field.place.run(path)), "--config", str(other)]), field.place.said)
 
 
 def of_another_run(field: Field, path: str, draw: random.Random) -> None:
     source = draw.choice([one for one in CHAIN if one != path])
-    for name in FILES:
-        if (field.place.run(source) / name).exists():
-            shutil.copyfile(field.place.run(source) / name, field.place.run(path) / name)
+    shutil.copytree(field.place.run(source), field.place.run(path), copy_function=shutil.copyfile, dirs_exist_ok=True)
 
 
 def half_a_copy(field: Field, path: str, draw: random.Random) -> None:
-    name = draw.choice(PARTS)
+    name = draw.choice(RUN_FILES)
     content = (field.others.run(path) / name).read_bytes()
     (field.place.run(path) / name).write_bytes(content[: len(content) // 2])
 
 
 def a_byte(field: Field, path: str, draw: random.Random) -> None:
     """Changed in place, with size and date kept."""
-    target = field.place.run(path) / draw.choice(PARTS)
+    target = field.place.run(path) / draw.choice(RUN_FILES)
     content, before = bytearray(target.read_bytes()), target.stat()
     content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
     target.write_bytes(content)
@@ -284,13 +280,13 @@ def of_another_preset(field: Field, path: str, draw: random.Random) -> None:
 
 
 def data_deleted(field: Field, path: str, draw: random.Random) -> None:
-    (field.place.folder / "data" / "digits.npz").unlink()
+    field.images.unlink()
     deleted()(field, path, draw)
 
 
 def data_swapped(field: Field, path: str, draw: random.Random) -> None:
     """Prepared images of another source under this name."""
-    change_a_pixel(field.place.folder / "data" / "digits.npz", draw.randrange(1000))
+    change_a_pixel(field.images, draw.randrange(1000))
 
 
 BESIDE = (unpacked, moved, linked, hard_linked, by_a_verb, of_another_run, of_another_preset, stale_runs_exported)
@@ -298,11 +294,8 @@ INSIDE = (half_a_copy, a_byte, other_bytes, of_an_earlier_commit, weights_exchan
 CHANGED = (touched, settings_changed, parent_changed_and_gone)
 WAYS: dict[str, Way] = {way.__name__: way for way in (*BESIDE, *INSIDE, *CHANGED)}
 WAYS |= {f"copied, times {times}": copied(times=times) for times in ("now", "1970", "2099", "kept")}
-WAYS |= {f"{name} alone": copied(name) for name in PARTS} | {"all but the checkpoint": copied(*PARTS[1:])}
-WAYS |= {
-    "folder deleted": deleted(),
-    **{f"{name} deleted": deleted(name) for name in ("metrics.json", "provenance.json")},
-}
+WAYS |= {f"{name} alone": copied(name) for name in RUN_FILES} | {"all but the checkpoint": copied(*RUN_FILES[1:])}
+WAYS |= {f"{name or 'folder'} deleted": deleted(name) for name in ("", "metrics.json", "provenance.json")}
 # Where the files are a run of the same settings on another machine, the plan has no other opinion of them; what follows
 # from them must be made from them. Where the images are others, every run must be made from these.
 CONSISTENT = {way.__name__ for way in (other_bytes, data_swapped, parent_changed_and_gone)}
@@ -350,7 +343,7 @@ def _fault(field: Field, name: str, ended: Ended) -> str | None:
 
 def _inconsistent(field: Field) -> str | None:
     """A run that was not made from the parents, images and settings that are there, or is not as it says."""
-    digest = arrays.header_of(field.place.folder / "data" / "digits.npz")["digest"]
+    digest = arrays.header_of(field.images)["digest"]
     preset = field.config().preset()
     for path in CHAIN:
         folder = field.place.run(path)

@@ -18,10 +18,11 @@ from lasnn.datasets.archives import opened
 from lasnn.datasets.folders import listing
 from lasnn.datasets.images import decoded
 from lasnn.errors import InputError
+from lasnn.results.fits import RUN_FILES
 from lasnn.storage import checkpoint, files
 from tests.tiny import image_tree
 
-from .tiny import ANN, SNN, Place, Tally
+from .tiny import ANN, SNN, Place, Tally, split
 
 
 def damaged(content: bytes, draw: random.Random) -> bytes:
@@ -61,18 +62,17 @@ def corrupt(place: Place, count: int) -> list[Tally]:
     """`count` damages over all kinds of file: one tally for each."""
     folder, draw = place.folder / "corruptions", random.Random(0)
     folder.mkdir(exist_ok=True)
-    for name in ("model.pt", "metrics.json", "predictions.npz", "provenance.json"):
-        (folder / name).write_bytes((place.run(SNN) / name).read_bytes())
-    (folder / "digits.npz").write_bytes((place.folder / "data" / "digits.npz").read_bytes())
+    for path in (*(place.run(SNN) / name for name in RUN_FILES), place.folder / "data" / "digits.npz"):
+        shutil.copyfile(path, folder / path.name)
     state = {"tag": "t", "weights": checkpoint.load(place.run(ANN) / "model.pt")[0], "position": {"epochs": 1}}
     checkpoint.write_sealed(folder / "resume.pt", state)
     shutil.make_archive(str(folder / "images"), "zip", image_tree(folder / "images", side=16, count=4))
     tallies = []
-    for index, (name, read) in enumerate(READERS.items()):
+    for (name, read), share in zip(READERS.items(), split(count, len(READERS)), strict=True):
         tally, path = Tally(f"corrupted {name}"), folder / name
         original = path.read_bytes()
         expected = read(path)
-        for _ in range(count // len(READERS) + (index < count % len(READERS))):
+        for _ in range(share):
             path.write_bytes(damaged(original, draw))
             outcome, note = _outcome(path, read, expected)
             tally.add(outcome in ("detected", "harmless"), outcome, f"{name}: {outcome} {note}")

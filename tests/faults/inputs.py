@@ -25,7 +25,7 @@ from lasnn.plan.config import whole
 from lasnn.plan.overlays import parsed
 from tests.tiny import image_tree, in_process
 
-from .tiny import ANN, CONVERTED, ROOT, SNN, Place, Tally
+from .tiny import ANN, CONVERTED, ROOT, SNN, Place, Tally, split
 
 CONTENT = whole(ROOT / "config.yaml")
 ALIKE = {"database": None, "deadline": None, "derandomize": True}
@@ -253,24 +253,17 @@ KINDS = {kind.__name__.replace("_", " "): kind for kind in OF_SETTINGS + OF_FILE
 # ---- feeding ---------------------------------------------------------------------------------------------------------
 
 
-def feed(place: Place, count: int) -> list[Tally]:
-    """`count` generated cases over all kinds, in this process: one tally for each kind."""
-    tallies = [Tally(f"bad input, {name}") for name in KINDS]
-    for kind, share, tally in zip(KINDS.values(), _shares(count), tallies, strict=True):
-        _generate(place, kind, share, in_process, tally)
+def feed_both_ways(place: Place, count: int) -> list[Tally]:
+    """`count` cases in this process, and 42 through a real `python -m lasnn`."""
+    return feed(place, count) + feed(place, 42, _in_a_process_of_its_own)
+
+
+def feed(place: Place, count: int, run: Callable = in_process) -> list[Tally]:
+    """`count` generated cases over all kinds: one tally for each kind."""
+    tallies = [Tally(f"bad input, {name}{', in a process' * (run is not in_process)}") for name in KINDS]
+    for kind, share, tally in zip(KINDS.values(), split(count, len(KINDS)), tallies, strict=True):
+        _generate(place, kind, share, run, tally)
     return tallies
-
-
-def feed_command_line(place: Place, count: int) -> Tally:
-    """`count` generated cases over all kinds through a real `python -m lasnn`."""
-    tally = Tally("bad input, real command line")
-    for kind, share in zip(KINDS.values(), _shares(count), strict=True):
-        _generate(place, kind, share, _in_a_process_of_its_own, tally)
-    return tally
-
-
-def _shares(count: int) -> list[int]:
-    return [count // len(KINDS) + (index < count % len(KINDS)) for index in range(len(KINDS))]
 
 
 def _generate(place: Place, kind: Callable, count: int, run: Callable, tally: Tally) -> None:

@@ -21,6 +21,11 @@ def striking(target: int, number: int) -> Callable[[], None]:
     return lambda: events.watch(lambda now, name: os.kill(os.getpid(), number) if now == target else None)
 
 
+def kill(place: Place, count: int) -> list[Tally]:
+    """SIGKILL at `count` moments, and at half as many times."""
+    return [kill_at_moments(place, count), kill_by_clock(place, count // 2)]
+
+
 def kill_at_moments(place: Place, count: int, number: int = signal.SIGKILL) -> Tally:
     """`count` moments spread evenly over the three kinds of run; every third of them is killed a second time."""
     tally, random_ = Tally(f"{signal.Signals(number).name} at a moment"), random.Random(0)
@@ -58,9 +63,10 @@ def kill_by_clock(place: Place, count: int) -> Tally:
 def told_twice(place: Place, count: int) -> Tally:
     """SIGTERM twice, 25 ms apart, at a random moment of a training, as a queue does at a time limit.
 
-    `place` must not save after every batch: the run has to be saved within the epoch because it was told to stop.
+    It is not saved after every batch: it has to be saved within the epoch because it was told to stop.
     """
     tally, draws = Tally("SIGTERM twice"), random.Random(0)
+    place.save_within_epochs(False)
     for path, share, expected in place.shares(count, (ANN, SNN)):
         for _ in range(share):
             batch, after = draws.randrange(8), draws.uniform(0, LONG)  # of nine batches, so never after the last
@@ -69,6 +75,7 @@ def told_twice(place: Place, count: int) -> Tally:
             well, seen = place.ends_well(path, expected)
             good = well and saved and first.one_line(128 + signal.SIGTERM) and "goes on after" in seen
             tally.add(good, "saved" if saved else "not saved", f"{path}, batch {batch}: {first}, {seen}")
+    place.save_within_epochs(True)
     return tally
 
 

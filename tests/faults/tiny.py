@@ -23,17 +23,15 @@ from lasnn.__main__ import main
 from lasnn.errors import InputError
 from lasnn.plan.config import merged, whole
 from lasnn.plan.runs import parse
+from lasnn.results.fits import RUN_FILES
 from lasnn.storage import checkpoint, files
-from tests.tiny import TINY
+from tests.tiny import ANN, CONVERTED, LASNN, TEACHER, TINY
 
 ROOT = Path(__file__).parents[2]
-ANN = "ann/digits/conv3fc2/base/s0"
-TEACHER = "ann/digits/vgg16bn/base/s0"
-CONVERTED = "converted/digits/conv3fc2/poisson/base/s0"
-SNN = "snn/digits/conv3fc2/lasnn_act/poisson-T4/vgg16bn/base/s0"
+SNN = LASNN.replace("T2", "T4")
 CHAIN = (ANN, TEACHER, CONVERTED, SNN)
 INTERRUPTED = (ANN, CONVERTED, SNN)  # the three kinds of run
-HASHED = ("model.pt", "metrics.json", "predictions.npz")
+HASHED = RUN_FILES[:3]  # all but the provenance
 READERS = {
     "model.pt": checkpoint.load,
     "resume.pt": checkpoint.read_sealed,
@@ -176,8 +174,8 @@ class Place:
 
     def shares(self, count: int, paths: tuple[str, ...] = INTERRUPTED) -> Iterator[tuple[str, int, dict[str, str]]]:
         """Runs, each with a share of `count` and the digests that it is to end with."""
-        for index, path in enumerate(paths):
-            yield path, count // len(paths) + (index < count % len(paths)), self.digests(path)
+        for path, share in zip(paths, split(count, len(paths)), strict=True):
+            yield path, share, self.digests(path)
 
     def ends_well(self, path: str, expected: dict[str, str], mend: Callable[[], object] = int) -> tuple[bool, str]:
         """Whether nothing was half-written and, after `mend`, the run ends in the same bytes; and what was seen."""
@@ -189,8 +187,13 @@ class Place:
 
     def litter(self, path: str) -> list[str]:
         """Files of a finished run's folder that should not be there any more."""
-        wanted = {*HASHED, "provenance.json", "console.log", "log.jsonl", "scores.json"}
+        wanted = {*RUN_FILES, "console.log", "log.jsonl", "scores.json"}
         return sorted(entry.name for entry in self.run(path).iterdir() if entry.name not in wanted)
+
+
+def split(count: int, parts: int) -> list[int]:
+    """`count` in so many whole numbers, as equal as can be."""
+    return [count // parts + (index < count % parts) for index in range(parts)]
 
 
 def evenly(count: int, total: int) -> list[int]:

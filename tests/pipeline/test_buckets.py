@@ -37,8 +37,6 @@ from lasnn.training.resume import Remote
 SERVED = all(importlib.util.find_spec(name) for name in ("snakemake_storage_plugin_s3", "moto", "flask"))
 served = pytest.mark.skipif(not SERVED, reason="needs the group s3-tests")
 COPIES = Path(".snakemake", "storage", "s3", "lasnn")
-
-
 CONTENT = whole(Path(__file__).parents[2] / "config.yaml") | {"preset": "tiny", "presets": {"tiny": TINY}}
 
 
@@ -147,22 +145,21 @@ def test_a_copy_has_the_size_and_the_date_of_its_object(tmp_path):
     assert not Stored(2, 1000.0).is_copied(tmp_path / "other")
 
 
-class Deaf(Bucket):
-    """A bucket that takes nothing."""
+def refusing(said):
+    def refuses(*arguments):
+        raise InputError(said)
 
-    def put(self, path):
-        raise InputError("the bucket is full")
-
-    def stored(self, path):
-        raise InputError("the bucket is gone")
+    return refuses
 
 
-def test_a_training_goes_on_where_the_bucket_takes_no_saves(tmp_path, capsys):
+def test_a_training_goes_on_where_the_bucket_takes_no_saves(tmp_path, monkeypatch, capsys):
     """One line each time, no exception; and nothing is sent before it is time to."""
-    remote = Remote(Deaf("s3://lasnn", "x"), tmp_path / "resume.pt", 0, Console())
-    remote.fetch()
-    remote.renew()
-    Remote(Deaf("s3://lasnn", "x"), tmp_path / "resume.pt", 10, Console()).renew()
+    monkeypatch.setattr(Bucket, "put", refusing("the bucket is full"))
+    monkeypatch.setattr(Bucket, "stored", refusing("the bucket is gone"))
+    now, later = (Remote(Bucket("s3://lasnn", "x"), tmp_path / "resume.pt", wait, Console()) for wait in (0, 10))
+    now.fetch()
+    now.renew()
+    later.renew()
     said = "".join(capsys.readouterr()).splitlines()
     assert [line.split("warning: ")[1] for line in said] == [
         "the bucket is gone",
@@ -197,32 +194,23 @@ def test_an_image_that_is_not_there_is_named_before_the_first_job(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LASNN_IMAGE", raising=False)
     assert image(needed=False) == "lasnn.sif"
-    assert message_of(image, True).startswith(
-        "--sdm apptainer: no image lasnn.sif: build it from the project's Dockerfile"
-    )
+    assert "no image lasnn.sif: build it from the project's Dockerfile" in message_of(image, True)
     (tmp_path / "lasnn.sif").touch()
     assert image(needed=True) == "lasnn.sif"
     monkeypatch.setenv("LASNN_IMAGE", "docker://example.org/lasnn")
     assert image(needed=True) == "docker://example.org/lasnn"
 
 
-class Keeping(Bucket):
-    """A bucket that is not asked for: what is dropped is noted."""
-
-    def drop(self, path):
-        Path(self.place, "dropped").write_text(path)
-
-
-def test_what_finished_runs_went_on_from_is_dropped(tmp_path):
+def test_what_finished_runs_went_on_from_is_dropped(tmp_path, monkeypatch):
     """Here and in the bucket, and not of a run that lacks a file."""
-    there = Keeping("s3://lasnn", str(tmp_path))
+    dropped = []
+    monkeypatch.setattr(Bucket, "drop", lambda there, path: dropped.append(path))
     names = [f"results/tiny/one/{name}" for name in (*RUN_FILES, "resume.pt")]
     names += [f"results/tiny/two/{name}" for name in (*RUN_FILES[1:], "resume.pt")]
     for run in ("one", "two"):
-        (tmp_path / "results" / "tiny" / run).mkdir(parents=True)
-        (tmp_path / "results" / "tiny" / run / "resume.pt").touch()
-    buckets.drop_saves(there, dict.fromkeys(names, Stored(1, 0.0)))
-    assert (tmp_path / "dropped").read_text() == "results/tiny/one/resume.pt"
+        files.write_text(tmp_path / "results" / "tiny" / run / "resume.pt", "")
+    buckets.drop_saves(Bucket("s3://lasnn", str(tmp_path)), dict.fromkeys(names, Stored(1, 0.0)))
+    assert dropped == ["results/tiny/one/resume.pt"]
     assert [path.parent.name for path in tmp_path.rglob("resume.pt")] == ["two"]
 
 
@@ -258,10 +246,13 @@ def new_bucket(server, folder):
 
 @served
 def test_objects_are_listed_brought_and_dropped(there):
+    """And the mark is later than all of them, by the server's clock, which has whole seconds."""
     path = Path("results/tiny/a/metrics.json")
-    path.parent.mkdir(parents=True)
-    path.write_text("{}")
+    files.write_text(path, "{}")
     there.put(str(path))
+    latest = buckets.newest(there.listing(["results"]))
+    there.mark(latest)
+    assert there.client.head_object(Bucket=there.name, Key=bucket.MARK)["LastModified"].timestamp() > latest
     (found,) = there.listing(["results/tiny"]).items()
     assert found[0] == str(path)
     assert found[1].size == 2
@@ -275,24 +266,11 @@ def test_objects_are_listed_brought_and_dropped(there):
 
 
 @served
-def test_the_mark_is_later_than_all_that_is_there(there):
-    """By the server's clock, which has whole seconds."""
-    Path("data").mkdir()
-    Path("data/x.npz").write_text("x")
-    there.put("data/x.npz")
-    latest = buckets.newest(there.listing(["data"]))
-    there.mark(latest)
-    assert there.client.head_object(Bucket=there.name, Key=bucket.MARK)["LastModified"].timestamp() > latest
-
-
-@served
 def test_the_place_holds_what_is_in_the_bucket_and_nothing_else(there):
     """A file of another state goes and is brought anew, a checkpoint stays in the bucket until a job needs it."""
-    folder = Path("results", "tiny", ANN)
-    folder.mkdir(parents=True)
-    asked = [str(folder / name) for name in RUN_FILES]
+    asked = [f"results/tiny/{ANN}/{name}" for name in RUN_FILES]
     for path in asked:
-        Path(path).write_text(f"whole {path}")
+        files.write_text(path, f"whole {path}")
         there.put(path)
     stored = there.listing(["results/tiny"])
     for path in asked[:3]:
@@ -312,11 +290,9 @@ def test_the_place_holds_what_is_in_the_bucket_and_nothing_else(there):
 @served
 def test_a_checkpoint_that_snakemake_brought_is_known_by_its_digest(there):
     """It has the date of its arrival; the provenance beside it, a copy, states what it holds."""
-    folder = Path("results", "tiny", ANN)
-    folder.mkdir(parents=True)
-    (folder / "model.pt").write_text("weights")
-    files.write_json(folder / "provenance.json", {"files": {"model.pt": files.sha256(folder / "model.pt")}}, seal=True)
-    asked = [f"{folder}/model.pt", f"{folder}/provenance.json"]
+    asked = [f"results/tiny/{ANN}/{name}" for name in ("model.pt", "provenance.json")]
+    files.write_text(asked[0], "weights")
+    files.write_json(asked[1], {"files": {"model.pt": files.sha256(asked[0])}}, seal=True)
     for path in asked:
         there.put(path)
     stored = there.listing(["results/tiny"])
@@ -361,6 +337,10 @@ def test_a_killed_training_goes_on_elsewhere_with_the_same_bytes(there, tmp_path
         assert (second / name).read_bytes() == (undisturbed / name).read_bytes()
 
 
+def downloaded(there, path):
+    return there.client.get_object(Bucket=there.name, Key=path)["Body"].read()
+
+
 PROFILE = ("--workflow-profile", "workflow/profiles/s3", "--default-storage-prefix")
 
 
@@ -383,13 +363,10 @@ def test_two_clones_make_a_table_with_the_bytes_of_one_folder(clones, finished):
     done(one, "--cores", 1, *words, f"results/tiny/{ANN}/model.pt")
     said = done(two, "--cores", 1, *words, "results/tiny/exhibits/table2.csv")
     assert f"Training the ANN {ANN.split('/')[2]}" not in said.stderr + said.stdout
-    equal = 0
-    for path in there.listing(["results"]):
-        if Path(path).name in RUN_FILES[:3] or path.endswith((".csv", ".md", ".tex")):
-            there.client.download_file(there.name, path, str(one / "object"))
-            assert (one / "object").read_bytes() == (finished / path).read_bytes(), path
-            equal += 1
-    assert equal == 3 * 6 + 3
+    made = [path for path in there.listing(["results"]) if path.endswith((*RUN_FILES[:3], ".csv", ".md", ".tex"))]
+    assert len(made) == 3 * 6 + 3
+    for path in made:
+        assert downloaded(there, path) == (finished / path).read_bytes(), path
     assert rules(one, *words, "results/tiny/exhibits/table2.csv") == set()
 
     longer = "presets={tiny: {student: {epochs: 2}}}"
@@ -401,27 +378,19 @@ def test_two_clones_make_a_table_with_the_bytes_of_one_folder(clones, finished):
 
 @served
 @pytest.mark.parametrize(
-    ("words", "more", "expected"),
+    ("url", "server", "expected"),
     [
-        (
-            [*PROFILE, "s3://nowhere"],
-            {},
-            r"the bucket s3://nowhere can't be read: .*NoSuchBucket.*: make the bucket, or",
-        ),
-        ([*PROFILE, "nowhere"], {}, r"--default-storage-prefix is 'nowhere': expected s3://BUCKET"),
-        (
-            [*PROFILE, "s3://two-clones", "--storage-s3-retries", 1],
-            {"SNAKEMAKE_STORAGE_S3_ENDPOINT_URL": "http://127.0.0.1:9"},
-            r"the bucket s3://two-clones can't be read: Could not connect .*: check --storage-s3-endpoint-url",
-        ),
-        ([*PROFILE, "s3://x"], {"SNAKEMAKE_STORAGE_S3_ENDPOINT_URL": "s3.example.org"}, r"expected an address such as"),
+        ("s3://nowhere", None, r"^error: the bucket s3://nowhere can't be read: .*NoSuchBucket.*: make the bucket, or"),
+        ("s3://x", "http://127.0.0.1:9", r"can't be read: Could not connect .*: check --storage-s3-endpoint-url"),
+        ("s3://x", "s3.example.org", r"expected an address such as"),
     ],
 )
-def test_a_bucket_that_cannot_be_used_gets_one_line_before_the_first_job(clones, words, more, expected, monkeypatch):
+def test_a_bucket_that_cannot_be_used_gets_one_line_before_the_first_job(clones, url, server, expected, monkeypatch):
     one, _, _ = clones
-    for name, value in more.items():
-        monkeypatch.setenv(name, value)
-    refused = snakemake(one, "--cores", 1, *words, "--", f"results/tiny/{ANN}/model.pt")
+    if server:
+        monkeypatch.setenv("SNAKEMAKE_STORAGE_S3_ENDPOINT_URL", server)
+    words = [*PROFILE, url, "--storage-s3-retries", 1, "--", f"results/tiny/{ANN}/model.pt"]
+    refused = snakemake(one, "--cores", 1, *words)
     assert refused.returncode == 1
     assert "Traceback" not in refused.stderr + refused.stdout
     (line,) = [line for line in refused.stderr.splitlines() if line.startswith("error:")]
@@ -429,28 +398,27 @@ def test_a_bucket_that_cannot_be_used_gets_one_line_before_the_first_job(clones,
     assert not list(one.rglob("model.pt"))
 
 
-@pytest.mark.parametrize(
-    ("said", "hint"),
-    [
-        ("An error occurred (NoSuchBucket) when calling ListObjectsV2", "make the bucket"),
-        ("An error occurred (AccessDenied) when calling PutObject", "have the right to list, read, write and delete"),
-        ("An error occurred (InvalidAccessKeyId)", "set SNAKEMAKE_STORAGE_S3_ACCESS_KEY"),
-        ("Unable to locate credentials", "set SNAKEMAKE_STORAGE_S3_ACCESS_KEY"),
-        ("An error occurred (QuotaExceeded) when calling PutObject", "make room in it"),
-        ("An error occurred (InsufficientStorage)", "make room in it"),
-    ],
-)
+HINTS = {
+    "An error occurred (NoSuchBucket) when calling ListObjectsV2": "make the bucket",
+    "An error occurred (AccessDenied) when calling PutObject": "have the right to list, read, write and delete",
+    "Unable to locate credentials": "set SNAKEMAKE_STORAGE_S3_ACCESS_KEY",
+    "An error occurred (QuotaExceeded) when calling PutObject": "make room in it",
+    "An error occurred (InsufficientStorage)": "make room in it",
+}
+
+
 @served
-def test_what_a_server_refuses_is_one_line_with_what_to_do(there, said, hint):
+@pytest.mark.parametrize("said", HINTS)
+def test_what_a_server_refuses_is_one_line_with_what_to_do(said):
     from boto3.exceptions import S3UploadFailedError
 
     def refuses():
-        with there._answering("can't be written"):
+        with Bucket("s3://lasnn", "x")._answering("can't be written"):
             raise S3UploadFailedError(f"{said}\nand more")
 
     line = message_of(refuses)
-    assert line.startswith(f"the bucket {there.url} can't be written: {said} and more: ")
-    assert hint in line
+    assert line.startswith(f"the bucket s3://lasnn can't be written: {said} and more: ")
+    assert HINTS[said] in line
 
 
 @served
@@ -483,8 +451,7 @@ def test_a_job_on_kubernetes_needs_the_bucket_alone(clones, finished, git, tmp_p
     secrets = {one["name"] for one in container["env"]}
     assert secrets >= {"SNAKEMAKE_STORAGE_S3_ACCESS_KEY", "SNAKEMAKE_STORAGE_S3_SECRET_KEY", commit.PASSED}
     assert "secret" not in json.dumps(container["args"])
-    for name in RUN_FILES[:3]:
-        there.client.download_file(there.name, f"results/tiny/{ANN}/{name}", str(one / "object"))
-        assert (one / "object").read_bytes() == (finished / "results" / "tiny" / ANN / name).read_bytes()
-    there.client.download_file(there.name, f"results/tiny/{ANN}/provenance.json", str(one / "object"))
-    assert json.loads((one / "object").read_text())["code"]["commit"] == git(one, "rev-parse", "HEAD")
+    *same, made = (f"results/tiny/{ANN}/{name}" for name in (*RUN_FILES[:3], "provenance.json"))
+    for path in same:
+        assert downloaded(there, path) == (finished / path).read_bytes(), path
+    assert json.loads(downloaded(there, made))["code"]["commit"] == git(one, "rev-parse", "HEAD")

@@ -13,7 +13,8 @@ from tiny import TINY, done
 
 from lasnn import cards
 from lasnn.pipeline import needs
-from lasnn.plan.config import whole
+from lasnn.plan.config import read, whole
+from lasnn.plan.runs import parse
 
 DOUBLE = Path(__file__).parents[1] / "doubles" / "cards"
 TAKE = """
@@ -82,8 +83,7 @@ def test_each_training_takes_a_card_of_its_own_and_leaves_it_however_it_ends(mac
 
 def test_more_trainings_than_cards_share_evenly(machine, trainings):
     machine(2)
-    taken = [trainings()[1] for _ in range(6)]
-    assert sorted(taken) == sorted(["GPU-0", "GPU-1"] * 3)
+    assert sorted(trainings()[1] for _ in range(6)) == sorted(["GPU-0", "GPU-1"] * 3)
 
 
 def test_where_one_card_is_visible_there_is_nothing_to_choose(machine, trainings, monkeypatch):
@@ -117,9 +117,6 @@ def test_the_profile_lets_one_training_run_on_each_card(machine, copy_of_project
 
 def test_memory_of_a_run_is_above_what_kept_runs_took():
     """Peaks of the processes of the preset `small`, on a CPU."""
-    from lasnn.plan.config import read
-    from lasnn.plan.runs import parse
-
     preset, compared = read().preset("small"), 0
     for path in Path("results/reference/small").glob("**/provenance.json"):
         kept = json.loads(path.read_text())

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from lasnn.__main__ import main
-from lasnn.plan.config import read
 from lasnn.storage import files
 
 ROOT = Path(__file__).parents[2]
@@ -24,10 +23,8 @@ rocrate = pytest.importorskip("rocrate.rocrate", reason="needs the dependency gr
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """The crate of a preset of which only kept results are here, written without any network."""
-    patch = pytest.MonkeyPatch()
     target = tmp_path_factory.mktemp("crate") / "new"
-    with patch.context() as cut:
-        cut.chdir(ROOT)
+    with pytest.MonkeyPatch.context() as cut:
         cut.setattr(socket.socket, "connect", None)
         cut.setattr(socket, "getaddrinfo", None)
         assert main(["crate", "--preset", "bfloat16", "--out", str(target)]) == 0
@@ -77,9 +74,8 @@ def test_a_run_says_what_its_provenance_says(crate):
     assert run["instrument"]["softwareVersion"] == made["code"]["commit"]
     assert run["instrument"]["name"] == "python -m lasnn snn"
     settings = {one["name"]: one["value"] for one in run["object"] if one.type == "PropertyValue"}
-    assert settings["training.epochs"] == str(made["settings"]["training"]["epochs"])
-    assert settings["spiking.leak"] == str(made["settings"]["spiking"]["leak"])
-    assert settings["neuron.reset"] == made["settings"]["neuron"]["reset"]
+    for section, key in (("training", "epochs"), ("spiking", "leak"), ("neuron", "reset")):
+        assert settings[f"{section}.{key}"] == str(made["settings"][section][key])
     assert {one["name"]: one["value"] for one in run["environment"]}["device"] == made["device"]
     seconds = next(one["value"] for one in run["resourceUsage"] if one["name"] == "seconds")
     assert float(seconds) == made["seconds"]
@@ -114,9 +110,8 @@ def test_each_run_and_each_exhibit_is_a_step_of_the_one_workflow(crate):
     assert "https://w3id.org/ro/wfrun/provenance/0.5" in [one.id for one in crate.root_dataset["conformsTo"]]
 
 
-def test_the_same_results_give_the_same_crate(folder, tmp_path, monkeypatch):
+def test_the_same_results_give_the_same_crate(folder, tmp_path):
     """To the byte: no clock is in it, and no name of a folder."""
-    monkeypatch.chdir(ROOT)
     main(["crate", "--preset", "bfloat16", "--out", str(tmp_path / "again")])
     one, other = (json.loads((at / "ro-crate-metadata.json").read_text()) for at in (folder, tmp_path / "again"))
     assert one == other
@@ -131,36 +126,31 @@ def test_a_full_disk_leaves_the_crate_that_was_there(tmp_path, monkeypatch, caps
         (Path(base) / "part").write_text("half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.chdir(ROOT)
     old = tmp_path / "crate" / "ro-crate-metadata.json"
-    old.parent.mkdir()
-    old.write_text("old")
+    files.write_text(old, "old")
     monkeypatch.setattr(rocrate.ROCrate, "write", half)
     assert main(["crate", "--preset", "bfloat16", "--out", str(old.parent)]) not in (0, 2)
     (line,) = capsys.readouterr().err.splitlines()
     assert "No space left on device" in line
-    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()] == [
-        Path("crate", "ro-crate-metadata.json")
-    ]
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [old]
     assert old.read_text() == "old"
 
 
-def test_a_folder_with_other_files_is_left_alone(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(ROOT)
+@pytest.mark.parametrize(
+    ("preset", "told"),
+    [
+        ("bfloat16", "{out} holds other files than a crate"),
+        ("paper", "no finished run in results/paper and none kept in results/reference/paper"),
+    ],
+)
+def test_where_no_crate_can_be_written_one_line_says_why(tmp_path, capsys, preset, told):
     (tmp_path / "mine").write_text("")
-    assert main(["crate", "--preset", "bfloat16", "--out", str(tmp_path)]) == 2
-    assert f"error: {tmp_path} holds other files than a crate" in capsys.readouterr().err
+    assert main(["crate", "--preset", preset, "--out", str(tmp_path)]) == 2
+    assert f"error: {told.format(out=tmp_path)}" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
-def test_a_preset_without_results_is_one_line(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(ROOT)
-    assert "paper" in read().file.presets
-    assert main(["crate", "--preset", "paper", "--out", str(tmp_path / "new")]) == 2
-    assert "error: no finished run in results/paper and none kept in results/reference/paper" in capsys.readouterr().err
-
-
-def test_without_the_library_a_line_says_what_to_install(tmp_path):
+def test_without_the_library_a_line_says_what_to_install():
     code = "import sys; sys.modules['rocrate'] = None; from lasnn.__main__ import main; sys.exit(main(['crate']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 2

@@ -3,7 +3,7 @@
 Of single runs tests/faults/arrivals.py tries what may happen to them; here is what exhibits, pages and images add.
 """
 
-import json
+import contextlib
 import os
 import re
 import shutil
@@ -70,10 +70,6 @@ def rewritten(run, edit):
 # ---- A: what fits is taken, what doesn't is made again ---------------------------------------------------------------
 
 
-def test_a_finished_project_fits(project):
-    assert reasons() == {}
-
-
 SETTINGS = {
     "teacher": {"teacher": {"epochs": 2}},
     "ann": {"ann": {"lr": 0.02}},
@@ -83,29 +79,28 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("kind", SETTINGS)
-def test_changed_settings_age_what_reads_them_and_what_follows(project, kind):
-    change({"presets": {"tiny": SETTINGS[kind]}})
-    found = reasons()
-    assert "made with other settings" in found[KINDS.get(kind, ANN)]
-    if kind == "ann":
-        assert {CONVERTED, HYBRID, LASNN, "table2"} <= set(found)
-        assert TEACHER not in found
-    if kind == "snn":
-        assert ANN not in found
-        assert "table2" in found
+def test_changed_settings_age_what_reads_them_and_what_follows(project):
+    before, found = Path("config.yaml").read_text(), {}
+    for kind, settings in SETTINGS.items():
+        Path("config.yaml").write_text(before)
+        change({"presets": {"tiny": settings}})
+        found[kind] = reasons()
+        assert "made with other settings" in found[kind][KINDS.get(kind, ANN)]
+    assert {CONVERTED, HYBRID, LASNN, "table2"} <= set(found["ann"])
+    assert TEACHER not in found["ann"]
+    assert "table2" in found["snn"]
+    assert ANN not in found["snn"]
 
 
 FOREIGN = {
     "of an older revision": lambda run: rewritten(run, lambda said: said["settings"].update(revision=0)),
     "of another run": lambda run: rewritten(run, lambda said: said["run"].update(path=run.replace("s0", "s1"))),
     "of other images": lambda run: rewritten(run, lambda said: said["data"].update(digest="0" * 64)),
-    "with an edited number": lambda run: edited(run),
+    "with an edited number": lambda run: edited(Path("results/tiny", run, "metrics.json")),
 }
 
 
-def edited(run):
-    path = Path("results/tiny", run, "metrics.json")
+def edited(path):
     path.write_text(re.sub(r'"accuracy": [0-9.]+', '"accuracy": 99.9', path.read_text()))
 
 
@@ -135,28 +130,24 @@ def test_runs_of_earlier_versions_are_compared_by_what_their_parents_say(project
     assert HYBRID not in reasons()
 
 
-@pytest.mark.parametrize("name", ["table2.csv", "table2.html", "table2.json", "table2.tex"])
-def test_an_edited_exhibit_is_made_again(project, name):
-    path = Path("results/tiny/exhibits", name)
-    path.write_text(path.read_text().replace("9", "8", 1) + "\n")
-    assert set(reasons()) == {"table2"}
-
-
-@pytest.mark.parametrize("what", ["scope", "paper", "deleted", "earlier version"])
-def test_an_exhibit_of_something_else_is_made_again(project, what, monkeypatch, tmp_path):
-    if what == "scope":
-        change({"presets": {"tiny": {"scope": {"note": "Another."}}}})
-    elif what == "paper":  # another edition of the paper's numbers lies in the package
-        other = tmp_path / "paper.csv"
-        other.write_text("something else")
-        monkeypatch.setattr("lasnn.report.exhibit.Exhibit.place_of", lambda exhibit, path: other)
-    elif what == "deleted":
-        shutil.rmtree(Path("results/tiny", HYBRID))
-    else:
-        path = Path("results/tiny/exhibits/table2.json")
-        content = files.read_json(path)
-        content.pop("made")
-        files.write_json(path, content)
+def test_an_exhibit_that_was_edited_or_is_of_something_else_is_made_again(project, monkeypatch, tmp_path):
+    """Of an earlier version, of another edition of the paper's numbers, of a run that is gone."""
+    source = Path("results/tiny/exhibits/table2.json")
+    for name in ("table2.csv", "table2.html", "table2.json", "table2.tex"):
+        content = source.with_name(name).read_text()
+        source.with_name(name).write_text(content.replace("9", "8", 1) + "\n")
+        assert set(reasons()) == {"table2"}, name
+        source.with_name(name).write_text(content)
+    said = files.read_json(source)
+    files.write_json(source, {key: value for key, value in said.items() if key != "made"})
+    assert "table2" in reasons()
+    files.write_json(source, said)
+    (tmp_path / "paper.csv").write_text("something else")
+    with monkeypatch.context() as package:
+        package.setattr("lasnn.report.exhibit.Exhibit.place_of", lambda exhibit, path: tmp_path / "paper.csv")
+        assert "table2" in reasons()
+    assert reasons() == {}
+    gone(HYBRID)
     assert "table2" in reasons()
 
 
@@ -176,7 +167,7 @@ def test_a_page_shows_what_is_there_now(project):
 # ---- A: own data -----------------------------------------------------------------------------------------------------
 
 
-def birds(tmp_path, monkeypatch, **changes):
+def birds(tmp_path, monkeypatch):
     """A configuration with a dataset of one's own, prepared."""
     monkeypatch.chdir(tmp_path)
     own = image_tree(tmp_path / "birds", classes="ab")
@@ -190,34 +181,24 @@ def judged(content):
     return Judge(Config(content).preset()).data("birds")
 
 
-def an_edited_image(content, own):
-    target = own / "train" / "a" / "0.png"
-    before = target.stat()
-    Image.new("RGB", (8, 8)).save(target)
-    os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
-
-
-def a_renamed_class(content, own):
-    for split in ("train", "test"):
-        (own / split / "a").rename(own / split / "c")
-
-
-def another_place(content, own):
-    content["datasets"]["birds"]["folder"] = str(image_tree(own.parent / "others", classes="ab", seed=2))
-
-
-def another_image(content, own):
-    Image.new("RGB", (8, 8)).save(own / "train" / "a" / "9.png")
-
-
-@pytest.mark.parametrize("what", [another_image, an_edited_image, a_renamed_class, another_place])
-def test_own_images_are_their_content(tmp_path, monkeypatch, what):
+def test_own_images_are_their_content(tmp_path, monkeypatch):
+    """Another image, an edited one with its date kept, a renamed class, another place."""
     content, own = birds(tmp_path, monkeypatch)
-    assert judged(content) is None
+    trees = [shutil.copytree(own, tmp_path / name) for name in ("more", "edited", "renamed")]
+    trees.append(image_tree(tmp_path / "others", classes="ab", seed=2))
     before = expected_content(Config(content), "birds", Digests(None))
-    what(content, own)
-    assert judged(content) == "the source of birds holds other images than were prepared"
-    assert expected_content(Config(content), "birds", Digests(None)) != before
+    Image.new("RGB", (8, 8)).save(trees[0] / "train" / "a" / "9.png")
+    edited, dates = trees[1] / "train" / "a" / "0.png", (own / "train" / "a" / "0.png").stat()
+    Image.new("RGB", (8, 8)).save(edited)
+    os.utime(edited, ns=(dates.st_atime_ns, dates.st_mtime_ns))
+    for split in ("train", "test"):
+        (trees[2] / split / "a").rename(trees[2] / split / "c")
+    for tree in trees:
+        assert judged(content) is None
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setitem(content["datasets"]["birds"], "folder", str(tree))
+            assert judged(content) == "the source of birds holds other images than were prepared", tree
+            assert expected_content(Config(content), "birds", Digests(None)) != before, tree
 
 
 def test_where_own_images_lie_says_nothing(tmp_path, monkeypatch):
@@ -257,20 +238,22 @@ def test_a_mirror_that_grew_is_prepared_again(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("what", FOREIGN)
-def test_a_run_that_does_not_answer_the_plan_is_refused_by_exhibits_and_made_again(project, kind, what):
-    FOREIGN[what](KINDS[kind])
-    assert f"snakemake --cores 1 results/tiny/{KINDS[kind]}" in message_of(
-        metrics_of, parse(KINDS[kind]), read().preset()
-    )
-    found = reasons()
-    assert {KINDS[kind], "table_s1"} <= set(found)
-    if kind == "ann":
-        assert found[LASNN].startswith("it rests on")
+def test_a_run_that_does_not_answer_the_plan_is_refused_by_exhibits_and_made_again(project, tmp_path, kind):
+    run = KINDS[kind]
+    shutil.copytree(Path("results/tiny", run), tmp_path / "run")
+    for what, spoil in FOREIGN.items():
+        spoil(run)
+        assert f"snakemake --cores 1 results/tiny/{run}" in message_of(metrics_of, parse(run), read().preset()), what
+        found = reasons()
+        assert {run, "table_s1"} <= set(found), what
+        if kind == "ann":
+            assert found[LASNN].startswith("it rests on")
+        gone(run)
+        shutil.copytree(tmp_path / "run", Path("results/tiny", run))
 
 
-def test_runs_of_different_images_never_stand_side_by_side(project):
-    found = [json.loads(Path("results/tiny", run, "metrics.json").read_text()) for run in (ANN, HYBRID)]
+def test_runs_of_different_images_never_stand_side_by_side(finished):
+    found = [files.read_json(finished / "results/tiny" / run / "metrics.json") for run in (ANN, HYBRID)]
     same_images(found)
     found[1]["data"]["digest"] = "0" * 64
     with pytest.raises(InputError, match="different images of digits"):
@@ -280,24 +263,19 @@ def test_runs_of_different_images_never_stand_side_by_side(project):
 # ---- B: nothing finished is lost -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_replaced_run_is_kept_and_taken_up_again(project, kind):
-    preset, run = read().preset(), parse(KINDS[kind])
-    folder = Path(preset.folder(run))
-    before = {path.name: files.sha256(path) for path in folder.iterdir() if path.name in ("model.pt", "metrics.json")}
-    place = store.keep(preset, run)
-    shutil.rmtree(folder)
-    assert store.take(preset, run) == place
-    assert {name: files.sha256(folder / name) for name in before} == before
-    assert reasons() == {}
-
-
-def test_keeping_costs_no_room_and_happens_once(project):
-    preset, run = read().preset(), parse(HYBRID)
-    place = store.keep(preset, run)
-    assert os.path.samefile(place / "model.pt", Path(preset.folder(run), "model.pt"))
-    assert store.keep(preset, run) == place
-    assert len(list(place.parent.iterdir())) == 1
+def test_a_replaced_run_is_kept_once_without_room_and_taken_up_again(project):
+    preset = read().preset()
+    for run in map(parse, KINDS.values()):
+        folder = Path(preset.folder(run))
+        before = {name: files.sha256(folder / name) for name in ("model.pt", "metrics.json")}
+        place = store.keep(preset, run)
+        assert os.path.samefile(place / "model.pt", folder / "model.pt")
+        assert store.keep(preset, run) == place
+        assert len(list(place.parent.iterdir())) == 1
+        shutil.rmtree(folder)
+        assert store.take(preset, run) == place
+        assert {name: files.sha256(folder / name) for name in before} == before
+        assert reasons() == {}
 
 
 def test_missing_images_retrain_nothing(project):
@@ -339,44 +317,35 @@ def test_the_way_out_of_a_run_of_other_settings(project):
     assert "Nothing to be done" in done(project, "--cores", 1, target).stderr
 
 
-@pytest.mark.parametrize("when", [1, 4e9, None], ids=["1970", "2099", "now"])
-def test_the_workflow_hears_of_it_whatever_the_dates(project, when):
-    """A stale run among fresh ones, all files dated alike; a dry run changes no byte."""
-    change({"presets": {"tiny": {"student": {"epochs": 2}}}})
+def test_the_workflow_hears_of_it_whatever_the_dates(project):
+    """A stale run among fresh ones, all files dated alike, in 1970, 2099 and now; a dry run changes no byte."""
+    change({"presets": {"tiny": SETTINGS["snn"]}})
     before = {path: path.read_bytes() for path in Path("results").rglob("*") if path.is_file()}
-    for path in before:
-        os.utime(path, when and (when, when))
-    made = made_by(project, "results/tiny/exhibits/table2.csv")
-    assert {f"results/tiny/{HYBRID}", f"results/tiny/{LASNN}", "results/tiny/exhibits/table2.csv"} <= made
-    assert not {f"results/tiny/{run}" for run in (ANN, TEACHER, CONVERTED)} & made
-    assert {path: path.read_bytes() for path in before} == before
+    for when in (1, 4e9, None):
+        for path in before:
+            os.utime(path, when and (when, when))
+        made = made_by(project, "results/tiny/exhibits/table2.csv")
+        assert {f"results/tiny/{HYBRID}", f"results/tiny/{LASNN}", "results/tiny/exhibits/table2.csv"} <= made
+        assert not {f"results/tiny/{run}" for run in (ANN, TEACHER, CONVERTED)} & made
+        assert {path: path.read_bytes() for path in before} == before
 
 
 def test_what_was_typed_is_made_whatever_fits(project):
-    assert {f"results/tiny/{run}" for run in (ANN, TEACHER, CONVERTED, HYBRID, LASNN)} <= made_by(
-        project, "-F", "tables"
-    )
+    every = {f"results/tiny/{run}" for run in (ANN, TEACHER, CONVERTED, HYBRID, LASNN)}
+    assert every <= made_by(project, "-F", "tables")
     after = made_by(project, "tables", "-R", "converted")
     assert {f"results/tiny/{run}" for run in (CONVERTED, HYBRID, LASNN)} <= after
     assert not {f"results/tiny/{ANN}", f"results/tiny/{TEACHER}"} & after
 
 
-def as_nobody(action):
-    """What it says as another user, in a process of its own."""
-    read_end, write_end = os.pipe()
-    if os.fork() == 0:
-        told = "nothing"
-        try:
-            os.setuid(65534)
-            action()
-        except BaseException as error:
-            told = f"{type(error).__name__}: {error}"
-        os.write(write_end, told.encode())
-        os._exit(0)
-    os.wait()
-    os.close(write_end)
-    with os.fdopen(read_end) as pipe:
-        return pipe.read()
+@contextlib.contextmanager
+def as_nobody():
+    """Another user while the block runs."""
+    os.setresuid(65534, 65534, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")
@@ -389,6 +358,8 @@ def test_files_of_somebody_else_end_the_call_before_the_first_job(rights, free):
         place.chmod(rights)
         (place / "model.pt").write_text("theirs")
         (place / "model.pt").chmod(0o666)
-        told = as_nobody(lambda: _check_writable([str(place / "metrics.json"), str(place / "model.pt")]))
-    expected = f"InputError: {place}/model.pt does not fit the plan and can't be replaced here: it belongs to root"
-    assert told == "nothing" if free else told.startswith(expected)
+        asked = [str(place / "metrics.json"), str(place / "model.pt")]
+        with as_nobody():
+            told = _check_writable(asked) if free else message_of(_check_writable, asked)
+    expected = f"{place}/model.pt does not fit the plan and can't be replaced here: it belongs to root"
+    assert told is None if free else told.startswith(expected)

@@ -14,20 +14,17 @@ SOURCES = sorted(Path("notebooks").glob("*.ipynb"))
 TUTORIAL = "tutorial"  # for people alone, executed by tests/training/test_loaded.py: no page is made of it
 
 
-def test_every_notebook_is_planned():
+def test_every_notebook_is_planned_holds_no_outputs_and_says_where_it_reads():
     assert {path.stem for path in SOURCES} == {*notebooks.NOTEBOOKS, TUTORIAL}
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=str)
-def test_notebooks_hold_no_outputs_and_say_where_they_read(path):
-    notebook = nbformat.read(path, 4)
-    nbformat.validate(notebook)
-    assert notebook.metadata.kernelspec.name == "python3"
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert all(not cell.outputs and cell.execution_count is None for cell in code)
-    (parameters,) = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
-    assert re.match(r'root = "results/quick"', parameters.source)
-    assert path.stem == TUTORIAL or "torch" not in "".join(cell.source for cell in code)
+    for path in SOURCES:
+        notebook = nbformat.read(path, 4)
+        nbformat.validate(notebook)
+        assert notebook.metadata.kernelspec.name == "python3", path
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        assert all(not cell.outputs and cell.execution_count is None for cell in code), path
+        (parameters,) = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
+        assert re.match(r'root = "results/quick"', parameters.source), path
+        assert path.stem == TUTORIAL or "torch" not in "".join(cell.source for cell in code), path
 
 
 def test_a_page_is_made_from_metrics_and_loads_nothing(project):
@@ -45,14 +42,11 @@ def test_a_page_is_made_where_no_layer_was_counted_before_its_training(tmp_path)
     assert "0 % of 0 trained layers fire more" in (tmp_path / "made.ipynb").read_text()
 
 
-def test_a_page_is_made_of_one_method_alone(project):
+def test_a_page_is_made_of_one_method_alone_and_missing_runs_are_one_line(project):
     for folder in Path("results/tiny/snn").glob("*/*/*"):
         if folder.name != "hybrid":
             shutil.rmtree(folder)
     assert "image/svg+xml" in notebooks.execute("results/tiny/notebooks/spike_counts.html").read_text()
-
-
-def test_missing_runs_are_one_line(project):
     shutil.rmtree("results/tiny/snn")
     with pytest.raises(InputError, match=r"^notebook energy: no finished spiking run below results/tiny: `snakemake"):
         notebooks.execute("results/tiny/notebooks/energy.html")

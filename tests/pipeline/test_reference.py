@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tiny import ANN, CONVERTED, LASNN, TEACHER, change, done, rules
+from tiny import ANN, CONVERTED, LASNN, TEACHER, change, done, flip, rules
 from tiny import HYBRID as STUDENT
 
 from lasnn.__main__ import main
@@ -35,7 +35,8 @@ def kept(project):
 @pytest.fixture
 def imported(kept):
     """The same after they were taken up."""
-    reference.take_up(read())
+    said = reference.take_up(read())
+    assert re.fullmatch(r"\d+ runs imported from results/reference/tiny, 0 were there already", said)
     return kept
 
 
@@ -52,20 +53,10 @@ def test_what_is_kept(kept):
     assert {"table1.csv", "table2.md", "claims.json"} <= names(KEPT / "exhibits")
 
 
-def test_a_second_export_copies_nothing(kept):
-    said = reference.take_up(read())
-    assert re.fullmatch(r"\d+ runs imported from results/reference/tiny, 0 were there already", said)
-    assert reference.export(read()).startswith("0 files new or changed")
-
-
-def test_a_converted_checkpoint_is_composed_to_the_byte(imported, finished):
-    """Its ANN's weights, and thresholds that metrics.json spells."""
+def test_what_follows_without_a_training_is_composed_to_the_byte(imported, finished):
+    """An ANN's weights with thresholds that metrics.json spells; weights that are draws of a seed."""
     assert (THERE / CONVERTED / "model.pt").read_bytes() == (finished / THERE / CONVERTED / "model.pt").read_bytes()
-    assert {path.parent for path in KEPT.rglob("model.pt")} == {KEPT / TEACHER, KEPT / "ann/digits/conv3fc2/base/s0"}
-
-
-def test_an_untrained_checkpoint_is_composed_to_the_byte(imported):
-    """Weights that are draws of a seed."""
+    assert {path.parent for path in KEPT.rglob("model.pt")} == {KEPT / TEACHER, KEPT / ANN}
     change({"presets": {"tiny": {"scope": {"ablations": ["lasnn_act+random_teacher"]}}}})
     assert main(["ann", str(THERE / UNTRAINED)]) == 0
     made = (THERE / UNTRAINED / "model.pt").read_bytes()
@@ -108,8 +99,7 @@ def test_without_checkpoints_every_exhibit_is_still_made(imported):
     shutil.rmtree(THERE)
     said = reference.take_up(read())
     assert (
-        f"; 3 without the checkpoint, which is not kept or can't be composed here: `snakemake --cores 1 {THERE / ANN}"
-        in said
+        f"; 3 without the checkpoint, which is not kept or can't be composed here: `snakemake --cores 1 {THERE}" in said
     )
     assert not list(THERE.rglob("model.pt"))
     assert rules(imported, "tables") == {"table"}
@@ -146,10 +136,8 @@ def test_what_was_taken_up_is_not_trained_again(imported):
 
 def test_what_does_not_fit_is_left(kept):
     change({"presets": {"tiny": {"attention": {"alpha": 0.5}}}})
-    said = reference.take_up(read())
-    assert re.search(
-        r"; \d+ not taken, such as snn/.*: made with other settings \(attention.alpha: 0.9 then, 0.5", said
-    )
+    expected = r"; \d+ not taken, such as snn/.*: made with other settings \(attention.alpha: 0.9 then, 0.5"
+    assert re.search(expected, reference.take_up(read()))
     assert not (THERE / LASNN).exists()
     assert (THERE / STUDENT).exists()
 
@@ -161,7 +149,7 @@ def test_other_images_are_not_answered_for(kept):
     assert "data/digits.npz is missing: `snakemake --cores 1 data/digits.npz` makes it" in said
 
 
-def test_a_run_that_fits_or_is_under_way_is_never_overwritten(imported):
+def test_a_run_that_fits_or_is_under_way_is_never_overwritten_but_a_damaged_one(imported):
     times = {path: path.stat().st_mtime_ns for path in THERE.rglob("metrics.json")}
     assert reference.take_up(read()).startswith("0 runs imported")
     assert {path: path.stat().st_mtime_ns for path in THERE.rglob("metrics.json")} == times
@@ -170,38 +158,31 @@ def test_a_run_that_fits_or_is_under_way_is_never_overwritten(imported):
     (THERE / STUDENT / "resume.pt").write_text("a training under way")
     assert reference.take_up(read()).startswith("0 runs imported")
     assert names(THERE / STUDENT) == {"resume.pt"}
-
-
-def test_a_damaged_run_is_replaced_by_the_kept_one(imported):
-    path = THERE / STUDENT / "metrics.json"
+    path = THERE / LASNN / "metrics.json"
     path.write_text("{}")
     assert reference.take_up(read()).startswith("1 runs imported")
-    assert path.read_bytes() == (KEPT / STUDENT / "metrics.json").read_bytes()
+    assert path.read_bytes() == (KEPT / LASNN / "metrics.json").read_bytes()
 
 
-def damaged(path):
-    path.write_bytes(path.read_bytes()[:-1] + b"?")
+def test_what_is_not_as_it_was_kept_is_refused_by_name(kept):
+    """Damaged, missing or edited; nothing of the run is touched."""
 
+    def refused(path, said):
+        with pytest.raises(InputError, match=f"{path} {said}"):
+            reference.take_up(read())
+        assert not (THERE / TEACHER).exists()
 
-def edited(path):
+    for name in ("model.pt", "predictions.npz"):
+        path = KEPT / TEACHER / name
+        content = path.read_bytes()
+        flip(path)
+        refused(path, "is not the file that its provenance describes: `git checkout")
+        path.unlink()
+        refused(path, "is missing: `git checkout")
+        path.write_bytes(content)
+    path = KEPT / TEACHER / "metrics.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"accuracy": 100.0}))
-
-
-@pytest.mark.parametrize(
-    ("spoil", "name", "said"),
-    [
-        (damaged, "model.pt", "is not the file that its provenance describes: `git checkout"),
-        (damaged, "predictions.npz", "is not the file that its provenance describes: `git checkout"),
-        (Path.unlink, "model.pt", "is missing: `git checkout"),
-        (Path.unlink, "predictions.npz", "is missing: `git checkout"),
-        (edited, "metrics.json", "was changed after it was made"),
-    ],
-)
-def test_what_is_not_as_it_was_kept_is_refused_by_name(kept, spoil, name, said):
-    spoil(path := KEPT / TEACHER / name)
-    with pytest.raises(InputError, match=f"{path} {said}"):
-        reference.take_up(read())
-    assert not (THERE / TEACHER).exists()
+    refused(path, "was changed after it was made")
 
 
 TEXTS = ("results/reference/a/metrics.json", "lasnn/report/paper.csv", "x.svg", ".ci/run")
@@ -224,9 +205,8 @@ def test_a_clone_has_the_same_bytes_whatever_line_endings_it_asks_for(tmp_path, 
     assert {path: (tmp_path / "clone" / path).read_bytes() for path in CONTENTS} == CONTENTS
 
 
-def test_what_the_kept_runs_of_this_repository_were_made_from_is_kept_too(monkeypatch):
+def test_what_the_kept_runs_of_this_repository_were_made_from_is_kept_too():
     """Each parent with the very bytes, under its own preset or, an ANN of the same settings, under another."""
-    monkeypatch.chdir(Path(__file__).parents[2])
     seen, config = 0, read()
     for path in sorted(Path("results/reference").glob("*/*/**/metrics.json")):
         said = files.read_json(path)
@@ -247,10 +227,9 @@ def test_kept_exhibits_name_the_kept_files_that_they_were_made_from():
     compared = 0
     for beside in sorted(Path("results/reference").glob("*/exhibits/*.json")):
         said = files.read_json(beside)
-        here = {
-            Path("results/reference", name.removeprefix("results/")): digest for name, digest in said["files"].items()
-        }
-        here |= {beside.with_name(name): digest for name, digest in said.get("made", {}).items()}
+        kept = {name.removeprefix("results/"): of for name, of in said["files"].items()}
+        here = {Path("results/reference", name): of for name, of in kept.items()}
+        here |= {beside.with_name(name): of for name, of in said.get("made", {}).items()}
         for path, digest in here.items():
             if path.exists():
                 assert files.sha256(path) == digest, (beside, path)
@@ -267,6 +246,6 @@ def test_nothing_kept_for_a_preset(kept):
 def test_exhibits_may_be_kept_alone(imported):
     shutil.copytree(KEPT / "exhibits", THERE / "exhibits")
     shutil.rmtree(KEPT)
-    said = reference.export(read(), with_runs=False)
-    assert said.startswith(f"{len(names(THERE / 'exhibits'))} files new or changed")
+    count = len(names(THERE / "exhibits"))
+    assert reference.export(read(), with_runs=False).startswith(f"{count} files new or changed")
     assert names(KEPT) == {"exhibits", "SHA256SUMS"}

@@ -1,6 +1,5 @@
 """A run that another preset has made: taken where settings and parents are the same, to the byte as if made anew."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -45,11 +44,12 @@ def test_it_is_to_the_byte_what_a_training_gives(project, monkeypatch):
     taken = digests(SECOND / TEACHER)
     assert files.read_json(SECOND / TEACHER / "provenance.json")["trained_in"] == "tiny"
     assert not {".left.part", "resume.pt"} & {path.name for path in (SECOND / TEACHER).iterdir()}
-    shutil.rmtree(SECOND / TEACHER)
-    monkeypatch.delenv(store.ALLOWED)  # typed by hand, a verb trains
-    assert main(["ann", str(SECOND / TEACHER)]) == 0
-    assert "trained_in" not in files.read_json(SECOND / TEACHER / "provenance.json")
-    assert digests(SECOND / TEACHER) == taken != digests(FIRST / TEACHER)
+    for forced in (["*"], ["ann"], None):  # told to make it again, or typed by hand, a verb trains
+        shutil.rmtree(SECOND / TEACHER)
+        store.allow(forced) if forced else monkeypatch.delenv(store.ALLOWED)
+        assert main(["ann", str(SECOND / TEACHER)]) == 0
+        assert "trained_in" not in files.read_json(SECOND / TEACHER / "provenance.json")
+        assert digests(SECOND / TEACHER) == taken != digests(FIRST / TEACHER)
 
 
 def test_the_workflow_takes_it_and_what_follows_rests_on_it(project):
@@ -80,40 +80,18 @@ def test_it_is_trained_where_there_is_no_such_training(project, what):
 
 
 def test_a_run_is_not_taken_where_a_parent_is_another_one(project, monkeypatch):
-    for run in (ANN, TEACHER):
-        assert main(["ann", str(SECOND / run)]) == 0
-    assert main(["converted", str(SECOND / CONVERTED)]) == 0
+    """Weights decide where a parent says the same: seen before anything is taken."""
+    for run in (ANN, TEACHER, CONVERTED):
+        assert main([run.split("/")[0], str(SECOND / run)]) == 0
+    shutil.copy(SECOND / ANN / "model.pt", SECOND / TEACHER / "model.pt")
     assert elsewhere(STUDENT) == FIRST / STUDENT
+    assert store.take(read().preset("second"), parse(STUDENT)) is None
+    assert not (SECOND / STUDENT).exists()
     change({"presets": {"second": {"teacher": {"lr": 0.03}}}})
     assert elsewhere(STUDENT) is None  # its teacher would be trained
     monkeypatch.delenv(store.ALLOWED)
     assert main(["ann", str(SECOND / TEACHER)]) == 0
     assert elsewhere(STUDENT) is None  # its teacher was
-
-
-def test_weights_decide_where_a_parent_says_the_same(project):
-    """Metrics alike, weights not: seen before anything is taken."""
-    for run in (ANN, TEACHER):
-        assert main(["ann", str(SECOND / run)]) == 0
-    shutil.copy(SECOND / ANN / "model.pt", SECOND / TEACHER / "model.pt")
-    assert main(["converted", str(SECOND / CONVERTED)]) == 0
-    assert elsewhere(STUDENT) == FIRST / STUDENT
-    assert store.take(read().preset("second"), parse(STUDENT)) is None
-    assert not (SECOND / STUDENT).exists()
-
-
-def test_of_kept_results_only_anns_are_shared(project):
-    reference.export(read(), "tiny")
-    second = read().preset("second")
-    assert reference._elsewhere(second, parse(ANN)) == KEPT / "tiny" / ANN
-    assert reference._elsewhere(second, parse(CONVERTED)) is None
-
-
-@pytest.mark.parametrize("forced", ['["*"]', '["ann"]'])
-def test_what_was_told_to_be_made_again_is_trained(project, monkeypatch, forced):
-    os.environ[store.ALLOWED] = forced
-    assert main(["ann", str(SECOND / TEACHER)]) == 0
-    assert "trained_in" not in files.read_json(SECOND / TEACHER / "provenance.json")
 
 
 def test_it_is_kept_once_and_taken_up_by_both(project):
@@ -122,13 +100,13 @@ def test_it_is_kept_once_and_taken_up_by_both(project):
     reference.export(read(), "tiny")
     said = reference.export(read(), "second")
     assert "1 kept under another preset already" in said
+    assert reference._elsewhere(read().preset("second"), parse(CONVERTED)) is None  # of ANNs alone
     assert {path.name for path in (KEPT / "second" / ANN).iterdir()} == {"metrics.json", "provenance.json"}
     assert files.read_json(KEPT / "second" / "left_out.json")["elsewhere"] == [ANN]
     shutil.rmtree(FIRST)
     shutil.rmtree(SECOND)
-    assert reference.take_up(read(), "second").startswith(
-        "3 runs imported"
-    )  # the teacher too, of which no use was made
+    said = reference.take_up(read(), "second")
+    assert said.startswith("3 runs imported")  # the teacher too, of which no use was made
     assert digests(SECOND / CONVERTED) == before
     assert Judge(read().preset("second"), checkpoints=True).run(parse(CONVERTED)) is None
     shutil.rmtree(SECOND)
@@ -140,9 +118,7 @@ def test_the_same_weights_trained_apart_are_kept_with_their_own_times(project):
     """What is read off a training's log, as minutes of an epoch, would be the other's."""
     assert main(["ann", str(SECOND / ANN)]) == 0
     log = SECOND / ANN / "log.jsonl"
-    log.unlink()  # it was linked
-    shutil.copy(FIRST / ANN / "log.jsonl", log)
-    log.write_text(log.read_text().replace('"seconds": ', '"seconds": 1'))
+    files.write_text(log, log.read_text().replace('"seconds": ', '"seconds": 1'))
     reference.export(read(), "tiny")
     assert "kept under another preset" not in reference.export(read(), "second")
     assert reference.kept_at(read().preset("second"), parse(ANN)) == KEPT / "second" / ANN

@@ -15,6 +15,7 @@ from lasnn.errors import InputError
 from lasnn.pipeline import notebooks, reference, site
 from lasnn.plan.config import read
 from lasnn.report import EXHIBITS, exhibits_of
+from lasnn.storage import files
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SITE = Path("results/tiny/site")
@@ -24,19 +25,13 @@ document.title = root.clientWidth + ' shows ' + root.scrollWidth"></iframe>"""
 
 
 @pytest.fixture(scope="module")
-def built(finished, tmp_path_factory):
+def folder(finished, tmp_path_factory):
     """The finished tables of the preset `tiny`, beside documents; its site."""
     folder = tmp_path_factory.mktemp("site") / "project"
     shutil.copytree(finished, folder, ignore=shutil.ignore_patterns(".git", ".snakemake"))
     with contextlib.chdir(folder):
         site.build(read(), None, Console())
-    return folder
-
-
-@pytest.fixture
-def folder(built, monkeypatch):
-    monkeypatch.chdir(built)
-    return built
+        yield folder
 
 
 def content():
@@ -59,17 +54,16 @@ def test_every_exhibit_has_a_page_which_says_whether_it_was_made(folder):
 
 def test_what_a_notebook_lacks_is_said_as_text(folder, tmp_path, monkeypatch):
     """A path may have signs that mean something in HTML."""
-    page = Path("results/tiny/notebooks/energy.ipynb")
-    page.parent.mkdir(parents=True, exist_ok=True)
-    for path in (page, page.with_suffix(".html")):
-        path.touch()
+    pages = Path("results/tiny/notebooks")
+    for ending in ("ipynb", "html"):
+        files.write_text(pages / f"energy.{ending}", "")
 
     def damaged(path):
         raise InputError("<i>this</i> & that is damaged")
 
     monkeypatch.setattr(site.notebooks, "markdown", damaged)
     said = site._notebook(read().preset(), "energy", tmp_path, tmp_path, tmp_path, Console())
-    shutil.rmtree(page.parent)
+    shutil.rmtree(pages)
     assert "&lt;i&gt;this&lt;/i&gt; &amp; that is damaged" in said
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import ANN, CONVERTED, LASNN, TEACHER, change_a_pixel, sealed
+from tiny import ANN, CONVERTED, LASNN, TEACHER, change_a_pixel, flip, sealed
 
 from lasnn.__main__ import main
 from lasnn.pipeline.trace import trace
@@ -17,15 +17,26 @@ from lasnn.storage import files
 TABLE = "results/tiny/exhibits/table2.csv"
 CELL = ["3Conv2Linear", "lasnn_act"]
 CHAIN = [LASNN, CONVERTED, ANN, TEACHER]
+VERIFIED = ["--row", "3conv2linear", "--column", "lasnn_act", "--verify"]
+
+
+@pytest.fixture
+def traced(capsys):
+    """traced(path, ...): the lines that `trace` prints."""
+
+    def call(path, *words, status=0):
+        assert main(["trace", str(path), *words]) == status
+        return capsys.readouterr().out.splitlines()
+
+    return call
 
 
 def faults():
     return trace(read(), TABLE, CELL, verify=True).faults
 
 
-def test_the_chain_of_a_cell_goes_down_to_the_images(project, capsys):
-    assert main(["trace", TABLE, "--row", "3conv2linear", "--column", "lasnn_act", "--verify"]) == 0
-    said = capsys.readouterr().out.splitlines()
+def test_the_chain_of_a_cell_goes_down_to_the_images(project, traced):
+    said = traced(TABLE, *VERIFIED)
     starts = [line.strip().split(":")[0] for line in said]
     assert [start for start in starts if start in CHAIN] == CHAIN
     depths = {start: len(line) - len(line.lstrip()) for start, line in zip(starts, said, strict=True) if start in CHAIN}
@@ -34,25 +45,20 @@ def test_the_chain_of_a_cell_goes_down_to_the_images(project, capsys):
     assert said[-1] == "verified: 4 runs, their settings, parents and images"
 
 
-def test_one_changed_byte_of_a_checkpoint(project):
-    path = Path("results/tiny", CHAIN[1], "model.pt")
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
+def test_one_changed_byte_of_a_checkpoint(project, traced):
+    flip(path := Path("results/tiny", CHAIN[1], "model.pt"))
     found = faults()
     assert len(found) == 2  # as what the table shows, and as a file
     assert found[0].startswith("table2 is not what the files behind it say")
     assert str(path) in found[1]
-    assert main(["trace", TABLE, "--row", CELL[0], "--column", CELL[1], "--verify"]) == 1
+    traced(TABLE, *VERIFIED, status=1)
 
 
-def test_a_missing_checkpoint_counts_as_stated(project, capsys):
+def test_a_missing_checkpoint_counts_as_stated(project, traced):
     """Of a student, and of a parent whose digest the student states."""
     for run in CHAIN[:2]:
         Path("results/tiny", run, "model.pt").unlink()
-    words = ["trace", TABLE, "--row", CELL[0], "--column", CELL[1], "--verify"]
-    assert main(words) == 0
-    said = capsys.readouterr().out.splitlines()
+    said = traced(TABLE, *VERIFIED)
     assert said[-1].endswith("images; 2 checkpoints are not here and count as they are stated")
     hint = f"its checkpoint is not here: `snakemake --cores 1 results/tiny/{CHAIN[1]}/model.pt` makes it again"
     assert sum(hint in line for line in said) == 1
@@ -66,10 +72,8 @@ def test_other_images(project):
     table, *found = faults()
     assert "which is to be made again: made from other images" in table
     assert len(found) == 4
-    assert all(
-        f"{run} is not what the plan asks for: made from other images" in fault
-        for run, fault in zip(CHAIN, found, strict=True)
-    )
+    for run, fault in zip(CHAIN, found, strict=True):
+        assert f"{run} is not what the plan asks for: made from other images" in fault
     with np.load("data/digits.npz") as file:  # damage that the header doesn't admit
         entries = {key: file[key] for key in file}
     entries["test_images"] = entries["test_images"] ^ 1
@@ -92,6 +96,7 @@ def test_a_changed_number(project):
 
 
 KEPT = Path("results/reference/small")
+CLAIMS = KEPT / "exhibits/claims.csv"
 PAIR = ["snn/cifar10/vgg5/kd_label/poisson-T16/vgg16bn/base", "snn/cifar10/vgg5/lasnn_act/poisson-T16/vgg16bn/base"]
 
 
@@ -111,17 +116,12 @@ def runs_in(said):
 
 
 @pytest.mark.parametrize(
-    "words", [["VGG5", "LaSNN"], ["vgg5", "LaSNN: ours"], ["VGG5", "lasnn_act"], ["52.89 ± 1.73 (n=3)"]]
+    ("row", "column"),
+    [("VGG5", "LaSNN"), ("vgg5", "LaSNN: ours"), ("VGG5", "lasnn_act"), ("52.89 ± 1.73 (n=3)", None)],
 )
-def test_a_kept_cell_is_named_as_its_table_shows_it(bare, words, capsys):
+def test_a_kept_cell_is_named_as_its_table_shows_it(bare, row, column, traced):
     """By row and column of Table II or by the number itself; down to the digest of images that are not here."""
-    assert (
-        main(
-            ["trace", f"{KEPT}/exhibits/table2.md", "--row", words[0], *(w for c in words[1:] for w in ("--column", c))]
-        )
-        == 0
-    )
-    said = capsys.readouterr().out.splitlines()
+    said = traced(KEPT / "exhibits/table2.md", "--row", row, *(["--column", column] if column else []))
     assert len([line for line in said if not line.startswith(" ")]) == 1
     assert "student VGG5" in said[0]
     assert ": 52.89 (paper: 86.68), n = 3" in said[0]
@@ -131,81 +131,60 @@ def test_a_kept_cell_is_named_as_its_table_shows_it(bare, words, capsys):
     assert not [line for line in said if "snakemake" in line]
 
 
-def test_a_claim_goes_down_to_both_sides(bare, capsys):
+OF_VGG5 = ["--row", "CIFAR-10 VGG5, T = 16"]
+
+
+def test_a_claim_goes_down_to_both_sides(bare, traced):
     """Its line says the numbers and the test as the table of claims does."""
-    words = ["--row", "LaSNN is above label KD", "--row", "CIFAR-10 VGG5, T = 16", "--column", "verdict"]
-    assert main(["trace", f"{KEPT}/exhibits/claims.csv", *words]) == 0
-    said = capsys.readouterr().out.splitlines()
-    values = [
-        sum(files.read_json(KEPT / side / f"s{seed}/metrics.json")["accuracy"] for seed in range(3)) / 3
-        for side in PAIR
-    ]
+    said = traced(CLAIMS, "--row", "LaSNN is above label KD", *OF_VGG5, "--column", "verdict")
+    found = [[KEPT / side / f"s{seed}" / "metrics.json" for seed in range(3)] for side in PAIR]
+    values = [sum(files.read_json(path)["accuracy"] for path in paths) / 3 for paths in found]
     assert f"ours {values[0]:.2f} / {values[1]:.2f}, difference {values[1] - values[0]:.2f}" in said[0]
     assert said[0].endswith("verdict too few seeds, remark 3 of 5 seeds, test none: 3 of 5 seeds")
     assert runs_in(said) == [f"{side}/s{seed}" for side in PAIR for seed in range(3)]
 
 
-def test_a_claim_is_named_by_its_key_too(bare, capsys):
+def test_a_claim_is_named_by_its_key_too(bare, traced):
     """All of its lines, and no other claim's."""
-    assert (
-        main(["trace", f"{KEPT}/exhibits/claims.csv", "--row", "kd_below_lasnn", "--row", "CIFAR-10 VGG5, T = 16"]) == 0
-    )
-    said = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
+    said = [line for line in traced(CLAIMS, "--row", "kd_below_lasnn", *OF_VGG5) if not line.startswith(" ")]
     assert [line.split(",")[0] for line in said] == [
         "claims: claim LaSNN is above label KD",
         "claims: claim LaSNN is above label KD: each method with what was chosen for it alone",
     ]
 
 
-def test_a_kept_chain_is_verified_where_it_lies(bare, capsys):
-    words = ["trace", f"{KEPT}/exhibits/table2.csv", "--row", "VGG5", "--column", "LaSNN", "--verify"]
-    assert main(words) == 0
-    last = capsys.readouterr().out.splitlines()[-1]
+def test_a_kept_chain_is_verified_where_it_lies(bare, traced):
+    last = traced(KEPT / "exhibits/table2.csv", "--row", "VGG5", "--column", "LaSNN", "--verify")[-1]
     assert last.startswith("verified: 12 runs, their settings and parents; images of cifar10 count as stated; ")
 
 
-@pytest.mark.parametrize("name", ["metrics.json", "log.jsonl", "predictions.npz"])
-def test_one_changed_byte_of_a_kept_run_in_a_chain(bare, capsys, name):
-    """Of a run behind the cell, and of no other."""
+def test_one_changed_byte_of_a_kept_run(bare, traced, capsys):
+    """Of this run, and of no other; tests/pipeline/test_verify.py has every kind of file."""
     Path("results/reference").unlink()
     for preset in ("small", "bfloat16"):
         shutil.copytree(Path(__file__).parents[2] / "results/reference" / preset, f"results/reference/{preset}")
-    path = KEPT / PAIR[1] / "s1" / name
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-    words = ["trace", f"{KEPT}/{PAIR[1]}", "--verify"]
-    if name == "metrics.json":
-        assert main(["trace", f"{KEPT}/{PAIR[1]}/s1", "--verify"]) == 2
-        assert f"error: {path} " in capsys.readouterr().err
-    else:
-        assert main([*words[:1], f"{KEPT}/{PAIR[1]}/s1", "--verify"]) == 1
-        assert f"MISMATCH: {path} is not the file that was kept" in capsys.readouterr().out
-    assert main([*words[:1], f"{KEPT}/{PAIR[1]}/s0", "--verify"]) == 0
+    run = KEPT / PAIR[1] / "s1"
+    flip(run / "log.jsonl")
+    said = traced(run, "--verify", status=1)
+    assert any(f"MISMATCH: {run}/log.jsonl is not the file that was kept" in line for line in said)
+    traced(run.with_name("s0"), "--verify")
+    flip(run / "metrics.json")
+    assert main(["trace", str(run), "--verify"]) == 2
+    assert f"error: {run}/metrics.json " in capsys.readouterr().err
 
 
-def test_exhibits_whose_runs_are_not_kept(bare, capsys):
+def test_exhibits_whose_runs_are_not_kept(bare, traced):
     """Each is named."""
-    assert main(["trace", "results/reference/tuning/exhibits/table_s6.csv", "--row", "VGG5", "--column", "LaSNN"]) == 0
-    said = capsys.readouterr().out.splitlines()
+    said = traced("results/reference/tuning/exhibits/table_s6.csv", "--row", "VGG5", "--column", "LaSNN")
     assert {line.split(": ")[1] for line in said if line.startswith("  ")} == {"not kept"}
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (
-            ["table2.csv", "--row", "VGG77", "--column", "LaSNN"],
-            "table2.csv holds VGG77 and LaSNN: its rows are ",
-        ),
-        (
-            ["table2.csv", "--row", "VGG5", "--column", "nobody"],
-            "table2.csv holds VGG5 and nobody: its rows are ",
-        ),
-        (
-            ["claims.csv", "--row", "LaSNN is abov hybrid"],
-            "its rows are LaSNN is above hybrid training, LaSNN is above label KD, ",
-        ),
+        (["table2.csv", "--row", "VGG77", "--column", "LaSNN"], "table2.csv holds VGG77 and LaSNN: its rows are "),
+        (["table2.csv", "--row", "VGG5", "--column", "nobody"], "table2.csv holds VGG5 and nobody: its rows are "),
+        (["claims.csv", "--row", "LaSNN is abov hybrid"], "are LaSNN is above hybrid training, LaSNN is above label "),
         (["tabel2.csv"], "tabel2.csv' is not the file of an exhibit: known are table1"),
     ],
 )

@@ -75,19 +75,18 @@ def main() -> int:
         tried(where, situations.time_limit, fresh(long), long_ending)
         for act in (situations.cancelled, situations.requeued, situations.interrupted, situations.killed):
             tried(where, act, fresh(), ending)
-        tried(where, situations.more_than_there_is, fresh())
-        tried(where, situations.planned, fresh())
         tried(where, situations.defect, fresh({"ann": {"lr": 1e30}}))
-        for name in ("no_slurm", "no_plugin", "no_controller", "wrong_partition", "too_many_cards"):
-            tried(where, getattr(situations, name), fresh())
+        alone = (situations.more_than_there_is, situations.planned, situations.no_controller, situations.too_many_cards)
+        for act in alone:
+            tried(where, act, fresh())
     with cluster(folder / "accounts", accounting=True, cards=2):
         where = "accounting, 2 GPUs"
         tried(where, situations.tables, Project(folder / "tables1"), tables)
         tried(where, situations.time_limit, fresh(long), long_ending)
-        tried(where, situations.memory_limit, fresh(), ending)
-        tried(where, situations.card, fresh(), ending)
-        tried(where, situations.wrong_account, fresh())
-        tried(where, situations.too_many_cards, fresh())
+        for act in (situations.memory_limit, situations.card):
+            tried(where, act, fresh(), ending)
+        for act in (situations.wrong_account, situations.too_many_cards):
+            tried(where, act, fresh())
     if not bad:
         shutil.rmtree(folder)
     print(f"{bad} not as they should" + (f": {folder}" if bad else ""))

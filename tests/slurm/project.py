@@ -13,12 +13,12 @@ from pathlib import Path
 import yaml
 
 from lasnn.plan.config import merged, whole
+from lasnn.results.fits import RUN_FILES
 from tests.tiny import ANN, PARTS, TINY, copy_project
 
 PROFILE = ("--workflow-profile", "workflow/profiles/slurm")
 SNAKEMAKE = str(Path(sys.executable).with_name("snakemake"))
 QUICKLY = ("--slurm-init-seconds-before-status-checks", "3", "--seconds-between-status-checks", "3")
-HASHED = ("model.pt", "metrics.json", "predictions.npz")
 MODEL = f"results/tiny/{ANN}/model.pt"
 
 
@@ -99,7 +99,7 @@ class Project:
     def digests(self, path: str = "") -> dict[str, str]:
         """Of everything that must not differ between two machines: files of runs, exhibits."""
         base = self.run(path)
-        found = [file for file in base.rglob("*") if file.name in HASHED or file.parent.name == "exhibits"]
+        found = [file for file in base.rglob("*") if file.name in RUN_FILES[:3] or file.parent.name == "exhibits"]
         found = [file for file in found if file.is_file() and file.suffix not in (".log", ".tsv")]
         return {str(file.relative_to(base)): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(found)}
 

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -153,41 +152,12 @@ def card(project: Project, expected: dict[str, str]) -> str:
     return f"gres/gpu=1, {seen}"
 
 
-# Bad input: one line, nothing submitted
-
-
-def no_slurm(project: Project) -> str:
-    """A machine without Slurm."""
-    bare = project.folder / "bare"
-    bare.mkdir(exist_ok=True)
-    for name in ("bash", "sh", "which", "env", "git"):
-        if shutil.which(name) and not (bare / name).exists():
-            (bare / name).symlink_to(shutil.which(name))
-    return refused(project, "no Slurm here .sinfo is not on PATH.", PATH=str(bare))
-
-
-def no_plugin(project: Project) -> str:
-    """The dependency group `slurm` is not installed: an import of the plugin fails, as without it."""
-    hidden = project.folder / "hidden"
-    hidden.mkdir(exist_ok=True)
-    code = (
-        "import importlib.util, pkgutil\n"
-        "modules, spec = pkgutil.iter_modules, importlib.util.find_spec\n"
-        "pkgutil.iter_modules = lambda *a, **k: (m for m in modules(*a, **k) if 'plugin_slurm' not in m.name)\n"
-        "importlib.util.find_spec = lambda name, *a: None if 'plugin_slurm' in name else spec(name, *a)\n"
-    )
-    (hidden / "sitecustomize.py").write_text(code)
-    return refused(project, "snakemake-executor-plugin-slurm is not installed.*--group slurm", PYTHONPATH=str(hidden))
+# Bad input: one line, nothing submitted. What Slurm has no part in is tried by tests/pipeline/test_slurm.py.
 
 
 def no_controller(project: Project) -> str:
     """Slurm's programs are there, but it doesn't answer."""
     return refused(project, "Slurm doesn't answer", SLURM_CONF=os.devnull)
-
-
-def wrong_partition(project: Project) -> str:
-    """A partition that Slurm doesn't know."""
-    return refused(project, "no partition 'nono': set SBATCH_PARTITION to one of main, short", SBATCH_PARTITION="nono")
 
 
 def wrong_account(project: Project) -> str:
