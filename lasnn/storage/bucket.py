@@ -31,6 +31,7 @@ HINTS = {
     "redirect": "check --storage-s3-region",
     "Quota": "make room in it",
     "Insufficient": "make room in it",
+    "StorageFull": "make room in it",
     "InvalidBucketName": "check --default-storage-prefix",
 }
 RIGHTS = (

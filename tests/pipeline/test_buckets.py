@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -217,16 +218,30 @@ def test_what_finished_runs_went_on_from_is_dropped(tmp_path, monkeypatch):
 # ---- with an S3 server on the loopback
 
 
+FULL = set()  # paths with one of these parts are not taken, as by MinIO on a full disk
+NO_ROOM = """<Error><Code>XMinioStorageFull</Code><Message>Storage backend has reached its minimum free drive
+threshold. Please delete a few objects to proceed.</Message></Error>"""
+
+
 @pytest.fixture(scope="module")
 def server():
     """An S3 server of this process: its address; what it holds lasts as long as the tests of this file."""
-    from moto.server import ThreadedMotoServer
+    from moto.server import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import make_server
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    moto = DomainDispatcherApplication(create_backend_app)
+
+    def answer(environ, start_response):
+        if environ["REQUEST_METHOD"] != "PUT" or not any(part in environ["PATH_INFO"] for part in FULL):
+            return moto(environ, start_response)
+        environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        start_response("507 Insufficient Storage", [("Content-Type", "application/xml")])
+        return [NO_ROOM.encode()]
+
+    server = make_server("127.0.0.1", 0, answer, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
 
 
 @pytest.fixture
@@ -398,12 +413,37 @@ def test_a_bucket_that_cannot_be_used_gets_one_line_before_the_first_job(clones,
     assert not list(one.rglob("model.pt"))
 
 
+@served
+def test_what_a_full_bucket_did_not_take_reaches_it_when_there_is_room(clones, finished):
+    """Full before the first job: one line. Full later: nothing is trained twice, the run waits where it was made."""
+    one, _, there = clones
+    words = ["--cores", 1, *PROFILE, there.url, "--storage-s3-retries", 1, "--", f"results/tiny/{ANN}/model.pt"]
+    for parts, expected in (
+        ({bucket.MARK}, rf"\nerror: the bucket {there.url} can't be written: .*XMinioStorageFull.*: make room in it\n"),
+        ({f"/{ANN}/"}, r"Failed to store output in storage .*\n.*XMinioStorageFull"),
+    ):
+        FULL.update(parts)
+        try:
+            refused = snakemake(one, *words)
+        finally:
+            FULL.clear()
+        assert refused.returncode == 1
+        assert re.search(expected, refused.stderr)
+        assert not there.listing(["results"])
+    said = done(one, *words)
+    assert "done: taken from results/.kept/" in said.stderr + said.stdout
+    for name in RUN_FILES[:3]:
+        path = f"results/tiny/{ANN}/{name}"
+        assert downloaded(there, path) == (finished / path).read_bytes()
+
+
 HINTS = {
     "An error occurred (NoSuchBucket) when calling ListObjectsV2": "make the bucket",
     "An error occurred (AccessDenied) when calling PutObject": "have the right to list, read, write and delete",
     "Unable to locate credentials": "set SNAKEMAKE_STORAGE_S3_ACCESS_KEY",
     "An error occurred (QuotaExceeded) when calling PutObject": "make room in it",
     "An error occurred (InsufficientStorage)": "make room in it",
+    "An error occurred (XMinioStorageFull) when calling PutObject": "make room in it",
 }
 
 
