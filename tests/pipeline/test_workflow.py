@@ -15,6 +15,7 @@ from lasnn.errors import InputError
 from lasnn.pipeline import workflow
 from lasnn.pipeline.stamp import Inputs
 from lasnn.plan.config import read
+from lasnn.results import progress
 from lasnn.storage.locks import only_writer
 
 ROOT = Path(__file__).parents[2]
@@ -151,6 +152,7 @@ for one in (RUN, f"{QUICK_RUN}/hybrid/poisson-T10/none/base/s0", "results/quick/
 def test_a_job_that_is_at_work_is_asked_for_its_lock_before_its_log_goes(config, tmp_path, monkeypatch, made, lock):
     """As after a killed call on a cluster: Snakemake removes the log of whatever it is about to make."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(progress.PASSED, "")  # which the call sets, for the jobs of its process
     inputs = Inputs(config, list, print)
     with only_writer(lock, "it"):
         with pytest.raises(InputError, match=rf"by another process \(number {os.getpid()}\): wait for it"):
