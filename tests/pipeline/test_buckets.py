@@ -393,17 +393,17 @@ def test_two_clones_make_a_table_with_the_bytes_of_one_folder(clones, finished):
 
 @served
 @pytest.mark.parametrize(
-    ("url", "server", "expected"),
+    ("url", "address", "expected"),
     [
         ("s3://nowhere", None, r"^error: the bucket s3://nowhere can't be read: .*NoSuchBucket.*: make the bucket, or"),
         ("s3://x", "http://127.0.0.1:9", r"can't be read: Could not connect .*: check --storage-s3-endpoint-url"),
         ("s3://x", "s3.example.org", r"expected an address such as"),
     ],
 )
-def test_a_bucket_that_cannot_be_used_gets_one_line_before_the_first_job(clones, url, server, expected, monkeypatch):
+def test_a_bucket_that_cannot_be_used_gets_one_line_before_the_first_job(clones, url, address, expected, monkeypatch):
     one, _, _ = clones
-    if server:
-        monkeypatch.setenv("SNAKEMAKE_STORAGE_S3_ENDPOINT_URL", server)
+    if address:
+        monkeypatch.setenv("SNAKEMAKE_STORAGE_S3_ENDPOINT_URL", address)
     words = [*PROFILE, url, "--storage-s3-retries", 1, "--", f"results/tiny/{ANN}/model.pt"]
     refused = snakemake(one, "--cores", 1, *words)
     assert refused.returncode == 1
