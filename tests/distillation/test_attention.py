@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from lasnn.distillation.attention import (
     DISTANCES,
+    FiringRate,
     SpikeActivationMap,
     Variant,
     activation_map,
@@ -27,6 +28,15 @@ def test_activation_maps_of_2x2_by_hand():
     assert activation_map(torch.stack(activation)[None, None]).tolist() == [[[5.0, 2.0], [0.0, 5.0]]]
     spikes = torch.tensor([[[1.0, 1.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]]]).view(2, 1, 1, 2, 2)
     assert activation_map(spikes).tolist() == [[[1.0, 0.25], [0.0, 0.25]]]
+
+
+def test_the_gradient_of_a_rate_is_one_view_for_all_steps_in_the_memory_order_of_the_spikes():
+    """g/T, a copy for none of the steps: what a layer behind reads in its own order."""
+    spikes = random(4, 2, 3, 5, 5).permute(0, 1, 4, 2, 3).requires_grad_()
+    gradient = random(2, 5, 3, 5)
+    (found,) = torch.autograd.grad(FiringRate.apply(spikes), spikes, gradient)
+    assert torch.equal(found, (gradient / 4).expand(4, 2, 5, 3, 5))
+    assert found.stride() == (0, *spikes.stride()[1:])
 
 
 def test_spatial_distance_by_hand():

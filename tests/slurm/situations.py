@@ -83,11 +83,13 @@ def interrupted(project: Project, expected: dict[str, str]) -> str:
 
 
 def killed(project: Project, expected: dict[str, str]) -> str:
-    """kill -9 of Snakemake: its jobs go on; a second call names them; when they have ended it takes what they made."""
+    """kill -9 of Snakemake: its jobs go on; a call names its lock, then them; when they have ended it takes the run."""
     process = project.training()
     (job,) = project.jobs()
     process.kill()
     process.wait()
+    refused(project, "a killed snakemake left its lock here: `snakemake --unlock` removes it")
+    assert project.call("--unlock")[0] == 0, project.said()
     line = refused(project, rf"jobs of an earlier call are at work in this folder: .* {job}.*scancel {job}")
     wait_for(lambda: not asked("squeue", "-h"), "the end of the job", 300)
     said = project.makes(MODEL)
