@@ -10,6 +10,7 @@ from lasnn.datasets.batches import Batch
 from lasnn.distillation.few_steps import added_terms, consistency, mean_rate
 from lasnn.distillation.objectives import OBJECTIVES
 from lasnn.distillation.step import Step
+from lasnn.spiking.neurons import LIF
 
 LABELS = [1, 2]
 Z = np.array([[[1.0, 2.0, 0.5], [0.0, -1.0, 3.0]], [[-1.0, 0.0, 0.5], [2.0, 1.0, 1.0]]])  # [T, B, K]
@@ -77,6 +78,21 @@ def test_terms_are_added_where_they_are_asked_for():
     terms = added_terms(seen, rate, spiking_of(loss="every_step", consistency=0.5, firing_penalty=0.1))
     assert set(terms) == {"consistency", "firing"}
     assert terms["firing"].item() == pytest.approx(0.025)
+
+
+def test_the_mean_rate_is_that_of_all_neurons_and_steps_with_its_gradient():
+    """Layers count by their neurons: all spikes over all neurons, images and steps."""
+    net, seen = small_snn("vgg5"), []
+    layers = [module for module in net.modules() if isinstance(module, LIF)]
+    for module in layers:
+        module.register_forward_hook(lambda module, inputs, spikes: seen.append(spikes.flatten()))
+    with mean_rate(net, watched=True) as rate:
+        net(bright_input(4, 2))
+        found = rate()
+    assert len(seen) == len(layers)
+    assert found.item() == pytest.approx(torch.cat(seen).double().mean().item(), rel=1e-5)
+    assert found.item() > 0
+    assert found.requires_grad
 
 
 def test_nothing_is_watched_unasked():

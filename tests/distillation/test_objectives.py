@@ -14,6 +14,7 @@ from spike_trains import softmax
 from torch.nn import functional as F
 
 from lasnn.datasets.batches import Batch
+from lasnn.distillation.baselines import normed
 from lasnn.distillation.objectives import OBJECTIVES, objective_of, window_sums
 from lasnn.distillation.step import Step
 from lasnn.plan.vocabulary import METHODS, TAPS
@@ -25,8 +26,15 @@ LABELS = torch.tensor([1, 3, 0])
 LAYER_WISE = [name for name, method in METHODS.items() if "attention" in method.sections]
 
 
+def side_of(method):
+    """Of the images: a saliency map of the teacher's last layer has four pixels then, not one, which says nothing."""
+    return 32 if method == "kd_saliency" else 8
+
+
 def student(dtype=torch.float64, method="hybrid"):
-    return tapped(small_snn("vgg5", Dynamics(0.5), spiking_readout=METHODS[method].chained), method).to(dtype)
+    spiking_readout = METHODS[method].chained
+    net = small_snn("vgg5", Dynamics(0.5), spiking_readout=spiking_readout, side=side_of(method))
+    return tapped(net, method).to(dtype)
 
 
 def tapped(net, method):
@@ -39,13 +47,14 @@ def teacher(dtype=torch.float64, method="lasnn_act"):
     if METHODS[method].chained:
         net = small_snn("conv3fc2", Dynamics(0.5), spiking_readout=True, seed=1)
     else:
-        net = tapped(small("vgg16bn", seed=1), method)
+        net = tapped(small("vgg16bn", side_of(method), seed=1), method)
     return net.requires_grad_(False).to(dtype)
 
 
-def batch_and_input(dtype=torch.float64):
+def batch_and_input(dtype=torch.float64, method="hybrid"):
     """An analog batch for the teacher and an encoded one, another in each step, for the student."""
-    return Batch(dyadic_input(1, 3)[0].to(dtype), LABELS), bright_input(STEPS, 3).to(dtype)
+    side = side_of(method)
+    return Batch(dyadic_input(1, 3, side)[0].to(dtype), LABELS), bright_input(STEPS, 3, side).to(dtype)
 
 
 def drawn(purpose, count):
@@ -64,7 +73,7 @@ def objective(method, dtype=torch.float64):
 
 def gradient(net, method, settings, progress=0.0, dtype=torch.float64):
     """The loss terms of `method` and the gradient of their sum at every weight."""
-    batch, x = batch_and_input(dtype)
+    batch, x = batch_and_input(dtype, method)
     output = net(x)
     above = teacher(dtype, method) if METHODS[method].teacher else None
     each = output.currents if METHODS[method].by_step else None
@@ -147,7 +156,7 @@ def settings_for(method):
 
 def naive_loss(method, net):
     """L of one batch, term by term, from the step-by-step simulation."""
-    batch, x = batch_and_input()
+    batch, x = batch_and_input(method=method)
     settings, trace = settings_for(method), simulate(net, x)
     z = trace.logits / STEPS
     entropy = -z.log_softmax(1)[range(3), LABELS].mean()
@@ -232,6 +241,7 @@ def saliency_loss(trace, x, entropy, settings):
     theirs = torch.stack([(row * a).sum(0) for row, a in zip(rows, stage, strict=True)])
     ours, theirs = sum(trace.stages["high"]).sum(1), theirs.clamp_min(0)
     side = min(ours.shape[-1], theirs.shape[-1])
+    assert side > 1
     ours, theirs = (F.avg_pool2d(maps, maps.shape[-1] // side) for maps in (ours, theirs))
     p, wanted = (
         ((maps - maps.min()) / (maps.max() - maps.min() + 1e-3) / 2).flatten(1).softmax(1) for maps in (ours, theirs)
@@ -246,6 +256,13 @@ def saliency_loss(trace, x, entropy, settings):
         q = (above.logits[b] / tau).softmax(0)
         total = total + settings.logits * tau**2 * (q * (q / mixed).log()).sum()
     return entropy + total / len(LABELS)
+
+
+def test_saliency_maps_by_hand():
+    """Less the least of the batch, 1, over the greatest of that, 4, and 0.001."""
+    maps = torch.tensor([[[1.0, 2.0], [3.0, 5.0]], [[5.0, 1.0], [1.0, 1.0]]], dtype=torch.float64)
+    expected = [0, 1 / 4.001, 2 / 4.001, 4 / 4.001, 4 / 4.001, 0, 0, 0]
+    assert normed(maps).flatten().tolist() == pytest.approx(expected, rel=1e-12)
 
 
 def projected_distances(trace, x):
