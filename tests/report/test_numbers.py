@@ -272,6 +272,29 @@ def test_points_of_the_energy_figure_by_hand(world):
     }
 
 
+def test_the_energy_figure_draws_microjoules_and_open_marks_of_the_images_of_the_curve(world):
+    """Open marks are those of direct input and of the curve's own 18 images, on which the ANN has 90 %."""
+    exhibit = EXHIBITS["figure_energy"]
+    assert any(isinstance(run, ConvertedRun) for run in exhibit.runs(world))  # it waits for the curves
+    (axes,) = exhibit.draw(exhibit.tidy(world).query("panel == 'VGG5, Digits'")).figure.axes
+    found = {
+        line.get_label(): (
+            line.get_markerfacecolor() == "white",
+            [*zip(line.get_xdata(), line.get_ydata(), strict=True)],
+        )
+        for line in axes.lines
+    }
+    long = "converted, end of its curve, first 18 images"
+    assert {label for label, (is_open, _) in found.items() if is_open} == {"LaSNN direct", "ANN, first 18 images", long}
+    for label, points in {
+        "ANN": [(4.6, 92)],
+        "LaSNN": [(0.9, 75)],
+        "ANN, first 18 images": [(4.6, 90)],
+        long: [(1.8, 88), (2.7, 90), (2.26, 88), (3.16, 90)],
+    }.items():
+        assert found[label][1] == [pytest.approx(point, rel=1e-9) for point in points]
+
+
 def test_tables_of_notebooks_by_hand(world, monkeypatch):
     """A line for each run or layer: seed 0 has half of the spikes and operations; direct input 0.92 µJ more."""
     monkeypatch.setenv(PASSED_ON, json.dumps(world.config.content))
