@@ -330,17 +330,18 @@ def test_where_images_have_no_part_seeds_alone_count(two_networks):
     assert (speed["less"], speed["more"]) == (20, np.mean(values))
 
 
-def test_fewer_seeds_than_five_are_too_few(tmp_path):
+@pytest.mark.parametrize("count", [2, 4])
+def test_fewer_seeds_than_five_are_too_few(tmp_path, count):
     """Effect and interval, and no p."""
-    scope = {"seeds": [0, 1, 2, 3], "claims": list(SENTENCES)}
+    scope = {"seeds": list(range(count)), "claims": list(SENTENCES)}
     preset = written(tmp_path, scope)
     line = lines_of(preset, claim="hybrid_below_lasnn", network="VGG5").iloc[0]
     found = crossed([percent(preset, "lasnn_act") - percent(preset, "hybrid")])
-    assert (line["verdict"], line["remark"]) == ("too few seeds", "4 of 5 seeds")
+    assert (line["verdict"], line["remark"]) == ("too few seeds", f"{count} of 5 seeds")
     assert (line["low"], line["high"]) == pytest.approx(found.interval(0.95))
     assert set(lines_of(preset)["verdict"]) == {"too few seeds"}
     assert EXHIBITS["claims"].tidy(preset)["p"].isna().all()
-    fewer = Config(merged(preset.config.content, {"protocol": {"claims": {"seeds": 4}}})).preset("quick")
+    fewer = Config(merged(preset.config.content, {"protocol": {"claims": {"seeds": count}}})).preset("quick")
     assert lines_of(fewer, claim="hybrid_below_lasnn", network="VGG5").iloc[0]["verdict"] != "too few seeds"
     run = EXHIBITS["claims"].runs(preset)[0]
     assert fewer.settings(run) == preset.settings(run)  # how exhibits judge makes no run anew
