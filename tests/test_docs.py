@@ -104,6 +104,22 @@ def test_each_verdict_of_the_front_page_is_that_of_the_line_it_links_to():
         assert (row["network"], row["reading"]) == ("all networks: 3Conv2Linear, VGG5", "sum")  # as its head says
 
 
+def test_the_front_page_has_the_three_primary_claims_and_three_others():
+    lines = VERDICT.findall(README)
+    rows = [Path(line[3]).read_text().splitlines()[int(line[4]) - 1].split(",") for line in lines]
+    primary = ["hybrid_below_lasnn", "kd_below_lasnn", "lasnn_near_ann"]
+    assert [row[0] for row in rows][:3] == primary
+    assert [row[3] == "primary" for row in rows] == [True] * 3 + [False] * 3
+
+
+def test_the_front_page_is_short():
+    """450 words and 20 numbers above "Limits": a value counts once with its interval, code not at all."""
+    text = re.sub(r"```.*?```|`[^`]*`", "", README.split("\n## Limits")[0], flags=re.DOTALL)
+    text = re.sub(r"\]\([^)]*\)", "]", re.sub(r"\[-?[\d.]+, -?[\d.]+\]|!\[.*?\]\(.*?\)", "", text))
+    assert len([word for word in text.split() if re.search(r"\w", word)]) <= 450
+    assert len(re.findall(r"(?<![\w.-])[-+]?\d[\d,.]*", text)) <= 20
+
+
 NO_RESULT = r"(?s)```.*?```|!\[.*?\]\(.*?\)|`[^`]*`|(?:Python|arXiv|version) [\d.:]+"
 LINK = re.compile(r"\[([^\]]*)\]\(([^)#\s]+)(?:#L(\d+))?[^)]*\)")
 NUMBER = re.compile(  # with decimals, or of four digits and more, that is no memory or time
