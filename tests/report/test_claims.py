@@ -3,6 +3,7 @@
 import copy
 import itertools
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from made_up import CONTENT, finish, method_of, preset_in
 from scipy.stats import t
 
 from lasnn.errors import InputError
-from lasnn.plan.cells import conversion_in, focus_cell, pairs_in, runs_of
+from lasnn.plan.cells import Cell, conversion_in, focus_cell, pairs_in, runs_of
 from lasnn.plan.config import Config, merged, read
 from lasnn.plan.runs import AnnRun, SnnRun
 from lasnn.plan.vocabulary import CLAIMS as SENTENCES
@@ -20,8 +21,8 @@ from lasnn.report import EXHIBITS, finished, runs_of_target
 from lasnn.report.claims import CLAIMS
 from lasnn.report.crossed import bootstrap, crossed, share_above
 from lasnn.report.exhibits.claims import COLUMNS, arrange
-from lasnn.report.judged import answer
-from lasnn.report.questions import OWN
+from lasnn.report.judged import Side, answer
+from lasnn.report.questions import OWN, Pair
 
 
 def test_every_claim_has_a_sentence_and_its_comparisons():
@@ -361,6 +362,17 @@ def test_a_seed_that_one_side_lacks_is_left_out(tmp_path, monkeypatch):
     line = lines_of(preset, claim="conversion_below_hybrid", network="VGG5").iloc[0]
     assert (line["n"], line["difference"]) == (2, 27.5)
     assert line["remark"] == "seed 0 of conversion (VGG5) without a partner; 2 of 5 seeds"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [("encoding", "direct", "hybrid training (VGG5, poisson)"), ("timesteps", "8", "hybrid training (VGG5, 16)")],
+)
+def test_two_cells_of_one_method_are_told_apart_by_what_differs(key, value, named):
+    less = Cell("", "", "cifar10", "VGG5", "", "hybrid", "poisson", "16", "accuracy")
+    pair = Pair(less, replace(less, **{key: value}))
+    run = SnnRun("cifar10", "vgg5", "hybrid", "poisson", 16, seed=3)
+    assert Side(1.0, pair, [run], []).alone() == f"seed 3 of {named} without a partner"
 
 
 def test_networks_with_other_seeds_are_judged_on_those_in_common_and_say_so(two_networks):

@@ -97,6 +97,22 @@ def test_shares_are_those_of_the_spikes(converted, scale):
     assert json.loads(json.dumps(found.json()))["layers"][0]["name"] == "c1"
 
 
+def test_rows_bound_what_is_simulated_at_once(converted):
+    """Images times steps, of 24 images: all in few steps, or fewer in one; the numbers are the same."""
+    _, balanced, images = converted
+    found = []
+    for rows, batches in ((48, [24]), (10, [10, 10, 4])):
+        at_once, counted = [], []
+        watch = balanced.register_forward_pre_hook(lambda _, given, kept=at_once: kept.append(given[0].shape[:2]))
+        found.append(diagnose(balanced, images, "direct", 4, rows=rows, step=counted.append))
+        watch.remove()
+        assert counted == batches
+        assert max(steps * count for steps, count in at_once) <= rows
+    few, fewer = found
+    assert [layer.rate for layer in few.layers] == pytest.approx([layer.rate for layer in fewer.layers])
+    assert few.accuracy == fewer.accuracy
+
+
 @pytest.mark.parametrize("name", ["conv3fc2", "resnet12"])
 def test_a_rescaled_network_is_the_one_converted_at_that_scale(name):
     net = spiking(build(name, 10, 16, width=0.125, fc=16), Dynamics())
