@@ -6,7 +6,6 @@ Snakemake rule that makes it, and what `parse` reads. Names are `[a-z0-9_]+`, so
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from hashlib import sha256
@@ -161,12 +160,8 @@ def fingerprint(preset: "Preset", run: Run) -> str:
 def fingerprint_with(preset: "Preset", run: Run, settings: "Settings") -> str:
     """The fingerprint that the run has with these settings in place of the planned ones."""
     parents = {str(parent): fingerprint(preset, parent) for parent in preset.parents(run)}
-    return digest(str(run), json.loads(settings.model_dump_json()), parents, preset.config.side(run.dataset))
-
-
-def digest(run: str, settings: Mapping[str, object], parents: Mapping[str, str], side: int) -> str:
-    """The fingerprint of what these say: `parents` maps a run's path to its fingerprint, `side` is in pixels."""
-    return sha256(json.dumps([run, settings, parents, side], sort_keys=True).encode()).hexdigest()
+    said = [str(run), json.loads(settings.model_dump_json()), parents, preset.config.side(run.dataset)]
+    return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def changes(preset: "Preset", run: Run, made_with: dict[str, object]) -> list[str]:

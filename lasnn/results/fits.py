@@ -10,14 +10,21 @@ from pathlib import Path
 from lasnn.datasets.arrays import header_of
 from lasnn.errors import InputError, again
 from lasnn.plan.config import Preset
-from lasnn.plan.runs import Run, changes, digest, fingerprint
+from lasnn.plan.runs import Run, changes, fingerprint
 from lasnn.storage import files
 from lasnn.storage.digests import Digests
 from lasnn.storage.files import Json
 
 RUN_FILES = ("model.pt", "metrics.json", "predictions.npz", "provenance.json")
 OLD = "made by an earlier version of lasnn"
-STATED = {"run": dict, "preset": str, "settings": dict, "parents": dict, "data": dict}  # in every metrics.json
+STATED = {  # in every metrics.json
+    "run": dict,
+    "preset": str,
+    "settings": dict,
+    "parents": dict,
+    "data": dict,
+    "fingerprint": str,
+}
 
 
 def unfit(
@@ -44,13 +51,9 @@ def other_than_planned(preset: Preset, run: Run, said: Json, root: Path, digests
     for parent in parents:
         if checkpoint_of(root / parent, digests) not in (None, said["parents"][parent]):
             return f"made from another {parent} than the one that is there now"
-    found = _fingerprint(said, root, digests)
-    if found is None:
-        return f"{OLD}, which did not state the settings of its parents, and not all of these are there"
-    if found != fingerprint(preset, run):
-        return (
-            f"made from runs of other settings than the plan has for {', '.join(_others(preset, run, root, digests))}"
-        )
+    if said["fingerprint"] != fingerprint(preset, run):
+        others = ", ".join(_others(preset, run, root, digests))
+        return f"made from runs of other settings than the plan has for {others}"
     images = preset.config.data_file(run.dataset)
     if Path(images).exists() and header_at(images, digests)["digest"] != said["data"].get("digest"):
         return f"made from other images than {images} holds now"
@@ -82,7 +85,7 @@ def identity_of(folder: Path, digests: Digests) -> Json:
 
     def read() -> Json:
         content = whole_metrics(folder)
-        return {key: content[key] for key in (*STATED, "fingerprint") if key in content}
+        return {key: content[key] for key in STATED}
 
     return digests.record("metrics", [path], read)
 
@@ -122,7 +125,7 @@ def _others(preset: Preset, run: Run, root: Path, digests: Digests) -> list[str]
     def differs(parent: Run) -> bool:
         folder = root / str(parent)
         there = (folder / "metrics.json").exists()
-        return not there or _fingerprint(identity_of(folder, digests), root, digests) != fingerprint(preset, parent)
+        return not there or identity_of(folder, digests)["fingerprint"] != fingerprint(preset, parent)
 
     return [str(parent) for parent in preset.parents(run) if differs(parent)]
 
@@ -130,21 +133,3 @@ def _others(preset: Preset, run: Run, root: Path, digests: Digests) -> list[str]
 def _mapping(value: object) -> Json:
     """A mapping as it is, anything else as an empty one."""
     return value if isinstance(value, dict) else {}
-
-
-def _fingerprint(said: Json, root: Path, digests: Digests) -> str | None:
-    """The fingerprint that metrics state.
-
-    Runs of earlier versions state none. It follows from what they do state and from their parents, as long as these are
-    there, with the bytes that the run was made from; else None.
-    """
-    if "fingerprint" in said:
-        return str(said["fingerprint"])
-    parents = {}
-    for parent, expected in said["parents"].items():
-        if checkpoint_of(root / parent, digests) != expected:
-            return None
-        if (found := _fingerprint(identity_of(root / parent, digests), root, digests)) is None:
-            return None
-        parents[parent] = found
-    return digest(said["run"]["path"], said["settings"], parents, said["data"].get("side", 0))
