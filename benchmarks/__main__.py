@@ -31,7 +31,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
         nargs="+",
         choices=[*PRECISIONS, "tf32"],
         default=["off"],
-        help="of ours' products; tf32: CUDA",
+        help="of our products; tf32: CUDA",
     )
     parser.add_argument(
         "--rate", type=float, default=None, help="share of a layer's neurons that spike in a step; default: as it comes"

@@ -58,7 +58,7 @@ class Case:
     micro_batch: int | None = None  # images of a batch that are in memory at once; None: all
     rows: int = 512
     fc: int | None = None  # units of the hidden linear layers; None: the architecture's own
-    amp: str = "off"  # of ours' products, but for bf16_grad the peers' too: off | bf16 | bf16_grad (CPU) | tf32 (CUDA)
+    amp: str = "off"  # of our products, but for bf16_grad the peers' too: off | bf16 | bf16_grad (CPU) | tf32 (CUDA)
     rate: float | None = None  # share of its neurons that spike in a step, in each layer; None: two deviations
 
     def __post_init__(self) -> None:

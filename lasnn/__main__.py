@@ -48,7 +48,7 @@ def obeyed(options: argparse.Namespace, console: Console) -> int:
     except InputError as error:
         console.say(f"error: {' '.join(str(error).split())}")
         return 2
-    except BrokenPipeError:  # whoever reads, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except OSError as error:  # a full disk, a folder that can't be written
@@ -73,7 +73,7 @@ def obeyed(options: argparse.Namespace, console: Console) -> int:
 
 
 def open_streams() -> None:
-    """Stand-ins for standard streams that whoever calls has closed: else the next file would get their number."""
+    """Replacements for standard streams that the caller has closed: else the next file would get their number."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 HEAD = """\
 # The pipeline's environment for conda: `snakemake --use-conda` builds it for the jobs, `conda env create -f
 # environment.yml` for a whole shell. Written by `python -m tests.pins`; a test holds it equal to pyproject.toml and
-# uv.lock. The pins stand here one by one because Snakemake copies this file before it reads it: a relative `-r`, `-c`
+# uv.lock. The pins are all in here because Snakemake copies this file before it reads it: a relative `-r`, `-c`
 # or `-e` would point nowhere. Python and pip come from conda-forge, everything else from the same wheels that uv
 # installs. The tools of the tests and of code style (group `dev`) are left out: tests run through uv.
 name: lasnn

@@ -34,7 +34,7 @@ def silent_keys() -> list[str]:
 
 
 def test_each_choice_has_a_key_and_where_the_paper_is_silent_there_is_a_choice():
-    """The three trainings share their keys: a row for one of them stands for all."""
+    """The three trainings share their keys: a row for one of them covers all."""
     for key in keys():
         section, _, field = key.partition(".")
         assert field in Protocol.model_fields[section].annotation.model_fields, key

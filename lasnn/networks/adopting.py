@@ -1,7 +1,7 @@
 """Weights trained elsewhere, brought into this package's network: matched by name or by order, folded where exact.
 
 A state dict names no activation and no pool, so a network is known by its definition and the file only fills it. Names
-that are ours are taken as they are. Others are matched in order: convolutions and linear layers as they stand in the
+that are ours are taken as they are. Others are matched in order: convolutions and linear layers as they come in the
 file are those of the network from the input on, a batch norm belongs to the convolution in front of it.
 
 A student has neither bias nor batch norm. With γ, β, μ, σ² of a batch norm in evaluation behind W x + b,
@@ -86,7 +86,7 @@ def adopt(
 ) -> Adoption:
     """Fill `net` with a state dict of elsewhere; InputError in one line for what doesn't fit: `net` is then useless.
 
-    `ordered`: whether its names stand in the order of the layers, as torch saves them, and not as they are sorted.
+    `ordered`: whether its names have the order of the layers, as torch saves them, and not as they are sorted.
     `mean` and `std` of pixels in [0, 1] are those with which the file's network standardises its input; without them
     it takes pixels in [-1, 1] as ours do.
     """

@@ -1,6 +1,6 @@
 """What DVC is told after a workflow has ended well: one process, stage by stage, outside of every rule.
 
-Only what config.yaml explains is recorded: a run made with settings of the command line would stand under wrong params.
+Only what config.yaml explains is recorded: settings of the command line would put a run under wrong params.
 Runs are recorded where they are; nothing is deleted, moved or linked. DVC is loaded in here and nowhere else.
 """
 
@@ -55,7 +55,7 @@ def record(name: str | None = None) -> str:
 
 
 def dvcfile(config: Config, preset: Preset) -> Path:
-    """Where a preset's stages stand: at the root for the one that config.yaml names, else below `lineage/`."""
+    """Where a preset's stages are recorded: at the root for the one that config.yaml names, else below `lineage/`."""
     return Path("dvc.yaml") if preset.name == config.file.preset else FOLDER / preset.name / "dvc.yaml"
 
 

@@ -1,4 +1,4 @@
-"""What a call of the workflow ends with: Table II, if it was about it, and where its exhibits lie."""
+"""The last lines that a call of the workflow prints: Table II, if it was about it, and where its exhibits lie."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finished:
-    """One run; `settings` is their digest as `trace` prints it, `state` says how they stand to the plan."""
+    """One run; `settings` is their digest as `trace` prints it, `state` says whether they fit the plan."""
 
     preset: str
     run: str

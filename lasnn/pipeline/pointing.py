@@ -45,7 +45,7 @@ class Line:
         return f"{what}: {ours} (paper: {self.entries.get('paper') or '-'}), n = {len(self.runs)}"
 
     def is_meant(self, words: list[str], whole: bool) -> bool:
-        """Whether all words are keys or stand around a cell; `whole`: as a text of its own."""
+        """Whether all words are keys or lie around a cell; `whole`: as a text of its own."""
         keys = {key.casefold() for key in self.keys}
         return any(all(word in keys or _stands(word, texts, whole) for word in words) for texts in self.texts or [[]])
 

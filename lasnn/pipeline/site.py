@@ -1,7 +1,7 @@
 """A static site of a preset's results, built by Sphinx from pages that `lasnn.report.site` writes. It makes no result.
 
 Pages, looks and scripts lie in the site's folder: nothing is loaded from the network. What is not there yet is said
-where it would stand; results that are kept in git stand in for those that were not made here.
+where it would be; results that are kept in git are shown in place of those that were not made here.
 """
 
 import io

@@ -175,7 +175,7 @@ def elsewhere(cell: Cell) -> float | None:
 
 
 def focus_cell(preset: "Preset", exhibit: str, method: str, variant: str = BASE, label: str = "") -> Cell:
-    """A cell of ours: the preset's student in focus on CIFAR-10, Poisson input, T = 100."""
+    """One of our cells: the preset's student in focus on CIFAR-10, Poisson input, T = 100."""
     title = preset.config.networks.title(preset.scope.focus)
     teacher = "unspecified" if method in METHODS and METHODS[method].teacher else ""
     words = ("CIFAR-10", title, teacher, method, "poisson", "100", "top1")
@@ -183,7 +183,7 @@ def focus_cell(preset: "Preset", exhibit: str, method: str, variant: str = BASE,
 
 
 def direct_cell(preset: "Preset", exhibit: str, method: str, variant: str, step: str, every_seed: bool = False) -> Cell:
-    """A cell of ours: the student in focus with direct input."""
+    """One of our cells: the student in focus with direct input."""
     cell = focus_cell(preset, exhibit, method, variant)
     label = f"{cell.row_label} T={step}"
     return replace(cell, row_label=label, encoding="direct", timesteps=step, every_seed=every_seed)
@@ -273,7 +273,7 @@ def corner_in_words(corner: str) -> str:
 def pairs_in(preset: "Preset", corner: str) -> dict[str, tuple[Cell, Cell]]:
     """What is compared with hybrid training in a corner, by name: hybrid training, and the rival.
 
-    LaSNN at the printed weight stands beside hybrid training with the same settings; what held-out images chose for a
+    LaSNN at the printed weight is compared with hybrid training at the same settings; what held-out images chose for a
     method in the corner (`scope.corners`), or its base, beside what they chose for hybrid training.
     """
     chosen = preset.scope.corners[corner]

@@ -121,7 +121,7 @@ class Config:
         return [*KNOWN_DATASETS, *self.file.datasets]
 
     def overlays(self, variant: str) -> list[Overlay]:
-        """The overlays that a variant's name stands for, such as `lr_1e3__alpha01`; InputError if one is unknown."""
+        """The overlays that a variant's name means, such as `lr_1e3__alpha01`; InputError if one is unknown."""
         if variant == BASE:
             return []
         return [pick(self.file.variants, part, "variant") for part in variant.split(AND)]

@@ -190,8 +190,8 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     @model_validator(mode="after")
-    def nothing_stands_twice(self) -> "Section":
-        """A list in which something stands twice would count it twice."""
+    def no_name_is_repeated(self) -> "Section":
+        """A list that names something twice would count it twice."""
         for name in type(self).model_fields:
             value = getattr(self, name)
             if isinstance(value, tuple) and name not in MAY_REPEAT and len(set(value)) < len(value):

@@ -1,4 +1,4 @@
-"""The settings of each kind of run, typed and checked. Numbers and their sources stand in `config.yaml`."""
+"""The settings of each kind of run, typed and checked. Numbers and their sources are in `config.yaml`."""
 
 from typing import Annotated, ClassVar, Literal
 

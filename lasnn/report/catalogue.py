@@ -36,7 +36,7 @@ TARGETS = {
 
 
 def exhibits_of(target: str) -> list[str]:
-    """The exhibits that `tables`, `figures`, `all` or one exhibit's name stands for."""
+    """The exhibits that `tables`, `figures`, `all` or one exhibit's name means."""
     known([*TARGETS, *EXHIBITS], target, "target")
     return TARGETS.get(target, [target])
 

@@ -153,7 +153,7 @@ class Exhibit:
         raise NotImplementedError
 
     def _leave_sources(self, stem: Path, preset: Preset, notes: list[str]) -> None:
-        """Write which runs stand behind each cell, the caption, and the digests of all files read and written."""
+        """Write which runs are behind each cell, the caption, and the digests of all files read and written."""
         cells = [
             {key: getattr(cell, key) for key in (*KEYS, "variant")} | {"runs": [str(run) for run in runs]}
             for cell, runs in self.behind(preset)
@@ -195,7 +195,7 @@ class Table(Exhibit):
 
 @dataclass(frozen=True)
 class Figure(Exhibit):
-    """A figure: `draw` turns the lines into a drawing; `said`: remarks of its own that stand in the picture too."""
+    """A figure: `draw` turns the lines into a drawing; `said`: remarks of its own, shown in the picture too."""
 
     draw: Callable[[pd.DataFrame], Drawing]
     _: KW_ONLY

@@ -38,7 +38,7 @@ def metrics_of(run: Run, preset: Preset) -> dict:
 
 
 def same_images(found: list[dict]) -> None:
-    """InputError if runs on one dataset were made from different images, which can't stand side by side."""
+    """InputError if runs on one dataset were made from different images, which can't be shown side by side."""
     first: dict[str, dict] = {}
     for one in found:
         other = first.setdefault(one["data"]["dataset"], one)

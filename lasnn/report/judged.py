@@ -166,7 +166,7 @@ def _values(claim: Claim, side: Side, seeds: list[int], preset: Preset) -> tuple
 def _sums(
     question: Question, less: Sequence[float | None], more: Sequence[float | None]
 ) -> tuple[float | None, float | None]:
-    """The two numbers that stand side by side: means of either side, or the gains that count against and for."""
+    """The two numbers shown side by side: means of either side, or the gains that count against and for."""
     weights = [weight for weight, _ in question.parts]
     if not question.of_gains:
         return _weighted(weights, less), _weighted(weights, more)

@@ -136,7 +136,7 @@ def name_y(axes: Axes, label: str) -> None:
 
 
 def nothing() -> Drawing:
-    """What stands for a figure of which the preset runs nothing."""
+    """The placeholder of a figure of which the preset runs nothing."""
     drawing, ((axes,),) = sheet(height=0.8)
     axes.axis("off")
     axes.text(0.5, 0.5, "not run in this preset", ha="center", va="center")

@@ -1,4 +1,4 @@
-"""What figures are made of: rows of dots with intervals, and marks. No bars: few of the values have a zero to stand on.
+"""What figures are made of: rows of dots with intervals, and marks. No bars: few of the values have a meaningful zero.
 
 A dot's whisker is the 95 % interval of the mean over seeds, small dots are the seeds, and n follows each value.
 """

@@ -1,7 +1,7 @@
 """The few numbers of a run that people and DVC compare, and its accuracies from kept predictions. No torch.
 
 `scores.json` is a reading of metrics.json, with the picojoules of `energy` in the configuration: it can be lost or
-deleted, nothing rests on it and nothing is judged by it. Whatever ends a run, takes one up, or records one writes it.
+deleted, nothing rests on it and nothing is judged by it. What finishes a run, takes one up, or records one writes it.
 """
 
 import json

@@ -1,12 +1,12 @@
 """Finished runs that lie elsewhere: one store, in which a run is found by its fingerprint.
 
 It is seen from three sides. Below `results/.kept/<preset>/<run>/<digest>/` lie runs that something was about to replace
-(links, which cost no room while the run is in place; whoever needs the room deletes the folder). Below
+(links, which cost no room while the run is in place; delete the folder to free the room). Below
 `results/<preset>/` of every other preset lie runs that were made there. Below `results/reference/` lie those that are
 kept in git, which `import` alone takes.
 
 A run is taken if it is whole, fits the plan here and was made from the weights that its parents have here. What another
-preset made differs in the preset's name and in the digests of parents, in which that name stands: those are written
+preset made differs in the preset's name and in the digests of parents, which depend on that name: those are written
 anew, and to the byte `model.pt`, `metrics.json` and `predictions.npz` are what making the run here would leave;
 `provenance.json` keeps machine, time and energy of the making and says in which preset it took place.
 """
@@ -46,7 +46,7 @@ def folder_of(preset: Preset) -> Path:
 
 
 def keep(preset: Preset, run: Run, digests: Digests | None = None) -> Path | None:
-    """Keep what is there of a run, whether or not it fits; where it lies now, None if there is nothing finished."""
+    """Keep a run's files, whether or not it fits; where it lies now, None if there is nothing finished."""
     folder, digests = Path(preset.folder(run)), digests or Digests(None)
     there = [name for name in (*RUN_FILES, LOG) if (folder / name).is_file()]
     if "metrics.json" not in there:

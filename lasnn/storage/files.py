@@ -140,7 +140,7 @@ def stated_digest(path: Path | str) -> str | None:
 
 
 def sweep(folder: Path | str, name: str = "") -> None:
-    """Remove what killed writers of `name` (of any file, if empty) left in a folder: for whoever holds its lock."""
+    """Remove what killed writers of `name` (of any file, if empty) left in a folder; the caller holds its lock."""
     for left in Path(folder).glob(f".{name}*.part"):
         if left.is_dir():
             shutil.rmtree(left)

@@ -20,7 +20,7 @@ def only_writer(path: Path | str, of: str) -> Iterator[None]:
     """Hold the lock file `path` while the block runs; InputError in one line if another process holds it.
 
     The system drops the lock when the process ends, by kill -9 too, so a lock file that was left behind is no
-    obstacle. It names its holder for whoever comes second.
+    obstacle. It names its holder to the one that comes second.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ failed, Snakemake then removes what it made, and the next attempt goes on from t
 bucket, which may not take them. `lasnn.pipeline` drops it later.
 
 Kept results leave out two kinds of checkpoint, which follow from other files without any training, byte for byte. An
-untrained network's weights are draws of its seed. A converted network has its ANN's weights, and its thresholds stand
+untrained network's weights are draws of its seed. A converted network has its ANN's weights, and its thresholds are
 in metrics.json (as JSON spells a float32: exactly). Code that composes one compares its digest with the stated one:
 another version of torch may pack the same content in other bytes.
 """

@@ -1,7 +1,7 @@
 """Files that arrive or change by other ways than Snakemake: what lies there ends as the right bytes, or as one line.
 
 Each try disturbs a finished chain in one way, lets the judge of the workflow say what must be made again, makes that by
-the command line's own verbs, and compares every run with what the plan's settings give. Silently wrong is whatever ends
+the command line's own verbs, and compares every run with what the plan's settings give. Silently wrong is what ends
 without a line and with other bytes.
 """
 

@@ -1,4 +1,4 @@
-"""Weights of elsewhere in networks of ours: the same numbers, or one line that says why not."""
+"""Weights from elsewhere in our networks: the same numbers, or one line that says why not."""
 
 import pytest
 import torch
@@ -177,4 +177,4 @@ def test_what_a_file_leaves_open_is_said(features, ordered, doubts):
     done = adopt(build(Architecture("Mine", "plain", features), 10, 16), theirs, student=True, ordered=ordered)
     assert len(done.doubts) == len(doubts)
     assert all(told in said for told, said in zip(doubts, done.doubts, strict=True))
-    assert adopt(ours, ours.state_dict(), student=True, ordered=ordered).doubts == []  # names of ours
+    assert adopt(ours, ours.state_dict(), student=True, ordered=ordered).doubts == []  # our names

@@ -87,7 +87,7 @@ def test_more_trainings_than_cards_share_evenly(machine, trainings):
 
 
 def test_where_one_card_is_visible_there_is_nothing_to_choose(machine, trainings, monkeypatch):
-    """As on a node of a cluster; the card counts as taken for whoever could choose."""
+    """As on a node of a cluster; the card counts as taken for all that could choose."""
     machine(2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     assert trainings()[1] == "None"

@@ -50,7 +50,7 @@ def preset(tmp_path_factory):
 
 
 def test_each_row_stands_beside_what_has_its_loss_and_no_teacher(preset):
-    """A loss at every step is credited to the row without a teacher; that row stands beside the first."""
+    """A loss at every step is credited to the row without a teacher; that row is shown beside the first."""
     tidy = EXHIBITS["table_s10"].tidy(preset).set_index("series")
     assert tidy["beside"].to_dict() == {
         "untaught": "-",

@@ -72,7 +72,7 @@ def test_both_protocols_by_hand(tmp_path):
     assert ran.loc[SIMILAR]["epoch"].to_dict() == {("poisson", 10): 2, ("direct", 8): 2, ("direct", 4): 3}
     notes = EXHIBITS["figure6"].notes(tidy, found)
     assert "here epochs VGG5 2 (80.0 %), 2 (79.8 %), 3 (80.0 %)." in " ".join(notes)
-    # Printed numbers stand where the paper has them.
+    # Printed numbers are where the paper has them.
     vgg5 = tidy[tidy["student"] == "VGG5"]
     assert vgg5[(vgg5["panel"] == SIMILAR) & (vgg5["encoding"] == "poisson")]["paper"].tolist() == [111.25]
     assert vgg5[(vgg5["panel"] == ACCURACY) & (vgg5["encoding"] == "direct")]["paper"].tolist() == [88.55, 88.55]

@@ -183,7 +183,7 @@ TABLES = {
 
 @pytest.mark.parametrize("name", TABLES)
 def test_lines_of_a_table_by_hand(world, name):
-    """As a reader sees them: whose number stands in which column, in which unit, with which sign."""
+    """As a reader sees them: whose number is in which column, in which unit, with which sign."""
     head, *lines = TABLES[name]
     found = EXHIBITS[name].arrange(EXHIBITS[name].tidy(world))
     assert "|".join(found.columns) == head

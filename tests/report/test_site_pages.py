@@ -1,4 +1,4 @@
-"""Pages of the site: each number leads to its runs, and what is not there is said where it would stand."""
+"""Pages of the site: each number leads to its runs, and what is not there is said where it would be."""
 
 import re
 import shutil

@@ -260,7 +260,7 @@ def test_a_junction_also_hears_its_shortcut():
 
 @pytest.mark.parametrize("shape", [(2,), (2, 3, 3)])
 def test_constants_of_a_layer_in_chunks_and_with_a_constant_current(shape):
-    """T = 6 at once, in chunks, and from a current that stands still in memory: the same spikes."""
+    """T = 6 at once, in chunks, and from a current that is one step in memory: the same spikes."""
     neuron = LIF(0.5)
     neuron.offset = torch.tensor([0.125, -0.125])
     neuron.initial = torch.arange(2 * shape[-1] ** (len(shape) - 1)).view(shape) / 8

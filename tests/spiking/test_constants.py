@@ -1,4 +1,4 @@
-"""Constant currents of adopted networks: converted, they still stand for the ANN's biases."""
+"""Constant currents of adopted networks: converted, they still act as the ANN's biases."""
 
 import pytest
 import torch

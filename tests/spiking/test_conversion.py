@@ -1,4 +1,4 @@
-"""Conversion: thresholds by balancing, against hand-made networks, a naive simulation, and the ANN they stand for."""
+"""Conversion: thresholds by balancing, against hand-made networks, a naive simulation, and the ANN they come from."""
 
 import math
 

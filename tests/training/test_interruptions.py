@@ -129,7 +129,7 @@ def test_a_truly_second_signal_stops_at_once(monkeypatch):
             os.kill(os.getpid(), signal.SIGTERM)
             assert told() == signal.SIGTERM
             clock[0] += stopping.ONE_REQUEST - 0.01
-            os.kill(os.getpid(), signal.SIGINT)  # of the same request: a terminal and whoever passes it on
+            os.kill(os.getpid(), signal.SIGINT)  # of the same request: a terminal and the process that passes it on
             clock[0] += 0.02
             os.kill(os.getpid(), signal.SIGTERM)
             pytest.fail("went on")

@@ -16,7 +16,7 @@ user.complete()
 
 
 def say(line):
-    """One line to whoever typed the command, once and not again in each job's process."""
+    """One line to the user who typed the command, once and not again in each job's process."""
     if not workflow.remote_exec:
         print(line, file=sys.stderr)
 

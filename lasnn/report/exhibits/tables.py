@@ -33,7 +33,7 @@ FORMS = {
 def side_by_side(tidy: pd.DataFrame, column: pd.Series, network: pd.Series, lines: list[pd.Series]) -> pd.DataFrame:
     """A line for each dataset and `network`; for each value of `column` ours and the paper's number, and the scale s.
 
-    `lines`: what tells lines apart, all cells of which carry the dataset that any of them ran on. Columns stand in the
+    `lines`: what tells lines apart, all cells of which carry the dataset that any of them ran on. Columns have the
     order of a categorical `column`, else of their first appearance.
     """
     index = pd.MultiIndex.from_arrays(
