@@ -72,18 +72,17 @@ def residual(arch: Architecture, classes: int, side: int, width: float, fc: int 
     """
     rate, channels = arch.conv_dropout * dropout, scaled(arch.channels[0], width)
     layers: dict[str, Tappable] = {"p1": Layer(Conv(3, channels, arch.kernel), Dropout(rate))}
-    deep, now = arch.stem == "deep", side
-    if deep:
+    if deep := arch.stem == "deep":
         layers["p2"] = Layer(Conv(channels, channels, arch.kernel), Dropout(rate))
         layers["p3"] = Layer(Conv(channels, channels, arch.kernel), Pool())
-        now = side // 2
     sides = sides_of(arch, side)
     for index, (feature, stride) in enumerate(zip(arch.channels, arch.strides, strict=True)):
-        wide, name = scaled(feature, width), f"b{index + 1}"
-        layers[name] = block = BLOCKS[arch.block](channels, wide, stride if now > 1 else 1, rate, arch.kernel)
-        channels, now = wide, sides[name]
+        wide = scaled(feature, width)
+        layers[f"b{index + 1}"] = block = BLOCKS[arch.block](channels, wide, stride, rate, arch.kernel)
+        channels = wide
     block.between.append(Flatten() if deep else GlobalAverage())
-    return Net(layers, Readout(channels * (now * now if deep else 1), classes, bias=False), sides, side)
+    pixels = [*sides.values()][-1] ** 2 if deep else 1
+    return Net(layers, Readout(channels * pixels, classes, bias=False), sides, side)
 
 
 class NormBlock(nn.Module):

@@ -245,7 +245,7 @@ def sides_of(arch: Architecture, side: int) -> dict[str, int]:
     else:
         now, prefix = halved(side, 2) if side > 32 else side, "s"
     for index, stride in enumerate(arch.strides):
-        now = halved(now, stride if now > 1 or arch.family == "residual_bn" else 1)
+        now = halved(now, stride)
         sides[f"{prefix}{index + 1}"] = now
     return sides
 
