@@ -38,8 +38,8 @@ MODULES = {
         nn.Linear(64, 6), nn.ReLU(), nn.Linear(6, 4, bias=False),
     ),
     "average": lambda: nn.Sequential(
-        nn.Sequential(nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8), nn.ReLU()), nn.Identity(),
-        nn.AvgPool2d((2, 2), (2, 2)), nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4),
+        nn.Sequential(nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8), nn.ReLU()), nn.Identity(), nn.AvgPool2d((2, 2), (2, 2)),
+        nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4),
     ),
 }  # fmt: skip
 
