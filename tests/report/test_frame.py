@@ -10,13 +10,17 @@ from tiny import message_of
 from lasnn.plan.cells import focus_cell, runs_of
 from lasnn.report import style
 from lasnn.report.columns import METHOD_TITLES, shown
-from lasnn.report.frame import SEEDS, TITLE, frame, of_cells
+from lasnn.report.frame import SEEDS, TITLE, csv, frame, of_cells
 from lasnn.report.templates import dots
 from tests import columns_page
 
 
 def test_the_page_says_what_the_registry_does():
     assert columns_page.parts()[1] == columns_page.text(), "run `python -m tests.columns_page`"
+
+
+def test_a_csv_has_the_columns_without_an_underscore():
+    assert csv(pd.DataFrame({"method": ["ann"], "_drawn": [1], 2: [3.5]})) == "method,2\nann,3.5\n"
 
 
 def test_seeds_fold_to_a_line_by_hand_and_a_column_that_is_none_is_one_line(tmp_path):
