@@ -1,17 +1,20 @@
 """config.yaml: overlays in order, settings of a run, its parents, and one clear line for every mistake."""
 
+import contextlib
 import json
 import re
 from dataclasses import replace
+from functools import reduce
 
 import pytest
-from tiny import config_with, message_of
+from tiny import committed, config_with, message_of
 
 from lasnn.errors import InputError
 from lasnn.plan.cells import focus_cell, runs_of
 from lasnn.plan.config import dump, read, restore
 from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun, parse
 
+BENCHMARK = {"rows": {"label KD": ["kd_label"]}, "steps": [1], "trials": "quick"}
 VGG5 = SnnRun("digits", "vgg5", "lasnn_act", "poisson", 10, "vgg16bn")
 
 
@@ -182,6 +185,10 @@ TWICE = [
         ({"presets": {"quick": {"scope": {"steps": {"poisson-T100": 0}}}}}, "scope.steps.poisson-T100 is 0"),
         ({"presets": {"quick": {"scope": {"steps": {"poison-T100": 5}}}}}, "unknown encoder .*'poison'"),
         ({"presets": {"quick": {"for": {"vgg55": {"student": {"epochs": 1}}}}}}, "unknown name .*'vgg55'"),
+        (
+            {"presets": {"quick": {"scope": {"benchmark": BENCHMARK | {"rowz": 1}}}}},
+            "unknown key 'scope.benchmark.rowz'",
+        ),
         ({"presets": {"quick": {"for": {"vgg5": {"student": {"epoch": 1}}}}}}, r"quick.for.vgg5: unknown key"),
         ({"presets": {"quick": {"spiking": {"surrogate": "relu"}}}}, "spiking.surrogate is 'relu'"),
         ({"presets": {"quick": {"spiking": {"leak": float("nan")}}}}, "spiking.leak is nan"),
@@ -225,10 +232,45 @@ def test_a_mistake_is_one_line_that_names_it(overlay, message):
     assert re.search(message, message_of(config_with, **overlay))
 
 
+MAY_BE_ZERO = {
+    *(
+        "epochs",
+        "warmup_epochs",
+        "momentum",
+        "weight_decay",
+        "crop_padding",
+        "dropout_scale",
+        "calibration.weights.steps",
+    ),
+    *("leak_guard", "potential", "consistency", "firing_penalty"),
+    *("alpha", "weight", "self_weight", "entropy", "logits", "blur", "noise"),
+}
+
+
+def numbers(section, *path):
+    for key, value in section.items():
+        if isinstance(value, dict):
+            yield from numbers(value, *path, key)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield *path, key
+
+
+def test_no_number_of_the_protocol_is_negative_and_few_may_be_zero():
+    protocol, zero = committed()["protocol"], set()
+    for *path, key in numbers(protocol):
+        nested = [reduce(lambda inner, outer: {outer: inner}, path[::-1], {key: value}) for value in (-1, 0)]
+        assert key in message_of(config_with, protocol=nested[0])
+        with contextlib.suppress(InputError):
+            config_with(protocol=nested[1])
+            zero.add(".".join((*path, key)))
+    assert {name if name in MAY_BE_ZERO else name.rpartition(".")[2] for name in zero} == MAY_BE_ZERO
+
+
 @pytest.mark.parametrize(
     ("path", "message"),
     [
         ("snn/digits/vgg5/lasnn_act/poisson-T10/none/base/s0", "needs a teacher"),
+        ("snn/digits/vgg5/lasnn_act/poisson-T10/vgg61bn/base/s0", "unknown teacher 'vgg61bn'.*did you mean 'vgg16bn'"),
         ("snn/digits/vgg5/hybrid/poisson-T10/vgg16bn/base/s0", "needs no teacher"),
         ("snn/digits/vgg5/hybrid/poisson-T0/none/base/s0", "asks for 0 time steps"),
         ("snn/digits/vgg5/hybird/poisson-T10/none/base/s0", "unknown method 'hybird'"),
