@@ -16,14 +16,18 @@ from lasnn.errors import InputError
 Value = TypeVar("Value")
 
 
+LISTED = 24  # names that one line has room for
+
+
 def known(names: Collection[str], name: str, kind: str) -> str:
-    """`name` itself if it is one of `names`; else an InputError that lists them and the nearest one."""
+    """`name` itself if it is one of `names`; else an InputError that lists the first of them and the nearest one."""
     if name in names:
         return name
     names = sorted(names)
     near = get_close_matches(str(name), names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise InputError(f"unknown {kind} {name!r}: known are {', '.join(names)}{hint}")
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    raise InputError(f"unknown {kind} {name!r}: known are {', '.join(names[:LISTED])}{more}{hint}")
 
 
 def given(value: Value | None) -> Value:

@@ -147,6 +147,11 @@ OWN = {"datasets": {"folder": "somewhere", "side": 16}, "variants": {}, "presets
 MYNET = {"family": "plain", "features": [32, "A", 64, "A"], "hidden": 1, "fc": 128}
 PLAIN = "small letters, digits and underscores only"
 TAKEN = ("vgg5", "resnet20", "poisson", "hybrid", "none", "snn_vgg5", "base")
+NOT_THERE = {key: ["hybrid+nix"] for key in ("repeated", "ablations", "low_t", "recipes")} | {
+    "own": {"hybrid": "nix"},
+    "corners": {"nix": {}},
+    "readings": {"sum": "nix"},
+}
 TWICE = [
     ("0", {"scope": {"seeds": [1, 0, 0]}}),
     ("'vgg5'", {"scope": {"students": ["conv3fc2", "vgg5", "vgg5"]}}),
@@ -164,6 +169,14 @@ TWICE = [
         ({"presets": {"reference": {}}}, "presets.reference: results/reference holds kept results"),
         ({"presets": {"quick": {"scope": {"repeated": ["hybird"]}}}}, "unknown method .*repeated 'hybird'"),
         ({"presets": {"quick": {"scope": {"inputs": {"poisson": "drect"}}}}}, "unknown encoder .*scope.inputs 'drect'"),
+        *(
+            (
+                {"presets": {"quick": {"scope": {key: value}}}},
+                rf"^unknown variant of preset .* scope.{key} 'nix': known",
+            )
+            for key, value in NOT_THERE.items()
+        ),
+        ({"presets": {"quick": {"scope": {"low_t": ["hybrid+leak_11"]}}}}, r"and \d+ more; did you mean 'leak_1'\?"),
         ({"presets": {"quick": {"scope": {"repeated_inputs": ["posson"]}}}}, "unknown encoder .*repeated_inputs 'po"),
         ({"presets": {"quick": {"scope": {"ablations": ["hybrid+leak_1__nix"]}}}}, "unknown variant .* 'nix'"),
         ({"presets": {"quick": {"scope": {"own": {"hybrid": "nix"}}}}}, "unknown variant .*scope.own 'nix'"),
