@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from lasnn.plan.runs import BASE
+from lasnn.plan.runs import BASE, parse
 from lasnn.plan.vocabulary import METHODS, pick
 from lasnn.report import finished
 from lasnn.report.late import pd
@@ -118,6 +118,16 @@ def _steps(tidy: pd.DataFrame) -> pd.Series:
     return paper.where((ours == "") | (ours == paper), ours + stands + paper + ")")
 
 
+def _input(tidy: pd.DataFrame) -> pd.Series:
+    """The paper's encoder, and ours where it is another; of a frame of runs it is theirs."""
+    paper = tidy["encoding"].fillna("").replace("", "-")
+    if "runs" not in tidy:
+        return paper
+    ours = [getattr(parse(line.split()[0]), "encoder", "") if line else "" for line in tidy["runs"].fillna("")]
+    same = [one in ("", other) for one, other in zip(ours, paper, strict=True)]
+    return paper.where(same, pd.Series(ours, tidy.index) + " (paper: " + paper + ")")
+
+
 def accuracy(tidy: pd.DataFrame) -> list[str]:
     """Mean ± sd (n), marked where a run behind it needs a warning."""
     return [number(*line) for line in zip(tidy["ours"], tidy["sd"], tidy["n"], tidy["warnings"], strict=True)]
@@ -160,7 +170,9 @@ COLUMNS: dict[str, Column] = {
         form="",
     ),
     "method": Column("method of a spiking run", of=field("method"), form="", show=_method),
-    "encoding": Column("encoder", of=field("encoder"), head="input", form=""),
+    "encoding": Column(
+        "encoder; the paper's in brackets where it is another", of=field("encoder"), head="input", show=_input
+    ),
     "ran_steps": Column("T", "steps", of=field("steps"), fold="first", head="T", form="g"),
     "taught_by": Column("teacher's id", of=field("teacher"), form=""),
     "variant": Column("overlay of config.yaml, `base` without any", of=field("variant", BASE), form=""),

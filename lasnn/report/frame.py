@@ -72,13 +72,14 @@ def each(cells: Sequence[Cell], preset: Preset, more: str = "") -> list[tuple[Ce
 
 
 def as_printed(cell: Cell, run: Run, metrics: dict) -> bool:
-    """Whether a run is of the paper's own size: the cell's dataset and all of its images, the network's width, T."""
+    """Whether a run is of the paper's own size: the cell's dataset with all images, width, input and T."""
     known, data = KNOWN_DATASETS.get(run.dataset), metrics["data"]
     network = metrics.get("settings", {}).get("network") or {}
     whole = known is not None and (data["train_images"], data["test_images"]) == (known.train, known.test)
     wide = network.get("width") == 1 and network.get("fc") is None
     steps = str(getattr(run, "steps", cell.timesteps))
-    return whole and wide and DATASETS.get(cell.dataset) == run.dataset and cell.timesteps in ("", steps)
+    fed = getattr(run, "encoder", cell.encoding) == cell.encoding and cell.timesteps in ("", steps)
+    return whole and wide and fed and DATASETS.get(cell.dataset) == run.dataset
 
 
 def csv(tidy: pd.DataFrame) -> str:

@@ -19,6 +19,20 @@ def test_the_page_says_what_the_registry_does():
     assert columns_page.parts()[1] == columns_page.text(), "run `python -m tests.columns_page`"
 
 
+def test_the_input_is_that_of_the_runs_beside_the_papers(tmp_path):
+    """Also where nothing has run, of an ANN, and of a frame of runs, which has no numbers of the paper."""
+    preset = preset_in(tmp_path, {"inputs": {"poisson": "direct"}, "seeds": [0]})
+    cells = [focus_cell(preset, "", method) for method in ("hybrid", "ann", "kd_spike")]
+    ran = runs_of(cells[0], preset)
+    for run in (*ran, *runs_of(cells[1], preset)):
+        finish(preset, run, 80.0)
+    lines = of_cells(cells, preset).assign(encoding=["poisson", "analog", "poisson"])
+    assert shown(lines, "encoding")["input"].tolist() == ["direct (paper: poisson)", "analog", "poisson"]
+    same = of_cells(cells[:1], preset).assign(encoding="direct")
+    assert shown(same, "encoding")["input"].tolist() == ["direct"]
+    assert shown(frame(ran, preset, ["encoding"]), "encoding")["input"].tolist() == ["direct"]
+
+
 def test_a_csv_has_the_columns_without_an_underscore():
     assert csv(pd.DataFrame({"method": ["ann"], "_drawn": [1], 2: [3.5]})) == "method,2\nann,3.5\n"
 

@@ -97,6 +97,7 @@ AT_FULL_SIZE = SnnRun("cifar10", "vgg5", "hybrid", "poisson", 100)
         ({"timesteps": ""}, replace(AT_FULL_SIZE, steps=16), {}, True),
         ({"method": "ann"}, AnnRun("cifar10", "vgg5"), {}, True),
         ({}, replace(AT_FULL_SIZE, steps=16), {}, False),
+        ({}, replace(AT_FULL_SIZE, encoder="direct"), {}, False),
         ({"dataset": "CIFAR-100"}, AT_FULL_SIZE, {}, False),
         ({}, AT_FULL_SIZE, {"width": 0.125}, False),
         ({}, AT_FULL_SIZE, {"fc": 64}, False),
@@ -105,7 +106,7 @@ AT_FULL_SIZE = SnnRun("cifar10", "vgg5", "hybrid", "poisson", 100)
     ],
 )
 def test_only_the_papers_own_size_counts_as_printed(cell, run, size, printed):
-    """The network's width, all images of the cell's dataset, and the T that the cell names."""
+    """The network's width, all images of the cell's dataset, and the input and T that the cell names."""
     whole = {"width": 1.0, "fc": None, "train_images": 50_000, "test_images": 10_000} | size
     metrics = {"data": whole, "settings": {"network": whole}}
     assert as_printed(replace(HYBRID, **cell), run, metrics) is printed
