@@ -197,6 +197,14 @@ def test_the_log_counts_images_whose_maps_are_zero(threshold, silent):
     assert found["low"] == silent
 
 
+def test_the_log_has_the_mean_norm_of_each_networks_maps(monkeypatch):
+    """Of two images, with norms 5 and 0 of the teacher's maps, and 10 and 0 of the student's."""
+    maps = torch.tensor([[[3.0, 4.0]], [[0.0, 0.0]]])
+    monkeypatch.setattr(shown, "compared_maps", lambda *networks: [("low", maps, 2 * maps)])
+    found = shown.watched_maps(task(settings_of(), pictures(2)), None, None)
+    assert found == {"silent_maps": {"low": 0.5}, "map_norms": {"low": [2.5, 5.0]}}
+
+
 def test_metrics_hold_the_warnings_of_a_run_that_has_any(chain):
     for path in (LASNN, CONVERTED):
         metrics = chain.metrics(path)
