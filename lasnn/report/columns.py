@@ -123,9 +123,8 @@ def _input(tidy: pd.DataFrame) -> pd.Series:
     paper = tidy["encoding"].fillna("").replace("", "-")
     if "runs" not in tidy:
         return paper
-    ours = [getattr(parse(line.split()[0]), "encoder", "") if line else "" for line in tidy["runs"].fillna("")]
-    same = [one in ("", other) for one, other in zip(ours, paper, strict=True)]
-    return paper.where(same, pd.Series(ours, tidy.index) + " (paper: " + paper + ")")
+    ours = tidy["runs"].fillna("").map(lambda runs: getattr(parse(runs.split()[0]), "encoder", "") if runs else "")
+    return paper.where((ours == "") | (ours == paper), ours + " (paper: " + paper + ")")
 
 
 def accuracy(tidy: pd.DataFrame) -> list[str]:
