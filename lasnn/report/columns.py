@@ -170,7 +170,7 @@ COLUMNS: dict[str, Column] = {
     ),
     "method": Column("method of a spiking run", of=field("method"), form="", show=_method),
     "encoding": Column(
-        "encoder; the paper's in brackets where it is another", of=field("encoder"), head="input", show=_input
+        "encoder; the paper's in brackets where it is another", of=field("encoder"), head="input", form="", show=_input
     ),
     "ran_steps": Column("T", "steps", of=field("steps"), fold="first", head="T", form="g"),
     "taught_by": Column("teacher's id", of=field("teacher"), form=""),
