@@ -10,9 +10,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 from filelock import FileLock
-from tiny import TINY, copy_project, done
+from tiny import TINY, copy_project, done, write_yaml
 
 from lasnn.pipeline import dvc_yaml
 from lasnn.plan.config import Config, whole
@@ -61,7 +60,7 @@ def finish(folder, git):
     """All tables of the tiny preset in a new checkout; what the workflow says goes to said.txt."""
     copy_project(folder)
     content = whole(folder / "config.yaml") | {"preset": "tiny", "presets": {"tiny": TINY}}
-    (folder / "config.yaml").write_text(yaml.safe_dump(content))
+    write_yaml(folder / "config.yaml", content)
     shutil.rmtree(folder / "config")  # of no other preset
     (folder / "dvc.yaml").write_text(dvc_yaml.text(Config(content).preset()))
     git(folder, "init", "-q")

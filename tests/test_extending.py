@@ -4,8 +4,7 @@ import json
 import re
 from pathlib import Path
 
-import yaml
-from tiny import LEAST, copy_project, python
+from tiny import LEAST, copy_project, python, write_yaml
 
 from lasnn.plan.config import merged, whole
 
@@ -89,7 +88,7 @@ def test_the_examples_work(tmp_path):
     python(folder, "-c", f"{imports}; check_targets(read(), {targets})")
     more = {"presets": {"quick": LEAST | FEW}, "architectures": {"deep": DEEP}}
     content = merged(whole(folder / "config.yaml"), more)
-    (folder / "config.yaml").write_text(yaml.safe_dump(content))
+    write_yaml(folder / "config.yaml", content)
     python(folder, "-c", WORK)
     dithered = folder / "results/quick/snn/stripes/slim/hybrid/dithered-T3/none/base/s0/metrics.json"
     assert json.loads(dithered.read_text())["operations"]["encoder_spikes"] == 0  # its input is analog

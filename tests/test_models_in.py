@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from tiny import LEAST, in_process, python
+from tiny import LEAST, in_process, python, write_yaml
 
 from lasnn.plan.config import merged, whole
 
@@ -40,7 +40,7 @@ def folder(tmp_path_factory):
     shutil.copytree("lasnn", folder / "lasnn", ignore=shutil.ignore_patterns("__pycache__"))
     content = whole() | MYNET
     content["presets"]["quick"] = merged(content["presets"]["quick"], FEW)
-    (folder / "config.yaml").write_text(yaml.safe_dump(content))
+    write_yaml(folder / "config.yaml", content)
     lasnn(folder, "data", "digits")
     (folder / "train_elsewhere.py").write_text(SCRIPT.replace("range(5)", "range(2)"))
     said = python(folder, "train_elsewhere.py")

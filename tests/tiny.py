@@ -20,6 +20,7 @@ from lasnn.__main__ import main
 from lasnn.datasets import arrays
 from lasnn.errors import InputError
 from lasnn.plan.config import Config, identity, merged, whole
+from lasnn.plan.overlays import parsed
 from lasnn.plan.runs import fingerprint
 from lasnn.storage import files
 
@@ -121,10 +122,15 @@ HYBRID = "snn/digits/conv3fc2/hybrid/poisson-T2/none/base/s0"
 LASNN = "snn/digits/conv3fc2/lasnn_act/poisson-T2/vgg16bn/base/s0"
 
 
+def write_yaml(path, content):
+    """A configuration as a file; the C emitter, as the files are long and the tests many."""
+    Path(path).write_text(yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True))
+
+
 def change(overlay):
     """Change config.yaml of the working folder."""
-    content = merged(yaml.safe_load(Path("config.yaml").read_text()), overlay)
-    Path("config.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    content = merged(parsed("config.yaml"), overlay)
+    write_yaml("config.yaml", content)
 
 
 def rules(folder, *words):

@@ -15,20 +15,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-import yaml
 
 from lasnn.__main__ import main
 from lasnn.datasets import arrays
 from lasnn.errors import InputError
 from lasnn.pipeline.freshness import Judge
-from lasnn.plan.config import Config, dump
-from lasnn.plan.overlays import merged
+from lasnn.plan.config import Config, dump, read
+from lasnn.plan.overlays import merged, parsed, understood
 from lasnn.plan.own import weights_path
 from lasnn.plan.runs import Run, parse
 from lasnn.results import store
 from lasnn.results.fits import RUN_FILES
 from lasnn.storage import checkpoint, files
-from tests.tiny import change_a_pixel, described
+from tests.tiny import change_a_pixel, described, write_yaml
 
 from .tiny import ANN, CHAIN, CONVERTED, HASHED, SNN, TEACHER, Ended, Place, Tally, forked
 
@@ -73,10 +72,10 @@ class Field:
 
     def change(self, **overlay: object) -> None:
         """Change the configuration."""
-        self.place.config.write_text(yaml.safe_dump(merged(yaml.safe_load(self.settings), overlay)))
+        write_yaml(self.place.config, merged(understood(self.settings), overlay))
 
     def config(self) -> Config:
-        return Config(yaml.safe_load(self.place.config.read_text()))
+        return read(self.place.config)
 
     def workflow(self) -> Ended:
         """What a call of the workflow does with the chain, in a process of its own: judge, keep, make in order."""
@@ -151,10 +150,10 @@ def unpacked(field: Field, path: str, draw: random.Random) -> None:
 
 def by_a_verb(field: Field, path: str, draw: random.Random) -> None:
     """`python -m lasnn snn <folder> --config other.yaml`, which leaves what was there among what is kept."""
-    content = yaml.safe_load(field.others.config.read_text())
-    content["folders"] = yaml.safe_load(field.settings)["folders"]
+    content = parsed(field.others.config)
+    content["folders"] = understood(field.settings)["folders"]
     other = field.place.folder / "other.yaml"
-    other.write_text(yaml.safe_dump(content))
+    write_yaml(other, content)
     run = parse(path)
     for parent in Config(content).preset().parents(run):  # a verb refuses parents of other settings
         copied()(field, str(parent), draw)
@@ -268,7 +267,7 @@ def stale_runs_exported(field: Field, path: str, draw: random.Random) -> None:
 
 def of_another_preset(field: Field, path: str, draw: random.Random) -> None:
     """The chain as a second preset made it, with the same settings or with others, of some or of all runs."""
-    presets = yaml.safe_load(field.settings)["presets"]
+    presets = understood(field.settings)["presets"]
     second = draw.choice(({}, of_this_run(path), OTHER["presets"]["quick"]))
     field.change(presets={"second": merged(presets["quick"], second)})
     whole = field.others if second == OTHER["presets"]["quick"] else field.place

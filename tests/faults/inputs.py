@@ -23,7 +23,7 @@ from PIL import Image
 from lasnn.errors import InputError
 from lasnn.plan.config import whole
 from lasnn.plan.overlays import parsed
-from tests.tiny import image_tree, in_process
+from tests.tiny import image_tree, in_process, write_yaml
 
 from .tiny import ANN, CONVERTED, ROOT, SNN, Place, Tally, split
 
@@ -52,14 +52,14 @@ class Scene:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir()
         self.config = self.folder / "config.yaml"
-        self.content = yaml.safe_load(place.config.read_text())
+        self.content = parsed(place.config)
         self.content["folders"] = {"results": f"{self.folder}/results", "data": f"{self.folder}/data"}
         (self.folder / "data").mkdir()
         shutil.copy(place.folder / "data" / "digits.npz", self.folder / "data")
         self.write()
 
     def write(self) -> None:
-        self.config.write_text(yaml.safe_dump(self.content, allow_unicode=True))
+        write_yaml(self.config, self.content)
 
     def run(self, path: str) -> str:
         return f"{self.folder}/results/quick/{path}"

@@ -13,19 +13,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import sklearn.datasets  # noqa: F401 -- before the forks
+import llvmlite.binding  # noqa: F401 -- before the forks, as what follows
+import sklearn.datasets  # noqa: F401
 import torch
 import torch._dynamo  # -- what the first optimizer imports
-import yaml
 
 import lasnn.training.stages  # noqa: F401 -- before the forks
 from lasnn.__main__ import main
 from lasnn.errors import InputError
-from lasnn.plan.config import merged, whole
+from lasnn.plan.config import whole
+from lasnn.plan.overlays import merged, parsed
 from lasnn.plan.runs import parse
 from lasnn.results.fits import RUN_FILES
 from lasnn.storage import checkpoint, files
-from tests.tiny import ANN, CONVERTED, LASNN, TEACHER, TINY
+from tests.tiny import ANN, CONVERTED, LASNN, TEACHER, TINY, write_yaml
 
 ROOT = Path(__file__).parents[2]
 SNN = LASNN.replace("T2", "T4")
@@ -121,17 +122,17 @@ class Place:
         self.folder, self.results = folder, folder / "results"
         folder.mkdir(parents=True, exist_ok=True)
         content = whole(ROOT / "config.yaml")
-        content |= {"preset": "quick", "save_minutes": 0}  # a save after every batch
+        quick = merged(content["presets"]["quick"], merged(TINY, FEW))
+        content |= {"preset": "quick", "presets": {"quick": quick}, "save_minutes": 0}  # a save after every batch
         content["folders"] = {"results": str(self.results), "data": str(folder / "data")}
         self.config = folder / "config.yaml"
-        tiny = merged(content, {"presets": {"quick": merged(TINY, FEW)}})
-        self.config.write_text(yaml.safe_dump(merged(tiny, overlay)))
+        write_yaml(self.config, merged(content, overlay))
         self.said = folder / "said.txt"
 
     def save_within_epochs(self, often: bool) -> None:
         """After every batch, or only when told to stop."""
-        content = yaml.safe_load(self.config.read_text())
-        self.config.write_text(yaml.safe_dump(content | {"save_minutes": 0 if often else 10}))
+        content = parsed(self.config)
+        write_yaml(self.config, content | {"save_minutes": 0 if often else 10})
 
     def run(self, path: str) -> Path:
         """The folder of a run."""

@@ -18,9 +18,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import yaml
 from doubles.kubernetes_api import Cluster
-from tiny import ANN, HYBRID, LEAST, TINY, copy_project, done, message_of, rules, snakemake
+from tiny import ANN, HYBRID, LEAST, TINY, copy_project, done, message_of, rules, snakemake, write_yaml
 
 from lasnn.__main__ import enter
 from lasnn.console import Console
@@ -330,7 +329,7 @@ def test_a_killed_training_goes_on_elsewhere_with_the_same_bytes(there, tmp_path
 
     def lasnn(place, *words, **variables):
         (tmp_path / place).mkdir(exist_ok=True)
-        (tmp_path / place / "config.yaml").write_text(yaml.safe_dump(content))
+        write_yaml(tmp_path / place / "config.yaml", content)
         environment = os.environ | {"PYTHONPATH": str(Path(buckets.__file__).parents[2])} | variables
         command = [sys.executable, "-m", "lasnn", *words, "--log", "said.txt"]
         return subprocess.Popen(command, cwd=tmp_path / place, env=environment)
@@ -366,7 +365,7 @@ def clones(server, tmp_path, monkeypatch):
         monkeypatch.setenv(f"SNAKEMAKE_STORAGE_S3_{name}", value)
     for name in ("one", "two"):
         shutil.rmtree(copy_project(tmp_path / name) / "config")
-        (tmp_path / name / "config.yaml").write_text(yaml.safe_dump(CONTENT))
+        write_yaml(tmp_path / name / "config.yaml", CONTENT)
     return tmp_path / "one", tmp_path / "two", new_bucket(server, tmp_path)
 
 

@@ -8,8 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-import yaml
-from tiny import TINY, done
+from tiny import TINY, done, write_yaml
 
 from lasnn import cards
 from lasnn.pipeline import needs
@@ -100,7 +99,7 @@ def test_the_profile_lets_one_training_run_on_each_card(machine, copy_of_project
     machine(2)
     folder = copy_of_project
     content = whole(folder / "config.yaml") | {"preset": "tiny", "presets": {"tiny": TINY}}
-    (folder / "config.yaml").write_text(yaml.safe_dump(content))
+    write_yaml(folder / "config.yaml", content)
     runs = [folder / f"results/tiny/ann/digits/{name}/base/s0" for name in ("conv3fc2", "vgg5", "resnet12")]
     done(folder, "--cores", 4, *(f"{run.relative_to(folder)}/model.pt" for run in runs))
     intervals = []

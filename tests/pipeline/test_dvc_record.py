@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tiny import ANN, HYBRID, change, described, done, rules, sealed, snakemake
+from tiny import ANN, HYBRID, change, described, done, rules, sealed, snakemake, write_yaml
 
 from lasnn.pipeline import dvc_record
 from lasnn.plan.config import whole
@@ -115,9 +115,9 @@ def test_clone_and_pull_train_nothing_and_changes_still_count(clone, tmp_path):
     dvc(clone, "pull", "--allow-missing")
     assert "Nothing to be done" in snakemake(clone, "--cores", 1, "tables").stderr
     changes = tmp_path / "changes.yaml"
-    changes.write_text(yaml.safe_dump({"presets": {"tiny": {"student": {"epochs": 2}}}}))
+    write_yaml(changes, {"presets": {"tiny": {"student": {"epochs": 2}}}})
     assert rules(clone, "tables", "--configfile", changes) == {"snn", "table"}
-    changes.write_text(yaml.safe_dump({"presets": {"tiny": {"scope": {"note": "Another."}}}}))
+    write_yaml(changes, {"presets": {"tiny": {"scope": {"note": "Another."}}}})
     assert rules(clone, "tables", "--configfile", changes) == {"table"}
     assert rules(clone, "tables") == set()  # looking has changed nothing
 
@@ -128,7 +128,7 @@ def test_what_dvc_brings_is_judged_by_what_it_is(clone):
     outs = {entry["path"]: entry for entry in lock["ann-digits-conv3fc2-s0"]["outs"]}
     other = {entry["path"]: entry for entry in lock["ann-digits-vgg16bn-s0"]["outs"]}
     outs[f"{TRAINED}/model.pt"]["md5"] = other["results/tiny/ann/digits/vgg16bn/base/s0/model.pt"]["md5"]
-    Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": lock}))
+    write_yaml("dvc.lock", {"schema": "2.0", "stages": lock})
     dvc(clone, "pull", "--allow-missing")
     assert "model.pt is not the file that its provenance describes" in done(clone, "-n", "tables").stderr
     assert rules(clone, "tables") == {"ann", "converted", "snn", "table"}
@@ -156,7 +156,7 @@ def test_recorded_runs_come_back_by_the_next_call(copy):
     dvc_record.record()  # the copy's files are others than the kept ones, which were linked where they were made
     before = {folder: files.sha256(f"{folder}/model.pt") for folder in (TRAINED, STUDENT)}
     stages, applied = recorded(copy), ("data-digits", "ann-digits-vgg16bn-s0")
-    Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": {name: stages[name] for name in applied}}))
+    write_yaml("dvc.lock", {"schema": "2.0", "stages": {name: stages[name] for name in applied}})
     for folder in (TRAINED, STUDENT, "results/tiny/converted", ".dvc/cache"):
         shutil.rmtree(folder)
     said = done(copy, "--cores", 1, f"{STUDENT}/model.pt").stderr

@@ -13,7 +13,6 @@ import tempfile
 from pathlib import Path
 
 import pytest
-import yaml
 from PIL import Image
 from tiny import (
     ANN,
@@ -28,6 +27,7 @@ from tiny import (
     message_of,
     plan,
     snakemake,
+    write_yaml,
 )
 
 from lasnn.datasets.preparation import prepare
@@ -291,7 +291,7 @@ def test_the_way_out_of_a_run_of_other_settings(project):
     before = files.sha256(f"results/tiny/{TEACHER}/model.pt"), files.sha256("results/tiny/exhibits/table4.csv")
     other = whole()
     other["presets"]["tiny"]["teacher"]["epochs"] = 2
-    Path("other.yaml").write_text(yaml.safe_dump(other))
+    write_yaml("other.yaml", other)
     command = [sys.executable, "-m", "lasnn", "ann", f"results/tiny/{TEACHER}", "--config", "other.yaml"]
     assert subprocess.run(command, capture_output=True).returncode == 0
     assert files.sha256(f"results/tiny/{TEACHER}/model.pt") != before[0]

@@ -5,8 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
-from tiny import committed, config_with, message_of
+from tiny import committed, config_with, message_of, write_yaml
 
 from lasnn.errors import InputError
 from lasnn.pipeline.workflow import check_places, check_plan, configured, typed
@@ -178,7 +177,7 @@ def test_a_preset_is_a_file_that_may_be_like_another(tmp_path):
         (tmp_path / "config" / "presets" / f"{name}.yaml").write_text(text)
     protocol = {key: value for key, value in WHOLE.items() if key != "presets"} | {"preset": "second"}
     for more, rate in (({}, 0.5), ({"presets": {"second": {"student": {"lr": 0.25}}}}, 0.25)):
-        (tmp_path / "config.yaml").write_text(yaml.safe_dump(protocol | more))
+        write_yaml(tmp_path / "config.yaml", protocol | more)
         preset = read(tmp_path / "config.yaml").preset()
         found = preset.settings(SnnRun("digits", "vgg5", "hybrid", "poisson", 10)).training
         assert (found.lr, found.epochs) == (rate, 3)

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 from made_up import NOTHING
-from tiny import TINY
+from tiny import TINY, write_yaml
 
 from lasnn.__main__ import main
 from lasnn.plan.config import merged, read, whole
@@ -37,7 +36,7 @@ def made(tmp_path_factory):
     content = merged(whole(), {"presets": {"tiny": tiny}})
     content |= {"preset": "tiny", "folders": {"results": str(folder / "results"), "data": str(folder / "data")}}
     path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump(content))
+    write_yaml(path, content)
     config = read(path)
     assert main(["data", "digits", "--config", str(path)]) == 0
     for run in runs_of_target(config.preset(), "all"):

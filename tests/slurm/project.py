@@ -10,11 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-import yaml
-
 from lasnn.plan.config import merged, whole
 from lasnn.results.fits import RUN_FILES
-from tests.tiny import ANN, PARTS, TINY, copy_project
+from tests.tiny import ANN, PARTS, TINY, copy_project, write_yaml
 
 PROFILE = ("--workflow-profile", "workflow/profiles/slurm")
 SNAKEMAKE = str(Path(sys.executable).with_name("snakemake"))
@@ -34,7 +32,7 @@ class Project:
         self.folder = copy_project(folder, PARTS)
         preset = merged(TINY, overlay or {})
         content = whole(folder / "config.yaml") | {"preset": "tiny", "presets": {"tiny": preset}}
-        (folder / "config.yaml").write_text(yaml.safe_dump(content))
+        write_yaml(folder / "config.yaml", content)
         shutil.rmtree(folder / "config")  # of no other preset
 
     def run(self, path: str) -> Path:

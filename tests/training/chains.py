@@ -4,7 +4,7 @@ import json
 import shutil
 
 import torch
-import yaml
+from tiny import write_yaml
 
 from lasnn.__main__ import main
 from lasnn.datasets import load
@@ -46,7 +46,7 @@ class Tiny:
         content = merged(merged(CONTENT, TINY), {"folders": {"results": str(self.results), "data": str(data)}})
         self.config = folder / "config.yaml"
         if not self.config.exists():  # another process may be reading it
-            self.config.write_text(yaml.safe_dump(merged(content, overlay)))
+            write_yaml(self.config, merged(content, overlay))
 
     def __call__(self, verb, *words):
         return main([verb, *words, "--config", str(self.config)])

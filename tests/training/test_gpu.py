@@ -12,9 +12,9 @@ import sys
 import numpy as np
 import pytest
 import torch
-import yaml
 from chains import TINY
 from oracle import close, settings_of, small, small_snn
+from tiny import write_yaml
 from torch.nn import functional as F
 
 from lasnn.datasets.batches import Batch, Images
@@ -226,7 +226,7 @@ def start(folder):
     folder.mkdir()
     content = merged(whole(), OVERLAY)
     content |= {"device": "cuda", "folders": {"results": str(folder / "results"), "data": str(folder / "data")}}
-    (folder / "config.yaml").write_text(yaml.safe_dump(content))
+    write_yaml(folder / "config.yaml", content)
     verbs = [
         "data digits",
         *(f"{kind} {folder}/results/quick/{path}" for kind, paths in CHAIN.items() for path in paths),
