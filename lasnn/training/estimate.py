@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils import benchmark
 
 from lasnn.console import Console
 from lasnn.datasets.batches import Images, plain_batches, training_batches
@@ -155,7 +154,16 @@ def untrained(task: Task[Any, Any]) -> Net:
 
 def timed(call: Callable[[], object], device: torch.device) -> float:
     """Seconds of a call, after one that warms up; on one CPU thread of work, beside whatever else is at work."""
-    threads = torch.get_num_threads()
-    clock = time.process_time if device.type == "cpu" and threads == 1 else benchmark.timer  # which waits for a GPU
-    timer = benchmark.Timer("call()", globals={"call": call}, timer=clock, num_threads=threads)
-    return float(timer.blocked_autorange(min_run_time=SECONDS).mean)
+
+    def clock() -> float:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        alone = device.type == "cpu" and torch.get_num_threads() == 1
+        return time.process_time() if alone else time.perf_counter()
+
+    call()
+    start, count = clock(), 0
+    while (passed := clock() - start) < SECONDS or not count:
+        call()
+        count += 1
+    return passed / count

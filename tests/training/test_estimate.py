@@ -129,11 +129,13 @@ def test_a_taught_run_is_timed_with_its_teacher(variant):
     assert estimates(quick())._teacher(HYBRID) is None
 
 
-def test_a_call_is_timed_without_its_warm_up(monkeypatch):
-    """A call of 2 s after one of 9 s."""
-    now, left = [0.0], [9.0, 2.0, 2.0]
-    monkeypatch.setattr(estimate.time, "process_time", lambda: now[0])
-    monkeypatch.setattr(estimate.benchmark, "timer", lambda: now[0])
+@pytest.mark.parametrize(("threads", "clock"), [(1, "process_time"), (2, "perf_counter")])
+def test_a_call_is_timed_without_its_warm_up(monkeypatch, threads, clock):
+    """The mean of calls of 1 s and 3 s after one of 9 s, by the clock of the work or of the wall."""
+    now, left = [0.0], [9.0, 1.0, 3.0]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(estimate, "SECONDS", 2.0)
+    monkeypatch.setattr(estimate.time, clock, lambda: now[0])
 
     def call():
         now[0] += left.pop(0)
