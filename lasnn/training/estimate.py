@@ -126,7 +126,8 @@ class Estimates:
             tap(net, teacher, settings)
             losses, part = student_losses(net, teacher, run, settings, "mean"), micro_batch(settings, run, net)
         job = Job(recipe, settings.data, 0, part, Saves(Path(), "", Console()))
-        optim, (batch,) = optimizer(net, recipe), training_batches(task.train, len(task.train), job.data, 0, 0)
+        optim = optimizer(net, recipe.model_copy(update={"lr": 0.0}))  # else repeated updates on noise may diverge
+        (batch,) = training_batches(task.train, len(task.train), job.data, 0, 0)
         return lambda: update(net.train(), losses, batch, Moment(0, 0, 0, 0.0), optim, job)()
 
     def _teacher(self, run: Run) -> Run | None:

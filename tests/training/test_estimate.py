@@ -122,6 +122,12 @@ def test_every_kind_of_run_can_be_timed(monkeypatch, name, levels):
     assert 0 < estimates(plan(quantised)).seconds_each(RUN[name]) < 1e-3
 
 
+def test_a_timed_training_can_not_diverge(monkeypatch):
+    """At a rate at which the loss of a second update would be infinite."""
+    monkeypatch.setattr(estimate, "SECONDS", 0.001)
+    assert estimates(plan({"ann": {"lr": 1e30}})).seconds_each(RUN["ANN"]) > 0
+
+
 @pytest.mark.parametrize("variant", ["base", "calibrated_start"])  # which starts from two other runs
 def test_a_taught_run_is_timed_with_its_teacher(variant):
     taught = parse(f"snn/digits/vgg5/lasnn_act/direct-T10/vgg16bn/{variant}/s0")
