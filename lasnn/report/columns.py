@@ -21,16 +21,14 @@ from lasnn.report.readings import (
     average,
     epoch_minutes,
     field,
-    from_converted,
     joules,
     level,
     peak_gigabytes,
     said,
     share,
     silent,
-    start,
 )
-from lasnn.storage.marks import marks_of
+from lasnn.storage.marks import from_converted, marks_of, start_of
 
 METHOD_TITLES = {name: method.title for name, method in METHODS.items()} | {
     "ann": "ANN",
@@ -187,7 +185,7 @@ COLUMNS: dict[str, Column] = {
     "start": Column(
         "accuracy before training, on training images of the choices",
         "%",
-        start,
+        lambda run, metrics, preset: start_of(metrics),
         head="start, %",
     ),
     "ann": Column("accuracy of its own ANN", "%", said("ann_accuracy"), head="ANN, %"),
@@ -213,7 +211,11 @@ COLUMNS: dict[str, Column] = {
         of=share,
         head="share of the gradient",
     ),
-    "from_converted": Column("whether it starts as the converted network", of=from_converted, fold="all"),
+    "from_converted": Column(
+        "whether it starts as the converted network",
+        of=lambda run, metrics, preset: from_converted(metrics),
+        fold="all",
+    ),
     # what it spends on an image
     "spikes": Column("spikes of a neuron, at most T", "", average("network"), head="spikes per neuron", form=".3f"),
     "network_spikes": Column("`spikes`", head="per neuron", form=".3f"),

@@ -16,6 +16,7 @@ from lasnn.report import runs_of_target
 from lasnn.report.finished import metrics_of, same_images
 from lasnn.report.frame import frame
 from lasnn.report.late import pd
+from lasnn.storage.marks import from_converted
 
 FIELDS = ("student", "method", "encoder", "steps", "teacher", "seed")
 
@@ -66,7 +67,7 @@ def layers(found: list[dict]) -> pd.DataFrame:
     """A line for each run and layer: S_l before and after training (spikes for each neuron and image), silent share."""
     networks, lines = read().networks, []
     for one in found:
-        start = one.get("choices", {}).get("start_rates") or {}
+        start = (one.get("choices", {}).get("start_rates") if from_converted(one) else None) or {}
         for name, layer in sorted(one["spikes"].items(), key=lambda item: _depth(item[0])):
             lines.append(
                 {field: one["run"][field] for field in FIELDS}

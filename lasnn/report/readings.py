@@ -32,17 +32,6 @@ def said(*path: str) -> Of:
     return of
 
 
-def from_converted(run: Run, metrics: Json, preset: Preset) -> bool:
-    """Whether a network starts as the converted or the calibrated one, thresholds included."""
-    return said("settings", "spiking", "init")(run, metrics, preset) in (None, "converted", "calibrated")
-
-
-def start(run: Run, metrics: Json, preset: Preset) -> float | None:
-    """Accuracy before training in percent, of a network that starts as the converted one."""
-    started = from_converted(run, metrics, preset)
-    return said("choices", "start_accuracy")(run, metrics, preset) if started else None
-
-
 def average(name: str) -> Of:
     """A reading of "average spikes"."""
     return lambda run, metrics, preset: (

@@ -16,6 +16,7 @@ from lasnn.results.energy import averages, snn_joules
 from lasnn.results.fits import whole_metrics
 from lasnn.storage import files
 from lasnn.storage.files import Array, Json
+from lasnn.storage.marks import start_of
 
 NAME = "scores.json"
 
@@ -30,7 +31,7 @@ def scores(metrics: Json, energy: Energy) -> dict[str, float]:
     curve = next(iter(metrics.get("curves", ())), metrics)
     found = {
         "accuracy": metrics.get("accuracy"),
-        "start_accuracy": metrics.get("choices", {}).get("start_accuracy"),
+        "start_accuracy": start_of(metrics),
         "ann_accuracy": metrics.get("ann_accuracy"),
         "teacher_accuracy": metrics.get("teacher_accuracy"),
     }

@@ -4,6 +4,17 @@ from lasnn.storage.files import Json
 
 FAR = 10.0  # points of accuracy below its start, or below its best epoch, from which a training is said to have failed
 SATURATED = 0.95  # spikes for each neuron and step
+FROM_CONVERTED = ("converted", "calibrated")  # `spiking.init` of students that start as the network that was looked at
+
+
+def from_converted(metrics: Json) -> bool:
+    """Whether a network has the converted or calibrated one's weights and thresholds before training."""
+    return ((metrics.get("settings") or {}).get("spiking") or {}).get("init", "converted") in FROM_CONVERTED
+
+
+def start_of(metrics: Json) -> float | None:
+    """Accuracy before training in percent, on images of the choices; None of a start that nothing looked at."""
+    return (metrics.get("choices") or {}).get("start_accuracy") if from_converted(metrics) else None
 
 
 def marks_of(metrics: Json) -> list[str]:
@@ -14,11 +25,9 @@ def marks_of(metrics: Json) -> list[str]:
     """
     found, accuracy = [], metrics.get("accuracy")
     settings = metrics.get("settings") or {}
-    start = (metrics.get("choices") or {}).get("start_accuracy")
     trained = settings.get("training") and metrics.get("epochs")
-    began = (settings.get("spiking") or {}).get("init", "converted") in ("converted", "calibrated")  # no random weights
-    end = metrics.get("train_accuracy")
-    if trained and began and start is not None and end is not None and end < start - FAR:
+    start, end = start_of(metrics), metrics.get("train_accuracy")
+    if trained and start is not None and end is not None and end < start - FAR:
         found.append(f"training ended at {end:.1f} % of training images, its start had {start:.1f} %")
     best = metrics.get("accuracy_best_test")
     if best is not None and accuracy < best - FAR:

@@ -13,6 +13,7 @@ from lasnn.networks import Net
 from lasnn.plan.vocabulary import given
 from lasnn.spiking.conversion import with_leaks
 from lasnn.spiking.evaluation import Evaluation
+from lasnn.storage.marks import FROM_CONVERTED
 from lasnn.training.health import state_of
 from lasnn.training.task import Student
 
@@ -79,16 +80,20 @@ def choose(task: Student, ann: Net, ready: Callable[[float], Net], images: Image
         accuracy_by_scale=by_scale,
         start_rates={name: layer.per_neuron / steps for name, layer in found.spikes.items()},
     )
-    _report(chosen, found, steps, console)
+    _report(chosen, found, steps, spiking.init in FROM_CONVERTED, console)
     return chosen
 
 
-def _report(chosen: Choices, found: Evaluation, steps: int, console: Console) -> None:
+def _report(chosen: Choices, found: Evaluation, steps: int, starts: bool, console: Console) -> None:
+    """What was found; a student that doesn't start as this network has no use for warnings of it."""
+    name = "start" if starts else "converted network, not its start"
     console.say(
-        f"start: s {chosen.scale:g}, leak {chosen.leak:g}, logits {chosen.logit_scale}; on {chosen.images} "
+        f"{name}: s {chosen.scale:g}, leak {chosen.leak:g}, logits {chosen.logit_scale}; on {chosen.images} "
         f"training images {chosen.start_accuracy:.1f} %, cross-entropy {chosen.start_cross_entropy:.3f} "
         f"(ANN {chosen.ann_accuracy:.1f} %, {chosen.ann_cross_entropy:.3f})"
     )
+    if not starts:
+        return
     console.say("start: " + rates(chosen.start_rates))
     for name, layer in found.spikes.items():
         if found_ill := state_of(layer.per_neuron / steps):

@@ -42,6 +42,11 @@ def test_of_a_student_and_a_converted_network_by_hand(encoder, microjoules):
     assert scores.scores(converted, ENERGY) == {"accuracy": 70.0} | spent
 
 
+def test_random_weights_have_no_start_that_was_looked_at():
+    begun = student("direct") | {"settings": {"spiking": {"init": "scratch"}}}
+    assert "start_accuracy" not in scores.scores(begun, ENERGY)
+
+
 def test_every_run_has_at_most_eight(finished):
     found = {path.parent: json.loads(path.read_text()) for path in finished.glob("results/tiny/**/scores.json")}
     assert set(found) == {path.parent for path in finished.glob("results/tiny/**/metrics.json")}

@@ -309,6 +309,8 @@ def test_tables_of_notebooks_by_hand(world, monkeypatch):
     found = [one for one in dataframes.metrics(world.root) if one["run"]["seed"] == 0]
     layers = dataframes.layers(found).set_index(["network", "method", "encoder", "steps", "teacher", "layer"])
     assert layers.loc[(*lasnn, "f1"), ["S_l", "before", "silent"]].tolist() == pytest.approx([0.25, 4, 30])
+    random = [one | {"settings": {"spiking": {"init": "scratch"}}} for one in found]
+    assert dataframes.layers(random)["before"].isna().all()  # the rates were those of a network that it isn't
 
 
 # By the longest title that a label starts with.

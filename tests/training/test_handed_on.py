@@ -105,6 +105,16 @@ def test_a_layer_that_starts_dead_or_saturated_is_named(monkeypatch, capsys, tot
     assert re.findall(r"warning: layer c1 is (\w+) before training", capsys.readouterr().err) == said
 
 
+@pytest.mark.parametrize(("init", "said"), [("converted", 2), ("scratch", 0), ("converted_weights", 0)])
+def test_what_a_student_does_not_start_from_is_not_warned_of(monkeypatch, capsys, init, said):
+    """The converted network is dead and its logits are saturated; random weights and thresholds 1 take its place."""
+    dead = {"c1": LayerSpikes(neurons=10, total=0, images=1, silent=10)}
+    chosen(monkeypatch, lambda *_: 90.0, {"sum": 9.0, "mean": 9.0}, spikes=dead, scale=0.5, init=init)
+    err = capsys.readouterr().err
+    assert err.count("warning: ") == said
+    assert ("converted network, not its start: s 0.5" in err) == (not said)
+
+
 @pytest.mark.parametrize(("threshold", "dead"), [(0.125, []), (1e6, ["c1", "c2", "c3", "f1", "f2"])])
 def test_a_layer_without_a_spike_is_dead(capsys, threshold, dead):
     judged = task(settings_of("hybrid"), pictures())
