@@ -86,9 +86,9 @@ def choose(task: Student, ann: Net, ready: Callable[[float], Net], images: Image
 
 def _report(chosen: Choices, found: Evaluation, steps: int, starts: bool, console: Console) -> None:
     """What was found; a student that doesn't start as this network has no use for warnings of it."""
-    name = "start" if starts else "converted network, not its start"
+    network = "start" if starts else "converted network, not its start"
     console.say(
-        f"{name}: s {chosen.scale:g}, leak {chosen.leak:g}, logits {chosen.logit_scale}; on {chosen.images} "
+        f"{network}: s {chosen.scale:g}, leak {chosen.leak:g}, logits {chosen.logit_scale}; on {chosen.images} "
         f"training images {chosen.start_accuracy:.1f} %, cross-entropy {chosen.start_cross_entropy:.3f} "
         f"(ANN {chosen.ann_accuracy:.1f} %, {chosen.ann_cross_entropy:.3f})"
     )

@@ -27,6 +27,7 @@ from lasnn.spiking.conversion import (
 )
 from lasnn.spiking.neurons import Dynamics
 from lasnn.spiking.surrogates import surrogate
+from lasnn.storage.marks import FROM_CONVERTED
 from lasnn.training.choices import Choices, choose
 from lasnn.training.leaving import Result
 from lasnn.training.resume import Saves
@@ -167,7 +168,7 @@ def compare(run: SnnRun, ann_accuracy: float, teacher_accuracy: float | None, co
 def student_from(task: Student, start: Start, chosen: Choices, dynamics: Dynamics) -> Net:
     """The student before training: converted or calibrated, or a control (thresholds 1; random weights as well)."""
     settings, begun = task.settings, given(task.settings.spiking)
-    if begun.init in ("converted", "calibrated"):
+    if begun.init in FROM_CONVERTED:
         return with_leaks(start.ready(chosen.scale), chosen.leak)
     net = spiking(start.ann, dynamics)
     if settings.spike_kd:
