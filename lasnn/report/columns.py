@@ -211,6 +211,13 @@ COLUMNS: dict[str, Column] = {
         of=share,
         head="share of the gradient",
     ),
+    "added_share": Column(
+        "norm of the gradient of all that is added to cross-entropy, over cross-entropy's, before training",
+        of=said("added_share", "start"),
+        head="added / CE gradient, start",
+        form=".3f",
+    ),
+    "added_share_end": Column("the same after training", of=said("added_share", "end"), head="end", form=".3f"),
     "from_converted": Column(
         "whether it starts as the converted network",
         of=lambda run, metrics, preset: from_converted(metrics),

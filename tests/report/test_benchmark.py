@@ -45,6 +45,7 @@ def preset(tmp_path_factory):
             log=[{"test_accuracy": accuracy, "seconds": 60.0} for accuracy in (40, 55 + run.seed, 50)],
             accuracy_by_step=[30.0 + run.seed, 40.0, 45.0, 5.0 * right(run)],
             attention_share={"low": 0.1, "mid": 0.3, "high": 0.2} if run.method == "lasnn_act" else None,
+            added_share={"start": 0.5, "end": 0.1 * run.seed} if run.method == "lasnn_act" else None,
         )
     return found
 
@@ -76,10 +77,15 @@ def test_what_a_row_says_of_its_trainings(preset):
     tidy = EXHIBITS["table_s10"].tidy(preset).set_index("series")
     line = tidy.loc["maps"]
     assert line[["at_1", "at_2", "best_epoch", "attention_share", "epoch_minutes"]].tolist() == [32, 40, 7, 0.3, 1]
+    assert line[["added_share", "added_share_end"]].tolist() == [0.5, pytest.approx(0.2)]
     assert tidy["trials"].tolist() == [1, 1, 2, 2, 1, 1, 1]
     table = EXHIBITS["table_s10"].arrange(tidy.reset_index())
     assert list(table)[:6] == ["method", "T = 1, %", "T = 2, %", "accuracy, %", "beside", "above, points"]
     assert table["accuracy, %"].iloc[-1] == "60.00 ± 7.91 (n=5)"
+    shares = table[["added / CE gradient, start", "end"]]
+    assert shares.iloc[[0, -1]].values.tolist() == [["-", "-"], ["0.500", "0.200"]]
+    older = tidy.reset_index().assign(added_share=None, added_share_end=None)
+    assert [*shares] == [name for name in table if name not in EXHIBITS["table_s10"].arrange(older)]
 
 
 @pytest.mark.parametrize(

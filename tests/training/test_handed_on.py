@@ -9,6 +9,7 @@ import pytest
 import torch
 from chains import CONVERTED, LASNN
 from oracle import quick, settings_of, small, small_snn
+from torch import nn
 from torch.nn import functional as F
 from trainings import pictures
 
@@ -26,6 +27,7 @@ from lasnn.spiking.evaluation import LayerSpikes, evaluate
 from lasnn.spiking.neurons import Dynamics
 from lasnn.training import choices, training_log
 from lasnn.training.device import device_of
+from lasnn.training.loop import Moment
 from lasnn.training.reading import read as task_of
 from lasnn.training.stages import shown, snn, student
 from lasnn.training.stages.assessment import assess
@@ -285,3 +287,38 @@ def test_batches_of_a_normed_student_are_whole():
     assert student.whole_if_normed(net, 4, settings) == settings.training.batch
     net.objective = None
     assert student.whole_if_normed(batch_norm.insert(net), 4, settings) == settings.training.batch
+
+
+class Weighted(nn.Module):
+    """Two weights that are trained, one that isn't, and batch norm as a loss of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight, self.fixed = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2), requires_grad=False)
+        self.objective = nn.BatchNorm1d(1)
+
+
+def test_what_is_added_to_cross_entropy_pulls_by_its_norm_over_all_weights():
+    """Gradients (3, 4) of cross-entropy, (6, 0) and (0, 8) of two other terms: 10 / 5."""
+    net, seen = Weighted(), []
+
+    def losses(part, moment):
+        seen.append((part.batch.x.tolist(), part.start, part.whole, moment))
+        assert (net.training, net.objective.training) == (False, True)
+        own = net.objective(torch.arange(8.0)[:, None]).sum()
+        a, b = net.weight
+        return {"ce": 3 * a + 4 * b, "kd": 6 * a + 100 * own, "self": 8 * b}
+
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    assert shown.added_share(net, losses, pictures(9), 5) == pytest.approx(2.0)
+    first = (pictures(9).pixels[:8].float() / 127.5 - 1).tolist()
+    assert seen == [(first, 0, 8, Moment(5, 0, 0, 0.0))] * 2
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+@pytest.mark.parametrize(("ce", "others"), [(3.0, {}), (0.0, {"kd": 1.0})])
+def test_a_share_takes_both_terms(ce, others):
+    net = Weighted()
+    terms = {"ce": ce} | others
+    losses = lambda *_: {name: factor * net.weight.sum() for name, factor in terms.items()}  # noqa: E731
+    assert shown.added_share(net, losses, pictures(8), 0) is None

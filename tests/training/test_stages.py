@@ -122,6 +122,9 @@ def test_the_training_log_tells_what_a_training_suffers_from(chain):
     chain.run(twice := LASNN.replace("base", "alpha_twice", 1))
     one, two = (chain.metrics(path)["attention_share"] for path in (LASNN, twice))
     assert two == {level: pytest.approx(2 * share, rel=1e-4) for level, share in one.items()}
+    one, two = (chain.metrics(path)["added_share"] for path in (LASNN, twice))
+    assert two["start"] == pytest.approx(2 * one["start"], rel=1e-4)
+    assert one["end"] == training_log(chain, LASNN)[-1]["added_share"] > 0
 
 
 def test_label_kd_notes_the_spread_of_both_logits(chain):

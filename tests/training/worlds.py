@@ -174,6 +174,7 @@ def groups(found):
     made["choices"] = metrics.pop("choices", None), metrics.pop("attention_alpha", None), found.result.meta
     made["fit"] = metrics.pop("train_accuracy", None)
     made["share"] = metrics.pop("attention_share", None)
+    metrics.pop("added_share", None)  # of the first and the last update: `terms`, `gradient` and `watched` say the same
     if found.log:
         made["lr"] = [line["lr"] for line in found.log]
         made["terms"] = {name: found.log[0][name] for name in TERMS if name in found.log[0]}

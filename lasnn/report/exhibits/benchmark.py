@@ -21,7 +21,7 @@ from lasnn.report.statistics import CONFIRMED, REFUTED, holm, verdict
 
 AT, EACH = "at_", "_each"  # and T: columns of the accuracy after so many steps; energy of each seed
 VERDICTS = {CONFIRMED: "above", REFUTED: "below"}
-SPENT = "spikes microjoules attention_share best_epoch epoch_minutes"
+SPENT = "spikes microjoules attention_share added_share added_share_end best_epoch epoch_minutes"
 
 
 def cells(preset: Preset) -> list[Cell]:
@@ -88,7 +88,8 @@ def _line(cell: Cell, cells: list[Cell], preset: Preset) -> dict[str, object]:
 def _arranged(tidy: pd.DataFrame) -> pd.DataFrame:
     """A line for each row, a column for each T."""
     steps = [str(name) for name in tidy if str(name).startswith(AT)]
-    table = shown(tidy, "series accuracy beside above verdict spikes microjoules attention_share best_epoch trials")
+    shares = "added_share added_share_end" if tidy["added_share"].notna().any() else ""
+    table = shown(tidy, f"series accuracy beside above verdict spikes microjoules {shares} best_epoch trials")
     for place, name in enumerate(steps):
         table.insert(1 + place, f"T = {name.removeprefix(AT)}, %", [number(value) for value in tidy[name]])
     return table.assign(**{COLUMNS["epoch_minutes"].head: COLUMNS["epoch_minutes"].texts("epoch_minutes", tidy)})
@@ -106,6 +107,9 @@ def _told(tidy: pd.DataFrame, preset: Preset) -> list[str]:
         "something without a teacher; that row itself beside cross-entropy of the mean. Over seeds and test images, "
         f"{100 * (1 - settings.alpha):g} % interval; above or below where p < {settings.alpha:g} after Holm's "
         f"correction over these rows, else undecided. A verdict takes {settings.seeds} seeds.",
+        "Added / CE gradient: norm over all weights of the gradient of what a row adds to cross-entropy, over that of "
+        "cross-entropy itself, on the first 8 test images without dropout, before and after training; the trials "
+        "were made before this was kept.",
         "Best epoch: what the accuracy of the best epoch is above that of the last, on the test images watched in "
         f"training; no number here is chosen by it. Trials: settings tried on held-out images (preset {plan.trials}).",
     ]

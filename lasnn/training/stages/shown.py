@@ -1,11 +1,12 @@
-"""What the attention loss compares, on the first test images: kept at the end, watched after each epoch."""
+"""What a distillation loss compares and how hard it pulls, on the first test images: before, in and after training."""
 
+import copy
 from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lasnn.datasets.batches import Batch, Images, plain_batches
 from lasnn.distillation.attention import VARIANTS, as_compared
@@ -15,6 +16,7 @@ from lasnn.errors import InputError
 from lasnn.networks import Net, Output
 from lasnn.plan.vocabulary import given
 from lasnn.spiking.encoders import encode, image_noise
+from lasnn.training.loop import Losses, Moment, Part
 from lasnn.training.task import Student
 
 IMAGES = 8
@@ -72,6 +74,29 @@ def gradient_share(
             pulls = torch.autograd.grad(loss, list(output.stages.values()), allow_unused=True)
         norms.append([0.0 if pull is None else float(pull.double().norm()) for pull in pulls])
     return {level: attention / rest for level, attention, rest in zip(output.stages, *norms, strict=True) if rest}
+
+
+def added_share(net: Net, losses: Losses, images: Images, seed: int) -> float | None:
+    """||dL_added/dW|| / ||dL_ce/dW|| of a student's weights W on these images; None without both terms.
+
+    L_added is all that a method adds to its cross-entropy. Dropout is off, and batch norm as in evaluation; a module of
+    the method's own, such as a projector, is as in training. The random draws are those of the first update.
+    """
+    batch = next(plain_batches(images.first(IMAGES), IMAGES))
+    named = net.eval().named_parameters()
+    weights = [weight for name, weight in named if weight.requires_grad and not name.startswith("objective.")]
+    own = nn.Module() if net.objective is None else net.objective.train()
+    before, norms = copy.deepcopy(own.state_dict()), []
+    for of_ce in (False, True):
+        with torch.enable_grad():
+            terms = losses(Part(batch, 0, len(batch)), Moment(seed, 0, 0, 0.0))
+            chosen = [term for name, term in terms.items() if (name == "ce") == of_ce]
+            if not chosen:
+                return None
+            pulls = torch.autograd.grad(torch.stack(chosen).sum(), weights, allow_unused=True)
+        norms.append(sum(float(pull.double().square().sum()) for pull in pulls if pull is not None) ** 0.5)
+    own.load_state_dict(before)
+    return norms[0] / norms[1] if norms[1] else None
 
 
 def with_alpha(task: Student, net: Net, teacher: Net, logit_scale: str) -> Student:

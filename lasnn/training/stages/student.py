@@ -25,7 +25,7 @@ from lasnn.training.device import products_in, tf32
 from lasnn.training.health import weight_norms
 from lasnn.training.loop import Job, Losses, Moment, Part, fit
 from lasnn.training.resume import Saves
-from lasnn.training.stages.shown import gradient_share, watched_maps, with_alpha
+from lasnn.training.stages.shown import added_share, gradient_share, watched_maps, with_alpha
 from lasnn.training.task import Student
 
 TRAINED_BY_NEURONS = ("leak_logit", "log_gain", "offset_change")
@@ -73,7 +73,8 @@ def train(
         if settings.attention:
             seen |= watched_maps(task, net, given(teacher))
             seen["attention_share"] = gradient_share(task, net, given(teacher), test, logit_scale)
-        return seen
+        added = added_share(net, losses, test.first(job.micro_batch), run.seed)
+        return seen | ({} if added is None else {"added_share": added})
 
     losses = student_losses(net, teacher, run, settings, logit_scale)
     job = Job(given(settings.training), settings.data, run.seed, whole_if_normed(net, size, settings), saves)
@@ -84,11 +85,14 @@ def train(
     if given(settings.spiking).train_leak:
         train_leaks(net)
     check_trained(net, task)
+    added = added_share(net, losses, test.first(job.micro_batch), run.seed)
     with tf32(settings.compute.amp != "off" and task.device.type == "cuda"):
         log = fit(net, losses, task.train, job, look)
     net.objective = None
     settle(net)
     pulled: files.Json = {} if share is None else {"attention_share": share}
+    if added is not None:
+        pulled["added_share"] = {"start": added, "end": log[-1].get("added_share")}
     if settings.attention and settings.attention.share is not None:
         pulled["attention_alpha"] = settings.attention.alpha
     return training_log.best(log) | pulled, training_log.cost(log)
