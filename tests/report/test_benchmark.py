@@ -1,13 +1,18 @@
 """The table of methods at equal budget, from made-up runs of 20 images."""
 
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
 from made_up import CONTENT, finish, preset_in
 from tiny import message_of
 
+from lasnn.plan.cells import runs_of
 from lasnn.plan.config import Config, merged
 from lasnn.report import EXHIBITS
 from lasnn.report.crossed import crossed
+from lasnn.report.exhibits import benchmark
 
 ROWS = {
     "untaught": ["hybrid"],
@@ -83,9 +88,38 @@ def test_what_a_row_says_of_its_trainings(preset):
     assert list(table)[:6] == ["method", "T = 1, %", "T = 2, %", "accuracy, %", "beside", "above, points"]
     assert table["accuracy, %"].iloc[-1] == "60.00 ± 7.91 (n=5)"
     shares = table[["added / CE gradient, start", "end"]]
-    assert shares.iloc[[0, -1]].values.tolist() == [["-", "-"], ["0.500", "0.200"]]
+    assert shares.iloc[[0, -1]].to_numpy().tolist() == [["-", "-"], ["0.500", "0.200"]]
     older = tidy.reset_index().assign(added_share=None, added_share_end=None)
     assert [*shares] == [name for name in table if name not in EXHIBITS["table_s10"].arrange(older)]
+
+
+def test_rows_that_are_not_told_apart(preset, monkeypatch):
+    """p is .001 of the rows one and two, .003 of one and three, 1 of all others: corrected over 3 pairs, then 21."""
+    first = ("untaught", "untaught, every step", "taught")
+    ps = {frozenset(first[:2]): 0.001, frozenset((first[0], first[2])): 0.003}
+    cells = benchmark.cells(preset)
+
+    def estimated(pairs, _):
+        labels = frozenset(next(cell.row_label for cell in cells if run in runs_of(cell, preset)) for run in pairs[0])
+        return {"p": ps.get(labels, 1.0)}
+
+    monkeypatch.setattr(benchmark, "estimated", estimated)
+    three = benchmark._not_apart(cells[:3], list(first), preset)
+    assert three == ["", "taught", "untaught, every step"]  # .001 * 3, .003 * 2
+    found = dict(zip("abcdefg", benchmark._not_apart(cells, list("abcdefg"), preset), strict=True))
+    assert found["a"] == "c; d; e; f; g"  # .001 * 21 < .05 <= .003 * 20
+    assert found["b"] == "c; d; e; f; g"
+    few = SimpleNamespace(alpha=0.05, seeds=5)
+    rows = pd.DataFrame({"series": ["a", "b", "c"], "not_apart": three})
+    assert benchmark._told_apart(rows.assign(not_apart=None), few).startswith("No two rows were tested")
+    told = benchmark._told_apart(pd.DataFrame({"series": list("abc"), "not_apart": ["b", "a; c", "b"]}), few)
+    assert told.endswith("all pairs of rows: a from b; b from c.")
+    assert benchmark._told_apart(rows.assign(not_apart=""), few).endswith("pairs of rows: none.")
+
+
+def test_rows_of_too_few_seeds_are_not_tested(preset, monkeypatch):
+    monkeypatch.setattr(benchmark, "same_seeds", lambda *_: [("a", "b")] * 4)
+    assert benchmark._not_apart(benchmark.cells(preset), list("abcdefg"), preset) == [None] * 7
 
 
 @pytest.mark.parametrize(

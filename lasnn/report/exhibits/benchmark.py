@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 
-from lasnn.plan.cells import Cell, focus_cell, runs_of
+from lasnn.plan.cells import Cell, Claims, focus_cell, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE, as_snn
 from lasnn.plan.vocabulary import METHODS, given
@@ -20,6 +21,7 @@ from lasnn.report.paired import estimated, same_seeds
 from lasnn.report.statistics import CONFIRMED, REFUTED, holm, verdict
 
 AT, EACH = "at_", "_each"  # and T: columns of the accuracy after so many steps; energy of each seed
+AND = "; "  # between the rows that one is not told apart from
 VERDICTS = {CONFIRMED: "above", REFUTED: "below"}
 SPENT = "spikes microjoules attention_share added_share added_share_end best_epoch epoch_minutes"
 
@@ -64,6 +66,7 @@ def _lines(cells: list[Cell], preset: Preset) -> pd.DataFrame:
         for gap, p, pairs in zip(found["difference"], found["p_holm"], found["pairs"], strict=True)
     ]
     found["verdict"] = found["verdict"].replace(VERDICTS).where(found["pairs"] > 0, "-")
+    found["not_apart"] = _not_apart(cells, list(found["series"]), preset)
     found[EACH] = [tuple(values) for values in each]
     return tidy.join(found)
 
@@ -85,6 +88,36 @@ def _line(cell: Cell, cells: list[Cell], preset: Preset) -> dict[str, object]:
     }
 
 
+def _not_apart(cells: list[Cell], titles: list[str], preset: Preset) -> list[str | None]:
+    """For each row the others that it is not told apart from, by Holm over all pairs of rows; None without a test."""
+    places = list(combinations(range(len(cells)), 2))
+    pairs = [same_seeds(runs_of(cells[one], preset), runs_of(cells[two], preset)) for one, two in places]
+    tested = {place: both for place, both in zip(places, pairs, strict=True) if len(both) >= preset.claims.seeds}
+    ps = dict(zip(tested, holm(estimated(both, preset)["p"] for both in tested.values()), strict=True))
+    alike = {place for place, p in ps.items() if not p < preset.claims.alpha}
+    found: list[str | None] = []
+    for row in range(len(cells)):
+        others = [title for other, title in enumerate(titles) if {(row, other), (other, row)} & alike]
+        found.append(AND.join(others) if any(row in place for place in tested) else None)
+    return found
+
+
+def _told_apart(tidy: pd.DataFrame, settings: Claims) -> str:
+    if tidy["not_apart"].isna().all():
+        return f"No two rows were tested against each other: that takes {settings.seeds} seeds."
+    order, rows = list(tidy["series"]), tidy.dropna(subset="not_apart")
+    after = {row["series"]: [name for name in row["not_apart"].split(AND) if name] for _, row in rows.iterrows()}
+    said = [
+        f"{one} from {', '.join(others)}"
+        for one in order
+        if (others := [other for other in after.get(one, []) if order.index(other) > order.index(one)])
+    ]
+    return (
+        f"Not told apart, over seeds and test images, p >= {settings.alpha:g} after Holm's correction over all pairs "
+        f"of rows: {'; '.join(said) or 'none'}."
+    )
+
+
 def _arranged(tidy: pd.DataFrame) -> pd.DataFrame:
     """A line for each row, a column for each T."""
     steps = [str(name) for name in tidy if str(name).startswith(AT)]
@@ -97,7 +130,7 @@ def _arranged(tidy: pd.DataFrame) -> pd.DataFrame:
 
 def _told(tidy: pd.DataFrame, preset: Preset) -> list[str]:
     plan = preset.scope.benchmark
-    if plan is None:
+    if plan is None or tidy.empty:
         return []
     settings = preset.claims
     return [
@@ -107,6 +140,7 @@ def _told(tidy: pd.DataFrame, preset: Preset) -> list[str]:
         "something without a teacher; that row itself beside cross-entropy of the mean. Over seeds and test images, "
         f"{100 * (1 - settings.alpha):g} % interval; above or below where p < {settings.alpha:g} after Holm's "
         f"correction over these rows, else undecided. A verdict takes {settings.seeds} seeds.",
+        _told_apart(tidy, settings),
         "Added / CE gradient: norm over all weights of the gradient of what a row adds to cross-entropy, over that of "
         "cross-entropy itself, on the first 8 test images without dropout, before and after training; the trials "
         "were made before this was kept.",
