@@ -107,7 +107,7 @@ class Loaded(nn.Module):
 
         Noise is keyed by (seed, place in the test set) if `index` gives the places, as in evaluation, else by (seed,
         the image's id). It doesn't depend on the batch. InputError if the images are of another type,
-        shape, side or range, or `steps` is no T, or the weights were converted.
+        shape, side, range or number than `index`, or `steps` is no T, or the weights were converted.
         """
         check_images(images, self.net.side)
         steps = check_steps(self.steps if steps is None else steps)
@@ -115,8 +115,7 @@ class Loaded(nn.Module):
             raise InputError(f"the network was made {kind}, and it computes in float32: call its .float()")
         with single_precision():
             x = (images.float() * 2 - 1).contiguous(memory_format=torch.channels_last)
-            keys = ids_of(images) if index is None else index
-            return encode(self.encoder, x, steps, image_noise(seed, keys, x.device), self.gain)
+            return encode(self.encoder, x, steps, image_noise(seed, keys_of(images, index), x.device), self.gain)
 
     def observe(
         self, images: Tensor, steps: int | None = None, seed: int = 0, index: Sequence[int] | None = None
@@ -131,9 +130,9 @@ class Loaded(nn.Module):
     ) -> Tensor:
         """Logits [B, K] after T steps; `images`, `seed` and `index` as in `encoded`."""
         check_images(images, self.net.side)
+        keys = keys_of(images, index)
         with single_precision():
             parts = [slice(start, start + BATCH) for start in range(0, len(images), BATCH)]
-            keys = ids_of(images) if index is None else index
             return torch.cat([self.observe(images[part], steps, seed, keys[part]).logits for part in parts])
 
     def record(
@@ -199,6 +198,15 @@ class Loaded(nn.Module):
     def thresholds(self) -> dict[str, float]:
         """The threshold of each spiking layer (none in an ANN); a converted run's are unscaled."""
         return thresholds(self.net)
+
+
+def keys_of(images: Tensor, index: Sequence[int] | None) -> Sequence[int]:
+    """What keys each image's noise: its place, if places are given, else its id. InputError for places of others."""
+    if index is None:
+        return ids_of(images)
+    if len(index) != len(images):
+        raise InputError(f"index names {len(index)} places of {len(images)} images: give one place for each image")
+    return index
 
 
 @contextlib.contextmanager

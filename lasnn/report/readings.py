@@ -80,7 +80,9 @@ def level(name: str) -> Of:
     def of(run: Run, metrics: Json, preset: Preset) -> float | None:
         log = finished.training_log(run, preset) if preset.has_training_log(run) else []
         accuracies = [line["test_accuracy"] for line in log]
-        return change(accuracies, metrics["data"]["test_images"])[name] if len(accuracies) > 1 else None
+        judged = metrics["data"]["test_images"]
+        watched = min(preset.settings(run).data.watched or judged, judged)  # the log's accuracies are of these
+        return change(accuracies, watched)[name] if len(accuracies) > 1 else None
 
     return of
 

@@ -6,9 +6,11 @@ import pytest
 from made_up import CONFIG, CONTENT, finish, preset_in
 
 from lasnn.plan.cells import runs_of
+from lasnn.plan.runs import as_snn
 from lasnn.report import EXHIBITS
 from lasnn.report.exhibits.training import shown_epochs
-from lasnn.report.readings import change
+from lasnn.report.finished import metrics_of
+from lasnn.report.readings import change, level
 
 SHARES = EXHIBITS["table_s9"]
 
@@ -76,3 +78,13 @@ def test_change_by_hand(accuracies, before):
     found = change(accuracies, images=100)
     assert (found["before"], found["end"]) == (before, 80)
     assert found["standard_error"] == pytest.approx(100 * math.sqrt(0.8 * 0.2 / 100))  # 4 points
+
+
+@pytest.mark.parametrize(("watched", "images"), [(None, 20), (5, 5), (100, 20)])
+def test_the_standard_error_is_that_of_the_images_watched(tmp_path, watched, images):
+    """The training log's accuracies are of the first `data.watched` test images; 20 were judged at the end."""
+    found = preset_in(tmp_path, {"students": ["vgg5"], "methods": ["hybrid"]}, data={"watched": watched})
+    run = as_snn(EXHIBITS["table_s6"].runs(found)[0])
+    finish(found, run, 50.0, log=[{"test_accuracy": accuracy} for accuracy in (40.0, 80.0)])
+    error = level("standard_error")(run, metrics_of(run, found), found)
+    assert error == pytest.approx(100 * math.sqrt(0.8 * 0.2 / images))

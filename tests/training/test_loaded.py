@@ -12,6 +12,7 @@ from chains import ANN, CALIBRATED, CONVERTED, LASNN, TEACHER, Tiny
 from tiny import message_of
 
 import lasnn
+from lasnn.errors import InputError
 from lasnn.pipeline import notebooks
 
 CONVERSION = "snn/digits/vgg5/conversion/poisson-T6/none/base/s0"
@@ -77,6 +78,13 @@ def test_the_places_of_images_give_the_predictions_of_evaluation(chain, net, ima
         for row, seed in zip(kept["predicted"], kept["encoder_seeds"], strict=True):
             assert net(images, seed=int(seed), index=range(40)).argmax(1).tolist() == row.tolist()
             assert net(images[30:], seed=int(seed), index=range(30, 40)).argmax(1).tolist() == row[30:].tolist()
+
+
+@pytest.mark.parametrize("call", ["forward", "encoded", "observe", "record"])
+@pytest.mark.parametrize("count", [39, 41])
+def test_places_of_other_images_are_one_line(net, images, call, count):
+    with pytest.raises(InputError, match=f"index names {count} places of 40 images"):
+        getattr(net, call)(images, index=range(count))
 
 
 def test_an_images_logits_do_not_depend_on_its_batch(net, images):

@@ -92,7 +92,8 @@ EXHIBITS = {
         "data student method unlike_base steps epochs before end change standard_error level",
         lines=_levels,
         told="Change: accuracy after the last epoch less that before the last fifth of the epochs, mean over seeds; "
-        "the standard error is that of one accuracy, binomial. Level: the change is smaller than the standard error.",
+        "the standard error is that of one accuracy, binomial. All are of the test images watched in training "
+        "(`data.watched`, all of them where it is null). Level: the change is smaller than the standard error.",
         logs=True,
         main=False,
     ),
