@@ -92,7 +92,7 @@ def train(
     settle(net)
     pulled: files.Json = {} if share is None else {"attention_share": share}
     if added is not None:
-        pulled["added_share"] = {"start": added, "end": log[-1].get("added_share")}
+        pulled["added_share"] = {"start": added, "end": log[-1].get("added_share") if log else added}
     if settings.attention and settings.attention.share is not None:
         pulled["attention_alpha"] = settings.attention.alpha
     return training_log.best(log) | pulled, training_log.cost(log)
