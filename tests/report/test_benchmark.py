@@ -91,6 +91,8 @@ def test_what_a_row_says_of_its_trainings(preset):
     assert shares.iloc[[0, -1]].to_numpy().tolist() == [["-", "-"], ["0.500", "0.200"]]
     older = tidy.reset_index().assign(added_share=None, added_share_end=None)
     assert [*shares] == [name for name in table if name not in EXHIBITS["table_s10"].arrange(older)]
+    assert benchmark.PULLS in benchmark._told(tidy.reset_index(), preset)
+    assert benchmark.PULLS not in benchmark._told(older, preset)
 
 
 def test_rows_that_are_not_told_apart(preset, monkeypatch):

@@ -407,6 +407,11 @@ def test_no_part_of_a_batch_is_larger():
     assert math.isclose(found.log[0]["ce"], whole[2].log[0]["ce"], rel_tol=1e-5)
 
 
+def test_a_student_of_no_epochs_pulls_as_at_the_start():
+    found = world({}).changed("LABEL", plan({"student": {"epochs": 0}})).result.metrics["added_share"]
+    assert found["start"] == found["end"] > 0
+
+
 @pytest.mark.parametrize("threads", [2, 1])
 def test_threads_are_those_of_torch(threads):
     set_up(torch.device("cpu"), plan({"compute": {"threads": threads}}).settings(RUN["ANN"]).compute)

@@ -22,6 +22,10 @@ from lasnn.report.statistics import CONFIRMED, REFUTED, holm, verdict
 
 AT, EACH = "at_", "_each"  # and T: columns of the accuracy after so many steps; energy of each seed
 AND = "; "  # between the rows that one is not told apart from
+PULLS = (
+    "Added / CE gradient: norm over all weights of the gradient of what a row adds to cross-entropy, over that of "
+    "cross-entropy itself, on the first 8 test images without dropout, before and after training."
+)
 VERDICTS = {CONFIRMED: "above", REFUTED: "below"}
 SPENT = "spikes microjoules attention_share added_share added_share_end best_epoch epoch_minutes"
 
@@ -141,9 +145,7 @@ def _told(tidy: pd.DataFrame, preset: Preset) -> list[str]:
         f"{100 * (1 - settings.alpha):g} % interval; above or below where p < {settings.alpha:g} after Holm's "
         f"correction over these rows, else undecided. A verdict takes {settings.seeds} seeds.",
         _told_apart(tidy, settings),
-        "Added / CE gradient: norm over all weights of the gradient of what a row adds to cross-entropy, over that of "
-        "cross-entropy itself, on the first 8 test images without dropout, before and after training; the trials "
-        "were made before this was kept.",
+        *([PULLS] if tidy["added_share"].notna().any() else []),
         "Best epoch: what the accuracy of the best epoch is above that of the last, on the test images watched in "
         f"training; no number here is chosen by it. Trials: settings tried on held-out images (preset {plan.trials}).",
     ]
