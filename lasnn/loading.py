@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from lasnn.pipeline.remaking import checkpoint_for
 from lasnn.plan.own import architecture
 from lasnn.plan.project import find
 from lasnn.plan.runs import parse
-from lasnn.plan.settings import Data, Network
+from lasnn.plan.settings import Data, Network, Neuron, Spiking
 from lasnn.plan.vocabulary import ENCODERS, known
 from lasnn.spiking.conversion import (
     neurons,
@@ -29,11 +30,10 @@ from lasnn.spiking.conversion import (
 )
 from lasnn.spiking.encoders import encode, image_noise
 from lasnn.spiking.evaluation import BATCH, evaluate
-from lasnn.spiking.neurons import Dynamics
 from lasnn.spiking.recording import Recording, record
 from lasnn.storage import checkpoint
 from lasnn.storage.files import Json
-from lasnn.training.task import built
+from lasnn.training.task import built, dynamics_of
 
 if TYPE_CHECKING:
     import nir
@@ -76,10 +76,8 @@ class Loaded(nn.Module):
         arch = architecture(self.run.network_name, own) if own else self.run.network_name
         net = built(arch, network, data["classes"], data["side"], "standardise.mean" in weights)
         if self.run.kind != "ann":
-            neuron = meta["settings"]["neuron"]
-            own = meta["settings"].get("spiking") or {}
-            kind, adaptation = own.get("kind", Dynamics.kind), tuple(own.get("adaptation", Dynamics.adaptation))
-            dynamics = Dynamics(order=neuron["order"], reset=neuron["reset"], kind=kind, adaptation=adaptation)
+            neuron, trained = Neuron.model_validate(meta["settings"]["neuron"]), meta["settings"].get("spiking")
+            dynamics = dynamics_of(neuron, trained and Spiking.model_validate_json(json.dumps(trained)))
             net = spiking(net, dynamics)
             if any(name.startswith("readout.activation.") for name in weights):
                 with_spiking_readout(net, dynamics)

@@ -102,7 +102,8 @@ class _Row:
             return Linear(part.in_features, part.out_features, bias=False)
         size, stride = part.kernel_size[0], part.stride[0]
         square = part.kernel_size == (size, size) and part.stride == (stride, stride) and size % 2 == 1
-        if not square or part.padding != (size // 2, size // 2) or part.groups != 1 or part.dilation != (1, 1):
+        same = part.padding == (size // 2, size // 2) and part.padding_mode == "zeros"
+        if not square or not same or part.groups != 1 or part.dilation != (1, 1):
             raise InputError(f"{name} is {part}: {KNOWN}")
         self.side = -(-self.side // stride)
         return Conv(part.in_channels, part.out_channels, size, stride)
@@ -120,20 +121,27 @@ class _Row:
     def between(self, name: str, part: nn.Module) -> None:
         """What lies between two layers."""
         between = next(reversed(self.layers.values())).between
-        if isinstance(part, nn.AvgPool2d) and part.kernel_size in (2, (2, 2)) and part.stride in (2, (2, 2)):
+        if isinstance(part, nn.AvgPool2d) and self.halves(part):
             between.append(Pool())
             self.side //= 2
         elif isinstance(part, nn.AdaptiveAvgPool2d) and part.output_size in (1, (1, 1)):
             between.append(GlobalAverage())
-        elif isinstance(part, nn.Flatten) and part.start_dim == 1:
+        elif isinstance(part, nn.Flatten) and (part.start_dim, part.end_dim) in ((1, -1), (1, 3)):
             if not any(isinstance(module, GlobalAverage) for module in between):
                 between.append(Flatten())
-        elif isinstance(part, nn.Dropout):
+        elif isinstance(part, nn.Dropout) and part.p < 1:
             between.append(Dropout(part.p))
         elif isinstance(part, nn.MaxPool2d):
             raise InputError(f"{name} is a max pool, which can't be computed from rates: use AvgPool2d(2), train again")
+        elif isinstance(part, nn.AvgPool2d | nn.Flatten | nn.Dropout):
+            raise InputError(f"{name} is {part}, which can't be mapped at a side of {self.side}: {KNOWN}")
         else:
             raise InputError(f"{name} is a {type(part).__name__}, whose neurons can't spike: {KNOWN}")
+
+    def halves(self, pool: nn.AvgPool2d) -> bool:
+        """Whether a pool is the mean of 2x2 pixels that leaves a last odd row and column out."""
+        square = pool.kernel_size in (2, (2, 2)) and pool.stride in (2, (2, 2)) and pool.padding in (0, (0, 0))
+        return square and not (pool.ceil_mode and self.side % 2) and pool.divisor_override in (None, 4)
 
     def net(self) -> Net:
         """All of it."""

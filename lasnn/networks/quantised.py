@@ -1,5 +1,7 @@
 """The activation of an ANN that is trained to be converted at few steps: clipped at a learned height, in L levels."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -40,4 +42,14 @@ def quantise(net: Net, levels: int) -> Net:
 
 def clips(net: Net) -> list[float]:
     """The learned λ of each layer in forward order."""
-    return [wire.neuron.clip.item() for _, wire in wired(net) if isinstance(wire.neuron, ClipFloor)]
+    return [unit.clip.item() for unit in _quantised(net)]
+
+
+def set_clips(net: Net, learned: Iterable[float]) -> None:
+    """Give each layer its λ, in forward order."""
+    for unit, clip in zip(_quantised(net), learned, strict=True):
+        unit.clip.data.fill_(clip)
+
+
+def _quantised(net: Net) -> list[ClipFloor]:
+    return [wire.neuron for _, wire in wired(net) if isinstance(wire.neuron, ClipFloor)]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable
 from lasnn.errors import InputError
 from lasnn.plan.cells import Benchmark, Scope, chain_pairs, pair_above
 from lasnn.plan.own import Adopted, AdoptedWeights, Networks, OwnArchitecture
-from lasnn.plan.runs import AND, BASE, AnnRun, Run, SnnRun
+from lasnn.plan.runs import AND, BASE, AnnRun, ConvertedRun, Run, SnnRun
 from lasnn.plan.settings import SETTINGS, AnnSettings, Protocol, Settings, SnnSettings
 from lasnn.plan.vocabulary import (
     CLAIMS,
@@ -45,7 +45,14 @@ def picked(
         sections["network"] = network
     kind = SETTINGS[run.kind]
     taken = {name: sections[name] for name in kind.model_fields if name != "revision" and name in sections}
-    return kind(revision=run.REVISION, **taken)
+    return kind(revision=_revision(run, protocol), **taken)
+
+
+def _revision(run: Run, protocol: Protocol) -> int:
+    """That of the stage's code, less one where its last change left all results of such settings as they were."""
+    if isinstance(run, ConvertedRun) and not ENCODERS[run.encoder].draws and protocol.balancing.norm != "clip":
+        return run.REVISION - 1  # 4: noise of balancing that goes on from chunk to chunk; clips in units of a spike
+    return run.REVISION
 
 
 def _teaches_labels(method: Method, protocol: Protocol) -> bool:
@@ -79,10 +86,10 @@ def check_options(run: SnnRun, settings: SnnSettings) -> None:
             f"most {run.steps}"
         )
     micro, training = settings.compute.micro_batch, settings.training
-    if settings.features and training and micro not in ("auto", training.batch):
+    if settings.of_a_batch and training and micro not in ("auto", training.batch):
         raise InputError(
-            f"compute.micro_batch is {micro}, but {run} projects features through batch norm, whose statistics are of "
-            f"the whole batch: leave it at auto for {run.method}"
+            f"compute.micro_batch is {micro}, but {run} {settings.of_a_batch} of the whole batch: leave it at auto for "
+            f"{run.method}"
         )
     if spiking is None:
         return

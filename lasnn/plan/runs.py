@@ -91,7 +91,7 @@ class ConvertedRun(_Run):
     seed: int = 0
 
     PATTERN: ClassVar[str] = "converted/{dataset}/{student}/{encoder}/{variant}/s{seed}"
-    REVISION: ClassVar[int] = 3
+    REVISION: ClassVar[int] = 4
 
 
 @dataclass(frozen=True, order=True)

@@ -263,6 +263,17 @@ class SnnSettings(_OfRun):
         section = self.attention or self.features or self.blurred or self.saliency_kd
         return section.taps if section else None
 
+    @property
+    def of_a_batch(self) -> str | None:
+        """What the loss takes of a whole batch, so that its parts can't be added up; None of most."""
+        if self.features:
+            return "projects features through batch norm, whose statistics are"
+        if self.saliency_kd:
+            return "scales its maps between a least and a greatest value, which are"
+        if self.spiking and self.spiking.consistency and self.spiking.consistency_target in ("strongest", "weakest"):
+            return "compares its most with its least confident step, which are those"
+        return None
+
 
 Settings = AnnSettings | ConvertedSettings | SnnSettings
 SETTINGS: dict[str, type[Settings]] = {"ann": AnnSettings, "converted": ConvertedSettings, "snn": SnnSettings}

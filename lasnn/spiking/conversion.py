@@ -284,7 +284,7 @@ def balance(net: Net, encoded: Chunks, stat: str = "max", residual: str = "balan
 
 @torch.no_grad()
 def balance_readout(net: Net, encoded: Chunks, stat: str = "max") -> float:
-    """The threshold of a balanced net's spiking readout, found as every other layer's and written into it."""
+    """The threshold that balancing gives a balanced net's spiking readout; the net keeps the one that it has."""
     ready = scale_thresholds(net, 1.0)
 
     def features() -> Iterator[Tensor]:

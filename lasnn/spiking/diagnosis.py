@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lasnn.datasets.batches import Images, plain_batches
-from lasnn.networks.layers import Neuron
+from lasnn.networks.layers import Neuron, Pool
 from lasnn.networks.net import Net, replace_neurons, watched, wired
 from lasnn.plan.vocabulary import ENCODERS
 from lasnn.spiking.conversion import divide_constants, inner_weights, neurons
@@ -80,9 +80,10 @@ class Analog(Neuron):
         super().__init__()
         self.threshold, self.offset = neuron.threshold, neuron.offset
 
-    def forward(self, current: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, current: Tensor, mask: Tensor | None = None, pool: Pool | None = None) -> Tensor:
         rate = F.relu(self.with_offset(current)) / self.threshold
-        return rate if mask is None else rate * mask
+        rate = rate if mask is None else rate * mask
+        return rate if pool is None else pool(rate)
 
 
 def analog_limit(net: Net) -> Net:

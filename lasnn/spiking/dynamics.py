@@ -12,6 +12,8 @@ Every order of update is `v^t = u^{t-1} + I^t` with its own rule for what is car
 
 from dataclasses import dataclass, field
 
+from lasnn.errors import InputError
+from lasnn.plan.vocabulary import known
 from lasnn.spiking.surrogates import Bellec, Surrogate
 
 
@@ -26,6 +28,14 @@ class Dynamics:
     reset_grad: bool = False
     kind: str = "lif"  # of `lasnn.spiking.kinds`
     adaptation: tuple[float, float] = (1.8, 0.9)  # β, ρ of the kind alif
+
+    def __post_init__(self) -> None:
+        known(("sync", "delayed", "instant_reset"), self.order, "order of the update")
+        known(("soft", "hard"), self.reset, "reset")
+        if self.reset == "hard" and self.reset_grad:
+            raise InputError(
+                "reset_grad: a hard reset has no gradient of its own here; use reset: soft, or leave it out"
+            )
 
     @property
     def rule(self) -> str:

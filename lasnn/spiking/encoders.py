@@ -1,5 +1,6 @@
 """Input encoders: an image x [B, 3, H, W] in [-1, 1] to input spikes or currents [T, B, 3, H, W]."""
 
+import operator
 from collections.abc import Callable, Sequence
 
 import torch
@@ -16,10 +17,12 @@ def batch_noise(generator: torch.Generator, start: int = 0, whole: int | None = 
     """One stream for a whole batch: training, keyed by (seed, purpose, epoch, batch).
 
     Images `start` and following of a batch of `whole` get the numbers that they would get with the others, so that
-    micro-batches change nothing. A GPU draws its own.
+    micro-batches change nothing. Successive calls go on where the last one ended. A GPU draws its own.
     """
+    done = 0
 
     def draw(steps: int, shape: torch.Size) -> Tensor:
+        nonlocal done
         batch, channels, height, width = shape
         if generator.device.type != "cpu":
             size = (steps, whole or batch, height, width, channels)
@@ -27,7 +30,8 @@ def batch_noise(generator: torch.Generator, start: int = 0, whole: int | None = 
             return uniform[:, start : start + batch].permute(0, 1, 4, 2, 3)
         uniform = torch.empty(steps, batch, height, width, channels)
         for t in range(steps):
-            draws.fill(uniform[t].flatten(1), generator.initial_seed(), t * (whole or batch) + start)
+            draws.fill(uniform[t].flatten(1), generator.initial_seed(), (done + t) * (whole or batch) + start)
+        done += steps
         return uniform.permute(0, 1, 4, 2, 3)
 
     return draw
@@ -38,7 +42,7 @@ def image_noise(seed: int, images: Sequence[int], device: torch.device) -> Noise
 
     Successive calls go on where the last one ended.
     """
-    keys, done = [seeding.key(seed, "evaluation encoder", index) for index in images], 0
+    keys, done = [seeding.key(seed, "evaluation encoder", operator.index(index)) for index in images], 0
     together = torch.tensor(keys, device=device) if torch.device(device).type == "cuda" else None
 
     def draw(steps: int, shape: torch.Size) -> Tensor:
@@ -63,7 +67,7 @@ def poisson(x: Tensor, steps: int, noise: Noise) -> Tensor:
     uniform = noise(steps, x.shape)
     rows = uniform.permute(0, 1, 3, 4, 2)
     if uniform.device.type == "cpu" and rows.is_contiguous() and uniform.numel() and (loops := library()) is not None:
-        pixels = x.permute(0, 2, 3, 1).contiguous()
+        pixels = x.permute(0, 2, 3, 1).to(torch.float32).contiguous()
         loops.rate_code(uniform, pixels, steps, pixels.numel(), 0, steps)
         return uniform
     return torch.le(uniform, x.abs(), out=uniform).mul_(x.sign())  # [T, B, 3, H, W]

@@ -7,13 +7,14 @@ fold W_2 <- θ_a W_2 of `scale_thresholds` brings its branches to one unit.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from lasnn.errors import InputError
 from lasnn.networks.net import Net, relus, watched
-from lasnn.spiking.conversion import neurons, set_thresholds
+from lasnn.spiking.conversion import neurons, set_thresholds, thresholds
 
 ABOVE = {"max": 0.0, "robust": 0.001}  # share of a layer's non-zero activations that may exceed λ
 
@@ -25,19 +26,41 @@ def normalise(net: Net, ann: Net, x: Tensor, norm: str, rows: int = 512) -> dict
     x [N, 3, H, W] are calibration images, of which `rows` are in memory at once. A layer that is never active is an
     InputError.
     """
-    names = {neuron: name for name, neuron in neurons(net).items()}
-    largest = dict(zip(names, largest_activations(ann, x, ABOVE[norm], rows), strict=True))
-    found, before = {}, 1.0
+    names = list(neurons(net))
+    largest = largest_activations(ann, x, ABOVE[norm], rows)
+    for name, unit in zip(names, largest, strict=True):
+        if not unit > 0:
+            raise InputError(
+                f"data-based normalisation: layer {name} is never active in {len(x)} calibration images: the ANN is "
+                "dead there; train it longer, or use network.init: he"
+            )
+    return set_units(net, largest)
+
+
+def set_units(net: Net, units: Sequence[float]) -> dict[str, float]:
+    """Thresholds with which a spike of each layer is worth its λ in the ANN's activations, also written into them."""
+    found = [
+        unit / (1.0 if source is None else units[source]) for unit, source in zip(units, _sources(net), strict=True)
+    ]
+    set_thresholds(net, found)
+    return dict(zip(neurons(net), found, strict=True))
+
+
+def units(net: Net) -> list[float]:
+    """λ of each spiking layer of a network whose thresholds are unscaled."""
+    found: list[float] = []
+    for threshold, source in zip(thresholds(net).values(), _sources(net), strict=False):  # a readout may spike
+        found.append(threshold * (1.0 if source is None else found[source]))
+    return found
+
+
+def _sources(net: Net) -> list[int | None]:
+    """For each spiking layer the place of the one whose spikes reach its layer, also through pools; None: the image."""
+    found: list[int | None] = []
+    source = None
     for layer in net.layers.values():
-        for neuron in neurons(layer).values():
-            if not largest[neuron] > 0:
-                raise InputError(
-                    f"data-based normalisation: layer {names[neuron]} is never active in {len(x)} calibration images: "
-                    "the ANN is dead there; train it longer, or use network.init: he"
-                )
-            found[names[neuron]] = largest[neuron] / before
-        before = largest[neuron]  # pools pass it on; of a block its junction's counts
-    set_thresholds(net, found.values())
+        found += [source] * len(neurons(layer))
+        source = len(found) - 1
     return found
 
 

@@ -16,8 +16,8 @@ class Recording(NamedTuple):
     """One layer over T steps and B images: [T, B, C, H, W], or [T, B, F] of a linear layer."""
 
     spikes: Tensor  # 0 or 1: what the next layer sees (before any pooling)
-    potentials: Tensor  # v^t of Eq. (1), after the step's current and before its reset: above `threshold` it spikes
-    threshold: float
+    potentials: Tensor  # v^t of Eq. (1), after the step's current and before its reset: above the threshold it spikes
+    threshold: float  # at rest: that of kind alif rises with a neuron's own spikes
 
     @property
     def rates(self) -> Tensor:
@@ -48,6 +48,7 @@ def record(net: Net, encoded: Tensor) -> dict[str, Recording]:
 
 def potentials(neuron: LIF, current: Tensor) -> Tensor:
     """v^t = u^{t-1} + I^t for each step of a current [T, B, ...], which is written over; u^0 is the neuron's start."""
-    current = neuron.with_trained(neuron.with_constants(current, neuron.dynamics.leak))
-    layer = kinds.Layer(neuron.threshold.item(), neuron.dynamics.leak, neuron.dynamics)
+    leak = neuron.dynamics.leak if neuron.leak_logit is None else neuron.leak_logit.sigmoid().item()
+    current = neuron.with_trained(neuron.with_constants(current, leak))
+    layer = kinds.Layer(neuron.threshold.item(), leak, neuron.dynamics)
     return kinds.stepped(current, layer, {})[1]

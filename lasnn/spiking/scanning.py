@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from lasnn.compiled import library, reason
+from lasnn.errors import InputError
 from lasnn.networks.layers import Pool, written_out
 from lasnn.spiking import kinds
 from lasnn.spiking.dynamics import Dynamics
@@ -85,6 +86,11 @@ def scan(
     """
     late, counts = dynamics.order == "delayed", None
     trained = leak is not None and leak.requires_grad and torch.is_grad_enabled()
+    if start is not None and (trained or (torch.is_grad_enabled() and current.requires_grad)):
+        raise InputError(
+            "inside `streaming` potentials are carried from call to call without a gradient, and this call asks for "
+            "one: make it under torch.no_grad(), or give all T steps in one call"
+        )
     if dynamics.kind != "lif":
         spikes, state = _stepped(full(current), threshold, dynamics, start, leak, initial)
     else:
@@ -129,8 +135,8 @@ def _stepped(
 
 
 def full(current: Tensor) -> Tensor:
-    """The current written out, where all steps share one as in direct encoding, and in float32, not bfloat16."""
-    if current.stride(0) == 0 and current.shape[0] > 1:
+    """The current in one piece, where all steps share one or there are gaps, and in float32, not bfloat16."""
+    if not (current.is_contiguous() or (current.dim() == 5 and current.permute(0, 1, 3, 4, 2).is_contiguous())):
         current = written_out(current)
     return current.float() if current.dtype == torch.bfloat16 else current
 

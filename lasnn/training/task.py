@@ -12,9 +12,11 @@ from lasnn.networks import Net, build, initialise
 from lasnn.networks.quantised import quantise
 from lasnn.plan.own import architecture_of
 from lasnn.plan.runs import AnnRun, ConvertedRun, Run, SnnRun
-from lasnn.plan.settings import AnnSettings, ConvertedSettings, Network, Settings, SnnSettings
+from lasnn.plan.settings import AnnSettings, ConvertedSettings, Network, Neuron, Settings, SnnSettings, Spiking
 from lasnn.plan.vocabulary import Architecture
 from lasnn.spiking.evaluation import Evaluation, evaluate
+from lasnn.spiking.neurons import Dynamics
+from lasnn.spiking.surrogates import surrogate
 
 Kind = TypeVar("Kind", bound=Run, covariant=True)
 Its = TypeVar("Its", bound=Settings, covariant=True)
@@ -118,6 +120,20 @@ def built(arch: Architecture | str, network: Network, classes: int, side: int, s
         standardised=standardised,
     )
     return net if network.levels is None else quantise(net, network.levels)
+
+
+def dynamics_of(neuron: Neuron, spiking: Spiking | None = None) -> Dynamics:
+    """The neurons' dynamics, with leak 1 until it is chosen; without a section `spiking` those of a conversion."""
+    if spiking is None:
+        return Dynamics(order=neuron.order, reset=neuron.reset)
+    return Dynamics(
+        order=neuron.order,
+        reset=neuron.reset,
+        surrogate=surrogate(spiking.surrogate, spiking.gamma, spiking.stdb, spiking.width),
+        reset_grad=spiking.reset_grad,
+        kind=spiking.kind,
+        adaptation=spiking.adaptation,
+    )
 
 
 Analog = Task[AnnRun, AnnSettings]

@@ -80,6 +80,18 @@ def test_it_can_spike():
     torch.testing.assert_close(found, logits, rtol=0, atol=0.02 * logits.abs().max().item())
 
 
+@pytest.mark.parametrize(("side", "ceil"), [(8, True), (7, False)])
+def test_a_pool_of_an_odd_side_leaves_the_last_row_out(side, ceil):
+    module = random(lambda: nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2, ceil_mode=ceil), nn.Flatten(),
+        nn.Linear(4 * (side // 2) ** 2, 4),
+    ))  # fmt: skip
+    x = torch.rand(5, 3, side, side) * 2 - 1
+    torch.testing.assert_close(from_module(module, side).eval()(x[None]).logits, module(x), rtol=1e-4, atol=1e-5)
+    said = message_of(from_module, tiny(nn.ReLU(), nn.AvgPool2d(2, ceil_mode=True)), 7)
+    assert re.search("is AvgPool2d.*which can't be mapped at a side of 7", said)
+
+
 class Joined(nn.Module):
     """A block with a shortcut."""
 
@@ -107,7 +119,12 @@ class Branching(Joined):
         (nn.Sequential(nn.Conv2d(3, 6, 3, padding=1, groups=3), nn.ReLU()), "groups=3"),
         (nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU()), "the last layer isn't a linear one"),
         (tiny(nn.BatchNorm2d(8, track_running_stats=False), nn.ReLU()), "keeps no running statistics"),
-        (tiny(nn.ReLU(), nn.AvgPool2d(4)), "is a AvgPool2d, whose neurons can't spike"),
+        (tiny(nn.ReLU(), nn.AvgPool2d(4)), "is AvgPool2d.*which can't be mapped"),
+        (tiny(nn.ReLU(), nn.AvgPool2d(2, padding=1)), "is AvgPool2d.*padding=1.*which can't be mapped"),
+        (tiny(nn.ReLU(), nn.AvgPool2d(2, divisor_override=3)), "is AvgPool2d.*which can't be mapped"),
+        (tiny(nn.ReLU(), nn.Dropout(1.0)), r"is Dropout\(p=1.0.*which can't be mapped"),
+        (tiny(nn.ReLU(), nn.Flatten(1, 2)), "is Flatten.*end_dim=2.*which can't be mapped"),
+        (nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, padding_mode="reflect"), nn.ReLU()), "padding_mode=reflect"),
         (Joined(), "add joins or skips layers"),
         (Branching(), "Branching can't be followed from input to output"),
     ],

@@ -35,7 +35,7 @@ def test_options_without_a_meaning_are_refused(asked, said):
 
 def test_projections_take_statistics_of_whole_batches():
     """`compute.micro_batch` would be passed over without a word."""
-    asked = run("kd_features", teacher="vgg16bn")
+    asked, ranged = (run(method, teacher="vgg16bn") for method in ("kd_features", "kd_saliency"))
 
     def preset(micro):
         return quick(presets={"quick": {"student": {"batch": 16}, "compute": {"micro_batch": micro}}})
@@ -44,6 +44,8 @@ def test_projections_take_statistics_of_whole_batches():
         preset(micro).check_names(asked)
     said = message_of(preset(8).check_names, asked)
     assert re.search("compute.micro_batch is 8, but .* projects features through batch norm", said)
+    said = message_of(preset(8).check_names, ranged)
+    assert re.search("micro_batch is 8, but .* least and a greatest value, which are of the whole batch: .* auto", said)
 
 
 def test_adopted_weights_have_no_levels():

@@ -9,6 +9,7 @@ from torch import nn
 
 from lasnn.errors import InputError
 from lasnn.networks.layers import Conv
+from lasnn.networks.quantised import quantise, set_clips
 from lasnn.networks.residual import Block
 from lasnn.spiking.conversion import (
     STATISTICS,
@@ -26,7 +27,7 @@ from lasnn.spiking.conversion import (
     with_leaks,
 )
 from lasnn.spiking.neurons import Dynamics
-from lasnn.spiking.normalisation import largest_activations, normalise
+from lasnn.spiking.normalisation import largest_activations, normalise, set_units, units
 
 
 def chunked(x, size):
@@ -370,3 +371,30 @@ def test_thresholds_give_the_spikes_of_rescaled_weights(name, norm):
         assert spikes.any(), layer
         assert torch.equal(spikes, expected.spikes[layer]), layer
     assert torch.allclose(ours.logits * largest[-1], expected.logits, rtol=1e-9, atol=1e-12)
+
+
+# ---- learned clips: by hand, and against the clipped ANN -------------------------------------------------------------
+
+
+def test_a_clip_is_a_threshold_in_units_of_the_spikes_that_arrive_by_hand():
+    """Clips 2 and 0.5: a spike of the first layer is worth 2, so that the second's threshold is 0.5/2; and back."""
+    net = two_neurons(1.0, 1.0)
+    assert set_units(net, [2.0, 0.5]) == thresholds(net) == {"f1": 2.0, "f2": 0.25}
+    assert units(net) == [2.0, 0.5]
+
+
+@pytest.mark.parametrize("name", ["vgg5", "resnet12"])
+def test_rates_of_many_steps_are_the_activations_of_the_clipped_ann(name):
+    """A spike is worth its layer's clip; clips of all sizes, most of them below what the layer reaches."""
+    ann, x = quantise(small(name, seed=3).double(), 400), bright_input(1, 5)[0].double()
+    largest = torch.tensor(largest_activations(small(name, seed=3).double(), x, 0.0, 5))
+    learned = (largest * torch.linspace(0.5, 1.1, len(largest))).tolist()
+    set_clips(ann, learned)
+    net = spiking(ann, Dynamics()).eval()
+    set_units(net, learned)
+    assert units(net) == pytest.approx(learned)
+    ready = start_at(scale_thresholds(net, 1.0), 0.5)
+    with torch.no_grad():
+        logits = learned[-1] / 400 * ready(x.expand(400, *x.shape)).logits
+        expected = ann.eval()(x[None]).logits
+    assert (logits - expected).abs().max() < 0.05 * expected.abs().max()

@@ -8,6 +8,7 @@ import torch
 
 from lasnn.datasets.batches import Images
 from lasnn.networks import build, initialise
+from lasnn.networks.layers import Pool
 from lasnn.spiking.calibration import activations
 from lasnn.spiking.conversion import balance, neurons, scale_thresholds, spiking, with_leaks
 from lasnn.spiking.diagnosis import FACTORS, advice, analog_limit, best_factor, cause, diagnose, rescaled, words
@@ -55,6 +56,9 @@ def test_the_analog_limit_of_a_converted_network_is_its_ann(converted):
     rates = limit.layers["c1"](x[None])[0][0]
     theta = 0.5 * balanced.layers["c1"].activation.threshold
     torch.testing.assert_close(rates * theta, activations(ann, x)["c1"])
+    current = torch.rand(1, 2, 3, 4, 4)
+    rate = limit.layers["c1"].activation
+    assert torch.equal(rate(current, pool=Pool()), Pool()(rate(current)))
 
 
 def test_a_good_network_has_no_layer_that_goes_wrong(converted):

@@ -1,5 +1,8 @@
 """Encoders: the mean is the image, the values are signed spikes, and noise belongs to an image or to a whole batch."""
 
+from functools import partial
+
+import numpy as np
 import pytest
 import torch
 
@@ -72,6 +75,30 @@ def test_evaluation_noise_belongs_to_the_image():
 def test_evaluation_noise_goes_on_from_chunk_to_chunk(chunks):
     x = image(3, 3, 4, 4)
     assert torch.equal(keyed(x, range(3), chunks), keyed(x, range(3), [12]))
+
+
+@pytest.mark.parametrize("chunks", [[1] * 12, [5, 7], [11, 1]])
+def test_noise_of_a_batch_goes_on_from_chunk_to_chunk(chunks):
+    """A calibration of 2,500 steps in chunks has noise of its own in every step."""
+    x, noise = image(3, 3, 4, 4), batch_noise(torch.Generator().manual_seed(7))
+    whole = poisson(x, 12, batch_noise(torch.Generator().manual_seed(7)))
+    assert torch.equal(torch.cat([poisson(x, steps, noise) for steps in chunks]), whole)
+    part = batch_noise(torch.Generator().manual_seed(7), 1, 3)
+    assert torch.equal(torch.cat([poisson(x[1:], steps, part) for steps in chunks]), whole[:, 1:])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_pixels_of_another_type_give_the_spikes_of_their_values(dtype):
+    """All of these are exact in float32."""
+    x = (torch.arange(-24, 24, dtype=torch.float32) / 32).view(1, 3, 4, 4)
+    noise = partial(batch_noise, torch.Generator().manual_seed(7))
+    assert torch.equal(poisson(x.to(dtype), 9, noise()).float(), poisson(x, 9, noise()))
+
+
+@pytest.mark.parametrize("kind", [np.arange, torch.arange])
+def test_places_are_numbers_of_any_kind(kind):
+    x = image(3, 3, 4, 4)
+    assert torch.equal(keyed(x, kind(3), [6]), keyed(x, range(3), [6]))
 
 
 def test_all_images_at_once_get_the_noise_of_each():

@@ -1,8 +1,11 @@
 """The spiking neuron against traces written out by hand and against the step-by-step oracle."""
 
+import re
+
 import pytest
 import torch
 from oracle import ORDERS, SURROGATES, Neuron, bright_input, close, dyadic_input, simulate, small_snn, surrogate_of
+from tiny import message_of
 
 from lasnn.spiking.conversion import neurons
 from lasnn.spiking.kernels import torch_scan
@@ -107,6 +110,55 @@ def test_streamed_in_chunks_equals_whole(name, order, reset, chunks):
         assert torch.equal(net(x).currents, whole)
         with streaming(net):
             assert torch.equal(net(x).currents, whole)
+
+
+def test_streaming_has_no_gradient():
+    """What is carried is cut from the graph, so that a training in chunks would quietly be another."""
+    net, x = small_snn("vgg5", Dynamics()), dyadic_input(12, 2)
+    with streaming(net):
+        assert re.search("without a gradient, .* torch.no_grad", message_of(net, x))
+        with torch.no_grad():
+            net(x)
+
+
+@pytest.mark.parametrize("shape", [(6, 4, 10), (6, 4, 3, 8, 10)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_current_with_gaps_in_memory(shape, dtype):
+    """Spikes and gradients are those of the same numbers in one piece."""
+    draws, found = torch.Generator().manual_seed(0), []
+    whole = torch.rand(shape, generator=draws, dtype=dtype)
+    for cut in (lambda x: x[..., ::2], lambda x: x[..., ::2].contiguous()):
+        current = whole.clone().requires_grad_()
+        spikes = LIF(0.9, Dynamics(0.5))(cut(current * 1))
+        spikes.square().sum().backward()
+        with torch.no_grad():
+            assert torch.equal(LIF(0.9, Dynamics(0.5))(cut(whole.clone())), spikes)
+        found.append((spikes.detach(), current.grad))
+    assert 0.1 < found[0][0].mean() < 0.9
+    assert all(torch.equal(one, two) for one, two in zip(*found, strict=True))
+
+
+def test_streamed_chunks_may_lie_in_memory_in_either_order():
+    """Potentials of one chunk, channels last, start the next one, channels first; and the reverse."""
+    current = torch.rand(8, 2, 3, 4, 6, generator=torch.Generator().manual_seed(0))
+    last = torch.empty(8, 2, 4, 6, 3).permute(0, 1, 4, 2, 3).copy_(current)
+    whole, neuron = LIF(0.9, Dynamics(0.5))(current.clone()), LIF(0.9, Dynamics(0.5))
+    for one, two in ((current, last), (last, current)):
+        with streaming(neuron):
+            chunks = [neuron(part.clone(memory_format=torch.preserve_format)) for part in (one[:5], two[5:])]
+        assert torch.equal(torch.cat(chunks), whole)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ({"order": "synch"}, "unknown order of the update 'synch'.*did you mean 'sync'"),
+        ({"reset": "zero"}, "unknown reset 'zero': known are hard, soft"),
+        ({"reset": "hard", "reset_grad": True}, "reset_grad: a hard reset has no gradient of its own"),
+    ],
+)
+def test_dynamics_that_mean_nothing_are_refused(words, line):
+    assert re.search(line, message_of(lambda: Dynamics(**words)))
 
 
 # ---- gradients -------------------------------------------------------------------------------------------------------

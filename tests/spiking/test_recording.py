@@ -8,7 +8,7 @@ from torch import nn
 from lasnn.networks import Net
 from lasnn.networks.layers import Flatten, Linear
 from lasnn.networks.plain import Layer
-from lasnn.spiking.conversion import neurons, spiking
+from lasnn.spiking.conversion import neurons, spiking, train_leaks
 from lasnn.spiking.neurons import Dynamics
 from lasnn.spiking.recording import record
 
@@ -25,6 +25,18 @@ def test_two_neurons_by_hand():
     assert found["f1"].spikes[:, 0].tolist() == [[0, 1], [1, 0], [0, 1], [0, 1]]
     assert found["f1"].threshold == 1
     assert found["f1"].rates.tolist() == [[0.25, 0.75]]
+
+
+def test_a_leak_that_is_being_trained_is_the_one_of_the_spikes():
+    """Not that of the dynamics, where it started."""
+    net = small_snn("vgg5", Dynamics(0.9))
+    train_leaks(net)
+    for neuron in neurons(net).values():
+        neuron.leak_logit.data.fill_(0.0)  # a leak of 1/2
+    found, expected = (record(one, bright_input(6, 3)) for one in (net, small_snn("vgg5", Dynamics(0.5))))
+    for layer, seen in found.items():
+        assert torch.equal(seen.potentials, expected[layer].potentials)
+        assert torch.equal(seen.spikes, expected[layer].spikes)
 
 
 @pytest.mark.parametrize(

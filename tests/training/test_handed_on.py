@@ -19,8 +19,9 @@ from lasnn.distillation import objectives
 from lasnn.distillation.attention import VARIANTS
 from lasnn.errors import InputError
 from lasnn.networks import TAPS, batch_norm, census
+from lasnn.networks.quantised import quantise
 from lasnn.plan.config import read
-from lasnn.plan.runs import SnnRun
+from lasnn.plan.runs import ConvertedRun, SnnRun
 from lasnn.spiking import conversion, kinds
 from lasnn.spiking.conversion import neurons
 from lasnn.spiking.evaluation import LayerSpikes, evaluate
@@ -29,9 +30,9 @@ from lasnn.training import choices, training_log
 from lasnn.training.device import device_of
 from lasnn.training.loop import Moment
 from lasnn.training.reading import read as task_of
-from lasnn.training.stages import shown, snn, student
+from lasnn.training.stages import converted, shown, snn, student
 from lasnn.training.stages.assessment import assess
-from lasnn.training.task import Task
+from lasnn.training.task import Parent, Task
 
 RUN = SnnRun("digits", "vgg5", "lasnn_act", "poisson", 4, "vgg16bn")
 
@@ -282,11 +283,50 @@ def test_a_neuron_that_ignores_what_is_trained_is_named(monkeypatch, change):
 def test_batches_of_a_normed_student_are_whole():
     """Statistics of batch norm are those of a batch: of the student, or of what its objective projects with."""
     net, settings = small_snn("vgg5", Dynamics()), settings_of()
-    assert student.whole_if_normed(net, 4, settings) == 4
+    assert student.part_of_batch(net, 4, settings) == 4
     net.objective = objectives.objective_of("kd_features", {"low": (8, 4, 4)}, {"low": (16, 4, 4)})
-    assert student.whole_if_normed(net, 4, settings) == settings.training.batch
+    assert student.part_of_batch(net, 4, settings) == settings.training.batch
     net.objective = None
-    assert student.whole_if_normed(batch_norm.insert(net), 4, settings) == settings.training.batch
+    assert student.part_of_batch(batch_norm.insert(net), 4, settings) == settings.training.batch
+
+
+@pytest.mark.parametrize(
+    ("method", "spiking", "whole"),
+    [
+        ("kd_saliency", {}, True),
+        ("hybrid", {"consistency": 1.0, "loss": "every_step", "consistency_target": "weakest"}, True),
+        ("hybrid", {"consistency": 1.0, "loss": "every_step", "consistency_target": "strongest"}, True),
+        ("hybrid", {"consistency": 1.0, "loss": "every_step", "consistency_target": "correct"}, False),
+        ("hybrid", {"consistency_target": "weakest"}, False),  # which is off
+        ("lasnn_act", {}, False),
+    ],
+)
+def test_a_loss_over_a_batch_gets_whole_ones(method, spiking, whole):
+    """Extremes of a batch's maps, and the confidence of its steps, are no sums over its parts."""
+    settings = settings_of(method, spiking=spiking)
+    expected = settings.training.batch if whole else 4
+    assert student.part_of_batch(small_snn("vgg5", Dynamics()), 4, settings) == expected
+
+
+@pytest.mark.parametrize("levels", [None, 4])
+def test_a_network_whose_readout_spikes_gives_its_weights_to_an_ann(levels):
+    """Neurons of the readout, and their constant current, have no place in the ANN; clips are set afterwards."""
+    ann = small("vgg5") if levels is None else quantise(small("vgg5"), levels)
+    net = conversion.with_spiking_readout(conversion.spiking(ann, Dynamics()), Dynamics())
+    net.readout.activation.offset = torch.ones(len(net.readout.weight))
+    weights = {name: value + 1 for name, value in net.state_dict().items()}
+    parent = Parent(RUN, None, settings_of(network={"levels": levels}).network, weights, {})
+    ann.load_state_dict(snn.of_the_ann(parent))
+    assert torch.equal(ann.readout.weight, net.readout.weight + 1)
+
+
+@pytest.mark.parametrize("name", ["layers.c1.activation.offset", "readout.bias"])
+def test_a_gain_is_refused_where_an_adopted_bias_would_not_shrink_with_the_input(name):
+    run, weights = ConvertedRun("digits", "vgg5", "poisson"), {name: torch.ones(8)}
+    converted.check_gain(run, 1.0, weights)
+    converted.check_gain(replace(run, encoder="direct"), 0.5, weights)  # which it has no say in
+    with pytest.raises(InputError, match=f"encoder.gain is 0.5, but vgg5 has constant currents .*{name}"):
+        converted.check_gain(run, 0.5, weights)
 
 
 class Weighted(nn.Module):

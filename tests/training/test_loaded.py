@@ -14,6 +14,8 @@ from tiny import message_of
 import lasnn
 from lasnn.errors import InputError
 from lasnn.pipeline import notebooks
+from lasnn.spiking.conversion import neurons
+from lasnn.spiking.surrogates import surrogate
 
 CONVERSION = "snn/digits/vgg5/conversion/poisson-T6/none/base/s0"
 DIRECT = "snn/digits/vgg5/hybrid/direct-T4/none/base/s0"
@@ -23,7 +25,7 @@ RESIDUAL = "converted/digits/resnet12/poisson/base/s0"
 @pytest.fixture(scope="module")
 def chain(data, tmp_path_factory):
     """The chain with so much training that its networks spike to their ends and tell digits apart."""
-    quick = {"data": {"train_images": 400}, "ann": {"epochs": 8}, "balancing": {"steps": 100}, "student": {"epochs": 1}}
+    quick = {"data": {"train_images": 400}, "ann": {"epochs": 8}, "balancing": {"steps": 100}, "student": {"epochs": 3}}
     place = Tiny(data, tmp_path_factory.mktemp("lively"), presets={"quick": quick})
     place.run(ANN, TEACHER, CONVERTED, LASNN, CONVERSION, CALIBRATED)
     return place
@@ -48,7 +50,7 @@ def test_evaluate_is_what_the_metrics_say(chain, path):
     found, metrics = lasnn.load(chain.folder(path)).evaluate("test"), chain.metrics(path)
     assert found == metrics.get("accuracy_by_seed", {"0": metrics["accuracy"]})
     assert len(found) == (2 if path == LASNN else 1)
-    assert path in (ANN, CONVERTED) or all(accuracy > 30 for accuracy in found.values())  # by chance 10
+    assert path in (ANN, CONVERTED) or all(accuracy > 30 for accuracy in found.values()), found  # by chance 10
 
 
 def test_a_converted_network_is_simulated_at_its_first_scale_with_its_blocks_folded(data, tmp_path):
@@ -108,6 +110,14 @@ def test_what_is_recorded_is_what_the_network_does(chain, net, images):
     for level, layer in net.net.taps.items():
         assert torch.equal(recorded[layer].spikes, output.stages[level])
     assert {name: one.threshold for name, one in recorded.items()} == net.thresholds
+
+
+def test_its_neurons_learn_as_they_did_in_the_training(chain, net):
+    """A training that goes on in a script has the run's surrogate gradient, γ and width included."""
+    spiking = chain.metrics(LASNN)["settings"]["spiking"]
+    trained = surrogate(spiking["surrogate"], spiking["gamma"], tuple(spiking["stdb"]), spiking.get("width", 1.0))
+    assert {neuron.dynamics.surrogate for neuron in neurons(net.net).values()} == {trained}
+    assert {neuron.dynamics.reset_grad for neuron in neurons(net.net).values()} == {spiking["reset_grad"]}
 
 
 def test_classes_and_repr(chain, net):

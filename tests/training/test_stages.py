@@ -2,6 +2,7 @@
 
 import io
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def test_attention_maps_are_what_the_loss_compares(chain):
 
 
 def test_a_quantised_ann_brings_its_thresholds_with_it(chain):
-    """They are its learned clips, and the network of it starts at half of them; its ANN loads with its levels."""
+    """Clip over the clip before it; the network of it starts at half of them; its ANN loads with its levels."""
     ann, converted = "ann/digits/vgg5/quantised/s0", "converted/digits/vgg5/direct/quantised/s0"
     snn = "snn/digits/vgg5/hybrid/direct-T4/none/quantised__every_step__untrained/s0"
     chain.run(ann, converted, snn)
@@ -74,9 +75,17 @@ def test_a_quantised_ann_brings_its_thresholds_with_it(chain):
     clips = [value.item() for name, value in learned.items() if name.endswith(".clip")]
     assert len(clips) == 5
     assert all(clip != 2.0 for clip in clips)  # where they began
-    assert list(chain.metrics(converted)["thresholds"].values()) == clips
+    found = [clip / before for before, clip in pairwise([1.0, *clips])]
+    assert list(chain.metrics(converted)["thresholds"].values()) == pytest.approx(found)
     weights, _ = checkpoint.load(chain.folder(snn) / "model.pt")
-    assert [weights[name].item() for name in weights if name.endswith(".initial")] == [clip / 2 for clip in clips]
+    starts = [weights[name].item() for name in weights if name.endswith(".initial")]
+    assert starts == pytest.approx([threshold / 2 for threshold in found])
+    shown = chain.metrics(snn)["choices"]
+    net = lasnn.load(chain.folder(ann)).net  # the student's ANN is the one that was trained, its clips read back
+    device = device_of("auto")
+    preset, run = read(chain.config).locate(f"{chain.results}/quick/{snn}")
+    task, _ = task_of(preset, run, preset.settings(run), device)
+    assert task.analog(net.to(device), task.held_out.first(shown["images"])).accuracy == shown["ann_accuracy"]
     x = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     quarters = lasnn.load(chain.folder(ann)).observe(x).stages["low"] / clips[0] * 4
     assert quarters.any()

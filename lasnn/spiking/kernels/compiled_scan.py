@@ -89,7 +89,7 @@ def fire(
 ) -> tuple[Tensor, Tensor]:
     """As `torch_scan.fire`; to `counts` [B, ...], laid out as a step, spikes are added."""
     plan = Plan(current, pool)
-    end = torch.zeros_like(current[0]) if start is None else start
+    end = torch.zeros_like(current[0]) if start is None else rows(start[None], current.stride()[1:])[0]
     out = pooled_like(current) if pool else current
     loop = getattr(loops(), f"fire_{dynamics.rule}")
     sizes, theta = (plan.steps, plan.neurons, plan.size), threshold.item()

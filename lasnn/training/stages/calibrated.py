@@ -21,12 +21,11 @@ from lasnn.spiking.calibration import (
     train_weights,
 )
 from lasnn.spiking.conversion import thresholds
-from lasnn.spiking.neurons import Dynamics
 from lasnn.training.leaving import Result
 from lasnn.training.resume import Parts, Saves
 from lasnn.training.stages.assessment import assess
 from lasnn.training.stages.converted import drawn_images
-from lasnn.training.task import Student
+from lasnn.training.task import Student, dynamics_of
 
 Draw = Callable[[object, int], Tensor]  # a purpose and a number of images to x [B, 3, H, W]
 
@@ -38,7 +37,7 @@ def calibrate(task: Student, saves: Saves) -> Result:
     ann, draw = task.network_of(parent).eval(), images_for(task)
     amplitudes = find_amplitudes(task, ann, draw)
     console.say("amplitudes: " + ", ".join(f"{name} {theta:.3f}" for name, theta in amplitudes.items()))
-    dynamics = Dynamics(order=settings.neuron.order, reset=settings.neuron.reset)
+    dynamics = dynamics_of(settings.neuron)
     net, stations = amplitude(ann, amplitudes, run.steps, dynamics)
     if form == "advanced_weights":
         train_all_weights(task, ann, net, stations, draw, Parts(saves))

@@ -19,13 +19,12 @@ from lasnn.plan.vocabulary import ENCODERS, given
 from lasnn.spiking.conversion import Chunks, balance, scale_thresholds, set_thresholds, spiking, thresholds
 from lasnn.spiking.encoders import batch_noise, encode
 from lasnn.spiking.evaluation import evaluate
-from lasnn.spiking.neurons import Dynamics
-from lasnn.spiking.normalisation import normalise
+from lasnn.spiking.normalisation import normalise, set_units
 from lasnn.spiking.operations import operations
 from lasnn.training.leaving import Result
 from lasnn.training.resume import Parts, Saves
 from lasnn.training.stages.assessment import spikes_of
-from lasnn.training.task import Balanced, Converted
+from lasnn.training.task import Balanced, Converted, dynamics_of
 
 
 def convert(task: Converted, saves: Saves) -> Result:
@@ -33,7 +32,7 @@ def convert(task: Converted, saves: Saves) -> Result:
     run, settings, parent, console = task.run, task.settings, task.parent(AnnRun), saves.console
     ann = task.network_of(parent)
     check_gain(run, settings.encoder.gain, parent.weights)
-    net = spiking(ann, Dynamics(order=settings.neuron.order, reset=settings.neuron.reset)).eval()
+    net = spiking(ann, dynamics_of(settings.neuron)).eval()
     parts = Parts(saves)  # at the paper's size balancing and each curve take hours
     by_batch, balanced = parts.made("balancing", lambda: balanced_anew(task, net, ann, console))
     set_thresholds(net, balanced.values())
@@ -65,7 +64,7 @@ def convert(task: Converted, saves: Saves) -> Result:
 
 def check_gain(run: ConvertedRun, gain: float, weights: dict[str, Tensor]) -> None:
     """InputError if constant currents would meet an input that is scaled down and they are not."""
-    constants = [name for name in weights if name.endswith(".offset")]
+    constants = [name for name in weights if name.endswith(".offset") or name == "readout.bias"]
     if gain != 1 and constants and not ENCODERS[run.encoder].analog:
         raise InputError(
             f"encoder.gain is {gain:g}, but {run.student} has constant currents (adopted biases, such as "
@@ -79,9 +78,8 @@ def balanced_anew(task: Converted, net: Net, ann: Net, console: Console) -> tupl
     if balancing.norm == "tb":
         return balance_batches(task, net, console), thresholds(net)
     if balancing.norm == "clip":
-        console.say("thresholds: where the ANN's activations were learned to be clipped")
-        set_thresholds(net, learned := clips(ann))
-        return [learned], thresholds(net)
+        console.say("thresholds: where the ANN's activations were learned to be clipped, in units of a spike")
+        return [list(set_units(net, clips(ann)).values())], thresholds(net)
     x = calibration_images(task, balancing.norm_images)
     console.say(f"data-based normalisation ({balancing.norm}) on {len(x)} training images")
     return [list(normalise(net, ann, x, balancing.norm, task.settings.compute.rows).values())], thresholds(net)

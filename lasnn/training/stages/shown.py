@@ -60,7 +60,8 @@ def gradient_share(
 ) -> dict[str, float]:
     """||dL_at/do|| / ||dL_rest/do|| by level, of the spikes o [T, B, C, H, W] that are tapped there, on these images.
 
-    L_rest is cross-entropy, or label distillation in its place. Both as the training begins with them, without dropout;
+    L_rest is cross-entropy, or label distillation in its place, of the logits over all steps (also where
+    `spiking.loss` is every_step). Both as the training begins with them, without dropout;
     each through its own pass, as one pass serves one gradient. A level that L_rest does not pull at, as below a dead
     layer, is left out.
     """

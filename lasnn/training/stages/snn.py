@@ -9,8 +9,8 @@ from torch import Tensor
 from lasnn import seeding
 from lasnn.console import Console
 from lasnn.networks import Net, initialise
+from lasnn.networks.quantised import set_clips
 from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun
-from lasnn.plan.settings import SnnSettings
 from lasnn.plan.vocabulary import METHODS, NO_TEACHER, given
 from lasnn.spiking.conversion import (
     balance_readout,
@@ -26,7 +26,7 @@ from lasnn.spiking.conversion import (
     without_constants,
 )
 from lasnn.spiking.neurons import Dynamics
-from lasnn.spiking.surrogates import surrogate
+from lasnn.spiking.normalisation import units
 from lasnn.storage.marks import FROM_CONVERTED
 from lasnn.training.choices import Choices, choose
 from lasnn.training.leaving import Result
@@ -35,13 +35,13 @@ from lasnn.training.stages.assessment import assess
 from lasnn.training.stages.converted import calibration
 from lasnn.training.stages.shown import maps_at_the_end
 from lasnn.training.stages.student import train
-from lasnn.training.task import Parent, Student
+from lasnn.training.task import Parent, Student, dynamics_of
 
 
 def run_snn(task: Student, saves: Saves) -> Result:
     """Read what it starts from; choose scale, leak and logit scale; make the student; train it; assess it."""
     settings, console = task.settings, saves.console
-    dynamics = dynamics_of(settings)
+    dynamics = dynamics_of(settings.neuron, given(settings.spiking))
     start = starting_networks(task, dynamics, console)
     teacher, teacher_accuracy = teacher_of(task, dynamics)
     weaker = compare(task.run, start.ann_accuracy, teacher_accuracy, console)
@@ -69,19 +69,6 @@ def run_snn(task: Student, saves: Saves) -> Result:
     return Result(net, metrics, predictions, meta, origin=cost)
 
 
-def dynamics_of(settings: SnnSettings) -> Dynamics:
-    """The neurons' dynamics, with leak 1 until it is chosen."""
-    spiking = given(settings.spiking)
-    return Dynamics(
-        order=settings.neuron.order,
-        reset=settings.neuron.reset,
-        surrogate=surrogate(spiking.surrogate, spiking.gamma, spiking.stdb, spiking.width),
-        reset_grad=spiking.reset_grad,
-        kind=spiking.kind,
-        adaptation=spiking.adaptation,
-    )
-
-
 @dataclass(frozen=True)
 class Start:
     """What a student comes from: the intermediate ANN, and the spiking network of its weights at a threshold scale."""
@@ -100,6 +87,8 @@ def starting_networks(task: Student, dynamics: Dynamics, console: Console) -> St
     ann = task.network_of(parent, of_the_ann(parent))
     balanced = spiking(ann, dynamics)
     balanced.load_state_dict(parent.weights)
+    if parent.network.levels is not None:
+        set_clips(ann, units(balanced))
     if task.settings.spike_kd:
         balance_readout_of(task, balanced, dynamics)
         console.say(f"threshold of the spiking readout: {thresholds(balanced)['readout']:.3f}")
@@ -121,10 +110,11 @@ def calibrated_start(task: Student, dynamics: Dynamics) -> Start:
 
 
 def of_the_ann(parent: Parent) -> dict[str, Tensor]:
-    """A spiking parent's weights as its ANN has them: the thresholds are the ANN's learned clips, or it has none."""
+    """A spiking parent's weights by the names of its ANN; the clips of a quantised one are still to be set."""
+    weights = {name: value for name, value in parent.weights.items() if not name.startswith("readout.activation.")}
     if parent.network.levels is not None:
-        return {name.replace(".threshold", ".clip"): value for name, value in parent.weights.items()}
-    return {name: value for name, value in parent.weights.items() if not name.endswith(".threshold")}
+        return {name.replace(".threshold", ".clip"): value for name, value in weights.items()}
+    return {name: value for name, value in weights.items() if not name.endswith(".threshold")}
 
 
 def balance_readout_of(task: Student, net: Net, dynamics: Dynamics) -> None:

@@ -77,7 +77,7 @@ def train(
         return seen | ({} if added is None else {"added_share": added})
 
     losses = student_losses(net, teacher, run, settings, logit_scale)
-    job = Job(given(settings.training), settings.data, run.seed, whole_if_normed(net, size, settings), saves)
+    job = Job(given(settings.training), settings.data, run.seed, part_of_batch(net, size, settings), saves)
     if given(settings.spiking).train_thresholds:
         train_thresholds(net, given(settings.spiking).train_thresholds == "channel")
     if given(settings.spiking).train_offsets:
@@ -185,10 +185,10 @@ def student_losses(net: Net, teacher: Net | None, run: SnnRun, settings: SnnSett
     return losses
 
 
-def whole_if_normed(net: Net, size: int, settings: SnnSettings) -> int:
-    """`size`, or the whole batch where batch norm, the student's or its objective's, takes its statistics of it."""
+def part_of_batch(net: Net, size: int, settings: SnnSettings) -> int:
+    """`size`, or the whole batch where batch norm, the student's or its objective's, or a loss looks at all of it."""
     normed = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in net.modules())
-    return given(settings.training).batch if normed else size
+    return given(settings.training).batch if normed or settings.of_a_batch else size
 
 
 def micro_batch(settings: SnnSettings, run: SnnRun, net: Net) -> int:
