@@ -32,6 +32,8 @@ def picked(
         if adopted:
             sections["training"] = None
             sections["adopted"] = AdoptedWeights(**adopted.model_dump(exclude={"file"}))
+    elif not ENCODERS[run.encoder].draws:  # then there is no noise to be drawn in one way or another
+        sections["balancing"] = protocol.balancing.model_copy(update={"noise": "chunk"})
     if isinstance(run, SnnRun):
         method = METHODS[run.method]
         sections["training"] = protocol.student if method.trained else None
@@ -50,8 +52,8 @@ def picked(
 
 def _revision(run: Run, protocol: Protocol) -> int:
     """That of the stage's code, less one where its last change left all results of such settings as they were."""
-    if isinstance(run, ConvertedRun) and not ENCODERS[run.encoder].draws and protocol.balancing.norm != "clip":
-        return run.REVISION - 1  # 4: noise of balancing that goes on from chunk to chunk; clips in units of a spike
+    if isinstance(run, ConvertedRun) and protocol.balancing.norm != "clip":
+        return run.REVISION - 1  # 4: clips in units of a spike
     return run.REVISION
 
 

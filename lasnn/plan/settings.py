@@ -67,6 +67,7 @@ class Balancing(Section):
     stat: Literal["max", "p99.7"]
     augment: bool
     residual: Literal["balanced", "base"]
+    noise: Literal["step", "chunk"] = "chunk"
 
 
 class Curve(Section):

@@ -308,6 +308,19 @@ def test_a_loss_over_a_batch_gets_whole_ones(method, spiking, whole):
     assert student.part_of_batch(small_snn("vgg5", Dynamics()), 4, settings) == expected
 
 
+@pytest.mark.parametrize("repeated", [False, True])
+def test_calibration_draws_each_step_anew_or_repeats_its_first_chunk(repeated):
+    """Two chunks of three steps and one of two, the same at every pass; encoded at once where nothing is repeated."""
+    x = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    chunks = converted.in_chunks("poisson", x, 8, 15, 5, 1.0, repeated)
+    first, second, rest = chunks()
+    assert [len(first), len(second), len(rest)] == [3, 3, 2]
+    assert all(torch.equal(one, two) for one, two in zip(chunks(), (first, second, rest), strict=True))
+    assert torch.equal(first, second) == torch.equal(first[:2], rest) == repeated
+    (whole,) = converted.in_chunks("poisson", x, 8, 32, 5, 1.0)()
+    assert repeated or torch.equal(torch.cat([first, second, rest]), whole)
+
+
 @pytest.mark.parametrize("levels", [None, 4])
 def test_a_network_whose_readout_spikes_gives_its_weights_to_an_ann(levels):
     """Neurons of the readout, and their constant current, have no place in the ANN; clips are set afterwards."""

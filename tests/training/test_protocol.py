@@ -50,11 +50,12 @@ READ = {  # the runs that read a section
     "compute": set(RUN),
 }
 # Runs for which a key is fixed: teachers have no levels, and a batch norm anyway; an entry of `for` gives direct input
-# p99.7.
+# p99.7, and has no noise.
 SET_FOR_THEM = {
     "network.levels": {"TEACHER"},
     "network.batch_norm": {"TEACHER"},
     "balancing.stat": {"DIRECT", "RESIDUAL", "HYBRID_DIRECT"},
+    "balancing.noise": {"DIRECT", "RESIDUAL", "HYBRID_DIRECT"},
 }
 ELSEWHERE = {"scope", "energy", "claims"}  # no run reads them: tests/report/test_settings.py
 UNSWEPT = {  # keys without a row, and what holds them
@@ -174,6 +175,7 @@ ROWS = [
     row("balancing.augment", False, CONVERTED=BALANCED, HYBRID=""),
     row("balancing.augment", False, {"choices": {"images": 4}}, SPIKE=f"thresholds {LOSS}"),
     row("balancing.augment", False, NORM, CONVERTED=BALANCED),
+    row("balancing.noise", "chunk", {"compute": {"rows": 24}}, CONVERTED=BALANCED, HYBRID="", SPIKE=SCALED),
     row("balancing.residual", "base", LONG, CONVERTED="", RESIDUAL=BALANCED),
     # ---- curve
     *rows("curve", (("steps", 13), ("images", 6), ("scales", [1.0, 0.6]), ("grid", [5, 12])), CONVERTED="judged"),

@@ -17,7 +17,7 @@ from lasnn.plan.runs import AnnRun, ConvertedRun
 from lasnn.plan.settings import Data
 from lasnn.plan.vocabulary import ENCODERS, given
 from lasnn.spiking.conversion import Chunks, balance, scale_thresholds, set_thresholds, spiking, thresholds
-from lasnn.spiking.encoders import batch_noise, encode
+from lasnn.spiking.encoders import Noise, batch_noise, encode
 from lasnn.spiking.evaluation import evaluate
 from lasnn.spiking.normalisation import normalise, set_units
 from lasnn.spiking.operations import operations
@@ -102,17 +102,24 @@ def calibration(task: Balanced, batch: int) -> Chunks:
     settings, seed = task.settings, seeding.key(task.run.seed, "balancing", batch)
     balancing = given(settings.balancing)
     x = calibration_images(task, balancing.images, batch)
-    return in_chunks(task.run.encoder, x, balancing.steps, settings.compute.rows, seed, settings.encoder.gain)
+    rows, gain, repeated = settings.compute.rows, settings.encoder.gain, balancing.noise == "chunk"
+    return in_chunks(task.run.encoder, x, balancing.steps, rows, seed, gain, repeated)
 
 
-def in_chunks(encoder: str, x: Tensor, steps: int, rows: int, seed: int, gain: float) -> Chunks:
-    """Images x [B, 3, H, W], encoded alike at every pass, in chunks [t, B, 3, H, W] of about `rows` images x steps."""
+def in_chunks(encoder: str, x: Tensor, steps: int, rows: int, seed: int, gain: float, repeated: bool = False) -> Chunks:
+    """Images x [B, 3, H, W], encoded alike at every pass, in chunks [t, B, 3, H, W] of about `rows` images x steps.
+
+    Each step has noise of its own; `repeated`: each chunk that of the first.
+    """
     chunk = max(1, rows // len(x))
 
+    def noise() -> Noise:
+        return batch_noise(seeding.generator(seed, "encoder", device=x.device))
+
     def encoded() -> Iterator[Tensor]:
-        noise = batch_noise(seeding.generator(seed, "encoder", device=x.device))
+        drawn = noise()
         for start in range(0, steps, chunk):
-            yield encode(encoder, x, min(chunk, steps - start), noise, gain)
+            yield encode(encoder, x, min(chunk, steps - start), noise() if repeated else drawn, gain)
 
     return encoded
 
