@@ -67,7 +67,7 @@ class Balancing(Section):
     stat: Literal["max", "p99.7"]
     augment: bool
     residual: Literal["balanced", "base"]
-    noise: Literal["step", "chunk"] = "chunk"
+    noise: Literal["step", "chunk"] = "chunk"  # as runs were made before the key was there
 
 
 class Curve(Section):
