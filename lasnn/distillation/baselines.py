@@ -120,7 +120,8 @@ def saliency_distillation(step: Step, settings: SnnSettings) -> Terms:
 
     P are softmax(M/2) over the pixels of saliency maps M of the highest tapped layer (`normed`): of the student the
     spikes summed over time and channels, of the teacher its activations weighted as its readout weighs them for its
-    first class, where positive. n are normal numbers: mean of an image's logits, deviation their variance.
+    first class, where positive. n are normal numbers: mean of an image's logits, deviation their variance, both with
+    their gradient.
     """
     kd, q = given(settings.saliency_kd), step.above.logits
     theirs = class_map(step.above.stages["high"][0], step.above.readout, q)
@@ -129,10 +130,12 @@ def saliency_distillation(step: Step, settings: SnnSettings) -> Terms:
     ours, theirs = (normed(maps[:, 0]).flatten(1) for maps in pair)
     uniform = given(step.draw)("noise", z.shape[1]).to(z.dtype).clamp(1e-6, 1 - 1e-6)
     normal = math.sqrt(2) * torch.erfinv(2 * uniform - 1)
-    noise = z.detach().mean(1, keepdim=True) + z.detach().var(1, keepdim=True) * normal
+    noise = z.mean(1, keepdim=True) + z.var(1, keepdim=True) * normal
     share, hotter = kd.noise, kd.temperature
-    mixed = (1 - share) * (z / hotter).softmax(1) + share * (noise / hotter).softmax(1)
-    soft = F.kl_div(mixed.log(), (q / hotter).log_softmax(1).to(z.dtype), reduction="batchmean", log_target=True)
+    mixed = math.log1p(-share) + (z / hotter).log_softmax(1)  # logarithms, as either softmax may be 0 in float32
+    if share:
+        mixed = torch.logaddexp(mixed, math.log(share) + (noise / hotter).log_softmax(1))
+    soft = F.kl_div(mixed, (q / hotter).log_softmax(1).to(z.dtype), reduction="batchmean", log_target=True)
     return cross_entropy(step, settings) | {
         "features": kd.weight * divergence_from(theirs, ours, 2.0) / 4,
         "kd": kd.logits * hotter**2 * soft,

@@ -48,7 +48,8 @@ def added_terms(step: Step, rate: Tensor | None, settings: Spiking) -> Terms:
 def mean_rate(net: nn.Module, watched: bool) -> Iterator[Callable[[], Tensor | None]]:
     """Inside: the mean firing rate of all neurons, steps and images of a call of `net`, with its gradient.
 
-    Under dropout it is that of the masked spikes [T, B, ...], whose expectation is the same. Not `watched`: None.
+    Under dropout it is that of the masked spikes [T, B, ...] where no layer is tapped, whose expectation is the same. A
+    spiking readout doesn't count. Not `watched`: None.
     """
     seen: list[Tensor] = []
 

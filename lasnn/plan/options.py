@@ -93,6 +93,10 @@ def check_options(run: SnnRun, settings: SnnSettings) -> None:
             f"compute.micro_batch is {micro}, but {run} {settings.of_a_batch} of the whole batch: leave it at auto for "
             f"{run.method}"
         )
+    if settings.features and training and training.batch == 1:
+        raise InputError(
+            f"student.batch is 1, but {run} projects features through batch norm, which needs at least two images"
+        )
     if spiking is None:
         return
     for key, off in OF_TRAINING.items():

@@ -16,6 +16,7 @@ import torch
 from lasnn.console import Console
 from lasnn.datasets.batches import Images, plain_batches, training_batches
 from lasnn.networks import Census, Net, census
+from lasnn.networks.batch_norm import insert
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import AnnRun, Run, SnnRun
 from lasnn.plan.settings import ConvertedSettings, Settings
@@ -144,11 +145,14 @@ class Estimates:
 
 
 def untrained(task: Task[Any, Any]) -> Net:
-    """A run's network with initial weights; a spiking one has thresholds from their activations."""
+    """A run's network with initial weights; a spiking one has batch norm, or thresholds from their activations."""
     ann = task.new_network().eval()
+    normed = getattr(task.settings, "training", None) and task.settings.network.batch_norm
     if isinstance(task.run, AnnRun):
-        return ann
+        return insert(ann) if normed else ann
     net = spiking(ann, Dynamics())
+    if normed:
+        return insert(net)
     normalise(net, ann, next(plain_batches(task.test, NORMALISED)).x, "robust")
     return with_spiking_readout(net, Dynamics()) if getattr(task.settings, "spike_kd", None) else net
 

@@ -75,7 +75,8 @@ def optimizer(net: nn.Module, recipe: Training) -> torch.optim.Optimizer:
     """Fused SGD or Adam; weight decay is added to the gradient (`l2`) or applied apart (`decoupled`).
 
     Leaks have none: it would pull σ(w) to a half, under Adam at the full rate wherever their own gradient is small. Nor
-    has a student's batch norm, whose γ and β play the part of thresholds and constant currents.
+    has a student's batch norm, whose γ and β play the part of thresholds and constant currents. Trained thresholds and
+    offsets have it: it pulls them back to those of the start.
     """
     trained = {name: parameter for name, parameter in net.named_parameters() if parameter.requires_grad}
     free = [parameter for name, parameter in trained.items() if _undecayed(name)]

@@ -44,6 +44,8 @@ def test_projections_take_statistics_of_whole_batches():
         preset(micro).check_names(asked)
     said = message_of(preset(8).check_names, asked)
     assert re.search("compute.micro_batch is 8, but .* projects features through batch norm", said)
+    single = quick(presets={"quick": {"student": {"batch": 1}}})
+    assert re.search("student.batch is 1, but .* at least two images", message_of(single.check_names, asked))
     said = message_of(preset(8).check_names, ranged)
     assert re.search("micro_batch is 8, but .* least and a greatest value, which are of the whole batch: .* auto", said)
 

@@ -12,7 +12,7 @@ from lasnn.plan.config import merged, read
 from lasnn.plan.runs import AnnRun, ConvertedRun, SnnRun, parse
 from lasnn.training import diagnose, estimate
 from lasnn.training.diagnose import Trial
-from lasnn.training.estimate import Estimates
+from lasnn.training.estimate import Estimates, untrained
 
 HYBRID = SnnRun("digits", "vgg5", "hybrid", "poisson", 10)
 CALIBRATED = SnnRun("digits", "vgg5", "calibration", "direct", 4)
@@ -120,6 +120,15 @@ def test_every_kind_of_run_can_be_timed(monkeypatch, name, levels):
     monkeypatch.setattr(estimate, "SECONDS", 0.001)
     quantised = {"network": {"levels": levels}, "balancing": {"norm": "clip"}} if levels else {}
     assert 0 < estimates(plan(quantised)).seconds_each(RUN[name]) < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("name", "normed"), [("ANN", True), ("HYBRID", True), ("CONVERTED", False), ("TEACHER", False)]
+)
+def test_what_trains_with_batch_norm_is_timed_with_it(name, normed):
+    """A teacher's is part of its definition, and a converted network has none."""
+    network = untrained(estimates(plan({"network": {"batch_norm": True}}))._task(RUN[name], 2))
+    assert any(getattr(module, "batch_norm", None) for module in network.modules()) == normed
 
 
 def test_a_timed_training_can_not_diverge(monkeypatch):

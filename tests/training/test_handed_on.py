@@ -19,7 +19,7 @@ from lasnn.distillation import objectives
 from lasnn.distillation.attention import VARIANTS
 from lasnn.errors import InputError
 from lasnn.networks import TAPS, batch_norm, census
-from lasnn.networks.quantised import quantise
+from lasnn.networks.quantised import quantise, set_clips
 from lasnn.plan.config import read
 from lasnn.plan.runs import ConvertedRun, SnnRun
 from lasnn.spiking import conversion, kinds
@@ -319,6 +319,16 @@ def test_calibration_draws_each_step_anew_or_repeats_its_first_chunk(repeated):
     assert torch.equal(first, second) == torch.equal(first[:2], rest) == repeated
     (whole,) = converted.in_chunks("poisson", x, 8, 32, 5, 1.0)()
     assert repeated or torch.equal(torch.cat([first, second, rest]), whole)
+
+
+def test_a_clip_that_lets_nothing_pass_is_named():
+    """As a threshold it would have every neuron spike at rest."""
+    ann = quantise(small("vgg5"), 4)
+    set_clips(ann, [1.0, 0.5, -0.25, 1.0, 1.0])
+    net = conversion.spiking(ann, Dynamics())
+    settings = settings_of("hybrid", network={"levels": 4}, balancing={"norm": "clip"})
+    with pytest.raises(InputError, match=r"took the clip of layer c3 to -0\.25, where nothing passes"):
+        converted.balanced_anew(task(settings, pictures(1)), net, ann, Console())
 
 
 @pytest.mark.parametrize("levels", [None, 4])

@@ -79,7 +79,14 @@ def balanced_anew(task: Converted, net: Net, ann: Net, console: Console) -> tupl
         return balance_batches(task, net, console), thresholds(net)
     if balancing.norm == "clip":
         console.say("thresholds: where the ANN's activations were learned to be clipped, in units of a spike")
-        return [list(set_units(net, clips(ann)).values())], thresholds(net)
+        learned = clips(ann)
+        for name, clip in zip(thresholds(net), learned, strict=True):
+            if not clip > 0:
+                raise InputError(
+                    f"balancing.norm: clip: the ANN's training took the clip of layer {name} to {clip:.3g}, where "
+                    "nothing passes: train it at a lower ann.lr, or with another network.levels"
+                )
+        return [list(set_units(net, learned).values())], thresholds(net)
     x = calibration_images(task, balancing.norm_images)
     console.say(f"data-based normalisation ({balancing.norm}) on {len(x)} training images")
     return [list(normalise(net, ann, x, balancing.norm, task.settings.compute.rows).values())], thresholds(net)

@@ -61,7 +61,8 @@ def gradient_share(
     """||dL_at/do|| / ||dL_rest/do|| by level, of the spikes o [T, B, C, H, W] that are tapped there, on these images.
 
     L_rest is cross-entropy, or label distillation in its place, of the logits over all steps (also where
-    `spiking.loss` is every_step). Both as the training begins with them, without dropout;
+    `spiking.loss` is every_step). Both as the training begins with them, without dropout,
+    over T steps;
     each through its own pass, as one pass serves one gradient. A level that L_rest does not pull at, as below a dead
     layer, is left out.
     """
@@ -80,8 +81,9 @@ def gradient_share(
 def added_share(net: Net, losses: Losses, images: Images, seed: int) -> float | None:
     """||dL_added/dW|| / ||dL_ce/dW|| of a student's weights W on these images; None without both terms.
 
-    L_added is all that a method adds to its cross-entropy. Dropout is off, and batch norm as in evaluation; a module of
-    the method's own, such as a projector, is as in training. The random draws are those of the first update.
+    L_ce is the method's cross-entropy, with its weight in the loss; L_added is all that is added to it. Dropout is off,
+    and batch norm as in evaluation; a module of the method's own, such as a projector, is as in training. The random
+    draws are those of the first update.
     """
     batch = next(plain_batches(images.first(IMAGES), IMAGES))
     named = net.eval().named_parameters()
