@@ -169,9 +169,9 @@ class Preset:
     def claims(self) -> Claims:
         return self._stack(frozenset(), BASE).claims
 
-    def logit_scale(self, variant: str) -> str:
-        """How the spiking runs of a variant read the logits, where no entry `for` says otherwise."""
-        return self._stack(frozenset(), variant).spiking.logit_scale
+    def logit_scale(self, variant: str, names: frozenset[str] = frozenset()) -> str:
+        """How the spiking runs of a variant that have these names read the logits."""
+        return self._stack(names, variant).spiking.logit_scale
 
     @overload
     def settings(self, run: AnnRun) -> AnnSettings: ...
@@ -262,7 +262,7 @@ class Preset:
         """InputError if the scope names what doesn't exist, or an own network for which its images are too small."""
         variants = [BASE, *self.config.file.variants]
         check_scope(self.scope, self.name, self.config.dataset_names, variants, self.config.networks)
-        check_readings(self.scope, self.name, self.logit_scale)
+        check_readings(self)
         if plan := self.scope.benchmark:
             known(
                 self.config.file.presets,

@@ -1,9 +1,20 @@
 """Which settings a run reads, and whether these and its preset's scope mean anything, known before anything runs."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from lasnn.errors import InputError
-from lasnn.plan.cells import Benchmark, Scope, chain_pairs, pair_above
+from lasnn.plan.cells import (
+    REGIME_STEPS,
+    Benchmark,
+    Scope,
+    chain_pairs,
+    direct_cell,
+    logit_scale_of,
+    pair_above,
+    paper_cells,
+)
 from lasnn.plan.own import Adopted, AdoptedWeights, Networks, OwnArchitecture
 from lasnn.plan.runs import AND, BASE, AnnRun, Run, SnnRun
 from lasnn.plan.settings import SETTINGS, AnnSettings, Protocol, Settings, SnnSettings
@@ -17,6 +28,9 @@ from lasnn.plan.vocabulary import (
     known,
     pick,
 )
+
+if TYPE_CHECKING:
+    from lasnn.plan.config import Preset
 
 
 def picked(
@@ -207,14 +221,18 @@ def _check_benchmark(scope: Scope, plan: Benchmark, where: str, variants: Collec
         )
 
 
-def check_readings(scope: Scope, preset: str, logit_scale: Callable[[str], str]) -> None:
-    """InputError if a variant reads the logits otherwise than `scope.readings` of `preset` calls it."""
-    for name, variant in (scope.readings or {}).items():
-        if (found := logit_scale(variant)) != name:
-            raise InputError(
-                f"config: scope.readings of preset {preset!r} says that {variant!r} reads the logits as {name!r}, but "
-                f"its spiking.logit_scale is {found!r}: name the reading so, or another variant"
-            )
+def check_readings(preset: "Preset") -> None:
+    """InputError if runs of a variant read the logits otherwise than `scope.readings` calls it."""
+    focus = [direct_cell(preset, "gains", method, BASE, REGIME_STEPS) for method in ("hybrid", "lasnn_act")]
+    taught = [cell for cell in (*paper_cells("Table II"), *focus) if cell.method in METHODS]
+    for name, variant in (preset.scope.readings or {}).items():
+        for cell in taught:
+            if (found := logit_scale_of(replace(cell, variant=variant), preset)) != name:
+                raise InputError(
+                    f"config: scope.readings of preset {preset.name!r} says that {variant!r} reads the logits as "
+                    f"{name!r}, but for {cell.method} of {cell.student} spiking.logit_scale is {found!r}: name the "
+                    "reading so, or another variant"
+                )
 
 
 def _check_knob(name: str, where: str, variants: Collection[str]) -> None:

@@ -216,6 +216,10 @@ TWICE = [
         ({"presets": {"quick": {"scope": {"claims": ["lasnn_wins"]}}}}, "unknown claim .*'lasnn_wins'"),
         ({"presets": {"quick": {"scope": {"corners_once": ["n2500"]}}}}, "unknown corner .*corners_once.*n2500"),
         ({"presets": {"quick": {"scope": {"readings": {"sum": "base"}}}}}, "reads the logits as 'sum', but .* 'mean'"),
+        (
+            {"presets": {"verdicts": {"for": {"kd_label": {"spiking": {"logit_scale": "sum"}}}}}},
+            "reads the logits as 'mean', but for kd_label of 3Conv2Linear spiking.logit_scale is 'sum'",
+        ),
         ({"presets": {"quick": {"scope": {"readings": {"sum": "logit_summ"}}}}}, "unknown variant .*readings.*summ"),
         ({"protocol": {"network": {"levels": 4}}}, "network.levels: 4 and balancing.norm: tb: .* set both or neither"),
         ({"protocol": {"balancing": {"norm": "clip"}}}, "network.levels: None and balancing.norm: clip"),
