@@ -35,12 +35,20 @@ FILES = (*RUN_FILES, LOG)
 NUMBER = re.compile(r"-?\d+\.\d+")
 NAME = re.compile(r"\b[mp][0-9a-f]{10}\b")  # of a clip or marker: Matplotlib's digest of its coordinates
 LAST_PLACE = 1.5e-6  # points: Matplotlib prints six places, and a processor may round a seventh to either side
+MALFORMED = (
+    InputError,
+    OSError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+)  # what reading others' files raises
 NEAR = 1e-9  # percent: means of the same zeros and ones may be added up in another order
 Images = tuple[str, str, str, int, int]  # of predictions: their dataset, its digest, the split, first place and end
 
 
-def verify(config: Config, words: list[str]) -> "Iterator[Audit]":
-    """What an audit finds of these presets, each given by its name or its kept folder, or of all that keep something.
+def verify(config: Config, words: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """A line on each of these presets, given by its name or its kept folder, or on all, and what is wrong with it.
 
     InputError if one keeps nothing.
     """
@@ -53,9 +61,12 @@ def verify(config: Config, words: list[str]) -> "Iterator[Audit]":
     if not known:
         raise InputError(f"no kept results in {place}: verify a clone that has them")
     for name in dict.fromkeys(Path(word).name for word in words or known):
-        audit = Audit(config, name)
-        audit.all()
-        yield audit
+        try:
+            audit = Audit(config, name)
+            audit.all()
+            yield audit.line(), audit.faults
+        except (InputError, OSError) as error:
+            yield f"{name}: FAILED, 1 mismatch: nothing of it can be compared", [_in_words(error)]
 
 
 class Audit:
@@ -123,36 +134,52 @@ class Audit:
         return own if own.exists() else reference.kept_at(self.planned, run) / name
 
     def _fault(self, run: Run) -> str | None:
-        folder, predictions = self.folder / str(run), self.at(run, "predictions.npz")
+        folder = self.folder / str(run)
         if any((self.folder / name).parent == folder for name in self.changed | self.absent):
             return ""
         try:
+            predictions = self.at(run, "predictions.npz")
             reason = unfit(self.planned, run, folder, self.folder, self.digests) or damaged(folder, self.digests)
             if self.digests.sha256(predictions) != files.stated_digest(folder / predictions.name):
                 reason = reason or f"{predictions} is not the file that its provenance describes"
             for parent in whole_metrics(folder)["parents"]:
                 if checkpoint_of(self.folder / parent, self.digests) is None:
                     reason = reason or f"its parent {parent} is not kept"
-        except (InputError, OSError) as error:
-            reason = str(error)
+        except MALFORMED as error:
+            reason = _in_words(error)
         return f"{folder} is not what the plan asks for: {reason}" if reason else None
 
     def accuracies(self, runs: list[Run]) -> None:
         """Accuracies in metrics against those that follow from predictions and labels."""
-        held = {run: self._held(run) for run in runs}
-        labels: dict[Images, Array] = {}
-        for run, (_, arrays, images) in held.items():
-            if "labels" in arrays and not np.array_equal(labels.setdefault(images, arrays["labels"]), arrays["labels"]):
-                self.faults.append(f"{self.folder / str(run)}/predictions.npz has other labels than other runs have")
-        known = [run for run, (*_, images) in held.items() if images in labels]
-        for run in known:
-            metrics, arrays, images = held[run]
-            for what, said, now in accuracies(run, metrics, arrays["predicted"], labels[images]):
-                if abs(said - now) > NEAR:
-                    path = self.folder / str(run) / "metrics.json"
-                    self.faults.append(f"{path} says {what} {said:.2f} %, its predictions give {now:.2f}")
+        held, labels, known = {}, dict[Images, Array](), []
+        for run in runs:
+            with self._well_formed(run):
+                held[run] = _, arrays, images = self._held(run)
+                own = arrays.get("labels")
+                if own is not None and not np.array_equal(labels.setdefault(images, own), own):
+                    path = self.folder / str(run) / "predictions.npz"
+                    self.faults.append(f"{path} has other labels than other runs have")
+        for run, (metrics, arrays, images) in held.items():
+            with self._well_formed(run):
+                if images not in labels:
+                    continue
+                for what, said, now in accuracies(run, metrics, arrays["predicted"], labels[images]):
+                    if not abs(said - now) <= NEAR:
+                        path = self.folder / str(run) / "metrics.json"
+                        self.faults.append(f"{path} says {what} {said:.2f} %, its predictions give {now:.2f}")
+                known.append(run)
         if held:
             self.said.append(f"accuracies of {len(known)} runs reckoned again, {self._labels(labels)}")
+
+    @contextlib.contextmanager
+    def _well_formed(self, run: Run) -> Iterator[None]:
+        """A run whose files lack something in the block is named, and no exhibit is made of it."""
+        try:
+            yield
+        except MALFORMED as error:
+            fault = f"{self.folder / str(run)}: its metrics and predictions don't go together: {_in_words(error)}"
+            self.runs[run] = fault
+            self.faults.append(fault)
 
     def _held(self, run: Run) -> tuple[Json, dict[str, Array], Images]:
         """Metrics of a run, its predictions, and which images these are of."""
@@ -219,15 +246,19 @@ class Audit:
                 fault = None if same else f"{name}.csv is not what its runs give"
                 return fault, f"in numbers, its pictures as recorded: there is no {lacking[0]}"
             made = exhibit.write(Path("made", name), self.preset)
-        except (InputError, OSError) as error:
-            return f"{name}.json can't be made again: {' '.join(str(error).split())}", "not made again"
-        other = [path for path in made if (kept / path.name).exists() and not _same(path, kept / path.name)]
+            other = [path for path in made if (kept / path.name).exists() and not _same(path, kept / path.name)]
+        except MALFORMED as error:
+            return f"{name}.json can't be made again: {_in_words(error)}", "not made again"
         if numbers := [path.name for path in other if path.suffix not in PICTURES]:
             return f"{numbers[0]} is not what its runs give", "made again as another"
         then, now = (_drawn_by(folder / f"{name}.svg") for folder in (kept, Path("made")))
         if other and then == now:
             return f"{other[0].name} is not what {now} makes of its numbers", "drawn as another"
         return None, f"in numbers, its pictures of {then} as recorded: here is {now}" if other else ""
+
+
+def _in_words(error: Exception) -> str:
+    return f"it lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
 
 
 def _same(made: Path, kept: Path) -> bool:
@@ -238,10 +269,10 @@ def _same(made: Path, kept: Path) -> bool:
         return made.read_bytes() == kept.read_bytes()
     try:
         one, other = files.read_json(made), files.read_json(kept)
-    except InputError:
+        for said in (one, other):
+            said["made"] = {name: of for name, of in said["made"].items() if Path(name).suffix not in PICTURES}
+    except MALFORMED:
         return False
-    for said in (one, other):
-        said["made"] = {name: of for name, of in said["made"].items() if Path(name).suffix not in PICTURES}
     return one == other
 
 
