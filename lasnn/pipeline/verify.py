@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -70,16 +70,19 @@ def verify(config: Config, words: list[str]) -> Iterator[tuple[str, list[str]]]:
 
 
 class Audit:
-    """Of one preset's kept results: `said`, a phrase for each thing compared; `faults`, each file or run by name."""
+    """Of one preset's kept results: `said`, a phrase for each thing compared; `faults`, each file or run by name.
 
-    def __init__(self, config: Config, name: str):
+    `folder`: where its runs lie, if these are others than the kept ones.
+    """
+
+    def __init__(self, config: Config, name: str, folder: Path | None = None):
         if name not in config.file.presets:
             raise InputError(f"{reference.place(config) / name} is of no preset of the configuration: remove it")
         self.preset = self.planned = config.preset(name)
         if config.file.folders.results != RESULTS:
             folders = config.content["folders"] | {"results": RESULTS}
             self.preset = Config(config.content | {"folders": folders}).preset(name)
-        self.folder, self.digests = reference.folder_of(self.planned), Digests(None)
+        self.folder, self.digests = folder or reference.folder_of(self.planned), Digests(None)
         self.exhibits_at = self.folder.absolute() / "exhibits"
         self.said: list[str] = []
         self.faults: list[str] = []
@@ -117,6 +120,24 @@ class Audit:
             self.faults.append(f"{self.folder / name} is not the file that was kept ({reference.SUMS} says so)")
         foreign = sorted(there - recorded.keys() - {reference.SUMS})
         self.faults += [f"{self.folder / name} is none of the kept files: remove it" for name in foreign]
+        shown = {name.removeprefix("exhibits/") for name in recorded if name.startswith("exhibits/")}
+        self.faults += [f"{self.folder}/exhibits/{fault}" for fault in self._incomplete(shown, there)]
+
+    def _incomplete(self, shown: set[str], there: set[str]) -> list[str]:
+        """Files that kept exhibits lack, by what they say was made of each, and files of none."""
+        faults, known = [], set()
+        for name, exhibit in EXHIBITS.items():
+            own = {f"{name}.{ending}" for ending in exhibit.endings}
+            known |= own
+            if not own & shown:
+                continue
+            path, made = self.exhibits_at / f"{name}.json", {}
+            with contextlib.suppress(*MALFORMED):  # then it is missing, or is not what its runs give
+                made = files.read_json(path).get("made") or {}
+            wanted = {f"{name}.json", *(file for file in made if not exhibit.shows_images or file.endswith(".csv"))}
+            lacking = sorted(file for file in wanted - shown if f"exhibits/{file}" not in there)  # else it is foreign
+            faults += [f"{file} is missing beside the other files of its exhibit: export it anew" for file in lacking]
+        return faults + [f"{file} is of no exhibit: remove it" for file in sorted(shown - known)]
 
     @cached_property
     def runs(self) -> dict[Run, str | None]:
@@ -149,10 +170,10 @@ class Audit:
             reason = _in_words(error)
         return f"{folder} is not what the plan asks for: {reason}" if reason else None
 
-    def accuracies(self, runs: list[Run]) -> None:
-        """Accuracies in metrics against those that follow from predictions and labels."""
+    def accuracies(self, runs: Collection[Run], beside: Collection[Run] = ()) -> None:
+        """Accuracies in metrics against those that follow from predictions and labels, which runs `beside` have too."""
         held, labels, known = {}, dict[Images, Array](), []
-        for run in runs:
+        for run in dict.fromkeys((*runs, *beside)):
             with self._well_formed(run):
                 held[run] = _, arrays, images = self._held(run)
                 own = arrays.get("labels")
@@ -161,7 +182,7 @@ class Audit:
                     self.faults.append(f"{path} has other labels than other runs have")
         for run, (metrics, arrays, images) in held.items():
             with self._well_formed(run):
-                if images not in labels:
+                if run not in runs or images not in labels:
                     continue
                 for what, said, now in accuracies(run, metrics, arrays["predicted"], labels[images]):
                     if not abs(said - now) <= NEAR:
@@ -220,9 +241,9 @@ class Audit:
         """Every kept exhibit made again; within `view`."""
         bad = {run for run, fault in self.runs.items() if fault is not None}
         found: dict[str, list[str]] = {}
-        for name in sorted(path.stem for path in self.exhibits_at.glob("*.json")):
+        for name in sorted(name for name in EXHIBITS if (self.exhibits_at / f"{name}.json").exists()):
             fault, how = None, "as recorded: what is wrong with its runs comes first"
-            if name not in EXHIBITS or bad.isdisjoint(EXHIBITS[name].runs(self.preset)):
+            if bad.isdisjoint(EXHIBITS[name].runs(self.preset)):
                 fault, how = self.exhibit(name)
             self.faults += [f"{self.folder}/exhibits/{fault}"] if fault else []
             found.setdefault(how, []).append(name)
@@ -232,8 +253,6 @@ class Audit:
 
     def exhibit(self, name: str) -> tuple[str | None, str]:
         """What is wrong with a kept exhibit, and how far it could be made again: "" means to the byte; in `view`."""
-        if name not in EXHIBITS:
-            return f"{name}.json is of no exhibit that is known", "not made again"
         exhibit, kept = EXHIBITS[name], self.exhibits_at
         lacking = [path for path in exhibit.made_from(self.preset) if not exhibit.place_of(path).exists()]
         if not {self.preset.config.data_file(run.dataset) for run in exhibit.runs(self.preset)}.issuperset(lacking):

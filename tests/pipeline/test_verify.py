@@ -270,6 +270,24 @@ def test_a_foreign_file(verified):
     assert faults == [f"{path} is none of the kept files: remove it" for path in paths]
 
 
+def test_each_exhibit_is_whole_and_nothing_lies_beside_it(verified):
+    """With all digests anew: without its JSON file a table was passed over, and so was what is of none."""
+    shown = KEPT / "bfloat16/exhibits"
+    lacking = [shown / name for name in ("table_s4.json", "runs.csv")]
+    for path in lacking:
+        path.unlink()
+    stray = [shown / name for name in ("mine/table1.md", "notes.json", "table_s4.txt")]
+    for path in stray:
+        files.write_text(path, "{}")
+    reference._record(KEPT / "bfloat16")
+    status, _, faults = verified("bfloat16")
+    assert status == 1
+    assert [fault.split(" ", 1) for fault in faults] == [
+        *([str(path), "is missing beside the other files of its exhibit: export it anew"] for path in lacking),
+        *([str(path), "is of no exhibit: remove it"] for path in stray),
+    ]
+
+
 def test_half_a_clone_is_one_line(verified):
     """One file that is missing is named; of many the first, and how many."""
     shutil.rmtree(KEPT / "bfloat16/snn")
