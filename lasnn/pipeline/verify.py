@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -88,6 +88,7 @@ class Audit:
         self.faults: list[str] = []
         self.absent: set[str] = set()  # recorded files that are not here
         self.changed: set[str] = set()
+        self.malformed: set[Run] = set()
 
     def line(self) -> str:
         """All that was compared, in one line."""
@@ -125,13 +126,13 @@ class Audit:
 
     def _incomplete(self, shown: set[str], there: set[str]) -> list[str]:
         """Files that kept exhibits lack, by what they say was made of each, and files of none."""
-        faults, known = [], set()
+        faults, known = [], set[str]()
         for name, exhibit in EXHIBITS.items():
             own = {f"{name}.{ending}" for ending in exhibit.endings}
             known |= own
             if not own & shown:
                 continue
-            path, made = self.exhibits_at / f"{name}.json", {}
+            path, made = self.exhibits_at / f"{name}.json", Json()
             with contextlib.suppress(*MALFORMED):  # then it is missing, or is not what its runs give
                 made = files.read_json(path).get("made") or {}
             wanted = {f"{name}.json", *(file for file in made if not exhibit.shows_images or file.endswith(".csv"))}
@@ -170,27 +171,28 @@ class Audit:
             reason = _in_words(error)
         return f"{folder} is not what the plan asks for: {reason}" if reason else None
 
-    def accuracies(self, runs: Collection[Run], beside: Collection[Run] = ()) -> None:
-        """Accuracies in metrics against those that follow from predictions and labels, which runs `beside` have too."""
+    def accuracies(self, runs: list[Run]) -> None:
+        """Accuracies in metrics against those that follow from predictions and labels."""
         held, labels, known = {}, dict[Images, Array](), []
-        for run in dict.fromkeys((*runs, *beside)):
+        for run in runs:
             with self._well_formed(run):
                 held[run] = _, arrays, images = self._held(run)
                 own = arrays.get("labels")
                 if own is not None and not np.array_equal(labels.setdefault(images, own), own):
                     path = self.folder / str(run) / "predictions.npz"
                     self.faults.append(f"{path} has other labels than other runs have")
+        said = self._labels(labels, [images for *_, images in held.values()])
         for run, (metrics, arrays, images) in held.items():
             with self._well_formed(run):
-                if run not in runs or images not in labels:
+                if images not in labels:
                     continue
-                for what, said, now in accuracies(run, metrics, arrays["predicted"], labels[images]):
-                    if not abs(said - now) <= NEAR:
+                for what, stated, now in accuracies(run, metrics, arrays["predicted"], labels[images]):
+                    if not abs(stated - now) <= NEAR:
                         path = self.folder / str(run) / "metrics.json"
-                        self.faults.append(f"{path} says {what} {said:.2f} %, its predictions give {now:.2f}")
+                        self.faults.append(f"{path} says {what} {stated:.2f} %, its predictions give {now:.2f}")
                 known.append(run)
         if held:
-            self.said.append(f"accuracies of {len(known)} runs reckoned again, {self._labels(labels)}")
+            self.said.append(f"accuracies of {len(known)} runs reckoned again, {said}")
 
     @contextlib.contextmanager
     def _well_formed(self, run: Run) -> Iterator[None]:
@@ -199,7 +201,7 @@ class Audit:
             yield
         except MALFORMED as error:
             fault = f"{self.folder / str(run)}: its metrics and predictions don't go together: {_in_words(error)}"
-            self.runs[run] = fault
+            self.malformed.add(run)
             self.faults.append(fault)
 
     def _held(self, run: Run) -> tuple[Json, dict[str, Array], Images]:
@@ -208,16 +210,21 @@ class Audit:
         data, (split, places) = metrics["data"], judged_by(metrics["data"])
         return metrics, arrays, (data["dataset"], data["digest"], split, places.start, places.stop)
 
-    def _labels(self, kept: dict[Images, Array]) -> str:
-        """Compare kept labels with those of prepared images; in words, which were."""
+    def _labels(self, kept: dict[Images, Array], asked: list[Images]) -> str:
+        """Compare kept labels with those of prepared images, and take these where none are kept; in words, which."""
         said = []
-        for dataset in dict.fromkeys(name for name, *_ in kept):
-            path = self.planned.config.data_file(dataset)
-            prepared = load(path) if Path(path).exists() else None
-            for (name, digest, split, first, last), labels in kept.items():
-                known = prepared and (name, digest) == (dataset, prepared.digest)  # runs of other images were named
-                if known and not np.array_equal(getattr(prepared, f"{split}_labels")[first:last], labels):
-                    self.faults.append(f"{self.folder} has other labels of {dataset} than {path}")
+        for dataset in dict.fromkeys(name for name, *_ in asked):
+            path, prepared = self.planned.config.data_file(dataset), None
+            try:
+                prepared = load(path) if Path(path).exists() else None
+            except InputError as error:
+                self.faults.append(str(error))
+            for images in dict.fromkeys(asked):
+                name, digest, split, first, last = images
+                if prepared and (name, digest) == (dataset, prepared.digest):  # runs of other images were named
+                    labels = getattr(prepared, f"{split}_labels")[first:last]
+                    if not np.array_equal(kept.setdefault(images, labels), labels):
+                        self.faults.append(f"{self.folder} has other labels of {dataset} than {path}")
             said.append(f"labels of {dataset} " + (f"as in {path}" if prepared else f"as kept: there is no {path}"))
         return ", ".join(said) or "there are no labels"
 
@@ -239,7 +246,7 @@ class Audit:
 
     def exhibits(self) -> None:
         """Every kept exhibit made again; within `view`."""
-        bad = {run for run, fault in self.runs.items() if fault is not None}
+        bad = self.malformed | {run for run, fault in self.runs.items() if fault is not None}
         found: dict[str, list[str]] = {}
         for name in sorted(name for name in EXHIBITS if (self.exhibits_at / f"{name}.json").exists()):
             fault, how = None, "as recorded: what is wrong with its runs comes first"
