@@ -120,7 +120,6 @@ def test_the_frame_of_an_ann_that_is_kept_under_another_preset():
 
 def test_a_slice_of_runs_is_a_list_of_runs():
     found = lasnn.runs("vgg5", "ann")
-    assert found[0] == list(found)[0]
     part = found[:2]
     assert part.frame("run")["run"].tolist() == [one.run for one in found][:2]
     assert len(repr(part).splitlines()) == 3  # a head and two lines

@@ -312,8 +312,9 @@ def check_overrides(typed: dict[str, object], file: Mapping[str, object], words:
     for key, kind in (("presets", "preset"), ("variants", "variant"), ("datasets", "dataset")):
         given, found = typed.get(key), file.get(key)
         there: Mapping[str, object] = found if isinstance(found, Mapping) else {}
-        for name in given if isinstance(given, Mapping) else ():
-            others = typed | {key: {other: given[other] for other in given if other != name}}
+        brought: Mapping[str, object] = given if isinstance(given, Mapping) else {}
+        for name in brought:
+            others = typed | {key: {other: brought[other] for other in brought if other != name}}
             said = " ".join([*beside, *_named(others)])
             if name not in there and not re.search(rf"(?<![a-z0-9]){re.escape(str(name))}(?![a-z0-9])", said):
                 known(there, name, f"{kind} in --config {key}")
