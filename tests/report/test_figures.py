@@ -72,6 +72,10 @@ def test_both_protocols_by_hand(tmp_path):
     assert ran.loc[SIMILAR]["epoch"].to_dict() == {("poisson", 10): 2, ("direct", 8): 2, ("direct", 4): 3}
     notes = EXHIBITS["figure6"].notes(tidy, found)
     assert "here epochs VGG5 2 (80.0 %), 2 (79.8 %), 3 (80.0 %)." in " ".join(notes)
+    assert "images, which training watched" not in " ".join(notes)
+    tidy.loc[tidy["panel"] == SIMILAR, "_watched"] = 10.0  # of 20 that judge
+    watched = "less 0.3 points, on the first 10 test images, which training watched, here epochs VGG5 2 (80.0 %)"
+    assert watched in " ".join(EXHIBITS["figure6"].notes(tidy, found))
     # Printed numbers are where the paper has them.
     vgg5 = tidy[tidy["student"] == "VGG5"]
     assert vgg5[(vgg5["panel"] == SIMILAR) & (vgg5["encoding"] == "poisson")]["paper"].tolist() == [111.25]
