@@ -16,7 +16,15 @@ from pydantic import ValidationError
 
 from lasnn.errors import InputError
 from lasnn.plan.cells import Claims, Energy, Scope, pair_above
-from lasnn.plan.options import check_levels, check_method, check_options, check_readings, check_scope, picked
+from lasnn.plan.options import (
+    check_levels,
+    check_method,
+    check_of_runs,
+    check_options,
+    check_readings,
+    check_scope,
+    picked,
+)
 from lasnn.plan.overlays import Overlay, checked, entries, first, merged, parsed, stacked, without_for
 from lasnn.plan.own import ADOPTED as ADOPTED
 from lasnn.plan.own import Adopted, ConfigFile, Networks, OwnDataset, check_names, with_adoptions
@@ -73,8 +81,11 @@ class Config:
         layers |= {f"variants.{name}": overlay for name, overlay in self.file.variants.items()}
         for where, overlay in layers.items():
             self._check_overlay(overlay, where)
+            if where.startswith("variants."):
+                check_of_runs(overlay, where)
             for key, inner in entries(overlay):
                 self._check_overlay(inner, f"{where}.for.{key}")
+                check_of_runs(inner, f"{where}.for.{key}")
                 section = inner.get("network")
                 for name in key.split("+"):
                     if name.split("-T")[0] not in ENCODERS:

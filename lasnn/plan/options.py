@@ -15,6 +15,7 @@ from lasnn.plan.cells import (
     pair_above,
     paper_cells,
 )
+from lasnn.plan.overlays import Overlay
 from lasnn.plan.own import Adopted, AdoptedWeights, Networks, OwnArchitecture
 from lasnn.plan.runs import AND, BASE, AnnRun, Run, SnnRun
 from lasnn.plan.settings import SETTINGS, AnnSettings, Protocol, Settings, SnnSettings
@@ -73,6 +74,17 @@ OF_TRAINING = {  # keys of `spiking` that only a training reads: at these values
     "loss": "total",
     "firing_penalty": 0.0,
 }
+
+
+OF_PRESETS = ("scope", "energy", "claims")  # sections that no run reads
+
+
+def check_of_runs(overlay: Overlay, where: str) -> None:
+    """InputError if a variant, or an entry `for` some runs, sets what a preset has as a whole."""
+    if section := next((name for name in OF_PRESETS if name in overlay), None):
+        raise InputError(
+            f"config: {where} sets {section}, which holds for all runs of a preset alike: set presets.<name>.{section}"
+        )
 
 
 def check_levels(run: AnnRun, settings: AnnSettings) -> None:

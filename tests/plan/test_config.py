@@ -203,6 +203,13 @@ TWICE = [
             "unknown key 'scope.benchmark.rowz'",
         ),
         ({"presets": {"quick": {"for": {"vgg5": {"student": {"epoch": 1}}}}}}, r"quick.for.vgg5: unknown key"),
+        ({"presets": {"quick": {"for": {"vgg5": {"energy": {"mac_pj": 1}}}}}}, "presets.quick.for.vgg5 sets energy, "),
+        (
+            {"protocol": {"for": {"vgg5": {"scope": {"seeds": [1]}}}}},
+            "protocol.for.vgg5 sets scope, which holds for all",
+        ),
+        ({"variants": {"x": {"claims": {"similar": 1}}}}, "variants.x sets claims, .*: set presets.<name>.claims"),
+        ({"variants": {"x": {"for": {"vgg5": {"claims": {"similar": 1}}}}}}, "variants.x.for.vgg5 sets claims"),
         ({"presets": {"quick": {"spiking": {"surrogate": "relu"}}}}, "spiking.surrogate is 'relu'"),
         ({"presets": {"quick": {"spiking": {"leak": float("nan")}}}}, "spiking.leak is nan"),
         ({"presets": {"mine": 3}}, "presets.mine is 3"),
