@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from lasnn.errors import InputError
 from lasnn.plan.cells import Claims, Energy, Scope, pair_above
 from lasnn.plan.options import (
+    check_entry,
     check_levels,
     check_method,
     check_of_runs,
@@ -86,6 +87,7 @@ class Config:
             for key, inner in entries(overlay):
                 self._check_overlay(inner, f"{where}.for.{key}")
                 check_of_runs(inner, f"{where}.for.{key}")
+                check_entry(key, f"{where}.for", self.networks)
                 section = inner.get("network")
                 for name in key.split("+"):
                     if name.split("-T")[0] not in ENCODERS:

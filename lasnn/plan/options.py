@@ -1,5 +1,6 @@
 """Which settings a run reads, and whether these and its preset's scope mean anything, known before anything runs."""
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -84,6 +85,26 @@ def check_of_runs(overlay: Overlay, where: str) -> None:
     if section := next((name for name in OF_PRESETS if name in overlay), None):
         raise InputError(
             f"config: {where} sets {section}, which holds for all runs of a preset alike: set presets.<name>.{section}"
+        )
+
+
+def check_entry(key: str, where: str, networks: Networks) -> None:
+    """InputError if no run of any preset can have all names of an entry `for`."""
+    names = set(key.split("+"))
+    inputs = {name: name.partition("-T") for name in names if name.partition("-T")[0] in ENCODERS}
+    for name, (encoder, with_steps, steps) in inputs.items():
+        if with_steps and not re.fullmatch("[1-9][0-9]*", steps):
+            raise InputError(f"config: {where}.{key}: {name!r} is no encoder with its T: expected {encoder}-T100, say")
+    encoders, methods = {encoder for encoder, *_ in inputs.values()}, names & METHODS.keys()
+    students, teachers = names & networks.students.keys(), names & networks.teachers.keys()
+    datasets = names - inputs.keys() - methods - students - teachers
+    timed = {name for name, (_, with_steps, _) in inputs.items() if with_steps}
+    several = any(len(found) > 1 for found in (datasets, students | teachers, methods, encoders, timed))
+    untaken = any(encoders - set(METHODS[method].encoders or encoders) for method in methods)
+    if several or untaken or (teachers and (methods or encoders)):
+        raise InputError(
+            f"config: {where}.{key} means no run: name one dataset, one network, one method and one encoder at most; a "
+            "teacher has neither method nor encoder, and calibration takes direct input: write an entry for each"
         )
 
 

@@ -203,6 +203,22 @@ TWICE = [
             "unknown key 'scope.benchmark.rowz'",
         ),
         ({"presets": {"quick": {"for": {"vgg5": {"student": {"epoch": 1}}}}}}, r"quick.for.vgg5: unknown key"),
+        *(
+            (
+                {"presets": {"quick": {"for": {key: {"student": {"epochs": 1}}}}}},
+                rf"quick.for.{key}".replace("+", r"\+") + said,
+            )
+            for key, said in (
+                ("poisson-T", ": 'poisson-T' is no encoder with its T: expected poisson-T100, say"),
+                ("vgg5+direct-T08", ": 'direct-T08' is no encoder with its T"),
+                ("vgg5+conv3fc2", " means no run: name one dataset, one network, one method and one encoder at most"),
+                ("cifar10+digits", " means no run"),
+                ("hybrid+kd_label", " means no run"),
+                ("direct+poisson-T10", " means no run"),
+                ("vgg16bn+lasnn_act", " means no run: .* a teacher has neither method nor encoder"),
+                ("calibration+poisson", " means no run: .* calibration takes direct input"),
+            )
+        ),
         ({"presets": {"quick": {"for": {"vgg5": {"energy": {"mac_pj": 1}}}}}}, "presets.quick.for.vgg5 sets energy, "),
         (
             {"protocol": {"for": {"vgg5": {"scope": {"seeds": [1]}}}}},
