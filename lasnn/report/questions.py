@@ -60,7 +60,7 @@ class Question:
 class Measure:
     """What is compared: its unit, its value for a run, and what the paper prints for a cell.
 
-    `family`: the lines that are corrected together. `in_logs`: the value is in the training log.
+    `family`: the lines that are corrected together. `in_logs`, `in_provenance`: the value is in that file of a run.
     """
 
     unit: str
@@ -68,6 +68,7 @@ class Measure:
     paper: Callable[[Cell], float | None] = lambda cell: None
     family: str = SECONDARY
     in_logs: bool = False
+    in_provenance: bool = False
 
 
 @dataclass(frozen=True)

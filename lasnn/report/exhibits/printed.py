@@ -256,6 +256,7 @@ EXHIBITS = {
         "3090 for time and memory; other networks and data than the paper's where n_train is not 50000.",
         ours=DOTS,
         logs=True,
+        costs=True,
     ),
     "figure6": Figure(
         "Figure 6: Poisson and direct input",
