@@ -164,9 +164,9 @@ def verify_verb(options: argparse.Namespace, console: Console) -> int:
     from lasnn.pipeline.verify import verify
 
     faults = 0
-    for found in verify(read(options.config), options.presets):
-        print("\n".join([found.line(), *(f"MISMATCH: {fault}" for fault in found.faults)]), flush=True)
-        faults += len(found.faults)
+    for line, found in verify(read(options.config), options.presets):
+        print("\n".join([line, *(f"MISMATCH: {fault}" for fault in found)]), flush=True)
+        faults += len(found)
     return 1 if faults else 0
 
 

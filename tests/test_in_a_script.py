@@ -108,6 +108,23 @@ def test_runs_have_folders_that_load_and_print_as_a_table():
     assert "did you mean 'accuracy'" in message_of(anns.frame, "acuracy")
 
 
+def test_the_frame_of_an_ann_that_is_kept_under_another_preset():
+    """Its training log lies there: bfloat16 has the students' ANNs of small."""
+    found = lasnn.runs("vgg5", "ann")
+    lines = found.frame("run", "epochs", "epoch_minutes").set_index(["preset", "run"])
+    log = [json.loads(line) for line in (KEPT / ANN / "log.jsonl").read_text().splitlines()]
+    minutes = sum(line["seconds"] for line in log) / len(log) / 60
+    assert not (KEPT.parent / "bfloat16" / ANN / "log.jsonl").exists()
+    assert lines.loc[("bfloat16", ANN)].tolist()[:2] == [len(log), pytest.approx(minutes)]
+
+
+def test_a_slice_of_runs_is_a_list_of_runs():
+    found = lasnn.runs("vgg5", "ann")
+    part = found[:2]
+    assert part.frame("run")["run"].tolist() == [one.run for one in found][:2]
+    assert len(repr(part).splitlines()) == 3  # a head and two lines
+
+
 def test_a_raster_has_a_dot_for_each_spike_and_rates_are_means():
     """Two layers over T = 3: spikes at steps 1 and 3 of image 1; rates over both images by hand."""
     spikes = torch.zeros(3, 2, 4)

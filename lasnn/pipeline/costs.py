@@ -15,6 +15,7 @@ from lasnn.errors import InputError
 from lasnn.pipeline.needs import memory_mb, plan_file
 from lasnn.pipeline.notebooks import pages_of
 from lasnn.plan.config import Preset
+from lasnn.plan.overlays import entries
 from lasnn.plan.runs import BASE, Run, SnnRun, changes
 from lasnn.report import exhibits_of, files_of, runs_of_target
 from lasnn.results import store
@@ -55,6 +56,8 @@ def print_plan(
     datasets = sorted({run.dataset for run in runs})
     row("datasets", f"{len(datasets):5}   {', '.join(datasets)}")
     row("exhibit files", f"{sum(len(files_of(preset, name)) for name in exhibits_of(target)):5}")
+    if idle := idle_entries(preset):
+        row("entries for no run", f"{len(idle):5}   {', '.join(idle)}")
 
     from lasnn.training.device import device_of  # torch is loaded here
     from lasnn.training.estimate import H100, Estimates
@@ -73,6 +76,13 @@ def print_plan(
     if save:
         files.write_json(plan_file(preset), {"seconds": {str(run): round(seconds[run], 1) for run in runs}})
         print(f"wrote {plan_file(preset)}, from which a queue's time limits are taken")
+
+
+def idle_entries(preset: Preset) -> list[str]:
+    """The preset's entries `for` some runs that mean none of those that it plans."""
+    runs = runs_of_target(preset, "all")
+    keys = [key for key, _ in entries(preset.config.file.presets[preset.name])]
+    return [key for key in keys if not any(run.names.issuperset(key.split("+")) for run in runs)]
 
 
 def row(name: str, value: str) -> None:

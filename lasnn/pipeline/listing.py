@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsIndex, overload
 
 from lasnn.errors import InputError
 from lasnn.pipeline import reference
@@ -109,7 +109,14 @@ def kept(config: Config, words: list[str]) -> list[Finished]:
 
 
 class Runs(list[Finished]):
-    """Runs that print as the table of `python -m lasnn runs`."""
+    """Runs that print as the table of `python -m lasnn runs`; a part of them is such a list too."""
+
+    @overload
+    def __getitem__(self, place: SupportsIndex) -> Finished: ...
+    @overload
+    def __getitem__(self, place: slice) -> "Runs": ...
+    def __getitem__(self, place: SupportsIndex | slice) -> "Finished | Runs":
+        return Runs(super().__getitem__(place)) if isinstance(place, slice) else super().__getitem__(place)
 
     def frame(self, *names: str) -> "pd.DataFrame":
         """Flat columns (all, or these; docs/exhibits.md), with `preset` and `folder`, of those that fit or are kept.

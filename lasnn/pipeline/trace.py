@@ -35,6 +35,8 @@ class Trace:
     faults: list[str] = field(default_factory=list)
     seen: set[Run] = field(default_factory=set)
     absent: list[Run] = field(default_factory=list)  # runs without their checkpoint, as kept results have them
+    sound: list[Run] = field(default_factory=list)  # runs whose files are as stated and planned
+    reckoned: list[str] = field(default_factory=list)  # of how many the accuracies were, in words
     digests: Digests = field(default_factory=lambda: Digests(None))
 
     @property
@@ -49,12 +51,21 @@ class Trace:
         audit.files()
         return audit
 
+    def reckon(self) -> None:
+        """Accuracies again from predictions, of all runs in which nothing else is wrong."""
+        audit = Audit(self.preset.config, self.preset.name, self.root)
+        audit.accuracies(self.sound)
+        self.reckoned = audit.said
+        for fault in audit.faults:
+            self.blame(fault)
+
     def verdict(self) -> list[str]:
         """What `verify` found: each fault, and how much was compared."""
         runs = f"{len(self.seen)} runs, their settings, parents and images"
         names = sorted({run.dataset for run in self.seen})
         if unseen := [name for name in names if not Path(self.preset.config.data_file(name)).exists()]:
             runs = f"{len(self.seen)} runs, their settings and parents; images of {', '.join(unseen)} count as stated"
+        runs = "; ".join([runs, *self.reckoned])
         if self.absent:
             runs += f"; {len(self.absent)} checkpoints are not here and count as they are stated"
         whole = f"{len(self.faults)} mismatches in {runs}" if self.faults else f"verified: {runs}"
@@ -81,6 +92,8 @@ def trace(config: Config, path: str, words: list[str], verify: bool = False) -> 
         preset.check_names(run)
         found = Trace(preset, Path(place), verify)
         _run(found, run, 0)
+        if verify:
+            found.reckon()
         return found
     name, place = target.name.split(".")[0], target.parent.parent.as_posix()
     preset = config.preset(Path(place).name)
@@ -97,6 +110,8 @@ def trace(config: Config, path: str, words: list[str], verify: bool = False) -> 
             _run(found, run, 1)
         if verify:
             found.blame(_value_fault(found, name, line))
+    if verify:
+        found.reckon()
     return found
 
 
@@ -122,7 +137,9 @@ def _run(found: Trace, run: Run, depth: int) -> None:
     for fact in facts:
         found.say(depth + 1, fact)
     if found.verify:
-        for fault in _run_faults(found, run, metrics, made.get("files", {})):
+        faults = _run_faults(found, run, metrics, made.get("files", {}))
+        found.sound += [] if faults else [run]
+        for fault in faults:
             found.blame(fault)
     for parent in preset.parents(run):
         _run(found, parent, depth + 1)

@@ -35,12 +35,20 @@ FILES = (*RUN_FILES, LOG)
 NUMBER = re.compile(r"-?\d+\.\d+")
 NAME = re.compile(r"\b[mp][0-9a-f]{10}\b")  # of a clip or marker: Matplotlib's digest of its coordinates
 LAST_PLACE = 1.5e-6  # points: Matplotlib prints six places, and a processor may round a seventh to either side
+MALFORMED = (
+    InputError,
+    OSError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+)  # what reading others' files raises
 NEAR = 1e-9  # percent: means of the same zeros and ones may be added up in another order
 Images = tuple[str, str, str, int, int]  # of predictions: their dataset, its digest, the split, first place and end
 
 
-def verify(config: Config, words: list[str]) -> "Iterator[Audit]":
-    """What an audit finds of these presets, each given by its name or its kept folder, or of all that keep something.
+def verify(config: Config, words: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """A line on each of these presets, given by its name or its kept folder, or on all, and what is wrong with it.
 
     InputError if one keeps nothing.
     """
@@ -53,27 +61,34 @@ def verify(config: Config, words: list[str]) -> "Iterator[Audit]":
     if not known:
         raise InputError(f"no kept results in {place}: verify a clone that has them")
     for name in dict.fromkeys(Path(word).name for word in words or known):
-        audit = Audit(config, name)
-        audit.all()
-        yield audit
+        try:
+            audit = Audit(config, name)
+            audit.all()
+            yield audit.line(), audit.faults
+        except (InputError, OSError) as error:
+            yield f"{name}: FAILED, 1 mismatch: nothing of it can be compared", [_in_words(error)]
 
 
 class Audit:
-    """Of one preset's kept results: `said`, a phrase for each thing compared; `faults`, each file or run by name."""
+    """Of one preset's kept results: `said`, a phrase for each thing compared; `faults`, each file or run by name.
 
-    def __init__(self, config: Config, name: str):
+    `folder`: where its runs lie, if these are others than the kept ones.
+    """
+
+    def __init__(self, config: Config, name: str, folder: Path | None = None):
         if name not in config.file.presets:
             raise InputError(f"{reference.place(config) / name} is of no preset of the configuration: remove it")
         self.preset = self.planned = config.preset(name)
         if config.file.folders.results != RESULTS:
             folders = config.content["folders"] | {"results": RESULTS}
             self.preset = Config(config.content | {"folders": folders}).preset(name)
-        self.folder, self.digests = reference.folder_of(self.planned), Digests(None)
+        self.folder, self.digests = folder or reference.folder_of(self.planned), Digests(None)
         self.exhibits_at = self.folder.absolute() / "exhibits"
         self.said: list[str] = []
         self.faults: list[str] = []
         self.absent: set[str] = set()  # recorded files that are not here
         self.changed: set[str] = set()
+        self.malformed: set[Run] = set()
 
     def line(self) -> str:
         """All that was compared, in one line."""
@@ -106,6 +121,24 @@ class Audit:
             self.faults.append(f"{self.folder / name} is not the file that was kept ({reference.SUMS} says so)")
         foreign = sorted(there - recorded.keys() - {reference.SUMS})
         self.faults += [f"{self.folder / name} is none of the kept files: remove it" for name in foreign]
+        shown = {name.removeprefix("exhibits/") for name in recorded if name.startswith("exhibits/")}
+        self.faults += [f"{self.folder}/exhibits/{fault}" for fault in self._incomplete(shown, there)]
+
+    def _incomplete(self, shown: set[str], there: set[str]) -> list[str]:
+        """Files that kept exhibits lack, by what they say was made of each, and files of none."""
+        faults, known = [], set[str]()
+        for name, exhibit in EXHIBITS.items():
+            own = {f"{name}.{ending}" for ending in exhibit.endings}
+            known |= own
+            if not own & shown:
+                continue
+            path, made = self.exhibits_at / f"{name}.json", Json()
+            with contextlib.suppress(*MALFORMED):  # then it is missing, or is not what its runs give
+                made = files.read_json(path).get("made") or {}
+            wanted = {f"{name}.json", *(file for file in made if not exhibit.shows_images or file.endswith(".csv"))}
+            lacking = sorted(file for file in wanted - shown if f"exhibits/{file}" not in there)  # else it is foreign
+            faults += [f"{file} is missing beside the other files of its exhibit: export it anew" for file in lacking]
+        return faults + [f"{file} is of no exhibit: remove it" for file in sorted(shown - known)]
 
     @cached_property
     def runs(self) -> dict[Run, str | None]:
@@ -123,36 +156,53 @@ class Audit:
         return own if own.exists() else reference.kept_at(self.planned, run) / name
 
     def _fault(self, run: Run) -> str | None:
-        folder, predictions = self.folder / str(run), self.at(run, "predictions.npz")
+        folder = self.folder / str(run)
         if any((self.folder / name).parent == folder for name in self.changed | self.absent):
             return ""
         try:
+            predictions = self.at(run, "predictions.npz")
             reason = unfit(self.planned, run, folder, self.folder, self.digests) or damaged(folder, self.digests)
             if self.digests.sha256(predictions) != files.stated_digest(folder / predictions.name):
                 reason = reason or f"{predictions} is not the file that its provenance describes"
             for parent in whole_metrics(folder)["parents"]:
                 if checkpoint_of(self.folder / parent, self.digests) is None:
                     reason = reason or f"its parent {parent} is not kept"
-        except (InputError, OSError) as error:
-            reason = str(error)
+        except MALFORMED as error:
+            reason = _in_words(error)
         return f"{folder} is not what the plan asks for: {reason}" if reason else None
 
     def accuracies(self, runs: list[Run]) -> None:
         """Accuracies in metrics against those that follow from predictions and labels."""
-        held = {run: self._held(run) for run in runs}
-        labels: dict[Images, Array] = {}
-        for run, (_, arrays, images) in held.items():
-            if "labels" in arrays and not np.array_equal(labels.setdefault(images, arrays["labels"]), arrays["labels"]):
-                self.faults.append(f"{self.folder / str(run)}/predictions.npz has other labels than other runs have")
-        known = [run for run, (*_, images) in held.items() if images in labels]
-        for run in known:
-            metrics, arrays, images = held[run]
-            for what, said, now in accuracies(run, metrics, arrays["predicted"], labels[images]):
-                if abs(said - now) > NEAR:
-                    path = self.folder / str(run) / "metrics.json"
-                    self.faults.append(f"{path} says {what} {said:.2f} %, its predictions give {now:.2f}")
+        held, labels, known = {}, dict[Images, Array](), []
+        for run in runs:
+            with self._well_formed(run):
+                held[run] = _, arrays, images = self._held(run)
+                own = arrays.get("labels")
+                if own is not None and not np.array_equal(labels.setdefault(images, own), own):
+                    path = self.folder / str(run) / "predictions.npz"
+                    self.faults.append(f"{path} has other labels than other runs have")
+        said = self._labels(labels, [images for *_, images in held.values()])
+        for run, (metrics, arrays, images) in held.items():
+            with self._well_formed(run):
+                if images not in labels:
+                    continue
+                for what, stated, now in accuracies(run, metrics, arrays["predicted"], labels[images]):
+                    if not abs(stated - now) <= NEAR:
+                        path = self.folder / str(run) / "metrics.json"
+                        self.faults.append(f"{path} says {what} {stated:.2f} %, its predictions give {now:.2f}")
+                known.append(run)
         if held:
-            self.said.append(f"accuracies of {len(known)} runs reckoned again, {self._labels(labels)}")
+            self.said.append(f"accuracies of {len(known)} runs reckoned again, {said}")
+
+    @contextlib.contextmanager
+    def _well_formed(self, run: Run) -> Iterator[None]:
+        """A run whose files lack something in the block is named, and no exhibit is made of it."""
+        try:
+            yield
+        except MALFORMED as error:
+            fault = f"{self.folder / str(run)}: its metrics and predictions don't go together: {_in_words(error)}"
+            self.malformed.add(run)
+            self.faults.append(fault)
 
     def _held(self, run: Run) -> tuple[Json, dict[str, Array], Images]:
         """Metrics of a run, its predictions, and which images these are of."""
@@ -160,16 +210,21 @@ class Audit:
         data, (split, places) = metrics["data"], judged_by(metrics["data"])
         return metrics, arrays, (data["dataset"], data["digest"], split, places.start, places.stop)
 
-    def _labels(self, kept: dict[Images, Array]) -> str:
-        """Compare kept labels with those of prepared images; in words, which were."""
+    def _labels(self, kept: dict[Images, Array], asked: list[Images]) -> str:
+        """Compare kept labels with those of prepared images, and take these where none are kept; in words, which."""
         said = []
-        for dataset in dict.fromkeys(name for name, *_ in kept):
-            path = self.planned.config.data_file(dataset)
-            prepared = load(path) if Path(path).exists() else None
-            for (name, digest, split, first, last), labels in kept.items():
-                known = prepared and (name, digest) == (dataset, prepared.digest)  # runs of other images were named
-                if known and not np.array_equal(getattr(prepared, f"{split}_labels")[first:last], labels):
-                    self.faults.append(f"{self.folder} has other labels of {dataset} than {path}")
+        for dataset in dict.fromkeys(name for name, *_ in asked):
+            path, prepared = self.planned.config.data_file(dataset), None
+            try:
+                prepared = load(path) if Path(path).exists() else None
+            except InputError as error:
+                self.faults.append(str(error))
+            for images in dict.fromkeys(asked):
+                name, digest, split, first, last = images
+                if prepared and (name, digest) == (dataset, prepared.digest):  # runs of other images were named
+                    labels = getattr(prepared, f"{split}_labels")[first:last]
+                    if not np.array_equal(kept.setdefault(images, labels), labels):
+                        self.faults.append(f"{self.folder} has other labels of {dataset} than {path}")
             said.append(f"labels of {dataset} " + (f"as in {path}" if prepared else f"as kept: there is no {path}"))
         return ", ".join(said) or "there are no labels"
 
@@ -191,11 +246,11 @@ class Audit:
 
     def exhibits(self) -> None:
         """Every kept exhibit made again; within `view`."""
-        bad = {run for run, fault in self.runs.items() if fault is not None}
+        bad = self.malformed | {run for run, fault in self.runs.items() if fault is not None}
         found: dict[str, list[str]] = {}
-        for name in sorted(path.stem for path in self.exhibits_at.glob("*.json")):
+        for name in sorted(name for name in EXHIBITS if (self.exhibits_at / f"{name}.json").exists()):
             fault, how = None, "as recorded: what is wrong with its runs comes first"
-            if name not in EXHIBITS or bad.isdisjoint(EXHIBITS[name].runs(self.preset)):
+            if bad.isdisjoint(EXHIBITS[name].runs(self.preset)):
                 fault, how = self.exhibit(name)
             self.faults += [f"{self.folder}/exhibits/{fault}"] if fault else []
             found.setdefault(how, []).append(name)
@@ -205,8 +260,6 @@ class Audit:
 
     def exhibit(self, name: str) -> tuple[str | None, str]:
         """What is wrong with a kept exhibit, and how far it could be made again: "" means to the byte; in `view`."""
-        if name not in EXHIBITS:
-            return f"{name}.json is of no exhibit that is known", "not made again"
         exhibit, kept = EXHIBITS[name], self.exhibits_at
         lacking = [path for path in exhibit.made_from(self.preset) if not exhibit.place_of(path).exists()]
         if not {self.preset.config.data_file(run.dataset) for run in exhibit.runs(self.preset)}.issuperset(lacking):
@@ -219,15 +272,19 @@ class Audit:
                 fault = None if same else f"{name}.csv is not what its runs give"
                 return fault, f"in numbers, its pictures as recorded: there is no {lacking[0]}"
             made = exhibit.write(Path("made", name), self.preset)
-        except (InputError, OSError) as error:
-            return f"{name}.json can't be made again: {' '.join(str(error).split())}", "not made again"
-        other = [path for path in made if (kept / path.name).exists() and not _same(path, kept / path.name)]
+            other = [path for path in made if (kept / path.name).exists() and not _same(path, kept / path.name)]
+        except MALFORMED as error:
+            return f"{name}.json can't be made again: {_in_words(error)}", "not made again"
         if numbers := [path.name for path in other if path.suffix not in PICTURES]:
             return f"{numbers[0]} is not what its runs give", "made again as another"
         then, now = (_drawn_by(folder / f"{name}.svg") for folder in (kept, Path("made")))
         if other and then == now:
             return f"{other[0].name} is not what {now} makes of its numbers", "drawn as another"
         return None, f"in numbers, its pictures of {then} as recorded: here is {now}" if other else ""
+
+
+def _in_words(error: Exception) -> str:
+    return f"it lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
 
 
 def _same(made: Path, kept: Path) -> bool:
@@ -238,10 +295,10 @@ def _same(made: Path, kept: Path) -> bool:
         return made.read_bytes() == kept.read_bytes()
     try:
         one, other = files.read_json(made), files.read_json(kept)
-    except InputError:
+        for said in (one, other):
+            said["made"] = {name: of for name, of in said["made"].items() if Path(name).suffix not in PICTURES}
+    except MALFORMED:
         return False
-    for said in (one, other):
-        said["made"] = {name: of for name, of in said["made"].items() if Path(name).suffix not in PICTURES}
     return one == other
 
 

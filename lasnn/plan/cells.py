@@ -241,6 +241,12 @@ def runs_of(cell: Cell, preset: "Preset") -> list[Run]:
     return [SnnRun(*words, seed) for seed in (scope.seeds if repeated or cell.every_seed else scope.seeds[:1])]
 
 
+def logit_scale_of(cell: Cell, preset: "Preset") -> str:
+    """How our runs behind a cell read the logits; where there are none, as runs do that no entry `for` means."""
+    found = runs_of(cell, preset)
+    return preset.logit_scale(cell.variant, found[0].names if found else frozenset())
+
+
 def _chain_teacher(cell: Cell, student: str, preset: "Preset") -> str | None:
     """The teacher that a cell means in the chain of spiking networks: none at its head, else the cell's own, else the
     student's last one. None if that is not in the chain, or the preset has not all of its networks.

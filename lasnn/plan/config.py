@@ -16,7 +16,16 @@ from pydantic import ValidationError
 
 from lasnn.errors import InputError
 from lasnn.plan.cells import Claims, Energy, Scope, pair_above
-from lasnn.plan.options import check_levels, check_method, check_options, check_readings, check_scope, picked
+from lasnn.plan.options import (
+    check_entry,
+    check_levels,
+    check_method,
+    check_of_runs,
+    check_options,
+    check_readings,
+    check_scope,
+    picked,
+)
 from lasnn.plan.overlays import Overlay, checked, entries, first, merged, parsed, stacked, without_for
 from lasnn.plan.own import ADOPTED as ADOPTED
 from lasnn.plan.own import Adopted, ConfigFile, Networks, OwnDataset, check_names, with_adoptions
@@ -73,8 +82,12 @@ class Config:
         layers |= {f"variants.{name}": overlay for name, overlay in self.file.variants.items()}
         for where, overlay in layers.items():
             self._check_overlay(overlay, where)
+            if where.startswith("variants."):
+                check_of_runs(overlay, where)
             for key, inner in entries(overlay):
                 self._check_overlay(inner, f"{where}.for.{key}")
+                check_of_runs(inner, f"{where}.for.{key}")
+                check_entry(key, f"{where}.for", self.networks)
                 section = inner.get("network")
                 for name in key.split("+"):
                     if name.split("-T")[0] not in ENCODERS:
@@ -169,9 +182,9 @@ class Preset:
     def claims(self) -> Claims:
         return self._stack(frozenset(), BASE).claims
 
-    def logit_scale(self, variant: str) -> str:
-        """How the spiking runs of a variant read the logits, where no entry `for` says otherwise."""
-        return self._stack(frozenset(), variant).spiking.logit_scale
+    def logit_scale(self, variant: str, names: frozenset[str] = frozenset()) -> str:
+        """How the spiking runs of a variant that have these names read the logits."""
+        return self._stack(names, variant).spiking.logit_scale
 
     @overload
     def settings(self, run: AnnRun) -> AnnSettings: ...
@@ -262,7 +275,7 @@ class Preset:
         """InputError if the scope names what doesn't exist, or an own network for which its images are too small."""
         variants = [BASE, *self.config.file.variants]
         check_scope(self.scope, self.name, self.config.dataset_names, variants, self.config.networks)
-        check_readings(self.scope, self.name, self.logit_scale)
+        check_readings(self)
         if plan := self.scope.benchmark:
             known(
                 self.config.file.presets,

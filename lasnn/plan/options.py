@@ -1,9 +1,22 @@
 """Which settings a run reads, and whether these and its preset's scope mean anything, known before anything runs."""
 
-from collections.abc import Callable, Collection, Iterable
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from lasnn.errors import InputError
-from lasnn.plan.cells import Benchmark, Scope, chain_pairs, pair_above
+from lasnn.plan.cells import (
+    REGIME_STEPS,
+    Benchmark,
+    Scope,
+    chain_pairs,
+    direct_cell,
+    logit_scale_of,
+    pair_above,
+    paper_cells,
+)
+from lasnn.plan.overlays import Overlay
 from lasnn.plan.own import Adopted, AdoptedWeights, Networks, OwnArchitecture
 from lasnn.plan.runs import AND, BASE, AnnRun, ConvertedRun, Run, SnnRun
 from lasnn.plan.settings import SETTINGS, AnnSettings, Protocol, Settings, SnnSettings
@@ -17,6 +30,9 @@ from lasnn.plan.vocabulary import (
     known,
     pick,
 )
+
+if TYPE_CHECKING:
+    from lasnn.plan.config import Preset
 
 
 def picked(
@@ -68,6 +84,37 @@ OF_TRAINING = {  # keys of `spiking` that only a training reads: at these values
     "loss": "total",
     "firing_penalty": 0.0,
 }
+
+
+OF_PRESETS = ("scope", "energy", "claims")  # sections that no run reads
+
+
+def check_of_runs(overlay: Overlay, where: str) -> None:
+    """InputError if a variant, or an entry `for` some runs, sets what a preset has as a whole."""
+    if section := next((name for name in OF_PRESETS if name in overlay), None):
+        raise InputError(
+            f"config: {where} sets {section}, which holds for all runs of a preset alike: set presets.<name>.{section}"
+        )
+
+
+def check_entry(key: str, where: str, networks: Networks) -> None:
+    """InputError if no run of any preset can have all names of an entry `for`."""
+    names = set(key.split("+"))
+    inputs = {name: name.partition("-T") for name in names if name.partition("-T")[0] in ENCODERS}
+    for name, (encoder, with_steps, steps) in inputs.items():
+        if with_steps and not re.fullmatch("[1-9][0-9]*", steps):
+            raise InputError(f"config: {where}.{key}: {name!r} is no encoder with its T: expected {encoder}-T100, say")
+    encoders, methods = {encoder for encoder, *_ in inputs.values()}, names & METHODS.keys()
+    students, teachers = names & networks.students.keys(), names & networks.teachers.keys()
+    datasets = names - inputs.keys() - methods - students - teachers
+    timed = {name for name, (_, with_steps, _) in inputs.items() if with_steps}
+    several = any(len(found) > 1 for found in (datasets, students | teachers, methods, encoders, timed))
+    untaken = any(encoders - set(METHODS[method].encoders or encoders) for method in methods)
+    if several or untaken or (teachers and (methods or encoders)):
+        raise InputError(
+            f"config: {where}.{key} means no run: name one dataset, one network, one method and one encoder at most; a "
+            "teacher has neither method nor encoder, and calibration takes direct input: write an entry for each"
+        )
 
 
 def check_levels(run: AnnRun, settings: AnnSettings) -> None:
@@ -220,14 +267,18 @@ def _check_benchmark(scope: Scope, plan: Benchmark, where: str, variants: Collec
         )
 
 
-def check_readings(scope: Scope, preset: str, logit_scale: Callable[[str], str]) -> None:
-    """InputError if a variant reads the logits otherwise than `scope.readings` of `preset` calls it."""
-    for name, variant in (scope.readings or {}).items():
-        if (found := logit_scale(variant)) != name:
-            raise InputError(
-                f"config: scope.readings of preset {preset!r} says that {variant!r} reads the logits as {name!r}, but "
-                f"its spiking.logit_scale is {found!r}: name the reading so, or another variant"
-            )
+def check_readings(preset: "Preset") -> None:
+    """InputError if runs of a variant read the logits otherwise than `scope.readings` calls it."""
+    focus = [direct_cell(preset, "gains", method, BASE, REGIME_STEPS) for method in ("hybrid", "lasnn_act")]
+    taught = [cell for cell in (*paper_cells("Table II"), *focus) if cell.method in METHODS]
+    for name, variant in (preset.scope.readings or {}).items():
+        for cell in taught:
+            if (found := logit_scale_of(replace(cell, variant=variant), preset)) != name:
+                raise InputError(
+                    f"config: scope.readings of preset {preset.name!r} says that {variant!r} reads the logits as "
+                    f"{name!r}, but for {cell.method} of {cell.student} spiking.logit_scale is {found!r}: name the "
+                    "reading so, or another variant"
+                )
 
 
 def _check_knob(name: str, where: str, variants: Collection[str]) -> None:

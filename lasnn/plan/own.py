@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -302,15 +302,32 @@ def check_names(file: ConfigFile) -> None:
             known(KNOWN_DATASETS, name, "dataset in config: mirror")
 
 
-def check_overrides(typed: Mapping[str, object], file: Mapping[str, object], words: Iterable[str]) -> None:
+def check_overrides(typed: dict[str, object], file: Mapping[str, object], words: Iterable[str]) -> None:
     """InputError if `--config` brings a preset, a variant or a dataset that config.yaml lacks and nothing typed names.
 
-    A misspelt name would otherwise be a new one, and change nothing. `words`: all else that was typed.
+    A misspelt name would otherwise be a new one, and change nothing. `words`: all else that was typed. Another value of
+    `--config` names it in a scope, or as a preset.
     """
-    said = " ".join([str(typed.get("preset", "")), *words])
+    beside = list(words)
     for key, kind in (("presets", "preset"), ("variants", "variant"), ("datasets", "dataset")):
         given, found = typed.get(key), file.get(key)
         there: Mapping[str, object] = found if isinstance(found, Mapping) else {}
-        for name in given if isinstance(given, Mapping) else ():
+        brought: Mapping[str, object] = given if isinstance(given, Mapping) else {}
+        for name in brought:
+            others = typed | {key: {other: brought[other] for other in brought if other != name}}
+            said = " ".join([*beside, *_named(others)])
             if name not in there and not re.search(rf"(?<![a-z0-9]){re.escape(str(name))}(?![a-z0-9])", said):
                 known(there, name, f"{kind} in --config {key}")
+
+
+def _named(content: object, in_scope: bool = False) -> Iterator[str]:
+    """Every word that is a value, and of scopes the keys too: corners are keys."""
+    if isinstance(content, Mapping):
+        for key, value in content.items():
+            yield from [str(key)] if in_scope else []
+            yield from _named(value, in_scope or key == "scope")
+    elif isinstance(content, list):
+        for value in content:
+            yield from _named(value, in_scope)
+    else:
+        yield str(content)

@@ -42,7 +42,7 @@ ACCURACY = Measure("points", _column("accuracy"), elsewhere)
 SPIKES = Measure("spikes per image", _column("spikes_per_image"), family="spikes")
 TIMES = Measure("times", _speed_up, family="speed")
 MINUTES = Measure("minutes per epoch", _column("epoch_minutes"), elsewhere, family="cost", in_logs=True)
-GIGABYTES = Measure("GB", _column("peak_gigabytes"), elsewhere, family="cost")
+GIGABYTES = Measure("GB", _column("peak_gigabytes"), elsewhere, family="cost", in_provenance=True)
 
 
 def _table2(method: str) -> Sequence[Cell]:

@@ -6,6 +6,7 @@ Each also leaves a JSON file with the runs behind every cell and the digest of e
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cache
@@ -30,15 +31,21 @@ Lines = Callable[[list[Cell], Preset], "pd.DataFrame"]
 Notes = Callable[["pd.DataFrame", Preset], list[str]]
 
 
+def titles_of(preset: Preset, runs: list[Run]) -> dict[str, object]:
+    """What an exhibit calls the variants that it shows."""
+    titles = {run.variant: preset.config.title(run.variant) for run in runs}
+    return {"titles": {name: title for name, title in titles.items() if title != name}}
+
+
 @dataclass(frozen=True)
 class Exhibit:
     """A table or figure: its cells name the runs that it needs, and nothing else is run for it.
 
     `lines` makes its numbers of the cells, one line each with the columns `more` of the frame of runs unless said
     otherwise. `told`: further remarks. It reads the converted networks behind its runs too (`converted`), the
-    predictions of runs of these kinds (`predictions`), training logs (`logs`). `main`: whether a table belongs to the
-    target `tables`; the others are made for `all`. `sections`: what of the configuration it shows: a change there makes
-    the exhibit anew.
+    predictions of runs of these kinds (`predictions`), training logs (`logs`), what runs cost (`costs`). `main`:
+    whether a table belongs to the target `tables`; the others are made for `all`. `sections`: what of the configuration
+    it shows: a change there makes the exhibit anew. `beside`: what it shows of it beside these sections.
     """
 
     title: str
@@ -51,8 +58,10 @@ class Exhibit:
     converted: bool = False
     predictions: tuple[str, ...] = ()
     logs: bool = False
+    costs: bool = False
     main: bool = True
     sections: tuple[str, ...] = ("scope",)
+    beside: Callable[[Preset, list[Run]], dict[str, object]] | None = None
     shows_images: bool = False  # of a dataset, whose licence may not allow to hand them on
     endings: ClassVar[tuple[str, ...]] = ()
 
@@ -80,10 +89,16 @@ class Exhibit:
         """The runs whose training logs it reads, if they train."""
         return self.shown_runs(preset) if self.logs else []
 
+    def costed(self, preset: Preset) -> list[Run]:
+        """The runs of which it shows seconds or memory."""
+        return self.shown_runs(preset) if self.costs else []
+
     def made_from(self, preset: Preset) -> list[str]:
-        """All that, the paper's numbers, and training logs, which come with metrics and no rule names."""
+        """All that, the paper's numbers, and training logs and costs, which come with metrics and no rule names."""
         logged = [run for run in self.logged(preset) if preset.has_training_log(run)]
-        return [PAPER.as_posix(), *self.files(preset), *(f"{preset.folder(run)}/log.jsonl" for run in logged)]
+        beside = [*(f"{preset.folder(run)}/log.jsonl" for run in logged)]
+        beside += [f"{preset.folder(run)}/provenance.json" for run in self.costed(preset)]
+        return [PAPER.as_posix(), *self.files(preset), *beside]
 
     def place_of(self, path: str) -> Path:
         """Where a file of `made_from` lies: the paper's numbers are part of this package."""
@@ -91,7 +106,13 @@ class Exhibit:
 
     def plan(self, preset: Preset) -> str:
         """What of the configuration the exhibit shows, as one word of JSON."""
-        return "".join(getattr(preset, section).model_dump_json() for section in self.sections)
+        said = "".join(getattr(preset, section).model_dump_json() for section in self.sections)
+        runs, own = self.shown_runs(preset), preset.config.file.architectures
+        networks = {run.network_name for run in runs if run.network_name in own}
+        shown: dict[str, object] = {"networks": {name: own[name].title for name in networks if own[name].title}}
+        shown |= self.beside(preset, runs) if self.beside else {}
+        found = {key: value for key, value in shown.items() if value}
+        return said + (json.dumps(found, sort_keys=True) if found else "")
 
     def tidy(self, preset: Preset) -> pd.DataFrame:
         """Its numbers: one line for each cell, unless `lines` says otherwise."""

@@ -12,7 +12,8 @@ import numpy as np
 
 from lasnn.errors import InputError, again
 from lasnn.plan.config import Preset
-from lasnn.plan.runs import ConvertedRun, Run, SnnRun
+from lasnn.plan.runs import AnnRun, ConvertedRun, Run, SnnRun
+from lasnn.results import store
 from lasnn.results.fits import other_than_planned, provenance_of, whole_metrics
 from lasnn.storage import files
 from lasnn.storage.digests import Digests
@@ -56,8 +57,10 @@ def provenance(run: Run, preset: Preset) -> dict:
 
 
 def training_log(run: Run, preset: Preset) -> list[dict]:
-    """A line for each epoch of a training."""
-    path = Path(preset.folder(run), "log.jsonl")
+    """A line for each epoch of a training; of an ANN that lies whole under another preset alone, from there."""
+    path = Path(preset.folder(run), store.LOG)
+    if isinstance(run, AnnRun) and not path.exists():
+        path = next((one.folder / store.LOG for one in store.finished(preset, run)), path)
     try:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:

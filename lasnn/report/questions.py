@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from lasnn.plan.cells import Cell, joined, runs_of
+from lasnn.plan.cells import Cell, joined, logit_scale_of, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import BASE, Run
 from lasnn.plan.vocabulary import METHODS
@@ -60,7 +60,7 @@ class Question:
 class Measure:
     """What is compared: its unit, its value for a run, and what the paper prints for a cell.
 
-    `family`: the lines that are corrected together. `in_logs`: the value is in the training log.
+    `family`: the lines that are corrected together. `in_logs`, `in_provenance`: the value is in that file of a run.
     """
 
     unit: str
@@ -68,6 +68,7 @@ class Measure:
     paper: Callable[[Cell], float | None] = lambda cell: None
     family: str = SECONDARY
     in_logs: bool = False
+    in_provenance: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,9 +119,12 @@ def is_run(pair: Pair, preset: Preset) -> bool:
 
 
 def reading_of(pair: Pair, preset: Preset) -> str:
-    """How the logits of a pair's students are read, in training: one side may be an ANN or train nothing."""
-    taught = next((cell for cell in pair.cells if _is_trained(cell)), pair.more)
-    return preset.logit_scale(taught.variant)
+    """How the logits of a pair's students are read, in training: one side may be an ANN or train nothing.
+
+    Both readings where they differ.
+    """
+    taught = [cell for cell in pair.cells if _is_trained(cell)] or [pair.more]
+    return " / ".join(dict.fromkeys(logit_scale_of(cell, preset) for cell in taught))
 
 
 def in_each_reading(pairs: Iterable[Pair], preset: Preset) -> list[Pair]:

@@ -10,6 +10,7 @@ from lasnn.plan.runs import Run, SnnRun
 from lasnn.report import finished
 from lasnn.results.energy import ann_joules, averages, snn_joules
 from lasnn.storage.files import Json
+from lasnn.storage.marks import watched
 
 LAST = 0.2  # share of the epochs over which a training must not change any more
 Of = Callable[[Run, Json, Preset], Any]  # a value of a run, from its metrics
@@ -80,9 +81,7 @@ def level(name: str) -> Of:
     def of(run: Run, metrics: Json, preset: Preset) -> float | None:
         log = finished.training_log(run, preset) if preset.has_training_log(run) else []
         accuracies = [line["test_accuracy"] for line in log]
-        judged = metrics["data"]["test_images"]
-        watched = min(preset.settings(run).data.watched or judged, judged)  # the log's accuracies are of these
-        return change(accuracies, watched)[name] if len(accuracies) > 1 else None
+        return change(accuracies, watched(metrics))[name] if len(accuracies) > 1 else None
 
     return of
 

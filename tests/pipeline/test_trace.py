@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import ANN, CONVERTED, LASNN, TEACHER, change_a_pixel, flip, sealed
+from tiny import ANN, CONVERTED, LASNN, TEACHER, change_a_pixel, described, flip, sealed
 
 from lasnn.__main__ import main
 from lasnn.pipeline.trace import trace
@@ -42,7 +42,8 @@ def test_the_chain_of_a_cell_goes_down_to_the_images(project, traced):
     depths = {start: len(line) - len(line.lstrip()) for start, line in zip(starts, said, strict=True) if start in CHAIN}
     assert [depths[run] for run in CHAIN] == [2, 4, 6, 4]
     assert sum("data digits: sha256" in line for line in said) == 4
-    assert said[-1] == "verified: 4 runs, their settings, parents and images"
+    reckoned = "accuracies of 4 runs reckoned again, labels of digits as in data/digits.npz"
+    assert said[-1] == f"verified: 4 runs, their settings, parents and images; {reckoned}"
 
 
 def test_one_changed_byte_of_a_checkpoint(project, traced):
@@ -59,7 +60,7 @@ def test_a_missing_checkpoint_counts_as_stated(project, traced):
     for run in CHAIN[:2]:
         Path("results/tiny", run, "model.pt").unlink()
     said = traced(TABLE, *VERIFIED)
-    assert said[-1].endswith("images; 2 checkpoints are not here and count as they are stated")
+    assert said[-1].endswith("data/digits.npz; 2 checkpoints are not here and count as they are stated")
     hint = f"its checkpoint is not here: `snakemake --cores 1 results/tiny/{CHAIN[1]}/model.pt` makes it again"
     assert sum(hint in line for line in said) == 1
     made = Path("results/tiny", CHAIN[1], "provenance.json")
@@ -93,6 +94,23 @@ def test_a_changed_number(project):
         f"table2 is not what the files behind it say: {path} has changed since it was made",
         f"table2 says 99.9, its runs' metrics {float(value)}",
     ]
+
+
+@pytest.mark.parametrize("run", CHAIN)
+def test_a_forged_accuracy_with_all_digests_anew(project, traced, run):
+    """Of each kind of run; the predictions say otherwise."""
+    folder = Path("results/tiny", run)
+    metrics = files.read_json(folder / "metrics.json")
+    if "curves" in metrics:
+        metrics["curves"][0]["accuracy"]["10"] += 1
+    else:
+        metrics["accuracy"] += 1
+    sealed(folder / "metrics.json", **metrics)
+    described(folder)
+    said = traced(folder, "--verify", status=1)
+    (fault,) = [line for line in said if line.startswith("MISMATCH: ")]
+    assert fault.startswith(f"MISMATCH: {folder}/metrics.json says accuracy ")
+    assert ", its predictions give " in fault
 
 
 KEPT = Path("results/reference/small")
@@ -155,7 +173,10 @@ def test_a_claim_is_named_by_its_key_too(bare, traced):
 
 def test_a_kept_chain_is_verified_where_it_lies(bare, traced):
     last = traced(KEPT / "exhibits/table2.csv", "--row", "VGG5", "--column", "LaSNN", "--verify")[-1]
-    assert last.startswith("verified: 12 runs, their settings and parents; images of cifar10 count as stated; ")
+    assert last.startswith(
+        "verified: 12 runs, their settings and parents; images of cifar10 count as stated; accuracies of 12 runs "
+        "reckoned again, labels of cifar10 as kept: there is no data/cifar10.npz; "
+    )
 
 
 def test_one_changed_byte_of_a_kept_run(bare, traced, capsys):

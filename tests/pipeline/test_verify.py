@@ -113,6 +113,67 @@ def test_a_forged_accuracy_with_all_digests_anew(verified):
     assert f"{KEPT}/bfloat16/exhibits/table_s4.csv is not what its runs give" in faults
 
 
+def without(folder, key):
+    """Metrics without a key."""
+    content = files.read_json(folder / "metrics.json")
+    content.pop(key)
+    files.write_json(folder / "metrics.json", content, seal=True)
+
+
+def with_arrays(folder, change):
+    """Predictions with other arrays."""
+    with np.load(folder / "predictions.npz") as kept:
+        arrays = dict(kept)
+    change(arrays)
+    np.savez(folder / "predictions.npz", **arrays)
+
+
+def with_data(folder, **update):
+    data = files.read_json(folder / "metrics.json")["data"] | update
+    sealed(folder / "metrics.json", data={key: value for key, value in data.items() if value is not None})
+
+
+MALFORMED = {
+    "accuracy": (lambda folder: without(folder, "accuracy"), "it lacks 'accuracy'"),
+    "predictions": (lambda folder: with_arrays(folder, lambda arrays: arrays.pop("predicted")), "it lacks 'predicted'"),
+    "a seed": (lambda folder: with_arrays(folder, lambda arrays: arrays.update(predicted=arrays["predicted"][:2])), ""),
+    "digest": (lambda folder: with_data(folder, digest=None), "it lacks 'digest'"),
+    "broken": (lambda folder: (folder / "predictions.npz").write_bytes(b"PK no archive"), "predictions.npz is damaged"),
+}
+
+
+@pytest.mark.parametrize("what", MALFORMED)
+def test_a_malformed_run_with_all_digests_anew_is_one_line(verified, what):
+    """What it lacks; the other runs and what they show are compared as usual."""
+    break_it, said = MALFORMED[what]
+    folder = KEPT / "bfloat16" / SNN
+    break_it(folder)
+    described(folder)
+    reference._record(KEPT / "bfloat16")
+    status, line, faults = verified("bfloat16")
+    assert status == 1
+    assert all(str(folder) in fault for fault in faults)
+    fault = faults[-1]
+    assert fault.startswith(f"{folder}: its metrics and predictions don't go together: ")
+    assert said in fault
+    runs = len(list((KEPT / "bfloat16").glob("*/**/metrics.json")))
+    assert f"accuracies of {runs - 1} runs reckoned again" in line
+    assert "runs, table_s4 as recorded: what is wrong with its runs comes first" in line
+
+
+def test_a_broken_preset_does_not_hide_another(clone, capsys):
+    """Neither one whose list can't be read nor one that the configuration lacks."""
+    (KEPT / "bfloat16/SHA256SUMS").write_text("nothing\n")
+    shutil.copytree(KEPT / "bfloat16", KEPT / "nobodys")
+    (KEPT / "verdicts/exhibits").rename(KEPT / "verdicts/shown")
+    assert main(["verify", "nobodys", "bfloat16", "verdicts"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    starts = [line.split(": ")[0] for line in lines]
+    assert starts[:5] == ["nobodys", "MISMATCH", "bfloat16", "MISMATCH", "verdicts"]
+    assert "is of no preset of the configuration" in lines[1]
+    assert "SHA256SUMS can't be read" in lines[3]
+
+
 def forged(path, text):
     """Another text of an exhibit's file, with all digests anew."""
     path.write_text(text)
@@ -207,6 +268,24 @@ def test_a_foreign_file(verified):
     status, _, faults = verified("bfloat16")
     assert status == 1
     assert faults == [f"{path} is none of the kept files: remove it" for path in paths]
+
+
+def test_each_exhibit_is_whole_and_nothing_lies_beside_it(verified):
+    """With all digests anew: without its JSON file a table was passed over, and so was what is of none."""
+    shown = KEPT / "bfloat16/exhibits"
+    lacking = [shown / name for name in ("table_s4.json", "runs.csv")]
+    for path in lacking:
+        path.unlink()
+    stray = [shown / name for name in ("mine/table1.md", "notes.json", "table_s4.txt")]
+    for path in stray:
+        files.write_text(path, "{}")
+    reference._record(KEPT / "bfloat16")
+    status, _, faults = verified("bfloat16")
+    assert status == 1
+    assert [fault.split(" ", 1) for fault in faults] == [
+        *([str(path), "is missing beside the other files of its exhibit: export it anew"] for path in lacking),
+        *([str(path), "is of no exhibit: remove it"] for path in stray),
+    ]
 
 
 def test_half_a_clone_is_one_line(verified):

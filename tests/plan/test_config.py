@@ -203,6 +203,29 @@ TWICE = [
             "unknown key 'scope.benchmark.rowz'",
         ),
         ({"presets": {"quick": {"for": {"vgg5": {"student": {"epoch": 1}}}}}}, r"quick.for.vgg5: unknown key"),
+        *(
+            (
+                {"presets": {"quick": {"for": {key: {"student": {"epochs": 1}}}}}},
+                rf"quick.for.{key}".replace("+", r"\+") + said,
+            )
+            for key, said in (
+                ("poisson-T", ": 'poisson-T' is no encoder with its T: expected poisson-T100, say"),
+                ("vgg5+direct-T08", ": 'direct-T08' is no encoder with its T"),
+                ("vgg5+conv3fc2", " means no run: name one dataset, one network, one method and one encoder at most"),
+                ("cifar10+digits", " means no run"),
+                ("hybrid+kd_label", " means no run"),
+                ("direct+poisson-T10", " means no run"),
+                ("vgg16bn+lasnn_act", " means no run: .* a teacher has neither method nor encoder"),
+                ("calibration+poisson", " means no run: .* calibration takes direct input"),
+            )
+        ),
+        ({"presets": {"quick": {"for": {"vgg5": {"energy": {"mac_pj": 1}}}}}}, "presets.quick.for.vgg5 sets energy, "),
+        (
+            {"protocol": {"for": {"vgg5": {"scope": {"seeds": [1]}}}}},
+            "protocol.for.vgg5 sets scope, which holds for all",
+        ),
+        ({"variants": {"x": {"claims": {"similar": 1}}}}, "variants.x sets claims, .*: set presets.<name>.claims"),
+        ({"variants": {"x": {"for": {"vgg5": {"claims": {"similar": 1}}}}}}, "variants.x.for.vgg5 sets claims"),
         ({"presets": {"quick": {"spiking": {"surrogate": "relu"}}}}, "spiking.surrogate is 'relu'"),
         ({"presets": {"quick": {"spiking": {"leak": float("nan")}}}}, "spiking.leak is nan"),
         ({"presets": {"mine": 3}}, "presets.mine is 3"),
@@ -216,6 +239,10 @@ TWICE = [
         ({"presets": {"quick": {"scope": {"claims": ["lasnn_wins"]}}}}, "unknown claim .*'lasnn_wins'"),
         ({"presets": {"quick": {"scope": {"corners_once": ["n2500"]}}}}, "unknown corner .*corners_once.*n2500"),
         ({"presets": {"quick": {"scope": {"readings": {"sum": "base"}}}}}, "reads the logits as 'sum', but .* 'mean'"),
+        (
+            {"presets": {"verdicts": {"for": {"kd_label": {"spiking": {"logit_scale": "sum"}}}}}},
+            "reads the logits as 'mean', but for kd_label of 3Conv2Linear spiking.logit_scale is 'sum'",
+        ),
         ({"presets": {"quick": {"scope": {"readings": {"sum": "logit_summ"}}}}}, "unknown variant .*readings.*summ"),
         ({"protocol": {"network": {"levels": 4}}}, "network.levels: 4 and balancing.norm: tb: .* set both or neither"),
         ({"protocol": {"balancing": {"norm": "clip"}}}, "network.levels: None and balancing.norm: clip"),

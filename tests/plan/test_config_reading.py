@@ -40,6 +40,21 @@ def test_a_misspelt_name_of_the_command_line_is_refused(given, near):
     assert near in message_of(check_overrides, given, WHOLE | {"datasets": {"birds": OWN}}, ["tables"])
 
 
+def test_a_new_name_that_another_value_uses_is_taken_in_any_order():
+    """A scope's ablation, corner or dataset, a preset that is like it; not a setting of the same name."""
+    scope = {"datasets": {"cifar10": "birds"}, "ablations": ["hybrid+lr_2__leak_1"], "corners": {"lr_3": {}}}
+    given = {
+        "presets": {"quick": {"scope": scope, "like": "mine"}, "mine": {}},
+        "datasets": {"birds": OWN},
+        "variants": {"lr_2": {}, "lr_3": {}},
+    }
+    check_overrides(given, WHOLE, ["tables"])
+    check_overrides(dict(reversed(given.items())), WHOLE, ["tables"])
+    quick = {"spiking": {"leak": 1.0}, "scope": {"ablations": ["hybrid+leak_1"]}}
+    given = {"presets": {"quick": quick}, "variants": {"lr": {"student": {"lr": 1}}}}
+    assert "unknown variant in --config variants 'lr'" in message_of(check_overrides, given, WHOLE, ["tables"])
+
+
 def test_a_new_name_that_is_asked_for_is_taken():
     variant = "results/quick/snn/digits/vgg5/hybrid/poisson-T10/none/lr_2/s0/model.pt"
     check_overrides({"presets": {"quick": {"student": {"epochs": 1}}}}, WHOLE, ["tables"])

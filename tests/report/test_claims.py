@@ -300,6 +300,21 @@ def test_each_reading_takes_its_variant_of_every_student_and_every_seed(two_netw
         assert [run.seed for run in runs_of(cell, preset)] == seeds
 
 
+def test_a_reading_is_that_of_the_runs():
+    """An entry `for` a method, a network or an input counts; a pair whose sides differ says both."""
+    content = copy.deepcopy(CONTENT)
+    content["presets"]["quick"]["for"] = {
+        "lasnn_act+vgg5": {"spiking": {"logit_scale": "auto"}},
+        "conv3fc2": {"spiking": {"logit_scale": "sum"}},
+    }
+    preset = Config(content).preset("quick")
+    claim = CLAIMS["hybrid_below_lasnn"]
+    found = {question.pairs[0].more.student: question.reading for question in claim.questions(preset)[1:]}
+    assert found["VGG5"] == "mean / auto"
+    assert found["3Conv2Linear"] == "sum"
+    assert found["VGG9"] == "mean"  # nothing is run
+
+
 def test_equivalence_by_hand(two_networks):
     """Teachers: both sides of the margin, the nearer decides; p is doubled, as "beyond" would be a verdict too."""
     preset = two_networks

@@ -72,8 +72,33 @@ def test_both_protocols_by_hand(tmp_path):
     assert ran.loc[SIMILAR]["epoch"].to_dict() == {("poisson", 10): 2, ("direct", 8): 2, ("direct", 4): 3}
     notes = EXHIBITS["figure6"].notes(tidy, found)
     assert "here epochs VGG5 2 (80.0 %), 2 (79.8 %), 3 (80.0 %)." in " ".join(notes)
+    assert "images, which training watched" not in " ".join(notes)
+    tidy.loc[tidy["panel"] == SIMILAR, "_watched"] = 10.0  # of 20 that judge
+    watched = "less 0.3 points, on the first 10 test images, which training watched, here epochs VGG5 2 (80.0 %)"
+    assert watched in " ".join(EXHIBITS["figure6"].notes(tidy, found))
     # Printed numbers are where the paper has them.
     vgg5 = tidy[tidy["student"] == "VGG5"]
     assert vgg5[(vgg5["panel"] == SIMILAR) & (vgg5["encoding"] == "poisson")]["paper"].tolist() == [111.25]
     assert vgg5[(vgg5["panel"] == ACCURACY) & (vgg5["encoding"] == "direct")]["paper"].tolist() == [88.55, 88.55]
     assert vgg5[vgg5["panel"] == EQUAL]["paper"].isna().all()
+
+
+def test_a_converted_network_behind_several_methods_counts_once_over_t(tmp_path):
+    """Hybrid training takes both seeds, LaSNN the first: the networks of 60 and 80 % have 70 on average."""
+    scope = {"students": ["vgg5"], "methods": ["lasnn_act", "hybrid"], "seeds": [0, 1], "repeated": ["hybrid"]}
+    found = preset_in(tmp_path, scope)
+    for run in EXHIBITS["figure_steps"].runs(found):
+        if isinstance(run, ConvertedRun):
+            curve = {"scale": 1.0, "accuracy": {"10": 60.0 + 20 * run.seed}}
+            finish(found, run, 0.0, curves=[curve], curve_images=18, curve_ann_accuracy=90.0 + run.seed)
+        else:
+            finish(found, run, 50.0, accuracy_by_step=[50.0 + run.seed])
+    tidy = EXHIBITS["figure_steps"].tidy(found).query("panel == 'VGG5, Digits, Poisson input' and accuracy > 0")
+    lines = tidy.set_index("series")[["accuracy", "n"]].drop_duplicates()
+    assert lines.T.to_dict("list") == {
+        "hybrid training": [50.5, 2],
+        "LaSNN": [50, 1],
+        "converted, s = 1": [70, 2],
+        "ANN": [90.5, 2],
+    }
+    assert tidy.set_index("series")["runs"]["converted, s = 1"].split()[1].endswith("/s1")

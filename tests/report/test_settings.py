@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_up import preset_in
+from made_up import CONFIG, CONTENT, preset_in
+from tiny import config_with
 
 from lasnn.plan.cells import Energy, Scope, regime_cells
 from lasnn.plan.runs import SnnRun
@@ -114,3 +115,48 @@ def test_energy_by_hand(tmp_path, monkeypatch, key):
     picojoules = {name: found[name] * (1 if name == "batch_added" else 1e12) for name in expected}
     assert picojoules == pytest.approx(expected)
     assert (found["spikes"], found["spikes_per_image"], found["synops"]) == (3, 30, 1000)
+
+
+def test_an_exhibit_rests_on_the_titles_that_it_shows():
+    """Of variants where their titles are shown, of own networks everywhere; on nothing where there are none."""
+
+    def plans(**overlay):
+        preset = config_with(**overlay).preset("quick")
+        return {name: EXHIBITS[name].plan(preset) for name in ("figure_ablations", "table_s4", "table_s1")}
+
+    before = plans()
+    assert before["table_s4"] == config_with().preset("quick").scope.model_dump_json()
+    after = plans(variants={"scratch": {"title": "weights drawn anew"}})
+    assert {name for name in before if before[name] != after[name]} == {"figure_ablations"}
+    own = {"family": "plain", "features": [32, "A", 64, "A"], "hidden": 1, "fc": 128}
+    scope = {
+        "presets": {"quick": {"scope": {"students": ["conv3fc2", "vgg5", "mine"], "teacher_of": {"mine": "vgg16bn"}}}}
+    }
+    one, other = (plans(architectures={"mine": own | {"title": title}}, **scope) for title in ("Mine", "My own"))
+    assert one["table_s1"] != other["table_s1"]
+
+
+def test_table_s10_rests_on_the_trials_that_it_counts():
+    """Of the preset that made them; what else that preset has changes nothing."""
+
+    def plan(**scope):
+        return EXHIBITS["table_s10"].plan(
+            config_with(presets={"tuning_benchmark": {"scope": scope}}).preset("benchmark")
+        )
+
+    rows = CONTENT["presets"]["tuning_benchmark"]["scope"]["benchmark"]["rows"]
+    fewer = {"rows": rows | {"label KD": ["kd_label"]}, "steps": [1, 2, 3], "trials": "tuning_benchmark"}
+    assert plan() == plan(note="another note")
+    assert plan() != plan(benchmark=fewer)
+
+
+def test_what_shows_seconds_or_memory_rests_on_provenance():
+    """All runs, those of Figure 5, and both sides of the claim on memory; no other."""
+    preset = CONFIG.preset("small")
+    found = {
+        name: [path for path in exhibit.made_from(preset) if path.endswith("/provenance.json")]
+        for name, exhibit in EXHIBITS.items()
+    }
+    assert {name for name, paths in found.items() if paths} == {"claims", "figure5", "runs"}
+    assert {path.split("/")[5] for path in found["claims"]} == {"lasnn_act", "lasnn_grad"}
+    assert len(found["runs"]) == len(EXHIBITS["runs"].runs(preset))

@@ -43,6 +43,15 @@ def test_means_over_seeds_of_both_readings_by_hand(tmp_path):
     assert "±" not in " ".join(SHARES.notes(tidy, found))
 
 
+def test_the_reading_of_a_line_is_that_of_its_runs(tmp_path):
+    """Where an entry `for` the method says another than the preset."""
+    scope = {"students": ["vgg5"], "teachers": ["vgg16bn"], "methods": ["hybrid", "lasnn_act"], "ablations": []}
+    found = preset_in(tmp_path, scope, **{"for": {"lasnn_act": {"spiking": {"logit_scale": "sum"}}}})
+    for run in SHARES.runs(found):
+        finish(found, run, 50.0, attention_share={"low": 0.1})
+    assert set(SHARES.tidy(found)["reading"]) == {"sum"}
+
+
 @pytest.mark.parametrize(
     ("epochs", "shown"),
     [(3, [1, 2, 3]), (10, [*range(1, 11)]), (30, [1, *range(3, 31, 3)]), (100, [1, *range(10, 101, 10)])],

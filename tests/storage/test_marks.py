@@ -17,6 +17,12 @@ def began(start, end, new=50.0):
     return {"accuracy": new, "train_accuracy": end, "choices": {"start_accuracy": start}}
 
 
+def watched(end, watched, judged):
+    """The best epoch has 80 % of the images watched in training."""
+    said = {"settings": TRAINED["settings"] | {"data": {"watched": watched}}, "data": {"test_images": judged}}
+    return said | {"accuracy": end, "accuracy_best_test": 80.0}
+
+
 @pytest.mark.parametrize(
     ("metrics", "marks"),
     [
@@ -28,6 +34,14 @@ def began(start, end, new=50.0):
         ({"accuracy": 71.6, "choices": {"start_accuracy": 84.0}}, []),  # of an earlier run: nothing to compare alike
         ({"accuracy": 60.0, "accuracy_best_test": 80.0}, ["training ended at 60.0 %, its best epoch had 80.0 %"]),
         ({"accuracy": 75.0, "accuracy_best_test": 80.0}, []),
+        (watched(69.9, 100, 100), ["training ended at 69.9 %, its best epoch had 80.0 %"]),
+        # Of 100 images 80 % has the standard error 4: 80 - 10 - 3 · 4 = 58.
+        (watched(58.1, 100, 1000), []),
+        (
+            watched(57.9, 100, 1000),
+            ["training ended at 57.9 % of 1000 images, its best epoch had 80.0 % of the first 100"],
+        ),
+        (watched(57.9, None, 1000), ["training ended at 57.9 %, its best epoch had 80.0 %"]),
         ({"accuracy": 50.0, "spikes": {"c1": layer(8, 1.0), "c2": layer(0, 0.0)}}, ["layer c2 is dead"]),
         ({"accuracy": 50.0, "spikes": {"c1": layer(80, 9.6), "c2": layer(8, 9.5)}}, ["layer c1 is saturated"]),
         (

@@ -9,11 +9,11 @@ import numpy as np
 
 from lasnn.plan.cells import Cell, Claims, focus_cell, runs_of
 from lasnn.plan.config import Preset
-from lasnn.plan.runs import BASE, as_snn
+from lasnn.plan.runs import BASE, Run, as_snn
 from lasnn.plan.vocabulary import METHODS, given
 from lasnn.report import style
 from lasnn.report.columns import COLUMNS, number, shown
-from lasnn.report.exhibit import Figure, Table
+from lasnn.report.exhibit import Figure, Table, titles_of
 from lasnn.report.finished import metrics_of
 from lasnn.report.frame import SEEDS, frame, of_cells
 from lasnn.report.late import Drawing, pd
@@ -90,6 +90,13 @@ def _line(cell: Cell, cells: list[Cell], preset: Preset) -> dict[str, object]:
         "pairs": len(pairs),
         **estimated(pairs, preset),
     }
+
+
+def _shown(preset: Preset, runs: list[Run]) -> dict[str, object]:
+    """Titles of variants, and the trials of another preset, which are counted."""
+    plan = preset.scope.benchmark
+    tried = preset.config.preset(plan.trials).scope.benchmark if plan and plan.trials != preset.name else None
+    return titles_of(preset, runs) | {"trials": tried.model_dump(mode="json")["rows"] if tried else None}
 
 
 def _not_apart(cells: list[Cell], titles: list[str], preset: Preset) -> list[str | None]:
@@ -179,6 +186,7 @@ EXHIBITS = {
         logs=True,
         main=False,
         sections=("scope", "energy", "claims"),
+        beside=_shown,
     ),
     "figure_benchmark": Figure(
         "Accuracy and energy of distillation methods at equal budget",
@@ -190,5 +198,6 @@ EXHIBITS = {
         predictions=("snn",),
         logs=True,
         sections=("scope", "energy", "claims"),
+        beside=_shown,
     ),
 }

@@ -46,6 +46,10 @@ class Claims(Table):
         timed = [question for name, question in _asked(preset) if question and CLAIMS[name].measure.in_logs]
         return list(dict.fromkeys(run for one in timed for cell in one.cells for run in runs_of(cell, preset)))
 
+    def costed(self, preset: Preset) -> list[Run]:
+        dear = [question for name, question in _asked(preset) if question and CLAIMS[name].measure.in_provenance]
+        return list(dict.fromkeys(run for one in dear for cell in one.cells for run in runs_of(cell, preset)))
+
     def runs_behind(self, tidy: pd.DataFrame, preset: Preset) -> list[list[Run]] | None:
         """Both sides of each comparison; None if the lines are those of another plan."""
         asked = _asked(preset)

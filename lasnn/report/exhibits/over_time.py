@@ -77,7 +77,7 @@ def cells(preset: Preset) -> list[Cell]:
 
 
 def _by_step(cells: list[Cell], preset: Preset) -> pd.DataFrame:
-    """A line for each panel, series and T; several seeds are averaged."""
+    """A line for each panel, series and T, the mean of its networks: one behind several methods counts once."""
     lines: list[Line] = []
     for cell, row, runs in each(cells, preset):
         context = {key: row[key] for key in CONTEXT.split()} | {"paper": None, IMAGES: None, "_method": cell.method}
@@ -92,7 +92,8 @@ def _by_step(cells: list[Cell], preset: Preset) -> pd.DataFrame:
     keys = ["panel", "series", "steps"]
     folds = {"accuracy": "mean", "paper": "first"} | dict.fromkeys([*CONTEXT.split(), IMAGES, "_method"], "first")
     found = pd.DataFrame(lines).astype({"accuracy": float, "paper": float})
-    return found.groupby(keys, sort=False, as_index=False).agg(folds)
+    once = found.groupby([*keys, "_run"], sort=False, dropna=False)["n"].idxmax()  # beside the method of most seeds
+    return found.loc[once].groupby(keys, sort=False, as_index=False).agg(folds)
 
 
 def _title(run: SnnRun) -> str:
@@ -103,10 +104,11 @@ def _title(run: SnnRun) -> str:
 def _points(run: SnnRun, preset: Preset) -> list[dict]:
     """Series, T and accuracy: of the run itself, and of the converted network behind it on the images of its curve."""
     own = metrics_of(run, preset)["accuracy_by_step"]
-    points = [{"series": _title(run), "steps": step, "accuracy": value} for step, value in enumerate(own, 1)]
+    head = {"series": _title(run), "_run": str(run)}
+    points = [head | {"steps": step, "accuracy": value} for step, value in enumerate(own, 1)]
     if converted := converted_of(run, preset):
         metrics, found = metrics_of(converted, preset), curves(converted, preset)
-        on = {IMAGES: metrics["curve_images"]}
+        on = {IMAGES: metrics["curve_images"], "_run": str(converted)}
         for scale, curve in found.items():
             line = on | {"series": f"converted, s = {scale:g}", "_method": "conversion"}
             points += [line | {"steps": step, "accuracy": accuracy} for step, accuracy in curve.items()]

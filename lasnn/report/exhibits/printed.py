@@ -11,13 +11,14 @@ from lasnn.plan.cells import DIRECT_STEPS, Cell, elsewhere, focus_cell, paper_ce
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import SnnRun, as_snn
 from lasnn.report import style
-from lasnn.report.columns import FOLDS, METHOD_TITLES, dataset
+from lasnn.report.columns import FOLDS, METHOD_TITLES, dataset, numbers
 from lasnn.report.exhibit import Figure
 from lasnn.report.finished import metrics_of, training_log
 from lasnn.report.frame import SEEDS, Line, each, of_cells
 from lasnn.report.late import Drawing, pd
 from lasnn.report.templates import DOTS, dots, only_run, with_steps
 from lasnn.results.energy import averages
+from lasnn.storage.marks import watched
 
 CALIBRATED = {
     ("lasnn_act", "100"): "LaSNN",
@@ -135,10 +136,12 @@ def _read(run: SnnRun, target: float, preset: Preset) -> dict[str, float]:
     """Epoch, accuracy in percent and spikes per neuron and image where the run first reaches `target`."""
     log = training_log(run, preset)
     epoch = first_reaching([line["test_accuracy"] for line in log], target)
-    line, layers = log[epoch - 1], metrics_of(run, preset)["spikes"]
+    metrics = metrics_of(run, preset)
+    line, layers = log[epoch - 1], metrics["spikes"]
     fired = sum(rate * layers[name]["neurons"] for name, rate in line["rates"].items())
     spikes = run.steps * fired / sum(layers[name]["neurons"] for name in line["rates"])
-    return {"epoch": epoch, "read_accuracy": line["test_accuracy"], "ours": spikes}
+    found = {"epoch": epoch, "read_accuracy": line["test_accuracy"], "ours": spikes}
+    return found | {"_watched": watched(metrics)}
 
 
 def _means(found: list[dict[str, float]]) -> dict[str, Any]:
@@ -158,6 +161,8 @@ def _told6(tidy: pd.DataFrame, preset: Preset) -> list[str]:
     counts = tidy[tidy["panel"] == SIMILAR].dropna(subset=["paper"]).drop_duplicates("student")
     printed = [f"{name} {value:g}" for name, value in zip(counts["student"], counts["paper"], strict=True)]
     epochs = f", here epochs {'; '.join(parts)}" if parts else ""
+    if parts and (read["_watched"] < read["test_images"]).any():  # the log's images
+        epochs = f", on the first {numbers(read['_watched'])} test images, which training watched{epochs}"
     return [
         "Spikes: for each neuron and image, at most T, on all test images under the first encoder seed. Equal "
         "training: after the last epoch. Similar accuracy: each run after the first epoch that reaches the lowest "
@@ -251,6 +256,7 @@ EXHIBITS = {
         "3090 for time and memory; other networks and data than the paper's where n_train is not 50000.",
         ours=DOTS,
         logs=True,
+        costs=True,
     ),
     "figure6": Figure(
         "Figure 6: Poisson and direct input",

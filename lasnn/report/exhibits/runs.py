@@ -45,6 +45,7 @@ EXHIBITS = {
         lambda preset: (),
         "run accuracy_of_run start ann teacher_accuracy spikes synops microjoules",
         logs=True,
+        costs=True,
         main=False,
         sections=("scope", "energy"),
     )

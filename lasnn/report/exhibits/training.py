@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lasnn.plan.cells import Cell, focus_cell, regime_cells, runs_of
+from lasnn.plan.cells import Cell, focus_cell, logit_scale_of, regime_cells, runs_of
 from lasnn.plan.config import Preset
 from lasnn.plan.runs import Run
 from lasnn.plan.vocabulary import LEVELS, METHODS
@@ -55,7 +55,7 @@ def _shares(cells: list[Cell], preset: Preset) -> pd.DataFrame:
         logs = [training_log(run, preset) for run in runs if preset.has_training_log(run)]
         epochs = [[line.get("attention_share") or {} for line in same] for same in zip(*logs, strict=False)]
         for level in LEVELS:
-            line = row | {"reading": preset.logit_scale(cell.variant), "level": level}
+            line = row | {"reading": logit_scale_of(cell, preset), "level": level}
             shares = {"start": said} | {f"{EPOCH}{place}": same for place, same in enumerate(epochs, 1)}
             for column, found in shares.items():
                 line[column] = FOLDS["mean"]([one.get(level) for one in found])

@@ -14,7 +14,7 @@ from lasnn.plan.runs import AND, BASE, Run
 from lasnn.plan.vocabulary import METHODS
 from lasnn.report import style
 from lasnn.report.columns import METHOD_TITLES
-from lasnn.report.exhibit import Figure, Table
+from lasnn.report.exhibit import Figure, Table, titles_of
 from lasnn.report.exhibits.tables import CONTEXT, START
 from lasnn.report.finished import metrics_of
 from lasnn.report.frame import SEEDS, TITLE, of_cells
@@ -299,6 +299,7 @@ EXHIBITS = {
         lines=lambda cells, preset: compared(cells, preset, more=""),
         told=_told_of_ablations,
         ours=DOTS,
+        beside=titles_of,
     ),
     "figure_firing": Figure(
         "Firing and accuracy of controls and knobs",
@@ -308,6 +309,7 @@ EXHIBITS = {
         ours="Ours: mean over n seeds",
         told="Filled: the base run of a method; open: a variant (of many, those below the mean are named, n in "
         "brackets). Spikes of a neuron for one image, over all T, mean over the network.",
+        beside=titles_of,
     ),
     "figure_few_steps": Figure(
         "Accuracy and spikes at T = 2, 4 and 8, direct input",
@@ -317,5 +319,6 @@ EXHIBITS = {
         told=lambda tidy, preset: [*recipes(tidy), "Dotted: the intermediate ANN. Spikes: for each neuron and image."],
         said=recipes,
         ours="Ours: mean over n seeds, whiskers its 95 % interval",
+        beside=titles_of,
     ),
 }
