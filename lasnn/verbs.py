@@ -314,8 +314,8 @@ VERBS = {
         )),
         Verb("trace", trace_verb, "what a number rests on, down to the images",
              "results/quick/exhibits/table2.csv --row VGG5 --column lasnn_act", (
-            arg("path", help="the CSV of an exhibit, or the folder of a run"),
-            arg("--row", action="append", default=[], help="a word of the cell's row or keys, as VGG5; repeatable"),
+            arg("path", help="a table (.csv, .md) of an exhibit, or the folder of a run"),
+            arg("--row", action="append", default=[], help="a word of the cell's row, or its number; repeatable"),
             arg("--column", action="append", default=[], help="one of its column, as LaSNN; repeatable"),
             arg("--verify", action="store_true", help="hash everything again; status 1 if something differs"),
         )),

@@ -90,7 +90,7 @@ def _prepare_own(name: str, path: Path, place: Path, side: int | None, resize: b
     if side is None or side < 1:
         raise InputError(f"dataset {name!r} has side {side}, expected the width of its images in pixels; set `side`")
     if not place.exists():
-        raise InputError(f"dataset {name!r}: its folder {place.name!r} does not exist; correct `folder`")
+        raise InputError(f"dataset {name!r}: its folder {place.as_posix()!r} does not exist; correct `folder`")
     origin = _origin(place) | ({"resized": True} if resize else {})
     with opened(place) as whole:
         tree = folders.top(whole, "train") or whole

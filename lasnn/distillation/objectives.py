@@ -8,7 +8,7 @@ from lasnn.distillation.attention import VARIANTS
 from lasnn.distillation.baselines import Blurred, Headed, Projected, aligned_distillation, saliency_distillation
 from lasnn.distillation.step import Objective, Shapes, Step, Terms, cross_entropy, divergence_from
 from lasnn.plan.settings import SnnSettings
-from lasnn.plan.vocabulary import given
+from lasnn.plan.vocabulary import given, pick
 
 
 def label_distillation(step: Step, settings: SnnSettings) -> Terms:
@@ -77,5 +77,5 @@ OBJECTIVES: dict[str, Objective | type[nn.Module]] = {
 
 def objective_of(method: str, student: Shapes, teacher: Shapes) -> Objective:
     """A method's objective; one with weights is built for these tapped layers."""
-    found = OBJECTIVES[method]
+    found = pick(OBJECTIVES, method, "objective (a name of `OBJECTIVES` in lasnn/distillation/objectives.py)")
     return found(student, teacher) if isinstance(found, type) else found

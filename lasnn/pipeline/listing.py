@@ -144,13 +144,20 @@ class Runs(list[Finished]):
     def __repr__(self) -> str:
         """A line for each run, columns under one another."""
         if not self:
-            return "no finished run: `snakemake --cores 1 tables` makes those behind the tables"
+            return (
+                "no finished run has all these names: `python -m lasnn runs` lists those that there are, `snakemake "
+                "--cores 1 tables` makes those behind the tables, of another preset with `--config preset=NAME`"
+            )
         now = datetime.now(UTC)
         wide = max(len(one.folder) for one in self)
         rows = [f"{'run':{wide}}  accuracy  settings      age     state"]
         for one in self:
             accuracy = "-" if one.accuracy is None else f"{one.accuracy:.2f} %"
             rows.append(f"{one.folder:{wide}}  {accuracy:>8}  {one.settings or '-':12}  {one.age(now):>6}  {one.state}")
+        if any(one.run.startswith("converted/") for one in self):
+            rows.append(
+                "a converted run's accuracy is the end of its curve, on the images of that (curve.steps, curve.images)"
+            )
         return "\n".join(rows)
 
 

@@ -20,6 +20,7 @@ from lasnn.plan.runs import Run, split
 from lasnn.report import EXHIBITS
 from lasnn.report.site.shown import Shown
 from lasnn.results.fits import unfit
+from lasnn.results.scores import judged_on
 from lasnn.storage import files
 from lasnn.storage.digests import Digests
 
@@ -149,6 +150,7 @@ def described(run: Run, metrics: files.Json, made: files.Json) -> list[str]:
     """What a run's metrics and provenance say that made it: a line with what it reached, then a line for each fact."""
     code, data, model = made["code"], metrics["data"], made.get("files", {}).get("model.pt", "not stated")
     accuracy = f"accuracy {metrics['accuracy']:.2f} %" if "accuracy" in metrics else "no accuracy"
+    accuracy += f" ({judged_on(metrics)})" if metrics["run"]["kind"] == "converted" else ""
     clean = {True: "clean", False: "with changes that were not committed", None: ""}[code["clean"]]
     settings = sha256(json.dumps(metrics["settings"], sort_keys=True).encode()).hexdigest()
     where = f", trained in the preset {made['trained_in']}" if "trained_in" in made else ""

@@ -119,6 +119,12 @@ class Config:
     def locate(self, path: str) -> tuple["Preset", Run]:
         """The preset and the run that a folder such as `results/quick/ann/...` belongs to."""
         root, run = split(path)
+        if Path(root).parent == Path(self.file.folders.results, "reference"):
+            name = Path(root).name
+            raise InputError(
+                f"{path!r} is kept in git, not worked with: `python -m lasnn import --preset {name}` takes it up as "
+                f"{self.file.folders.results}/{name}/{run}"
+            )
         if Path(root).parent != Path(self.file.folders.results):
             raise InputError(
                 f"{path!r} is outside the results folder {self.file.folders.results!r}: expected "

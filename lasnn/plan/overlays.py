@@ -42,7 +42,10 @@ def parsed(path: Path | str) -> object:
     except (YAMLError, ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{path} is not YAML: {_fault(error)}; correct that place") from None
     if content is None:
-        raise InputError(f"{path} is empty: `git checkout {path}` brings it back")
+        raise InputError(
+            f"{path} is empty: write `like: small` and what differs into that of a preset; `git checkout {path}` "
+            "brings back one of the project"
+        )
     return content
 
 

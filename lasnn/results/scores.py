@@ -26,7 +26,7 @@ def scores(metrics: Json, energy: Energy) -> dict[str, float]:
 
     Accuracies in %; `start_accuracy` is the spiking network's before training, on the images of its choices. For one
     test image in T steps: `spikes`, of each neuron on average; `synaptic_operations`; `microjoules`. A converted run's
-    are those at s = 1 after all steps of its curve.
+    are those after all steps of its first curve, on the images of that.
     """
     curve = next(iter(metrics.get("curves", ())), metrics)
     found = {
@@ -64,6 +64,14 @@ def write(preset: Preset, runs: Iterable[Run]) -> int:
             files.write_text(path, text)
             count += 1
     return count
+
+
+def judged_on(metrics: Json) -> str:
+    """What a run's accuracy is of, in words: a converted network's is the end of its curve, on the images of that."""
+    if metrics["run"]["kind"] != "converted":
+        return f"{metrics['data']['test_images']} test images"
+    curve = metrics["curves"][0]
+    return f"{metrics['curve_images']} test images, T = {max(map(int, curve['accuracy']))}, s = {curve['scale']:g}"
 
 
 def judged_by(data: Json) -> tuple[str, slice]:

@@ -9,6 +9,7 @@ from torch import Tensor
 from lasnn import seeding
 from lasnn.compiled import draws, library
 from lasnn.plan.vocabulary import ENCODERS as KNOWN
+from lasnn.plan.vocabulary import pick
 
 Noise = Callable[[int, torch.Size], Tensor]  # steps, image batch's shape -> uniform [T, B, 3, H, W] in [0, 1)
 
@@ -100,7 +101,8 @@ def no_noise(steps: int, shape: torch.Size) -> Tensor:
 
 def encode(encoder: str, x: Tensor, steps: int, noise: Noise | None, gain: float = 1.0) -> Tensor:
     """Input [T, B, 3, H, W] of images x [B, 3, H, W]; `gain` g makes the mean of a rate code g x."""
-    return ENCODERS[encoder](x if gain == 1 or KNOWN[encoder].analog else gain * x, steps, noise or no_noise)
+    coded = pick(ENCODERS, encoder, "encoder (a name of `ENCODERS` in lasnn/spiking/encoders.py)")
+    return coded(x if gain == 1 or KNOWN[encoder].analog else gain * x, steps, noise or no_noise)
 
 
 def mean_input(encoder: str, x: Tensor, gain: float = 1.0) -> Tensor:

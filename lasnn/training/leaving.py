@@ -29,6 +29,7 @@ from lasnn.plan.config import Preset, dump, identity
 from lasnn.plan.runs import AnnRun, Run
 from lasnn.plan.settings import ConvertedSettings, Settings
 from lasnn.results.fits import RUN_FILES
+from lasnn.results.scores import judged_on
 from lasnn.spiking.conversion import neurons, set_thresholds, spiking
 from lasnn.spiking.neurons import Dynamics
 from lasnn.storage import bucket, checkpoint, commit, files
@@ -98,7 +99,7 @@ def leave(
     if "SLURM_JOB_ID" not in os.environ and bucket.PASSED not in os.environ:
         (folder / "resume.pt").unlink(missing_ok=True)
     console.say(
-        f"done: {accuracy:.2f} % on {len(task.test)} test images, {cost['seconds']:.0f} s, "
+        f"done: {accuracy:.2f} % on {judged_on(common | more)}, {cost['seconds']:.0f} s, "
         f"peak {cost['peak_memory_bytes'] / 2**20:.0f} MiB"
     )
     unknown = commit.warning(where["code"])

@@ -121,7 +121,7 @@ def test_bad_trees(spoil, text, tmp_path):
     [
         ("cifar10", 8, True, "is a known one and cannot also have a `folder`"),
         ("pets", None, True, "has side None, expected the width"),
-        ("pets", 8, False, "its folder 'gone' does not exist"),
+        ("pets", 8, False, "/gone' does not exist; correct `folder`"),
     ],
 )
 def test_bad_requests(name, side, exists, text, tmp_path):

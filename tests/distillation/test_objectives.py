@@ -1,6 +1,7 @@
 """Objectives: losses by hand, and the gradient of the whole student against the step-by-step oracle."""
 
 import math
+import re
 from dataclasses import replace
 from statistics import NormalDist
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ import torch
 from first_update import attention, divergence
 from oracle import bright_input, close, dyadic_input, settings_of, simulate, small, small_snn
 from spike_trains import softmax
+from tiny import message_of
 from torch.nn import functional as F
 
 from lasnn.datasets.batches import Batch
@@ -20,6 +22,7 @@ from lasnn.distillation.step import Step
 from lasnn.networks import Output
 from lasnn.networks.layers import Linear
 from lasnn.plan.vocabulary import METHODS, TAPS
+from lasnn.spiking.encoders import encode
 from lasnn.spiking.neurons import Dynamics
 from lasnn.training.stages.student import tapped_shapes
 
@@ -258,6 +261,14 @@ def saliency_loss(trace, x, entropy, settings):
         q = (above.logits[b] / tau).softmax(0)
         total = total + settings.logits * tau**2 * (q * (q / mixed).log()).sum()
     return entropy + total / len(LABELS)
+
+
+def test_a_method_or_an_encoder_without_its_code_is_one_line():
+    """Named in the vocabulary alone: the line says which table of which file lacks it."""
+    said = message_of(objective_of, "lasnn_x", {}, {})
+    assert re.search("unknown objective .*OBJECTIVES.* in lasnn/distillation/objectives.py.* 'lasnn_x'", said)
+    said = message_of(encode, "dither", torch.zeros(1, 3, 4, 4), 2, None)
+    assert re.search("unknown encoder .*ENCODERS.* in lasnn/spiking/encoders.py.* 'dither'", said)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1])

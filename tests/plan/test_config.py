@@ -326,3 +326,10 @@ def test_no_number_of_the_protocol_is_negative_and_few_may_be_zero():
 def test_a_wrong_folder_is_one_line_that_names_it(path, message):
     with pytest.raises(InputError, match=message):
         read().locate(path if path.endswith("ann/digits/vgg5/base/s0") else f"results/quick/{path}")
+
+
+def test_a_kept_run_is_to_be_taken_up_first():
+    path = "results/reference/verdicts/snn/cifar10/vgg5/hybrid/poisson-T16/none/base/s0"
+    said = message_of(read().locate, path)
+    assert "is kept in git, not worked with: `python -m lasnn import --preset verdicts` takes it up as" in said
+    assert said.endswith(path.replace("reference/", ""))

@@ -11,6 +11,7 @@ from chains import ANN, CONVERTED, HASHED, HEAD, LASNN, TEACHER, training_log
 
 import lasnn
 from lasnn.plan.config import read
+from lasnn.results.scores import judged_on
 from lasnn.spiking.neurons import streaming
 from lasnn.storage import checkpoint, files
 from lasnn.training.device import device_of
@@ -41,6 +42,12 @@ def test_a_run_leaves_its_files_and_no_resume_state(chain):
     parents = {path: files.sha256(chain.folder(path) / "model.pt") for path in (CONVERTED, TEACHER)}
     assert chain.metrics(LASNN)["parents"] == parents
     assert [line["epoch"] for line in training_log(chain, LASNN)] == [1, 2]
+
+
+def test_what_an_accuracy_is_of(chain):
+    """The first curve's last point is of its 20 images and 20 steps; a student's of all 40 test images."""
+    assert judged_on(chain.metrics(CONVERTED)) == "20 test images, T = 20, s = 1"
+    assert judged_on(chain.metrics(LASNN)) == judged_on(chain.metrics(ANN)) == "40 test images"
 
 
 def test_metrics_agree_with_the_predictions(chain):

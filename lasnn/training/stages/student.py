@@ -137,7 +137,7 @@ def normed(net: Net, task: Student) -> None:
 
 def objective_for(net: Net, teacher: Net | None, run: SnnRun) -> Objective:
     """The run's objective; its weights, if it has some, are drawn for the tapped layers of student and teacher."""
-    if not isinstance(OBJECTIVES[run.method], type):
+    if not isinstance(OBJECTIVES.get(run.method), type):
         return objective_of(run.method, {}, {})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeding.key(run.seed, "objective", run.method))
